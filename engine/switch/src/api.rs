@@ -1,0 +1,328 @@
+//! What goes into a shard and what comes out of it: plain data.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use clock::Instant;
+
+use crate::batch::Batch;
+
+/// A shared, immutable run of received octets; a clone must be cheap (a reference count).
+///
+/// The reactor's receive buffers implement it, and so does `Rc<[u8]>`.
+pub trait Octets: Clone + AsRef<[u8]> {}
+
+impl<T: Clone + AsRef<[u8]>> Octets for T {}
+
+/// Names a TCP connection of this shard. Chosen by the driver, never reused while the old one can
+/// still be mentioned (the generation differs).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnId {
+    /// Position in the driver's table; dense, so that a shard can index by it.
+    pub index: u32,
+    /// Distinguishes successive users of the position.
+    pub generation: u32,
+}
+
+/// A shard of this process, 0 to [`crate::limits::SHARDS_MAX`] - 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardIndex(pub u8);
+
+/// A conference: an H.248 context, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContextKey(pub u32);
+
+/// One stream of one termination: one MSRP session of the MRFP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey {
+    /// The termination's number, unique in the gateway.
+    pub termination: u32,
+    /// H.248 StreamID, 1 to 65535.
+    pub stream: u16,
+}
+
+/// Correlates an outgoing connect with its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectId(pub u64);
+
+/// What the driver feeds in.
+#[derive(Debug)]
+pub enum Input<B> {
+    /// A listener accepted a connection.
+    Accepted {
+        /// Its name from now on.
+        conn: ConnId,
+        /// The far end.
+        peer: SocketAddr,
+    },
+    /// A connection that another shard accepted and that belongs here, with the octets already
+    /// read from it.
+    Adopted {
+        /// Its name on this shard.
+        conn: ConnId,
+        /// The far end.
+        peer: SocketAddr,
+        /// Octets received but not yet processed, from the start of an MSRP frame.
+        octets: B,
+    },
+    /// An [`Output::Connect`] succeeded.
+    Connected {
+        /// Its name from now on.
+        conn: ConnId,
+        /// Which request.
+        request: ConnectId,
+    },
+    /// An [`Output::Connect`] failed.
+    ConnectFailed {
+        /// Which request.
+        request: ConnectId,
+        /// Why.
+        error: std::io::ErrorKind,
+    },
+    /// Octets arrived; never empty.
+    Received {
+        /// On which connection.
+        conn: ConnId,
+        /// The octets; the shard may keep clones for as long as recipients need them.
+        octets: B,
+    },
+    /// The batch of the connection's last [`Output::Transmit`] is wholly handed to the system.
+    Sent {
+        /// On which connection.
+        conn: ConnId,
+        /// The batch, returned for reuse.
+        batch: Batch<B>,
+    },
+    /// The connection is gone; its name is invalid from here on.
+    Closed {
+        /// Which one.
+        conn: ConnId,
+        /// Why.
+        cause: CloseCause,
+    },
+    /// From the gateway.
+    Command(Command),
+    /// The instant of the last [`Output::Wait`] has come.
+    Deadline,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The far end closed in order.
+    Peer,
+    /// The system reported an error (reset, time-out).
+    Error(std::io::ErrorKind),
+    /// We asked for it with [`Output::Close`].
+    Local,
+}
+
+/// What the driver must do.
+#[derive(Debug)]
+pub enum Output<B> {
+    /// Open a TCP connection; answered by `Connected` or `ConnectFailed`.
+    Connect {
+        /// Correlates the answer.
+        request: ConnectId,
+        /// Where to.
+        to: SocketAddr,
+    },
+    /// Hand `batch` to the system, all of it, in order; answered by `Sent` (or `Closed`). At most
+    /// one is outstanding per connection.
+    Transmit {
+        /// On which connection.
+        conn: ConnId,
+        /// What.
+        batch: Batch<B>,
+    },
+    /// Close once an outstanding batch is sent; answered by `Closed`. Input stops at once.
+    Close {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Stop reading until `ResumeReading` (back pressure through TCP).
+    PauseReading {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Read again.
+    ResumeReading {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Move the socket to another shard, which gets it as [`Input::Adopted`]. `conn` is invalid
+    /// from here on; octets still arriving for it are appended to `octets` by the driver.
+    Handover {
+        /// Which connection.
+        conn: ConnId,
+        /// The shard that owns the session it asked for.
+        to: ShardIndex,
+        /// Octets received but not processed.
+        octets: Vec<u8>,
+    },
+    /// For the gateway.
+    Event(Event),
+    /// Nothing more to do before this instant (`None`: before the next input).
+    Wait(Option<Instant>),
+}
+
+/// An order from the gateway. Orders cannot fail: the gateway has checked them. Each carries a
+/// token that its [`Event::Done`] repeats.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Repeated in the answer.
+    pub token: u64,
+    /// What to do.
+    pub order: Order,
+}
+
+/// Orders.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Makes a session in a context (which exists as long as it has sessions).
+    Install {
+        /// Its name.
+        session: SessionKey,
+        /// Where it talks.
+        context: ContextKey,
+        /// How it behaves.
+        config: Box<SessionConfig>,
+    },
+    /// Replaces a session's behaviour. A changed remote address of an active session connects
+    /// anew; an unchanged one keeps its connection.
+    Update {
+        /// Which session.
+        session: SessionKey,
+        /// All of its behaviour.
+        config: Box<SessionConfig>,
+    },
+    /// Moves a session to another context of the same shard, connection and counters kept.
+    Move {
+        /// Which session.
+        session: SessionKey,
+        /// Where to.
+        context: ContextKey,
+    },
+    /// Ends a session; its final counters are in the answer.
+    Remove {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// Asks for a session's counters.
+    Audit {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// Sets whether chunks from one session reach another (both ways by default).
+    Flow {
+        /// Who is heard.
+        from: SessionKey,
+        /// Who hears.
+        to: SessionKey,
+        /// Whether.
+        open: bool,
+    },
+    /// Stops accepting new connections' sessions: used while draining.
+    Drain,
+}
+
+/// How a session behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// Our MSRP URI, as sent in From-Path and expected in To-Path.
+    pub local_path: Box<[u8]>,
+    /// The session-id part of `local_path`; sessions are found by it.
+    pub session_id: Box<[u8]>,
+    /// The far end's path as in its SDP, blanks between URIs; sent as To-Path octet for octet.
+    /// Absent until Remote is known: nothing is forwarded to such a session.
+    pub remote_path: Option<Box<[u8]>>,
+    /// Who opens the TCP connection.
+    pub setup: Setup,
+    /// Whether chunks go to the participant (H.248 Mode SendOnly or SendReceive).
+    pub sends: bool,
+    /// Whether chunks are taken from the participant (H.248 Mode ReceiveOnly or SendReceive).
+    pub receives: bool,
+    /// Largest message taken from the participant, octets; `None` = the shard's limit alone.
+    pub receive_bytes_max: Option<u64>,
+    /// Largest message the participant takes, octets.
+    pub send_bytes_max: Option<u64>,
+    /// Media types taken from the participant (`*`, `type/*`, `type/subtype`); empty = all.
+    pub accept_types: Vec<Box<str>>,
+}
+
+/// Who opens the TCP connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// The participant does.
+    Passive,
+    /// We do, and bind it with a SEND.
+    Active {
+        /// Where the participant listens.
+        to: SocketAddr,
+    },
+}
+
+/// What a shard tells the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A command is done; a table of the shard has it from here on.
+    Done {
+        /// The command's token.
+        token: u64,
+        /// For `Remove` and `Audit`.
+        statistics: Option<Statistics>,
+    },
+    /// A connection now carries this session.
+    Bound {
+        /// Which session.
+        session: SessionKey,
+        /// The far end.
+        peer: SocketAddr,
+    },
+    /// The session lost its connection, or could not get one.
+    Lost {
+        /// Which session.
+        session: SessionKey,
+        /// Why.
+        cause: LossCause,
+    },
+}
+
+/// Why a session has no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossCause {
+    /// The far end closed it.
+    Closed,
+    /// The system reported an error.
+    Error(std::io::ErrorKind),
+    /// Connecting failed.
+    ConnectFailed(std::io::ErrorKind),
+    /// The peer broke the protocol beyond repair.
+    Protocol,
+    /// The participant read too slowly and its queue reached the limit.
+    TooSlow {
+        /// The limit, octets.
+        limit_bytes: u64,
+    },
+    /// Nothing arrived within the binding time.
+    NeverBound,
+}
+
+/// Counters of a session since it was installed (H.248 packages `nt` and `msrpstat`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Time since the session was installed.
+    pub duration: Duration,
+    /// Octets sent to the participant, MSRP framing included (`nt/os`).
+    pub octets_sent: u64,
+    /// Octets received from the participant (`nt/or`).
+    pub octets_received: u64,
+    /// Messages sent to the participant, counted at their last chunk (`msrpstat/nms`).
+    pub messages_sent: u64,
+    /// Messages received (`msrpstat/nmr`).
+    pub messages_received: u64,
+    /// Body octets sent (`msrpstat/vms`).
+    pub volume_sent: u64,
+    /// Body octets received (`msrpstat/vmr`).
+    pub volume_received: u64,
+}

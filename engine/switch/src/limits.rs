@@ -1,0 +1,62 @@
+//! Bounds of a shard, each with the outcome when it is passed.
+
+use core::time::Duration;
+
+/// Shards per process; the session-id carries the number in one base-62 digit.
+pub const SHARDS_MAX: u8 = 62;
+
+/// Bodies up to this length are copied into a recipient's batch, longer ones referenced: one more
+/// iovec costs about as much as copying this much.
+pub const COPY_BYTES_MAX: usize = 2048;
+
+/// A recycled batch keeps at most this much of its allocation.
+pub const BATCH_RESERVE_KEEP_BYTES: usize = 64 * 1024;
+
+/// Batches kept for reuse; more are freed.
+pub const BATCH_POOL_MAX: usize = 256;
+
+/// Bounds that an operator may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the MSRP framing; passing one closes the connection.
+    pub msrp: msrp::Limits,
+    /// Octets queued for one connection before its receive buffers are no longer pinned (further
+    /// octets are copied).
+    pub queue_bytes_soft: usize,
+    /// Octets queued for one connection before its sessions are given up.
+    pub queue_bytes_max: usize,
+    /// Largest message taken, octets; beyond it 413.
+    pub message_bytes_max: u64,
+    /// Messages one session may have in progress at once; beyond it 413.
+    pub messages_open_max: usize,
+    /// Requests with faults one connection may send before it is closed.
+    pub strikes_max: u16,
+    /// Sessions one connection may carry; beyond it 481.
+    pub sessions_per_connection_max: usize,
+    /// An accepted connection must bind a session within this time (RFC 4976 6.1 has 30 s).
+    pub probation: Duration,
+    /// An active session's connect must succeed within this time.
+    pub connect_timeout: Duration,
+    /// A response is due within this time after a SEND that asks for one (RFC 4975 7.1.1).
+    pub response_timeout: Duration,
+    /// A message whose chunks stop arriving is given up after this time (RFC 7701 6.1).
+    pub chunk_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            msrp: msrp::Limits::default(),
+            queue_bytes_soft: 256 * 1024,
+            queue_bytes_max: 4 * 1024 * 1024,
+            message_bytes_max: 8 * 1024 * 1024 * 1024,
+            messages_open_max: 16,
+            strikes_max: 8,
+            sessions_per_connection_max: 1024,
+            probation: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(30),
+            chunk_timeout: Duration::from_secs(540),
+        }
+    }
+}
