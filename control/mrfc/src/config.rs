@@ -1,0 +1,102 @@
+//! What an operator can set.
+
+use clock::Duration;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use h248::ast::MId;
+use h248_endpoint::TransportAddr;
+use sip::SipAddr;
+
+/// One provisioned conference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConferenceConfig {
+    /// The user part of the conference URI, compared as written (RFC 3261 19.1.4).
+    pub name: String,
+    /// Seats in this conference; `None` takes [`Config::max_participants`].
+    pub max_participants: Option<u32>,
+}
+
+impl ConferenceConfig {
+    /// A conference called `name` with the general limits.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            max_participants: None,
+        }
+    }
+}
+
+/// How the focus writes its own Contact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContactForm {
+    /// `sip:conference@host:port` of the listener: clients reach the focus directly.
+    #[default]
+    HostPort,
+    /// The conference URI as it was dialled: behind an I-CSCF that routes the PSI
+    /// (TS 24.247 A.5.1 step 12).
+    Psi,
+}
+
+/// Configuration of the bundled MRFC/AS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// SIP listeners; port 0 lets the system choose.
+    pub sip: Vec<SipAddr>,
+    /// H.248 listeners; port 0 lets the system choose.
+    pub h248: Vec<TransportAddr>,
+    /// Name of this MGC in H.248; `None`: the first H.248 address bound.
+    pub mid: Option<MId>,
+    /// Host parts served, without regard to case; empty: any.
+    pub domains: Vec<String>,
+    /// Provisioned conferences.
+    pub conferences: Vec<ConferenceConfig>,
+    /// Whether an INVITE to an unknown name makes that conference.
+    pub create_on_join: bool,
+    /// Conferences that may exist at once, provisioned ones included.
+    pub max_conferences: u32,
+    /// Octets of the largest message accepted (`a=max-size` of the answer).
+    pub max_size: u64,
+    /// Media types accepted (`a=accept-types` of the answer).
+    pub accept_types: Vec<String>,
+    /// Seats in one conference.
+    pub max_participants: u32,
+    /// How the focus writes its Contact.
+    pub contact: ContactForm,
+    /// `P-Asserted-Identity` of the conference server; `None`: the conference URI.
+    pub server_identity: Option<String>,
+    /// `term-ioi` put into P-Charging-Vector; `None`: none.
+    pub term_ioi: Option<String>,
+    /// How long participants are kept after their MRFP was lost (re-registration within this time
+    /// does not bring their terminations back).
+    pub mrfp_grace: Duration,
+    /// How long the MRFP may take to answer one H.248 transaction.
+    pub h248_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            sip: vec![SipAddr::udp(loopback(5060)), SipAddr::tcp(loopback(5060))],
+            h248: vec![
+                TransportAddr::Udp(loopback(2944)),
+                TransportAddr::Tcp(loopback(2944)),
+            ],
+            mid: None,
+            domains: Vec::new(),
+            conferences: Vec::new(),
+            create_on_join: false,
+            max_conferences: 10_000,
+            max_size: 32_768,
+            accept_types: ["message/cpim", "text/plain", "text/html"]
+                .map(str::to_owned)
+                .to_vec(),
+            max_participants: 200,
+            contact: ContactForm::HostPort,
+            server_identity: None,
+            term_ioi: None,
+            mrfp_grace: Duration::from_secs(5),
+            h248_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What can be seen from outside: counters and a snapshot of the conferences.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// A snapshot of the conferences, for a status page or an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConferenceStatus {
+    /// User part of the conference URI.
+    pub name: String,
+    /// The H.248 context that mixes it, when there is one.
+    pub context: Option<u32>,
+    /// The MRFP it is on, as its message identifier, when there is one.
+    pub mrfp: Option<String>,
+    /// In order of joining.
+    pub participants: Vec<ParticipantStatus>,
+}
+
+/// One participant of a [`ConferenceStatus`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParticipantStatus {
+    /// Unique while the process lives.
+    pub id: u64,
+    /// Asserted or From address.
+    pub uri: String,
+    /// Call-ID of the dialog.
+    pub call_id: String,
+    /// H.248 termination, once it is there.
+    pub termination: Option<String>,
+    /// Whether the 200 was acknowledged.
+    pub is_connected: bool,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// Counters since start, and gauges, at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Metrics {
+            $($(#[$doc])* pub $name: u64,)+
+        }
+
+        /// The live side of [`Metrics`].
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)+
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> Metrics {
+                Metrics { $($name: self.$name.load(Ordering::Relaxed),)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// INVITEs that reached a conference check.
+    invites,
+    /// INVITEs answered with 200.
+    joins,
+    /// INVITEs answered with 3xx to 6xx, 487 included.
+    refusals,
+    /// Participants that left or were removed after their 200.
+    leaves,
+    /// 200s that nobody acknowledged.
+    ack_timeouts,
+    /// H.248 Adds sent.
+    adds,
+    /// H.248 Subtracts sent.
+    subtracts,
+    /// H.248 transactions that failed or timed out.
+    h248_failures,
+    /// Associations with MRFPs that were lost.
+    mrfp_losses,
+    /// Gauge: MRFPs associated now.
+    mrfps,
+    /// Gauge: conferences that exist now.
+    conferences,
+    /// Gauge: participants now, joining ones included.
+    participants,
+}
+
+pub(crate) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+pub(crate) fn set(gauge: &AtomicU64, value: usize) {
+    gauge.store(u64::try_from(value).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
