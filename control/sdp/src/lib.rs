@@ -18,6 +18,8 @@ pub mod limits;
 mod message;
 mod normalise;
 mod path;
+#[cfg(test)]
+mod tests;
 
 pub use builder::MessageBuilder;
 pub use description::{Description, MediaLine, ParseError};
