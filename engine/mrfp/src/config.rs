@@ -1,0 +1,69 @@
+//! What an operator can set.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::num::NonZeroU8;
+
+use crate::ReactorKind;
+use clock::Duration;
+use h248::Encoding;
+use h248::ast::MId;
+use h248_endpoint::TransportAddr;
+
+use crate::gateway;
+
+/// Configuration of an MRFP.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// MSRP listeners; port 0 lets the system choose. Every shard listens on each.
+    pub msrp: Vec<SocketAddr>,
+    /// What SDP and MSRP URIs say instead of the listen address; port 0 = the listener's port.
+    pub advertise: Option<SocketAddr>,
+    /// Controllers, the most preferred first; empty = none, the gateway then only answers.
+    pub mgcs: Vec<TransportAddr>,
+    /// Local H.248 addresses; port 0 lets the system choose.
+    pub h248: Vec<TransportAddr>,
+    /// Name of this gateway in H.248; `None`: the first H.248 address bound.
+    pub mid: Option<MId>,
+    /// Which reactor the shards run on.
+    pub reactor: ReactorKind,
+    /// How many shards; `None`: one per core available to the process.
+    pub shards: Option<NonZeroU8>,
+    /// Whether `a=setup`, `a=max-size`, `a=accept-types` and `a=msrp-cema` in Local and Remote are
+    /// obeyed, which TS 29.333 table 5.15.1 tells an MRFP to ignore.
+    pub honour_sdp: bool,
+    /// Token form of the H.248 messages sent.
+    pub encoding: Encoding,
+    /// Highest H.248 version offered, 1 to 3.
+    pub version_max: u8,
+    /// Longest random wait before the first registration (MWD).
+    pub restart_delay_max: Duration,
+    /// How long a request of ours waits for its reply (T-MAX) before the controller counts as
+    /// lost.
+    pub h248_timeout: Duration,
+    /// Bounds of the control part.
+    pub gateway_limits: gateway::Limits,
+    /// Bounds of each shard.
+    pub switch_limits: switch::Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            msrp: vec![loopback(2855)],
+            advertise: None,
+            mgcs: Vec::new(),
+            h248: vec![TransportAddr::Udp(loopback(0))],
+            mid: None,
+            reactor: ReactorKind::Auto,
+            shards: None,
+            honour_sdp: false,
+            encoding: Encoding::Compact,
+            version_max: 2,
+            restart_delay_max: Duration::ZERO,
+            h248_timeout: Duration::from_secs(25),
+            gateway_limits: gateway::Limits::default(),
+            switch_limits: switch::Limits::default(),
+        }
+    }
+}

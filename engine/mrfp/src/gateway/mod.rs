@@ -1,0 +1,5 @@
+//! H.248 to switch, sans-IO.
+
+mod limits;
+
+pub use limits::Limits;

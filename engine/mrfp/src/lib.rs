@@ -1,0 +1,17 @@
+//! The MRFP assembled: an H.248 gateway in front of a message switch on shards.
+//!
+//! [`gateway`] is the pure part: requests and switch events in, orders and replies out.
+//! [`start`] puts it between an H.248 endpoint on tokio and the shard threads.
+#![forbid(unsafe_code)]
+
+mod config;
+pub mod gateway;
+mod kind;
+mod metrics;
+mod shell;
+
+pub use config::Config;
+pub use h248::Encoding;
+pub use kind::ReactorKind;
+pub use metrics::{Metrics, ShardMetrics};
+pub use shell::{Mrfp, StartError, start};

@@ -1,0 +1,43 @@
+//! A snapshot of the counters.
+
+use std::collections::BTreeMap;
+
+/// What an MRFP has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Whether a controller has accepted our registration.
+    pub is_registered: bool,
+    /// Contexts that exist.
+    pub contexts: u32,
+    /// Terminations that exist.
+    pub terminations: u32,
+    /// H.248 requests executed.
+    pub requests: u64,
+    /// H.248 error descriptors sent, by code.
+    pub errors: BTreeMap<u16, u64>,
+    /// H.248 Notify requests sent.
+    pub notifies: u64,
+    /// One per shard.
+    pub shards: Vec<ShardMetrics>,
+}
+
+/// What one shard has done so far, as far as it told the control part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardMetrics {
+    /// Sessions that exist.
+    pub sessions: u32,
+    /// Times a session got a connection.
+    pub bound: u64,
+    /// Times a session lost its connection, or could not get one.
+    pub lost: u64,
+    /// Of these, because the participant read too slowly.
+    pub too_slow: u64,
+    /// Counters of the sessions that ended, added up.
+    pub messages_sent: u64,
+    /// As above, messages received.
+    pub messages_received: u64,
+    /// As above, octets sent, framing included.
+    pub octets_sent: u64,
+    /// As above, octets received, framing included.
+    pub octets_received: u64,
+}
