@@ -1,0 +1,54 @@
+//! Every bound of this crate, with its unit.
+
+use crate::TransportKind;
+
+/// Transactions accepted and sent in one message; more is error 413 (TS 29.333 says 10).
+pub const MESSAGE_TRANSACTIONS_MAX: usize = 10;
+/// Octets of one message on UDP: the IPv4 datagram without its IP and UDP headers.
+pub const UDP_MESSAGE_BYTES_MAX: usize = 65_507;
+/// Octets of one message on TCP: the TPKT maximum (65,535) without its own header.
+pub const TPKT_MESSAGE_BYTES_MAX: usize = 65_531;
+/// Octets of a TPKT header (RFC 1006 section 6).
+pub const TPKT_HEADER_BYTES: usize = 4;
+/// Requests awaiting a reply from one peer.
+pub const PEER_OUTSTANDING_MAX: usize = 4_096;
+/// Peers with state (estimators, versions, acknowledgements due).
+pub const PEERS_MAX: usize = 1_024;
+/// Peer names (mId) whose requests are remembered.
+pub const REMOTES_MAX: usize = 1_024;
+/// Requests of one mId that the owner is executing; one more is answered 510.
+pub const REMOTE_RUNNING_MAX: usize = 4_096;
+/// Transactions of one mId that are remembered after their reply; the oldest is dropped.
+pub const REMOTE_STORED_MAX: usize = 65_536;
+/// Octets of replies stored for one mId; the oldest is dropped.
+pub const REMOTE_STORED_BYTES_MAX: usize = 64 << 20;
+/// Transactions acknowledged in one `TransactionResponseAck`; when as many wait, they are sent.
+pub const ACK_RANGES_MAX: usize = 32;
+/// Ids in one received acknowledgement range that are acted upon.
+pub const ACK_RANGE_IDS_MAX: u32 = 65_536;
+/// Segments of one version 3 reply.
+pub const REPLY_SEGMENTS_MAX: u16 = 64;
+/// Message-level errors sent to a second, to all peers together: garbage must not be amplified.
+pub const MESSAGE_ERRORS_PER_SECOND_MAX: u32 = 100;
+/// Redirections (`MgcIdToTry`) followed in one registration attempt.
+pub const REDIRECTS_MAX: u32 = 5;
+/// Gateways associated with one controller.
+pub const ASSOCIATIONS_MAX: usize = 1_024;
+/// TCP connections a listener holds at once.
+pub const CONNECTIONS_MAX: usize = 1_024;
+/// Messages read from all transports and not yet handled; readers wait when it is full.
+pub const RECEIVED_QUEUE_MESSAGES: usize = 1_024;
+/// Messages waiting to be written to one TCP connection; one more closes it.
+pub const SEND_QUEUE_MESSAGES: usize = 1_024;
+
+const _: () = assert!(TPKT_MESSAGE_BYTES_MAX + TPKT_HEADER_BYTES == u16::MAX as usize);
+const _: () = assert!(REMOTE_RUNNING_MAX <= REMOTE_STORED_MAX);
+
+/// Octets of one message on `kind`; a longer reply becomes error 533.
+#[must_use]
+pub const fn message_bytes_max(kind: TransportKind) -> usize {
+    match kind {
+        TransportKind::Udp => UDP_MESSAGE_BYTES_MAX,
+        TransportKind::Tcp => TPKT_MESSAGE_BYTES_MAX,
+    }
+}
