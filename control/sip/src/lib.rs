@@ -1,7 +1,26 @@
-//! SIP for a conference focus and for simple clients: messages, transactions, dialogs (sans-IO),
+//! SIP for a conference focus and for simple clients: messages, transactions and dialogs (sans-IO)
 //! and a tokio shell with UDP and TCP sockets.
+//!
+//! [`Agent`] is the core: it takes messages and time, and gives messages and [`Event`]s.
+//! [`Stack`] runs one on sockets; [`SipClient`] is a stack for one call at a time.
 #![forbid(unsafe_code)]
 
 mod addr;
+mod agent;
+mod client;
+pub mod limits;
+mod message;
+mod parse;
+mod stack;
+mod uri;
+mod via;
 
 pub use addr::{SipAddr, SipAddrError, Transport};
+pub use agent::{
+    Agent, AgentConfig, Answer, Destination, DialogId, Event, Flow, Hop, Invite, Output, TxnId,
+};
+pub use client::{Call, ClientError, Outcome, SipClient};
+pub use message::{Headers, Method, Request, Response, reason_phrase};
+pub use parse::{Frame, Malformed, Parsed, StreamFramer, parse_datagram};
+pub use stack::{BindError, Handle, Stack, StackConfig, Trace, near_addr};
+pub use uri::{NameAddr, Uri, UriError};

@@ -1,0 +1,174 @@
+//! The user agent core: transactions and dialogs without sockets.
+//!
+//! ```text
+//! request  -> malformed? 400/505 | ACK -> transaction or dialog | CANCEL -> its INVITE
+//!             known transaction? repeat the last response
+//!             To tag? -> dialog (481, 500, 491 …) or -> method, scheme, Require, body (405 …)
+//!             what is left becomes an Event that the application answers
+//! response -> client transaction -> dialog -> Event
+//! deadline -> repeat, give up
+//! ```
+//!
+//! Every request gets an answer, except ACK and those no answer could reach.
+
+mod client;
+mod dialog;
+mod server;
+mod types;
+mod uas;
+
+pub use types::{
+    AgentConfig, Answer, Destination, DialogId, Event, Flow, Hop, Invite, Output, TxnId,
+};
+
+use crate::addr::Transport;
+use crate::limits::{DIALOGS_MAX, TRANSACTIONS_MAX};
+use crate::parse::Parsed;
+use clock::{Instant, TimerTable};
+use core::net::SocketAddr;
+use dialog::Dialog;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use server::{MergeKey, ServerKey, ServerTxn};
+use std::collections::{HashMap, VecDeque};
+
+/// Why the core wanted to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    /// Repeat a final response that was not acknowledged (timer G).
+    ServerRepeat(TxnId),
+    /// Forget a server transaction (timers H, I, J, L).
+    ServerEnd(TxnId),
+    /// Repeat a request (timers A, E).
+    ClientRepeat(TxnId),
+    /// Give up or forget a client transaction (timers B, D, F, K, M).
+    ClientEnd(TxnId),
+    /// Repeat the 2xx to an INVITE (RFC 3261 13.3.1.4).
+    OkRepeat(DialogId),
+    /// Nobody acknowledged that 2xx.
+    OkGiveUp(DialogId),
+}
+
+/// Transactions and dialogs of one user agent.
+pub struct Agent {
+    config: AgentConfig,
+    rng: StdRng,
+    next_id: u64,
+    server: HashMap<TxnId, ServerTxn>,
+    server_keys: HashMap<ServerKey, TxnId>,
+    merge_keys: HashMap<MergeKey, TxnId>,
+    clients: HashMap<TxnId, client::ClientTxn>,
+    client_keys: HashMap<String, TxnId>,
+    dialogs: HashMap<DialogId, Dialog>,
+    dialog_keys: HashMap<(String, String), DialogId>,
+    timers: TimerTable<Timer>,
+    out: VecDeque<Output>,
+}
+
+impl Agent {
+    /// An agent with nothing going on.
+    #[must_use]
+    pub fn new(config: AgentConfig) -> Self {
+        Self {
+            rng: StdRng::from_seed(config.seed),
+            config,
+            next_id: 0,
+            server: HashMap::new(),
+            server_keys: HashMap::new(),
+            merge_keys: HashMap::new(),
+            clients: HashMap::new(),
+            client_keys: HashMap::new(),
+            dialogs: HashMap::new(),
+            dialog_keys: HashMap::new(),
+            timers: TimerTable::default(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Takes in one message. Drain [`Self::poll`] to [`Output::Wait`] before the next input.
+    pub fn handle_received(&mut self, now: Instant, flow: Flow, parsed: Parsed) {
+        match parsed {
+            Parsed::Request(request) => self.handle_request(now, flow, request),
+            Parsed::Response(response) => self.handle_response(now, &response),
+            Parsed::Malformed(malformed) => self.handle_malformed(flow, &malformed),
+            Parsed::Garbage => {}
+        }
+    }
+
+    /// Takes in that a request could not be sent.
+    pub fn handle_send_failed(&mut self, now: Instant, txn: TxnId) {
+        self.fail_client(now, txn, 503);
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_deadline(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.expired(now) {
+            match timer {
+                Timer::ServerRepeat(txn) => self.repeat_response(now, txn),
+                Timer::ServerEnd(txn) => self.end_server(txn),
+                Timer::ClientRepeat(txn) => self.repeat_request(now, txn),
+                Timer::ClientEnd(txn) => self.end_client(now, txn),
+                Timer::OkRepeat(dialog) => self.repeat_ok(now, dialog),
+                Timer::OkGiveUp(dialog) => self.give_up_ok(now, dialog),
+            }
+        }
+    }
+
+    /// The next thing to do; [`Output::Wait`] when there is none.
+    pub fn poll(&mut self) -> Output {
+        self.out
+            .pop_front()
+            .unwrap_or_else(|| Output::Wait(self.timers.deadline()))
+    }
+
+    /// Dialogs that exist, in any state.
+    #[must_use]
+    pub fn dialog_count(&self) -> usize {
+        self.dialogs.len()
+    }
+
+    /// Transactions that exist, both roles, in any state.
+    #[must_use]
+    pub fn transaction_count(&self) -> usize {
+        self.server.len() + self.clients.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.transaction_count() >= TRANSACTIONS_MAX || self.dialogs.len() >= DIALOGS_MAX
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// 64 random bits: tags and branches need 32 (RFC 3261 19.3).
+    fn token(&mut self) -> String {
+        format!("{:016x}", self.rng.next_u64())
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    /// The address that peers see for `transport`: a listener of the family of `near`, with the
+    /// address of `near` where the listener has none of its own.
+    fn local_addr(&self, transport: Transport, near: SocketAddr) -> SocketAddr {
+        let listener = self
+            .config
+            .locals
+            .iter()
+            .filter(|l| l.transport == transport)
+            .map(|l| l.addr)
+            .find(|l| l.is_ipv6() == near.is_ipv6());
+        match listener {
+            Some(addr) if addr.ip().is_unspecified() => SocketAddr::new(near.ip(), addr.port()),
+            Some(addr) => addr,
+            None => near,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "agent/tests.rs"]
+mod tests;

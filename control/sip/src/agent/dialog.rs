@@ -1,0 +1,379 @@
+//! Dialogs (RFC 3261 12) and the 2xx of an INVITE until its ACK (13.3.1.4).
+
+use super::{Agent, Answer, Destination, DialogId, Event, Flow, Hop, Timer, TxnId};
+use crate::addr::{SipAddr, Transport};
+use crate::limits::{T1, T2, TIMEOUT};
+use crate::message::{Headers, Method, Request, Response};
+use crate::uri::{NameAddr, Uri};
+use clock::{Duration, Instant, TimerKey};
+use core::net::SocketAddr;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DialogState {
+    /// The initial INVITE has no final response.
+    Early,
+    /// It has a 2xx.
+    Confirmed,
+    /// We sent BYE and await its answer.
+    Ending,
+}
+
+pub(super) struct Dialog {
+    pub(super) call_id: String,
+    pub(super) local_tag: String,
+    pub(super) remote_tag: Option<String>,
+    /// From of our requests, with our tag.
+    pub(super) local: String,
+    /// To of our requests, with the peer's tag once known.
+    pub(super) remote: String,
+    pub(super) local_seq: u32,
+    pub(super) remote_seq: Option<u32>,
+    pub(super) routes: Vec<String>,
+    pub(super) target: Option<Uri>,
+    /// Where the last request came from (UAS).
+    pub(super) flow: Option<Flow>,
+    /// Where the first request went (UAC).
+    pub(super) hop: Option<(SipAddr, SocketAddr)>,
+    pub(super) state: DialogState,
+    /// An INVITE of the peer that awaits our final response.
+    pub(super) server_invite: Option<TxnId>,
+    /// Our 2xx that awaits its ACK.
+    pub(super) awaiting_ack: Option<AwaitAck>,
+    /// An INVITE of ours that awaits its final response.
+    pub(super) client_invite: Option<TxnId>,
+    /// BYE to send as soon as the ACK is there: a callee must wait (RFC 3261 15).
+    pub(super) bye_wanted: Option<Vec<(String, String)>>,
+    /// CSeq of our last INVITE, and the ACK that answered its 2xx.
+    pub(super) invite_seq: u32,
+    pub(super) last_ack: Option<(Destination, Vec<u8>)>,
+}
+
+pub(super) struct AwaitAck {
+    pub(super) cseq: u32,
+    bytes: Vec<u8>,
+    to: Destination,
+    interval: Duration,
+    repeat: TimerKey,
+    give_up: TimerKey,
+}
+
+impl Dialog {
+    /// The dialog that an INVITE starts at its UAS.
+    pub(super) fn uas(request: &Request, local_tag: String, flow: Flow) -> Option<Self> {
+        let headers = &request.headers;
+        let (cseq, _) = headers.cseq()?;
+        let to = headers.get("To")?.trim().trim_end_matches(';');
+        Some(Self {
+            call_id: headers.call_id()?.to_owned(),
+            local: format!("{to};tag={local_tag}"),
+            remote: headers.get("From")?.to_owned(),
+            remote_tag: headers.from()?.tag().map(str::to_owned),
+            local_tag,
+            local_seq: 0,
+            remote_seq: Some(cseq),
+            routes: headers.list("Record-Route").map(str::to_owned).collect(),
+            target: Some(headers.contact()?.uri),
+            flow: Some(flow),
+            hop: None,
+            state: DialogState::Early,
+            server_invite: None,
+            awaiting_ack: None,
+            client_invite: None,
+            bye_wanted: None,
+            invite_seq: 0,
+            last_ack: None,
+        })
+    }
+
+    /// Learns from the 2xx of its initial INVITE (UAC).
+    pub(super) fn confirm(&mut self, headers: &Headers) {
+        self.state = DialogState::Confirmed;
+        self.remote_tag = headers.to().and_then(|t| t.tag().map(str::to_owned));
+        if let Some(to) = headers.get("To") {
+            self.remote = to.to_owned();
+        }
+        self.routes = headers.list("Record-Route").map(str::to_owned).collect();
+        self.routes.reverse();
+        if let Some(contact) = headers.contact() {
+            self.target = Some(contact.uri);
+        }
+    }
+
+    /// The dialog of another branch of a forked INVITE, from that branch's 2xx.
+    pub(super) fn fork(&self, response: &Response) -> Option<Self> {
+        let mut fork = Self {
+            call_id: self.call_id.clone(),
+            local_tag: self.local_tag.clone(),
+            remote_tag: None,
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            local_seq: self.invite_seq,
+            remote_seq: None,
+            routes: Vec::new(),
+            target: None,
+            flow: self.flow,
+            hop: self.hop,
+            state: DialogState::Confirmed,
+            server_invite: None,
+            awaiting_ack: None,
+            client_invite: None,
+            bye_wanted: None,
+            invite_seq: self.invite_seq,
+            last_ack: None,
+        };
+        fork.confirm(&response.headers);
+        fork.target.is_some().then_some(fork)
+    }
+
+    /// The next hop of a request in this dialog and its Request-URI and Route fields.
+    fn routing(&self) -> (Option<Uri>, Uri, Vec<String>) {
+        let empty = || Uri::parse("sip:invalid.invalid").expect("a constant URI parses");
+        let target = self.target.clone().unwrap_or_else(empty);
+        let first = self.routes.first().and_then(|r| NameAddr::parse(r).ok());
+        match first {
+            None => (self.target.clone(), target, Vec::new()),
+            Some(first) if first.uri.parameter("lr").is_some() => {
+                (Some(first.uri), target, self.routes.clone())
+            }
+            // A strict router (RFC 3261 12.2.1.1).
+            Some(first) => {
+                let mut routes = self.routes[1..].to_vec();
+                routes.push(format!("<{target}>"));
+                (Some(first.uri.clone()), first.uri, routes)
+            }
+        }
+    }
+
+    fn destination(&self, next: Option<&Uri>) -> Option<(Destination, Transport, SocketAddr)> {
+        // Without a route set the configured hop of a client stays in force.
+        if let (Some((hop, near)), true) = (self.hop, self.routes.is_empty()) {
+            let to = Hop {
+                transport: hop.transport,
+                host: host_of(hop.addr),
+                port: Some(hop.addr.port()),
+                fallback: self.flow,
+            };
+            return Some((Destination::Hop(to), hop.transport, near));
+        }
+        let near = self
+            .flow
+            .map(|f| f.local)
+            .or(self.hop.map(|(_, near)| near))?;
+        let came_by = self
+            .flow
+            .map(|f| f.transport)
+            .or(self.hop.map(|(h, _)| h.transport))?;
+        let next = next?;
+        let transport = match next.parameter("transport") {
+            Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+            Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
+            // Deviation: RFC 3263 4.1 says UDP; a peer that came by TCP is kept on TCP.
+            _ => came_by,
+        };
+        let to = Hop {
+            transport,
+            host: next.host().to_owned(),
+            port: next.port(),
+            fallback: self.flow,
+        };
+        Some((Destination::Hop(to), transport, near))
+    }
+}
+
+fn host_of(addr: SocketAddr) -> String {
+    match addr {
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    }
+}
+
+impl Agent {
+    /// Sends the application's answer. Later answers to the same transaction are dropped.
+    pub fn respond(&mut self, now: Instant, txn: TxnId, answer: &Answer) {
+        let Some(entry) = self.server.get(&txn) else {
+            return;
+        };
+        let (dialog, method, cseq) = (entry.dialog, entry.method.clone(), entry.cseq);
+        let ok = self.send_response(now, txn, answer);
+        let Some(id) = dialog.filter(|_| method == Method::Invite && answer.code >= 200) else {
+            return;
+        };
+        let Some(dialog) = self
+            .dialogs
+            .get_mut(&id)
+            .filter(|d| d.server_invite == Some(txn))
+        else {
+            return;
+        };
+        dialog.server_invite = None;
+        match ok {
+            Some(bytes) => {
+                if dialog.state == DialogState::Early {
+                    dialog.state = DialogState::Confirmed;
+                }
+                self.await_ack(now, id, txn, cseq, bytes);
+            }
+            None if dialog.state == DialogState::Early => self.remove_dialog(id),
+            None => {}
+        }
+    }
+
+    fn await_ack(&mut self, now: Instant, id: DialogId, txn: TxnId, cseq: u32, bytes: Vec<u8>) {
+        let Some(to) = self.server_destination(txn) else {
+            return;
+        };
+        let awaiting = AwaitAck {
+            cseq,
+            bytes,
+            to,
+            interval: T1,
+            repeat: self.timers.arm(now + T1, Timer::OkRepeat(id)),
+            give_up: self.timers.arm(now + TIMEOUT, Timer::OkGiveUp(id)),
+        };
+        if let Some(dialog) = self.dialogs.get_mut(&id) {
+            dialog.awaiting_ack = Some(awaiting);
+        }
+    }
+
+    pub(super) fn repeat_ok(&mut self, now: Instant, id: DialogId) {
+        let Some(awaiting) = self
+            .dialogs
+            .get_mut(&id)
+            .and_then(|d| d.awaiting_ack.as_mut())
+        else {
+            return;
+        };
+        awaiting.interval = (awaiting.interval * 2).min(T2);
+        awaiting.repeat = self
+            .timers
+            .arm(now + awaiting.interval, Timer::OkRepeat(id));
+        let (to, bytes) = (awaiting.to.clone(), awaiting.bytes.clone());
+        self.transmit(to, bytes, None);
+    }
+
+    pub(super) fn give_up_ok(&mut self, now: Instant, id: DialogId) {
+        self.stop_awaiting(id);
+        let reason = (
+            "Reason".to_owned(),
+            "SIP;cause=408;text=\"ACK missing\"".to_owned(),
+        );
+        self.bye(now, id, vec![reason]);
+        self.emit(Event::AckTimeout { dialog: id });
+    }
+
+    /// Takes in an ACK that belongs to a dialog.
+    pub(super) fn handle_dialog_ack(
+        &mut self,
+        now: Instant,
+        id: DialogId,
+        cseq: u32,
+        body: Vec<u8>,
+    ) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
+            return;
+        };
+        if dialog.awaiting_ack.as_ref().is_none_or(|a| a.cseq != cseq) {
+            return;
+        }
+        let wanted = dialog.bye_wanted.take();
+        self.stop_awaiting(id);
+        self.emit(Event::Acked { dialog: id, body });
+        if let Some(headers) = wanted {
+            self.bye(now, id, headers);
+        }
+    }
+
+    fn stop_awaiting(&mut self, id: DialogId) {
+        let awaiting = self
+            .dialogs
+            .get_mut(&id)
+            .and_then(|d| d.awaiting_ack.take());
+        if let Some(awaiting) = awaiting {
+            self.timers.cancel(awaiting.repeat);
+            self.timers.cancel(awaiting.give_up);
+        }
+    }
+
+    /// Ends a confirmed dialog with BYE. While a 2xx of ours awaits its ACK the BYE waits, too.
+    /// The end is told by an [`Event::Response`] to `BYE`.
+    pub fn bye(&mut self, now: Instant, id: DialogId, headers: Vec<(String, String)>) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
+            return;
+        };
+        if dialog.state != DialogState::Confirmed {
+            return;
+        }
+        if dialog.awaiting_ack.is_some() {
+            dialog.bye_wanted = Some(headers);
+            return;
+        }
+        dialog.state = DialogState::Ending;
+        let pending = dialog.server_invite.take();
+        if let Some(txn) = pending {
+            self.refuse(now, txn, &Answer::new(487));
+        }
+        if self
+            .request(now, id, Method::Bye, headers, Vec::new())
+            .is_none()
+        {
+            self.remove_dialog(id);
+        }
+    }
+
+    /// Builds a request in a dialog; `cseq` is given for ACK and CANCEL.
+    pub(super) fn in_dialog(
+        &mut self,
+        id: DialogId,
+        method: Method,
+        cseq: Option<u32>,
+        extra: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Option<(Request, Destination, String)> {
+        let branch = format!("z9hG4bK{}", self.token());
+        let dialog = self.dialogs.get_mut(&id)?;
+        let cseq = cseq.unwrap_or_else(|| {
+            dialog.local_seq += 1;
+            dialog.local_seq
+        });
+        let (next, uri, routes) = dialog.routing();
+        let (to, transport, near) = dialog.destination(next.as_ref())?;
+        let (local, remote, call_id) = (
+            dialog.local.clone(),
+            dialog.remote.clone(),
+            dialog.call_id.clone(),
+        );
+        let sent_by = self.local_addr(transport, near);
+        let mut headers = Headers::default();
+        let token = transport.via_token();
+        headers.push(
+            "Via",
+            format!("SIP/2.0/{token} {sent_by};branch={branch};rport"),
+        );
+        headers.push("Max-Forwards", "70");
+        for route in routes {
+            headers.push("Route", route);
+        }
+        headers.push("From", local);
+        headers.push("To", remote);
+        headers.push("Call-ID", call_id);
+        headers.push("CSeq", format!("{cseq} {method}"));
+        headers.extend(extra);
+        let request = Request {
+            method,
+            uri,
+            headers,
+            body,
+        };
+        Some((request, to, branch))
+    }
+
+    pub(super) fn remove_dialog(&mut self, id: DialogId) {
+        self.stop_awaiting(id);
+        if let Some(dialog) = self.dialogs.remove(&id) {
+            let key = (dialog.call_id, dialog.local_tag);
+            if self.dialog_keys.get(&key) == Some(&id) {
+                self.dialog_keys.remove(&key);
+            }
+        }
+    }
+}

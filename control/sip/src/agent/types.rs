@@ -1,0 +1,222 @@
+//! What goes in and out of the agent.
+
+use crate::addr::{SipAddr, Transport};
+use crate::message::{Method, Request, Response};
+use clock::Instant;
+use core::net::SocketAddr;
+
+/// Names a transaction while it lives, and never another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TxnId(pub(crate) u64);
+
+/// Names a dialog while it lives, and never another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DialogId(pub(crate) u64);
+
+/// A UDP listener and a remote address, or a TCP connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The protocol.
+    pub transport: Transport,
+    /// Which UDP listener or TCP connection; chosen by the shell, never used again for TCP.
+    pub channel: u64,
+    /// The near address, as the peer would see it.
+    pub local: SocketAddr,
+    /// The far address.
+    pub remote: SocketAddr,
+}
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Back where something came from; by UDP to `addr`, by TCP through the connection, or, if
+    /// that is gone, through a new one to `addr`.
+    Flow {
+        /// The listener or connection.
+        flow: Flow,
+        /// The address that the topmost Via gives.
+        addr: SocketAddr,
+    },
+    /// To a named next hop.
+    Hop(Hop),
+}
+
+/// A next hop taken from a URI or from configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The protocol.
+    pub transport: Transport,
+    /// Address or name; IPv6 in brackets.
+    pub host: String,
+    /// Port; 5060 when absent.
+    pub port: Option<u16>,
+    /// Used if the host does not resolve or the connection fails.
+    pub fallback: Option<Flow>,
+}
+
+/// What the shell must now do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send octets.
+    Transmit {
+        /// Where.
+        to: Destination,
+        /// What.
+        bytes: Vec<u8>,
+        /// Report a failure to [`super::Agent::handle_send_failed`] with this name.
+        txn: Option<TxnId>,
+    },
+    /// Tell the application.
+    Event(Event),
+    /// Nothing before this instant (`None`: before the next input).
+    Wait(Option<Instant>),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An INVITE that starts a dialog; 100 was sent. Answer it with
+    /// [`super::Agent::respond`].
+    Invite {
+        /// The dialog it starts.
+        dialog: DialogId,
+        /// What to answer.
+        txn: TxnId,
+        /// The request.
+        request: Box<Request>,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// A request that the application must answer: re-INVITE, UPDATE, OPTIONS and other allowed
+    /// methods.
+    Request {
+        /// The dialog it belongs to.
+        dialog: Option<DialogId>,
+        /// What to answer.
+        txn: TxnId,
+        /// The request.
+        request: Box<Request>,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// The ACK to the last 2xx came.
+    Acked {
+        /// Of this dialog.
+        dialog: DialogId,
+        /// The body of the ACK: the answer to an offer in the 2xx.
+        body: Vec<u8>,
+    },
+    /// The INVITE was cancelled before its final response; 487 was sent.
+    Cancelled {
+        /// The dialog, gone now; or still there if a re-INVITE was cancelled.
+        dialog: DialogId,
+        /// Whether the dialog is gone.
+        is_initial: bool,
+    },
+    /// No ACK came for a 2xx in 64 times T1; BYE was sent and the dialog is ending.
+    AckTimeout {
+        /// The dialog.
+        dialog: DialogId,
+    },
+    /// The peer ended the dialog; 200 was sent (and 487 to a pending INVITE).
+    Bye {
+        /// The dialog, gone now.
+        dialog: DialogId,
+        /// The request.
+        request: Box<Request>,
+    },
+    /// A response to a request of ours; synthetic (408, 503) if there was none.
+    Response {
+        /// The dialog; gone if a BYE or the initial INVITE ended it.
+        dialog: DialogId,
+        /// The transaction.
+        txn: TxnId,
+        /// The method of our request.
+        method: Method,
+        /// The response.
+        response: Box<Response>,
+        /// Made here because nothing came or nothing could be sent.
+        is_synthetic: bool,
+    },
+}
+
+/// A response as the application gives it; Via, From, To, Call-ID, CSeq, Record-Route and
+/// Content-Length are added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// 101 to 699.
+    pub code: u16,
+    /// `None` for the usual phrase.
+    pub reason: Option<String>,
+    /// Further header fields.
+    pub headers: Vec<(String, String)>,
+    /// Body; give its Content-Type in `headers`.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A response without body.
+    #[must_use]
+    pub fn new(code: u16) -> Self {
+        Self {
+            code,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets the body and its type.
+    #[must_use]
+    pub fn with_body(self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let mut this = self.with("Content-Type", content_type);
+        this.body = body.into();
+        this
+    }
+}
+
+/// An INVITE of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invite {
+    /// Request-URI and To.
+    pub uri: String,
+    /// Where it is sent, whatever the URI says.
+    pub hop: SipAddr,
+    /// Our address as seen by `hop`; a wildcard listener shows itself with it.
+    pub near: SocketAddr,
+    /// From, a URI.
+    pub from: String,
+    /// Further header fields (Contact is made here unless given).
+    pub headers: Vec<(String, String)>,
+    /// Body; give its Content-Type in `headers`.
+    pub body: Vec<u8>,
+}
+
+/// What an agent is and can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentConfig {
+    /// The addresses listened on.
+    pub locals: Vec<SipAddr>,
+    /// Methods answered otherwise than with 405.
+    pub allow: Vec<Method>,
+    /// Body types understood in INVITE and UPDATE, in lower case.
+    pub accept: Vec<String>,
+    /// Option tags understood in Require.
+    pub supported: Vec<String>,
+    /// Randomness for tags, branches and Call-IDs.
+    pub seed: [u8; 32],
+}
+
+impl AgentConfig {
+    /// `INVITE, ACK, …` for an Allow header.
+    #[must_use]
+    pub fn allow_value(&self) -> String {
+        let names: Vec<_> = self.allow.iter().map(Method::as_str).collect();
+        names.join(", ")
+    }
+}

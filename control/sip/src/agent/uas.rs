@@ -1,0 +1,317 @@
+//! What happens to a request before the application sees it (RFC 3261 8.2, 9.2, 12.2.2).
+
+use super::dialog::{Dialog, DialogState};
+use super::server::{ServerKey, ServerState};
+use super::{Agent, Answer, DialogId, Event, Flow, TxnId};
+use crate::limits::RETRY_AFTER_SECONDS;
+use crate::message::{Method, Request};
+use crate::via::Via;
+use clock::Instant;
+
+/// What every request must carry, read once.
+struct Basics {
+    via: Via,
+    call_id: String,
+    from_tag: String,
+    to_tag: Option<String>,
+    cseq: u32,
+}
+
+impl Basics {
+    fn read(request: &Request) -> Result<Self, &'static str> {
+        let headers = &request.headers;
+        let via = Via::top(headers).ok_or("Via Missing Or Malformed")?;
+        let from = headers.from().ok_or("From Missing Or Malformed")?;
+        let to = headers.to().ok_or("To Missing Or Malformed")?;
+        let call_id = headers.call_id().ok_or("Call-ID Missing")?;
+        let (cseq, method) = headers.cseq().ok_or("CSeq Missing Or Malformed")?;
+        if method != request.method {
+            return Err("CSeq Names Another Method");
+        }
+        Ok(Self {
+            via,
+            call_id: call_id.to_owned(),
+            from_tag: from.tag().ok_or("From Tag Missing")?.to_owned(),
+            to_tag: to.tag().map(str::to_owned),
+            cseq,
+        })
+    }
+}
+
+impl Agent {
+    pub(super) fn handle_request(&mut self, now: Instant, flow: Flow, request: Request) {
+        let basics = match Basics::read(&request) {
+            Ok(basics) => basics,
+            Err(_) if request.method == Method::Ack => return,
+            Err(reason) => {
+                let mut answer = Answer::new(400);
+                answer.reason = Some(format!("Bad Request - {reason}"));
+                return self.reply_stateless(flow, &request.headers, &answer);
+            }
+        };
+        if request.method == Method::Ack {
+            return self.handle_ack(now, &request, &basics);
+        }
+        let key = ServerKey::new(&request, &basics.via, &request.method);
+        if let Some(&txn) = self.server_keys.get(&key) {
+            return self.handle_repeated(txn);
+        }
+        let in_dialog = basics.to_tag.is_some();
+        if self.is_full() && !in_dialog {
+            return self.reply_overload(flow, &request.headers);
+        }
+        if request.method == Method::Cancel {
+            return self.handle_cancel(now, flow, &request, &basics);
+        }
+        let merge = (
+            basics.call_id.clone(),
+            basics.from_tag.clone(),
+            basics.cseq,
+            request.method.clone(),
+        );
+        let is_merged = !in_dialog && self.merge_keys.contains_key(&merge);
+        let txn = self.begin_server(&request, &basics.via, flow, merge);
+        if let Some(refusal) = self.inspect(&request, is_merged) {
+            return self.refuse(now, txn, &refusal);
+        }
+        if in_dialog {
+            self.handle_in_dialog(now, flow, request, &basics, txn);
+        } else {
+            self.handle_outside(now, flow, request, txn);
+        }
+    }
+
+    /// Method, scheme, merging, extensions, body: in the order of RFC 3261 8.2.
+    fn inspect(&self, request: &Request, is_merged: bool) -> Option<Answer> {
+        if matches!(request.method, Method::Other(_)) {
+            return Some(Answer::new(501).with("Allow", self.config.allow_value()));
+        }
+        if !self.config.allow.contains(&request.method) {
+            return Some(Answer::new(405).with("Allow", self.config.allow_value()));
+        }
+        if !matches!(request.uri.scheme(), "sip" | "sips" | "tel") {
+            return Some(Answer::new(416));
+        }
+        if is_merged {
+            return Some(Answer::new(482));
+        }
+        let unknown: Vec<_> = request
+            .headers
+            .list("Require")
+            .filter(|tag| {
+                !self
+                    .config
+                    .supported
+                    .iter()
+                    .any(|s| s.eq_ignore_ascii_case(tag))
+            })
+            .collect();
+        if !unknown.is_empty() {
+            return Some(Answer::new(420).with("Unsupported", unknown.join(", ")));
+        }
+        self.inspect_body(request)
+    }
+
+    fn inspect_body(&self, request: &Request) -> Option<Answer> {
+        if request.body.is_empty() || !matches!(request.method, Method::Invite | Method::Update) {
+            return None;
+        }
+        let headers = &request.headers;
+        let encoded = headers
+            .list("Content-Encoding")
+            .any(|e| !e.eq_ignore_ascii_case("identity"));
+        if encoded {
+            return Some(Answer::new(415).with("Accept-Encoding", "identity"));
+        }
+        let kind = headers.content_type();
+        if kind.is_some_and(|kind| self.config.accept.contains(&kind)) {
+            return None;
+        }
+        Some(Answer::new(415).with("Accept", self.config.accept.join(", ")))
+    }
+
+    fn handle_outside(&mut self, now: Instant, flow: Flow, request: Request, txn: TxnId) {
+        match &request.method {
+            Method::Invite => self.handle_invite(now, flow, request, txn),
+            Method::Bye | Method::Update | Method::Prack | Method::Notify | Method::Info => {
+                self.refuse(now, txn, &Answer::new(481));
+            }
+            Method::Options
+            | Method::Message
+            | Method::Subscribe
+            | Method::Refer
+            | Method::Publish
+            | Method::Register
+            | Method::Ack
+            | Method::Cancel
+            | Method::Other(_) => self.emit(Event::Request {
+                dialog: None,
+                txn,
+                request: Box::new(request),
+                flow,
+            }),
+        }
+    }
+
+    fn handle_invite(&mut self, now: Instant, flow: Flow, request: Request, txn: TxnId) {
+        let tag = self.token();
+        let Some(mut dialog) = Dialog::uas(&request, tag, flow) else {
+            let mut answer = Answer::new(400);
+            answer.reason = Some("Bad Request - Contact Missing Or Malformed".to_owned());
+            return self.refuse(now, txn, &answer);
+        };
+        dialog.server_invite = Some(txn);
+        let id = DialogId(self.next_id());
+        let key = (dialog.call_id.clone(), dialog.local_tag.clone());
+        self.dialog_keys.insert(key, id);
+        self.dialogs.insert(id, dialog);
+        if let Some(entry) = self.server.get_mut(&txn) {
+            entry.dialog = Some(id);
+        }
+        self.send_response(now, txn, &Answer::new(100));
+        self.emit(Event::Invite {
+            dialog: id,
+            txn,
+            request: Box::new(request),
+            flow,
+        });
+    }
+
+    fn find_dialog(&self, basics: &Basics) -> Option<DialogId> {
+        let key = (basics.call_id.clone(), basics.to_tag.clone()?);
+        let id = *self.dialog_keys.get(&key)?;
+        let dialog = self.dialogs.get(&id)?;
+        (dialog.remote_tag.as_deref() == Some(basics.from_tag.as_str())).then_some(id)
+    }
+
+    fn handle_ack(&mut self, now: Instant, request: &Request, basics: &Basics) {
+        let key = ServerKey::new(request, &basics.via, &Method::Invite);
+        if self.acknowledge_refusal(now, &key) {
+            return;
+        }
+        // An ACK for a 2xx is known by dialog and CSeq, whatever its branch and Request-URI.
+        if let Some(id) = self.find_dialog(basics) {
+            self.handle_dialog_ack(now, id, basics.cseq, request.body.clone());
+        }
+    }
+
+    fn handle_cancel(&mut self, now: Instant, flow: Flow, request: &Request, basics: &Basics) {
+        let key = ServerKey::new(request, &basics.via, &Method::Invite);
+        let invite = self.server_keys.get(&key).copied();
+        let merge = (
+            basics.call_id.clone(),
+            basics.from_tag.clone(),
+            basics.cseq,
+            Method::Cancel,
+        );
+        let txn = self.begin_server(request, &basics.via, flow, merge);
+        let Some(invite) = invite else {
+            return self.refuse(now, txn, &Answer::new(481));
+        };
+        let (dialog, state) = match self.server.get(&invite) {
+            Some(entry) => (entry.dialog, entry.state),
+            None => (None, ServerState::Confirmed),
+        };
+        // The same To tag as the INVITE's answer (RFC 3261 9.2).
+        if let Some(entry) = self.server.get_mut(&txn) {
+            entry.dialog = dialog;
+        }
+        self.send_response(now, txn, &Answer::new(200));
+        if state != ServerState::Proceeding {
+            return;
+        }
+        let Some(id) = dialog else {
+            return;
+        };
+        let is_initial = self
+            .dialogs
+            .get(&id)
+            .is_some_and(|d| d.state == DialogState::Early);
+        self.respond(now, invite, &Answer::new(487));
+        self.emit(Event::Cancelled {
+            dialog: id,
+            is_initial,
+        });
+    }
+
+    fn handle_in_dialog(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: Request,
+        basics: &Basics,
+        txn: TxnId,
+    ) {
+        let id = self.find_dialog(basics);
+        let Some((id, dialog)) = id.and_then(|id| Some((id, self.dialogs.get_mut(&id)?))) else {
+            return self.refuse(now, txn, &Answer::new(481));
+        };
+        if dialog.remote_seq.is_some_and(|last| basics.cseq < last) {
+            return self.refuse(now, txn, &Answer::new(500));
+        }
+        if dialog.state == DialogState::Ending && request.method != Method::Bye {
+            return self.refuse(now, txn, &Answer::new(481));
+        }
+        if let Some(refusal) = overlap(dialog, &request.method) {
+            return self.refuse(now, txn, &refusal);
+        }
+        dialog.remote_seq = Some(basics.cseq);
+        dialog.flow = Some(flow);
+        if matches!(request.method, Method::Invite | Method::Update)
+            && let Some(contact) = request.headers.contact()
+        {
+            dialog.target = Some(contact.uri);
+        }
+        if request.method == Method::Invite {
+            dialog.server_invite = Some(txn);
+        }
+        if let Some(entry) = self.server.get_mut(&txn) {
+            entry.dialog = Some(id);
+        }
+        if request.method == Method::Bye {
+            return self.handle_bye(now, id, request, txn);
+        }
+        if request.method == Method::Invite {
+            self.send_response(now, txn, &Answer::new(100));
+        }
+        self.emit(Event::Request {
+            dialog: Some(id),
+            txn,
+            request: Box::new(request),
+            flow,
+        });
+    }
+
+    fn handle_bye(&mut self, now: Instant, id: DialogId, request: Request, txn: TxnId) {
+        self.send_response(now, txn, &Answer::new(200));
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
+            return;
+        };
+        // Our own BYE crossed it; the answer to that one ends the dialog.
+        if dialog.state == DialogState::Ending {
+            return;
+        }
+        let pending = dialog.server_invite.take();
+        if let Some(invite) = pending {
+            self.refuse(now, invite, &Answer::new(487));
+        }
+        self.remove_dialog(id);
+        self.emit(Event::Bye {
+            dialog: id,
+            request: Box::new(request),
+        });
+    }
+}
+
+/// Refuses an offer that crosses or overlaps another (RFC 3261 14.2, RFC 3311 5.2).
+fn overlap(dialog: &Dialog, method: &Method) -> Option<Answer> {
+    if !matches!(method, Method::Invite | Method::Update) {
+        return None;
+    }
+    if dialog.client_invite.is_some() {
+        return Some(Answer::new(491));
+    }
+    let pending = dialog.server_invite.is_some()
+        || (*method == Method::Invite && dialog.awaiting_ack.is_some());
+    pending.then(|| Answer::new(500).with("Retry-After", RETRY_AFTER_SECONDS.to_string()))
+}

@@ -1,0 +1,244 @@
+//! A small user agent client: place a call, acknowledge, take leave; see what comes meanwhile.
+
+use crate::addr::SipAddr;
+use crate::agent::{Answer, DialogId, Event, Invite, TxnId};
+use crate::limits::{EVENTS_MAX, PROVISIONALS_MAX};
+use crate::message::{Method, Response};
+use crate::stack::{BindError, Handle, Stack, StackConfig, Trace, near_addr};
+use crate::uri::UriError;
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+use tokio::sync::mpsc;
+
+/// A call to place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Whom: Request-URI and To.
+    pub uri: String,
+    /// Where the requests go, whatever the URI says.
+    pub via: SipAddr,
+    /// Who calls: a URI.
+    pub from: String,
+    /// The SDP offer; `None` for an INVITE without body.
+    pub sdp: Option<String>,
+    /// Further header fields.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How an INVITE was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The dialog; it lives on only after a 2xx.
+    pub dialog: DialogId,
+    /// 1xx responses in order of arrival.
+    pub provisionals: Vec<Response>,
+    /// The final response; 408 or 503 made here if none came or nothing could be sent.
+    pub response: Response,
+}
+
+/// Why a call could not be placed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A URI of the call is none.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// There is no route to the next hop.
+    #[error("no route to {0}: {1}")]
+    Route(SocketAddr, std::io::Error),
+    /// The stack stopped.
+    #[error("the SIP stack stopped")]
+    Stopped,
+}
+
+/// A [`Stack`] for a client.
+#[derive(Debug)]
+pub struct SipClient {
+    stack: Stack,
+    /// Events that came while another was awaited.
+    events: VecDeque<Event>,
+}
+
+impl SipClient {
+    /// Opens one socket; port 0 lets the system choose. Every message is kept for
+    /// [`Self::take_trace`].
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub async fn bind(local: SipAddr) -> Result<Self, BindError> {
+        let stack = Stack::bind(StackConfig {
+            listen: vec![local],
+            allow: vec![
+                Method::Invite,
+                Method::Ack,
+                Method::Cancel,
+                Method::Bye,
+                Method::Update,
+                Method::Options,
+            ],
+            accept: vec!["application/sdp".to_owned()],
+            supported: Vec::new(),
+            trace: true,
+        })
+        .await?;
+        Ok(Self {
+            stack,
+            events: VecDeque::new(),
+        })
+    }
+
+    /// The address bound.
+    #[must_use]
+    pub fn local(&self) -> SipAddr {
+        self.stack.addrs()[0]
+    }
+
+    /// For commands while [`Self::next_event`] is awaited elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        self.stack.handle()
+    }
+
+    /// The octets of every message, both ways, from binding on; once. The first 1024 messages
+    /// not yet taken are kept.
+    pub fn take_trace(&mut self) -> Option<mpsc::Receiver<Trace>> {
+        self.stack.take_trace()
+    }
+
+    /// Sends an INVITE and awaits its final response. Send [`Self::ack`] after a 2xx.
+    ///
+    /// # Errors
+    ///
+    /// If the call cannot even be tried; refusals and timeouts are outcomes.
+    pub async fn invite(&mut self, call: &Call) -> Result<Outcome, ClientError> {
+        let dialog = self.start(call).await?;
+        self.outcome(dialog).await
+    }
+
+    /// Sends an INVITE only; [`Self::outcome`] awaits the answer, [`Self::cancel`] cancels.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::invite`].
+    pub async fn start(&mut self, call: &Call) -> Result<DialogId, ClientError> {
+        let near = near_addr(call.via.addr).map_err(|e| ClientError::Route(call.via.addr, e))?;
+        let mut headers = call.headers.clone();
+        if call.sdp.is_some() {
+            headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
+        }
+        let invite = Invite {
+            uri: call.uri.clone(),
+            hop: call.via,
+            near,
+            from: call.from.clone(),
+            headers,
+            body: call.sdp.clone().unwrap_or_default().into_bytes(),
+        };
+        let placed = self.stack.handle().invite(invite).await;
+        Ok(placed.ok_or(ClientError::Stopped)??)
+    }
+
+    /// Awaits the final response to the INVITE of `dialog`.
+    ///
+    /// # Errors
+    ///
+    /// If the stack stopped.
+    pub async fn outcome(&mut self, dialog: DialogId) -> Result<Outcome, ClientError> {
+        let mut provisionals = Vec::new();
+        loop {
+            let response = self.response(dialog, &Method::Invite).await?;
+            if response.code >= 200 {
+                return Ok(Outcome {
+                    dialog,
+                    provisionals,
+                    response,
+                });
+            }
+            if provisionals.len() < PROVISIONALS_MAX {
+                provisionals.push(response);
+            }
+        }
+    }
+
+    /// Acknowledges a 2xx; `sdp` answers an offer in it.
+    pub async fn ack(&self, dialog: DialogId, sdp: Option<&str>) {
+        let content_type = ("Content-Type".to_owned(), "application/sdp".to_owned());
+        let headers = sdp.map(|_| content_type).into_iter().collect();
+        let body = sdp.unwrap_or_default().as_bytes().to_vec();
+        self.stack.handle().ack(dialog, headers, body).await;
+    }
+
+    /// Cancels a pending INVITE.
+    pub async fn cancel(&self, dialog: DialogId) {
+        self.stack.handle().cancel(dialog).await;
+    }
+
+    /// Sends BYE and awaits its answer.
+    ///
+    /// # Errors
+    ///
+    /// If the stack stopped.
+    pub async fn bye(&mut self, dialog: DialogId) -> Result<Response, ClientError> {
+        self.stack.handle().bye(dialog, Vec::new()).await;
+        self.response(dialog, &Method::Bye).await
+    }
+
+    /// Sends another request in the dialog and awaits its final response (ACK a 2xx to INVITE).
+    ///
+    /// # Errors
+    ///
+    /// If the stack stopped.
+    pub async fn request(
+        &mut self,
+        dialog: DialogId,
+        method: Method,
+        sdp: Option<&str>,
+    ) -> Result<Response, ClientError> {
+        let mut headers = Vec::new();
+        if sdp.is_some() {
+            headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
+        }
+        let body = sdp.unwrap_or_default().as_bytes().to_vec();
+        let handle = self.stack.handle();
+        handle.request(dialog, method.clone(), headers, body).await;
+        loop {
+            let response = self.response(dialog, &method).await?;
+            if response.code >= 200 {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Answers a request that came as [`Event::Request`] or [`Event::Invite`].
+    pub async fn respond(&self, txn: TxnId, answer: Answer) {
+        self.stack.handle().respond(txn, answer).await;
+    }
+
+    /// The next thing that nobody awaited: a BYE of the peer, a request to answer. `None` when
+    /// the stack stopped. Cancel-safe.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        match self.events.pop_front() {
+            Some(event) => Some(event),
+            None => self.stack.next_event().await,
+        }
+    }
+
+    async fn response(&mut self, id: DialogId, wanted: &Method) -> Result<Response, ClientError> {
+        let is_it = |event: &Event| matches!(event, Event::Response { dialog, method, .. } if *dialog == id && method == wanted);
+        if let Some(at) = self.events.iter().position(is_it)
+            && let Some(Event::Response { response, .. }) = self.events.remove(at)
+        {
+            return Ok(*response);
+        }
+        loop {
+            let event = self.stack.next_event().await.ok_or(ClientError::Stopped)?;
+            if is_it(&event) {
+                if let Event::Response { response, .. } = event {
+                    return Ok(*response);
+                }
+            } else if self.events.len() < EVENTS_MAX {
+                self.events.push_back(event);
+            }
+        }
+    }
+}

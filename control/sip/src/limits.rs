@@ -1,0 +1,48 @@
+//! Every bound of this crate, with its unit.
+
+use clock::Duration;
+
+/// Octets from the start line to the blank line.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Octets of one body.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Header fields of one message.
+pub const HEADERS_MAX: usize = 256;
+/// Octets of one UDP datagram.
+pub const DATAGRAM_BYTES_MAX: usize = 65_535;
+
+/// Transactions kept at once, both roles; beyond it requests get 503.
+pub const TRANSACTIONS_MAX: usize = 100_000;
+/// Dialogs kept at once; beyond it INVITEs get 503.
+pub const DIALOGS_MAX: usize = 50_000;
+/// TCP connections kept at once; further ones are closed on accept.
+pub const CONNECTIONS_MAX: usize = 4_096;
+/// Inputs (datagrams, stream messages) waiting for the core.
+pub const INPUTS_MAX: usize = 1_024;
+/// Commands waiting for the core.
+pub const COMMANDS_MAX: usize = 256;
+/// Events waiting for the application; when full, no further input is read.
+pub const EVENTS_MAX: usize = 1_024;
+/// Messages waiting for one TCP connection; when full, the connection is closed.
+pub const SEND_QUEUE_MAX: usize = 256;
+/// Provisional responses kept for one outgoing INVITE.
+pub const PROVISIONALS_MAX: usize = 16;
+/// Message texts waiting for an observer of a client; further ones are dropped.
+pub const TRACE_MAX: usize = 1_024;
+
+/// Round-trip estimate (RFC 3261 17.1.1.1).
+pub const T1: Duration = Duration::from_millis(500);
+/// Largest interval of non-INVITE requests and INVITE responses (RFC 3261 17.1.2.1).
+pub const T2: Duration = Duration::from_secs(4);
+/// How long a message stays in the network (RFC 3261 17.1.2.1).
+pub const T4: Duration = Duration::from_secs(5);
+/// 64 times T1: how long anything is tried (RFC 3261 17.1.1.2, 13.3.1.4).
+pub const TIMEOUT: Duration = Duration::from_secs(32);
+/// How long an outgoing INVITE may stay provisional (timer C, RFC 3261 16.6, "larger than 3 minutes").
+pub const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
+/// Seconds a refused peer is told to wait.
+pub const RETRY_AFTER_SECONDS: u32 = 5;
+/// How long a TCP connection attempt may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX > DATAGRAM_BYTES_MAX);

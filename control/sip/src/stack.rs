@@ -1,0 +1,216 @@
+//! The tokio shell: one task runs an [`Agent`], small tasks read sockets.
+//!
+//! Backpressure: when the application does not take its events, the core stops reading inputs,
+//! the readers stop reading sockets, and the kernel drops datagrams or closes TCP windows.
+//! Commands are always taken, so an application that answers events cannot lock itself out.
+
+mod io;
+mod tcp;
+
+use crate::addr::SipAddr;
+use crate::agent::{Agent, AgentConfig, Answer, DialogId, Event, Invite, TxnId};
+use crate::limits::{COMMANDS_MAX, EVENTS_MAX, INPUTS_MAX, TRACE_MAX};
+use crate::message::Method;
+use crate::uri::UriError;
+use core::net::SocketAddr;
+use io::Core;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::{mpsc, oneshot};
+
+/// What a stack listens on and can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackConfig {
+    /// Listeners; port 0 lets the system choose.
+    pub listen: Vec<SipAddr>,
+    /// Methods answered otherwise than with 405.
+    pub allow: Vec<Method>,
+    /// Body types understood in INVITE and UPDATE, in lower case.
+    pub accept: Vec<String>,
+    /// Option tags understood in Require.
+    pub supported: Vec<String>,
+    /// Whether every message sent and received is kept for [`Stack::take_trace`].
+    pub trace: bool,
+}
+
+/// A listener that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {addr}: {source}")]
+pub struct BindError {
+    /// The address as configured.
+    pub addr: SipAddr,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
+/// One message on the wire, as seen by a stack with [`StackConfig::trace`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Whether we sent it.
+    pub is_sent: bool,
+    /// The other side.
+    pub peer: SocketAddr,
+    /// The octets.
+    pub bytes: Vec<u8>,
+}
+
+/// A running user agent. Dropping it and every [`Handle`] closes the sockets.
+#[derive(Debug)]
+pub struct Stack {
+    handle: Handle,
+    events: mpsc::Receiver<Event>,
+    addrs: Vec<SipAddr>,
+    trace: Option<mpsc::Receiver<Trace>>,
+    _stop: oneshot::Sender<()>,
+}
+
+/// Gives commands to a [`Stack`]. After the stack is gone commands do nothing.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Respond(TxnId, Answer),
+    Bye(DialogId, Vec<(String, String)>),
+    Invite(Box<Invite>, oneshot::Sender<Result<DialogId, UriError>>),
+    Ack(DialogId, Vec<(String, String)>, Vec<u8>),
+    Cancel(DialogId),
+    Request(DialogId, Method, Vec<(String, String)>, Vec<u8>),
+}
+
+impl Stack {
+    /// Opens the listeners and starts the stack on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When a listener cannot be opened; nothing is left open then.
+    pub async fn bind(config: StackConfig) -> Result<Self, BindError> {
+        let (inputs, input_queue) = mpsc::channel(INPUTS_MAX);
+        let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
+        let (event_sender, events) = mpsc::channel(EVENTS_MAX);
+        let (trace_sender, trace) = mpsc::channel(TRACE_MAX);
+        let (mut addrs, mut udp, mut tcp) = (Vec::new(), Vec::new(), Vec::new());
+        for &addr in &config.listen {
+            let error = |source| BindError { addr, source };
+            match addr.transport {
+                crate::Transport::Udp => {
+                    let socket = UdpSocket::bind(addr.addr).await.map_err(error)?;
+                    addrs.push(SipAddr::udp(socket.local_addr().map_err(error)?));
+                    udp.push(std::sync::Arc::new(socket));
+                }
+                crate::Transport::Tcp => {
+                    let listener = TcpListener::bind(addr.addr).await.map_err(error)?;
+                    addrs.push(SipAddr::tcp(listener.local_addr().map_err(error)?));
+                    tcp.push(listener);
+                }
+            }
+        }
+        let agent = Agent::new(AgentConfig {
+            locals: addrs.clone(),
+            allow: config.allow,
+            accept: config.accept,
+            supported: config.supported,
+            seed: rand::random(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let trace_sender = config.trace.then_some(trace_sender);
+        let core = Core::new(agent, udp, tcp, inputs, trace_sender);
+        tokio::spawn(core.run(input_queue, command_queue, event_sender, stopped));
+        Ok(Self {
+            handle: Handle { commands },
+            events,
+            addrs,
+            trace: config.trace.then_some(trace),
+            _stop: stop,
+        })
+    }
+
+    /// The addresses bound, in the order of the configuration.
+    #[must_use]
+    pub fn addrs(&self) -> &[SipAddr] {
+        &self.addrs
+    }
+
+    /// A handle for giving commands.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The next event. Cancel-safe. `None` only if the core panicked.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// The messages sent and received from now on; once, and only if configured.
+    pub fn take_trace(&mut self) -> Option<mpsc::Receiver<Trace>> {
+        self.trace.take()
+    }
+}
+
+impl Handle {
+    /// See [`Agent::respond`].
+    pub async fn respond(&self, txn: TxnId, answer: Answer) {
+        self.command(Command::Respond(txn, answer)).await;
+    }
+
+    /// See [`Agent::bye`].
+    pub async fn bye(&self, dialog: DialogId, headers: Vec<(String, String)>) {
+        self.command(Command::Bye(dialog, headers)).await;
+    }
+
+    /// See [`Agent::invite`]; `None` if the stack is gone.
+    ///
+    /// # Errors
+    ///
+    /// If a URI in `invite` is none.
+    pub async fn invite(&self, invite: Invite) -> Option<Result<DialogId, UriError>> {
+        let (reply, result) = oneshot::channel();
+        self.command(Command::Invite(Box::new(invite), reply)).await;
+        result.await.ok()
+    }
+
+    /// See [`Agent::ack`].
+    pub async fn ack(&self, dialog: DialogId, headers: Vec<(String, String)>, body: Vec<u8>) {
+        self.command(Command::Ack(dialog, headers, body)).await;
+    }
+
+    /// See [`Agent::cancel`].
+    pub async fn cancel(&self, dialog: DialogId) {
+        self.command(Command::Cancel(dialog)).await;
+    }
+
+    /// See [`Agent::request`].
+    pub async fn request(
+        &self,
+        dialog: DialogId,
+        method: Method,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) {
+        self.command(Command::Request(dialog, method, headers, body))
+            .await;
+    }
+
+    async fn command(&self, command: Command) {
+        // The core is gone only when the process is stopping.
+        let _ = self.commands.send(command).await;
+    }
+}
+
+/// The address this host uses towards `remote`: what a wildcard listener shows to that peer.
+///
+/// # Errors
+///
+/// When there is no route.
+pub fn near_addr(remote: SocketAddr) -> std::io::Result<SocketAddr> {
+    let any: SocketAddr = match remote {
+        SocketAddr::V4(_) => (core::net::Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (core::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    // Connecting a UDP socket sends nothing; it only asks the routing table.
+    let probe = std::net::UdpSocket::bind(any)?;
+    probe.connect(remote)?;
+    probe.local_addr()
+}

@@ -1,0 +1,465 @@
+//! The core task: inputs to the agent, its outputs to sockets.
+
+use super::tcp::{Connection, Outgoing, connect, serve};
+use super::{Command, Trace, near_addr};
+use crate::addr::Transport;
+use crate::agent::{Agent, Destination, Event, Flow, Hop, Output, TxnId};
+use crate::limits::{CONNECTIONS_MAX, DATAGRAM_BYTES_MAX, SEND_QUEUE_MAX};
+use crate::parse::{Parsed, parse_datagram};
+use clock::Instant;
+use core::net::{IpAddr, SocketAddr};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+/// Events kept here while the application's queue is full, before inputs are left waiting.
+const PENDING_EVENTS_MAX: usize = 16;
+
+/// What socket tasks tell the core.
+#[derive(Debug)]
+pub(super) enum Input {
+    Message {
+        flow: Flow,
+        parsed: Box<Parsed>,
+        /// Only filled for a trace.
+        bytes: Vec<u8>,
+    },
+    Accepted(TcpStream, SocketAddr),
+    Ping(u64),
+    Closed(u64),
+    ConnectFailed(u64, Vec<Outgoing>),
+    Resolved(Option<IpAddr>, Box<(Hop, Vec<u8>, Option<TxnId>)>),
+}
+
+pub(super) struct Core {
+    agent: Agent,
+    udp: Vec<Arc<UdpSocket>>,
+    tcp: Vec<TcpListener>,
+    inputs: mpsc::Sender<Input>,
+    pending: VecDeque<Event>,
+    trace: Option<mpsc::Sender<Trace>>,
+    connections: HashMap<u64, Connection>,
+    by_remote: HashMap<SocketAddr, u64>,
+    next_channel: u64,
+    epoch: tokio::time::Instant,
+    tasks: JoinSet<()>,
+}
+
+impl Core {
+    pub(super) fn new(
+        agent: Agent,
+        udp: Vec<Arc<UdpSocket>>,
+        tcp: Vec<TcpListener>,
+        inputs: mpsc::Sender<Input>,
+        trace: Option<mpsc::Sender<Trace>>,
+    ) -> Self {
+        Self {
+            agent,
+            udp,
+            tcp,
+            inputs,
+            pending: VecDeque::new(),
+            trace,
+            connections: HashMap::new(),
+            by_remote: HashMap::new(),
+            next_channel: 0,
+            epoch: tokio::time::Instant::now(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut commands: mpsc::Receiver<Command>,
+        events: mpsc::Sender<Event>,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
+        self.spawn_readers();
+        loop {
+            let deadline = self.drain().await;
+            let at = deadline.map(|at| self.epoch + at.since(Instant::ZERO));
+            let has_room = self.pending.len() < PENDING_EVENTS_MAX;
+            tokio::select! {
+                Some(command) = commands.recv() => self.handle_command(command),
+                Some(input) = inputs.recv(), if has_room => self.handle_input(input).await,
+                permit = events.reserve(), if !self.pending.is_empty() => {
+                    let Ok(permit) = permit else { break };
+                    if let Some(event) = self.pending.pop_front() {
+                        permit.send(event);
+                    }
+                }
+                () = sleep_until(at) => self.agent.handle_deadline(self.now()),
+                Some(_) = self.tasks.join_next() => {}
+                _ = &mut stopped => break,
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.epoch.elapsed()
+    }
+
+    fn spawn_readers(&mut self) {
+        let keep = self.trace.is_some();
+        for (index, socket) in self.udp.iter().enumerate() {
+            let channel = u64::try_from(index).unwrap_or(u64::MAX);
+            self.tasks.spawn(read_datagrams(
+                socket.clone(),
+                channel,
+                keep,
+                self.inputs.clone(),
+            ));
+        }
+        for listener in self.tcp.drain(..) {
+            self.tasks.spawn(accept(listener, self.inputs.clone()));
+        }
+    }
+
+    async fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.agent.poll() {
+                Output::Wait(at) => return at,
+                Output::Event(event) => self.pending.push_back(event),
+                Output::Transmit { to, bytes, txn } => self.transmit(to, bytes, txn).await,
+            }
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::Respond(txn, answer) => self.agent.respond(now, txn, &answer),
+            Command::Bye(dialog, headers) => self.agent.bye(now, dialog, headers),
+            Command::Invite(invite, reply) => {
+                // A caller that went away does not wait for the answer.
+                let _ = reply.send(self.agent.invite(now, *invite));
+            }
+            Command::Ack(dialog, headers, body) => self.agent.ack(dialog, &headers, body),
+            Command::Cancel(dialog) => self.agent.cancel(now, dialog),
+            Command::Request(dialog, method, headers, body) => {
+                self.agent.request(now, dialog, method, headers, body);
+            }
+        }
+    }
+
+    async fn handle_input(&mut self, input: Input) {
+        match input {
+            Input::Message {
+                flow,
+                parsed,
+                bytes,
+            } => {
+                self.note(false, flow.remote, &bytes);
+                self.agent.handle_received(self.now(), flow, *parsed);
+            }
+            Input::Accepted(stream, remote) => self.handle_accepted(stream, remote),
+            Input::Ping(channel) => {
+                let pong = Outgoing::plain(b"\r\n".to_vec());
+                self.enqueue(channel, pong);
+            }
+            Input::Closed(channel) => self.forget(channel),
+            Input::ConnectFailed(channel, queued) => {
+                self.forget(channel);
+                for message in queued {
+                    self.send_fallback(message).await;
+                }
+            }
+            Input::Resolved(ip, rest) => {
+                let (hop, bytes, txn) = *rest;
+                match ip {
+                    Some(ip) => self.send_hop(ip, hop, bytes, txn).await,
+                    None => {
+                        let fallback = hop.fallback;
+                        self.send_fallback(Outgoing {
+                            bytes,
+                            txn,
+                            fallback,
+                        })
+                        .await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn note(&self, is_sent: bool, peer: SocketAddr, bytes: &[u8]) {
+        if let Some(trace) = &self.trace {
+            // An observer that does not keep up loses lines, not calls.
+            let _ = trace.try_send(Trace {
+                is_sent,
+                peer,
+                bytes: bytes.to_vec(),
+            });
+        }
+    }
+
+    async fn transmit(&mut self, to: Destination, bytes: Vec<u8>, txn: Option<TxnId>) {
+        match to {
+            Destination::Flow { flow, addr } => match flow.transport {
+                Transport::Udp => {
+                    self.send_datagram(Some(flow.channel), addr, &bytes, txn)
+                        .await
+                }
+                Transport::Tcp => {
+                    let message = Outgoing {
+                        bytes,
+                        txn,
+                        fallback: None,
+                    };
+                    if self.connections.contains_key(&flow.channel) {
+                        self.note(true, flow.remote, &message.bytes);
+                        self.enqueue(flow.channel, message);
+                    } else {
+                        self.send_stream(addr, message);
+                    }
+                }
+            },
+            Destination::Hop(hop) => match hop.host.trim_matches(['[', ']']).parse::<IpAddr>() {
+                Ok(ip) => self.send_hop(ip, hop, bytes, txn).await,
+                Err(_) => self.resolve(hop, bytes, txn),
+            },
+        }
+    }
+
+    fn resolve(&mut self, hop: Hop, bytes: Vec<u8>, txn: Option<TxnId>) {
+        let inputs = self.inputs.clone();
+        self.tasks.spawn(async move {
+            let found = tokio::net::lookup_host((hop.host.as_str(), 0)).await;
+            let prefer_v6 = hop.fallback.map(|f| f.remote.is_ipv6());
+            let found: Vec<_> = found.into_iter().flatten().map(|a| a.ip()).collect();
+            let same_family = found
+                .iter()
+                .find(|ip| prefer_v6.is_none_or(|v6| ip.is_ipv6() == v6));
+            let ip = same_family.or(found.first()).copied();
+            let _ = inputs
+                .send(Input::Resolved(ip, Box::new((hop, bytes, txn))))
+                .await;
+        });
+    }
+
+    async fn send_hop(&mut self, ip: IpAddr, hop: Hop, bytes: Vec<u8>, txn: Option<TxnId>) {
+        let addr = SocketAddr::new(ip, hop.port.unwrap_or(5060));
+        match hop.transport {
+            Transport::Udp => {
+                let channel = hop
+                    .fallback
+                    .filter(|f| f.transport == Transport::Udp)
+                    .map(|f| f.channel);
+                self.send_datagram(channel, addr, &bytes, txn).await;
+            }
+            Transport::Tcp => {
+                let message = Outgoing {
+                    bytes,
+                    txn,
+                    fallback: hop.fallback,
+                };
+                // The connection a peer opened serves both directions while it lasts.
+                let open = hop
+                    .fallback
+                    .filter(|f| f.remote.ip() == ip && self.connections.contains_key(&f.channel));
+                match open.filter(|f| f.transport == Transport::Tcp) {
+                    Some(flow) => {
+                        self.note(true, flow.remote, &message.bytes);
+                        self.enqueue(flow.channel, message);
+                    }
+                    None => self.send_stream(addr, message),
+                }
+            }
+        }
+    }
+
+    /// Sends through the flow that a dialog's requests came by, or reports failure.
+    async fn send_fallback(&mut self, message: Outgoing) {
+        let Outgoing {
+            bytes,
+            txn,
+            fallback,
+        } = message;
+        match fallback {
+            Some(flow) if flow.transport == Transport::Udp => {
+                self.send_datagram(Some(flow.channel), flow.remote, &bytes, txn)
+                    .await;
+            }
+            Some(flow) if self.connections.contains_key(&flow.channel) => {
+                self.note(true, flow.remote, &bytes);
+                self.enqueue(
+                    flow.channel,
+                    Outgoing {
+                        bytes,
+                        txn,
+                        fallback: None,
+                    },
+                );
+            }
+            _ => self.fail(txn),
+        }
+    }
+
+    fn fail(&mut self, txn: Option<TxnId>) {
+        if let Some(txn) = txn {
+            self.agent.handle_send_failed(self.now(), txn);
+        }
+    }
+
+    async fn send_datagram(
+        &mut self,
+        channel: Option<u64>,
+        addr: SocketAddr,
+        bytes: &[u8],
+        txn: Option<TxnId>,
+    ) {
+        let chosen = channel
+            .and_then(|c| usize::try_from(c).ok())
+            .and_then(|c| self.udp.get(c));
+        let fits =
+            |s: &&Arc<UdpSocket>| s.local_addr().is_ok_and(|a| a.is_ipv6() == addr.is_ipv6());
+        let socket = chosen
+            .filter(fits)
+            .or_else(|| self.udp.iter().find(fits))
+            .cloned();
+        self.note(true, addr, bytes);
+        let sent = match socket {
+            Some(socket) => socket.send_to(bytes, addr).await.map(|_| ()),
+            None => Err(std::io::ErrorKind::AddrNotAvailable.into()),
+        };
+        if let Err(error) = sent {
+            debug!(%addr, %error, "cannot send datagram");
+            self.fail(txn);
+        }
+    }
+
+    fn send_stream(&mut self, addr: SocketAddr, message: Outgoing) {
+        self.note(true, addr, &message.bytes);
+        if let Some(&channel) = self.by_remote.get(&addr) {
+            return self.enqueue(channel, message);
+        }
+        if self.connections.len() >= CONNECTIONS_MAX {
+            return self.fail(message.txn);
+        }
+        let (channel, queue) = self.open(addr);
+        self.enqueue(channel, message);
+        let (inputs, keep) = (self.inputs.clone(), self.trace.is_some());
+        self.tasks
+            .spawn(connect(addr, channel, queue, inputs, keep));
+    }
+
+    fn handle_accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
+        if self.connections.len() >= CONNECTIONS_MAX {
+            debug!(%remote, "connection refused: too many");
+            return;
+        }
+        let (channel, queue) = self.open(remote);
+        let (inputs, keep) = (self.inputs.clone(), self.trace.is_some());
+        self.tasks
+            .spawn(serve(stream, remote, channel, queue, inputs, keep));
+    }
+
+    fn open(&mut self, remote: SocketAddr) -> (u64, mpsc::Receiver<Outgoing>) {
+        let channel = self.next_channel;
+        self.next_channel += 1;
+        let (sender, queue) = mpsc::channel(SEND_QUEUE_MAX);
+        self.connections
+            .insert(channel, Connection { sender, remote });
+        self.by_remote.insert(remote, channel);
+        (channel, queue)
+    }
+
+    fn enqueue(&mut self, channel: u64, message: Outgoing) {
+        let Some(connection) = self.connections.get(&channel) else {
+            return self.fail(message.txn);
+        };
+        if let Err(error) = connection.sender.try_send(message) {
+            // A peer that does not read loses its connection, nobody else anything.
+            let txn = error.into_inner().txn;
+            self.forget(channel);
+            self.fail(txn);
+        }
+    }
+
+    fn forget(&mut self, channel: u64) {
+        if let Some(connection) = self.connections.remove(&channel)
+            && self.by_remote.get(&connection.remote) == Some(&channel)
+        {
+            self.by_remote.remove(&connection.remote);
+        }
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => core::future::pending().await,
+    }
+}
+
+async fn read_datagrams(
+    socket: Arc<UdpSocket>,
+    channel: u64,
+    keep: bool,
+    inputs: mpsc::Sender<Input>,
+) {
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    let Ok(bound) = socket.local_addr() else {
+        return;
+    };
+    loop {
+        let (count, remote) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            Err(error) => {
+                // An ICMP error of an earlier datagram; the socket itself is well.
+                debug!(%error, "datagram receive failed");
+                tokio::task::yield_now().await;
+                continue;
+            }
+        };
+        let bytes = &buffer[..count];
+        let parsed = parse_datagram(bytes);
+        if parsed == Parsed::Garbage {
+            continue;
+        }
+        let local = if bound.ip().is_unspecified() {
+            near_addr(remote).map_or(bound, |near| SocketAddr::new(near.ip(), bound.port()))
+        } else {
+            bound
+        };
+        let flow = Flow {
+            transport: Transport::Udp,
+            channel,
+            local,
+            remote,
+        };
+        let bytes = if keep { bytes.to_vec() } else { Vec::new() };
+        if inputs
+            .send(Input::Message {
+                flow,
+                parsed: Box::new(parsed),
+                bytes,
+            })
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, inputs: mpsc::Sender<Input>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                if inputs.send(Input::Accepted(stream, remote)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                // Out of descriptors, or a peer that left again: others may still come.
+                debug!(%error, "accept failed");
+                tokio::time::sleep(core::time::Duration::from_millis(10)).await;
+            }
+        }
+    }
+}
