@@ -1,0 +1,158 @@
+//! What a reactor must be able to do: completion semantics for a few operations on TCP connections.
+
+use core::net::SocketAddr;
+use std::io;
+
+use clock::Instant;
+use switch::{Batch, ConnId, ConnectId};
+
+/// One way of doing network I/O. Completion is the common vocabulary: io_uring speaks it natively,
+/// readiness emulates it, a simulation makes it up.
+///
+/// The driver names connections; a backend knows a connection from [`Op::Attach`] until it reports
+/// [`Completion::Closed`] or [`Completion::Detached`], when nothing of it is outstanding any more.
+/// An operation on a connection whose end was reported, but not yet seen by the driver, is ignored.
+pub trait Backend {
+    /// Received octets.
+    type Octets: switch::Octets + From<Vec<u8>>;
+    /// A connected socket that is not attached to any backend. Dropping it closes it.
+    type Socket;
+
+    /// The time, from the epoch that all shards of the process share.
+    fn now(&self) -> Instant;
+
+    /// Takes an operation; its outcome comes from a later [`Self::wait`]. Nothing needs to reach the
+    /// system before that.
+    fn submit(&mut self, op: Op<Self::Octets, Self::Socket>);
+
+    /// Starts what was submitted, waits for at least one completion or until `until` (`None`: as
+    /// long as it takes; the past: not at all) and appends what happened. May return with nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only faults that end the whole reactor; a connection's faults are completions.
+    fn wait(
+        &mut self,
+        until: Option<Instant>,
+        done: &mut Vec<Completion<Self::Octets, Self::Socket>>,
+    ) -> io::Result<()>;
+
+    /// Where connections are accepted.
+    fn local_addrs(&self) -> &[SocketAddr];
+}
+
+/// What the driver asks for.
+#[derive(Debug)]
+pub enum Op<B, S> {
+    /// Open a connection; answered by `Connected` or `ConnectFailed`.
+    Connect {
+        /// Correlates the answer.
+        request: ConnectId,
+        /// Where to.
+        to: SocketAddr,
+    },
+    /// Take charge of a connected socket and begin to read.
+    Attach {
+        /// Its name from now on.
+        conn: ConnId,
+        /// The socket, in any blocking mode.
+        socket: S,
+    },
+    /// Send all of a batch, which is not empty; answered by `Sent`, or never if the connection ends.
+    /// At most one is outstanding per connection.
+    Send {
+        /// On which connection.
+        conn: ConnId,
+        /// What.
+        batch: Batch<B>,
+    },
+    /// Stop reading. Octets already on their way may still be reported.
+    Pause {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Read again.
+    Resume {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Stop reading, send what is outstanding, close in order; answered by `Closed`.
+    Close {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Give up what is outstanding and reset; answered by `Closed`.
+    Abort {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Stop reading, send what is outstanding, give the socket back; answered by `Detached` (or
+    /// `Closed` when it failed). Octets are reported as received until then.
+    Detach {
+        /// Which connection.
+        conn: ConnId,
+    },
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Completion<B, S> {
+    /// A listener accepted a connection.
+    Accepted {
+        /// Not attached yet.
+        socket: S,
+        /// The far end.
+        peer: SocketAddr,
+    },
+    /// An [`Op::Connect`] succeeded.
+    Connected {
+        /// Which.
+        request: ConnectId,
+        /// Not attached yet.
+        socket: S,
+        /// The far end.
+        peer: SocketAddr,
+    },
+    /// An [`Op::Connect`] failed.
+    ConnectFailed {
+        /// Which.
+        request: ConnectId,
+        /// Why.
+        error: io::ErrorKind,
+    },
+    /// Octets arrived; never empty.
+    Received {
+        /// On which connection.
+        conn: ConnId,
+        /// Which.
+        octets: B,
+    },
+    /// The far end sent its last octet. Sending is still possible.
+    Ended {
+        /// On which connection.
+        conn: ConnId,
+    },
+    /// A batch is wholly handed to the system.
+    Sent {
+        /// On which connection.
+        conn: ConnId,
+        /// The batch.
+        batch: Batch<B>,
+    },
+    /// The connection is closed and forgotten.
+    Closed {
+        /// Which.
+        conn: ConnId,
+        /// The fault that ended it; `None` if it was closed because of [`Op::Close`].
+        error: Option<io::ErrorKind>,
+    },
+    /// The connection is forgotten, its socket open.
+    Detached {
+        /// Which.
+        conn: ConnId,
+        /// Its socket.
+        socket: S,
+    },
+    /// Somebody used the waker.
+    Woken,
+}

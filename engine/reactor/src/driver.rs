@@ -1,0 +1,453 @@
+//! The turn loop, written once for every backend.
+//!
+//! ```text
+//! loop:
+//!   wait until the earliest deadline; take completions
+//!   feed the logic: what the driver owes it, completions, control messages, its deadline
+//!   reset connections that linger too long
+//!   drain the logic to Wait; hand its outputs to the backend
+//!   close connections whose far end is done and to whom nothing is being sent
+//! ```
+//!
+//! Outputs are drawn once per turn, after all inputs, so that everything a turn produced for one
+//! connection leaves in one send.
+
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+use std::io;
+
+use clock::Instant;
+use switch::{Batch, CloseCause, ConnId, ConnectId, Event, Input, Output, ShardIndex};
+
+use crate::backend::{Backend, Completion, Op};
+use crate::limits::{
+    CONNECTIONS_CEILING, CONNECTIONS_MAX, HANDOVER_BYTES_MAX, LINGER, TURN_CONTROLS_MAX,
+};
+use crate::mailbox::{Control, Full, Mailbox, ShardLinks};
+use crate::table::{Conn, Handover, Table};
+
+/// The machine that a driver runs.
+pub trait Logic<B> {
+    /// Feeds one input.
+    fn handle(&mut self, now: Instant, input: Input<B>);
+
+    /// Draws one output; [`Output::Wait`] ends the drawing for this turn.
+    fn poll(&mut self, now: Instant) -> Output<B>;
+}
+
+/// Where the logic's events go; called on the shard's thread, must not block.
+pub type EventSink = Box<dyn FnMut(Event) + Send>;
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Take another turn.
+    Continue,
+    /// The shard was told to stop.
+    Stop,
+}
+
+/// What a driver is made with.
+#[expect(missing_debug_implementations, reason = "holds a callback")]
+pub struct DriverConfig<S> {
+    /// Connections at once, at most [`CONNECTIONS_CEILING`].
+    pub connections_max: usize,
+    /// Where this shard is reached.
+    pub mailbox: Mailbox<S>,
+    /// Where the others are.
+    pub links: ShardLinks<S>,
+    /// Where events go.
+    pub events: EventSink,
+}
+
+impl<S> DriverConfig<S> {
+    /// With [`CONNECTIONS_MAX`].
+    #[must_use]
+    pub fn new(mailbox: Mailbox<S>, links: ShardLinks<S>, events: EventSink) -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            mailbox,
+            links,
+            events,
+        }
+    }
+}
+
+/// One shard's loop.
+#[expect(missing_debug_implementations, reason = "holds a callback")]
+pub struct Driver<B: Backend, L> {
+    backend: B,
+    logic: L,
+    config: DriverConfig<B::Socket>,
+    table: Table,
+    /// Connects under way; each has a place in the table reserved.
+    connecting: usize,
+    done: Vec<Completion<B::Octets, B::Socket>>,
+    /// Inputs that outputs caused without the backend; fed in the next turn. At most one per output.
+    owed: VecDeque<Input<B::Octets>>,
+    /// When to reset connections that are closing, in order of time. At most two per connection.
+    lingering: VecDeque<(Instant, ConnId)>,
+    /// Connections whose far end is done, to be closed when nothing is being sent.
+    ended: Vec<ConnId>,
+    deadline: Option<Instant>,
+}
+
+impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
+    /// Puts the parts together; nothing happens before the first turn.
+    ///
+    /// # Panics
+    ///
+    /// If `connections_max` is 0 or over [`CONNECTIONS_CEILING`].
+    pub fn new(backend: B, logic: L, config: DriverConfig<B::Socket>) -> Self {
+        assert!(
+            (1..=CONNECTIONS_CEILING).contains(&config.connections_max),
+            "connections_max must be 1 to {CONNECTIONS_CEILING}"
+        );
+        Self {
+            backend,
+            logic,
+            config,
+            table: Table::default(),
+            connecting: 0,
+            done: Vec::new(),
+            owed: VecDeque::new(),
+            lingering: VecDeque::new(),
+            ended: Vec::new(),
+            deadline: Some(Instant::ZERO),
+        }
+    }
+
+    /// Takes turns until the shard is told to stop.
+    ///
+    /// # Errors
+    ///
+    /// The backend's, when it cannot go on.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.turn()? == Flow::Continue {}
+        Ok(())
+    }
+
+    /// One turn; blocks until there is something to do.
+    ///
+    /// # Errors
+    ///
+    /// The backend's, when it cannot go on.
+    pub fn turn(&mut self) -> io::Result<Flow> {
+        let mut done = core::mem::take(&mut self.done);
+        self.backend.wait(self.next_wake(), &mut done)?;
+        let now = self.backend.now();
+        for _ in 0..self.owed.len() {
+            let input = self.owed.pop_front().expect("counted");
+            self.logic.handle(now, input);
+        }
+        for completion in done.drain(..) {
+            self.complete(now, completion);
+        }
+        self.done = done;
+        self.read_mailbox(now);
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.logic.handle(now, Input::Deadline);
+        }
+        self.reset_lingering(now);
+        self.drain_logic(now);
+        self.close_ended();
+        Ok(if self.config.mailbox.is_stopping() {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        })
+    }
+
+    /// When the next turn is due without any completion; [`Instant::ZERO`]: at once.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Instant> {
+        if !self.owed.is_empty() || self.config.mailbox.has_news() {
+            return Some(Instant::ZERO);
+        }
+        let linger = self.lingering.front().map(|&(at, _)| at);
+        self.deadline.into_iter().chain(linger).min()
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The logic.
+    pub fn logic(&self) -> &L {
+        &self.logic
+    }
+
+    /// The logic, to be changed between turns.
+    pub fn logic_mut(&mut self) -> &mut L {
+        &mut self.logic
+    }
+
+    /// Connections open or closing.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.table.count()
+    }
+
+    fn is_full(&self) -> bool {
+        self.table.count() + self.connecting >= self.config.connections_max
+    }
+
+    fn complete(&mut self, now: Instant, completion: Completion<B::Octets, B::Socket>) {
+        match completion {
+            Completion::Accepted { socket, peer } => self.complete_accept(now, socket, peer),
+            Completion::Connected {
+                request,
+                socket,
+                peer,
+            } => {
+                self.connecting -= 1;
+                let conn = self.attach(socket, peer);
+                self.logic.handle(now, Input::Connected { conn, request });
+            }
+            Completion::ConnectFailed { request, error } => {
+                self.connecting -= 1;
+                let input = Input::ConnectFailed { request, error };
+                self.logic.handle(now, input);
+            }
+            Completion::Received { conn, octets } => self.complete_receive(now, conn, octets),
+            Completion::Ended { conn } => self.complete_end(now, conn),
+            Completion::Sent { conn, batch } => self.complete_send(now, conn, batch),
+            Completion::Closed { conn, error } => self.complete_close(now, conn, error),
+            Completion::Detached { conn, socket } => self.complete_detach(conn, socket),
+            Completion::Woken => {}
+        }
+    }
+
+    fn complete_accept(&mut self, now: Instant, socket: B::Socket, peer: SocketAddr) {
+        if self.is_full() {
+            self.refuse(peer);
+            return;
+        }
+        let conn = self.attach(socket, peer);
+        self.logic.handle(now, Input::Accepted { conn, peer });
+    }
+
+    fn refuse(&self, peer: SocketAddr) {
+        tracing::warn!(
+            %peer,
+            connections_max = self.config.connections_max,
+            "connection refused: the shard is full"
+        );
+    }
+
+    fn attach(&mut self, socket: B::Socket, peer: SocketAddr) -> ConnId {
+        let conn = self.table.insert(Conn::new(peer));
+        self.backend.submit(Op::Attach { conn, socket });
+        conn
+    }
+
+    fn complete_receive(&mut self, now: Instant, id: ConnId, octets: B::Octets) {
+        let Some(conn) = self.table.get_mut(id) else {
+            return;
+        };
+        if conn.is_closing {
+            return;
+        }
+        let Some(handover) = &mut conn.handover else {
+            self.logic.handle(now, Input::Received { conn: id, octets });
+            return;
+        };
+        handover.octets.extend_from_slice(octets.as_ref());
+        if handover.octets.len() > HANDOVER_BYTES_MAX {
+            tracing::warn!(peer = %conn.peer, "connection closed: too much arrived while it moved");
+            conn.is_closing = true;
+            self.backend.submit(Op::Abort { conn: id });
+        }
+    }
+
+    fn complete_end(&mut self, now: Instant, id: ConnId) {
+        let Some(conn) = self.table.get_mut(id) else {
+            return;
+        };
+        conn.is_ended = true;
+        if !conn.is_closing && conn.handover.is_none() {
+            self.lingering.push_back((now + LINGER, id));
+            self.ended.push(id);
+        }
+    }
+
+    fn complete_send(&mut self, now: Instant, id: ConnId, batch: Batch<B::Octets>) {
+        let Some(conn) = self.table.get_mut(id) else {
+            return;
+        };
+        conn.is_sending = false;
+        if conn.is_ended {
+            self.ended.push(id);
+        }
+        if conn.handover.is_none() {
+            self.logic.handle(now, Input::Sent { conn: id, batch });
+        }
+    }
+
+    fn complete_close(&mut self, now: Instant, id: ConnId, error: Option<io::ErrorKind>) {
+        let Some(conn) = self.table.remove(id) else {
+            return;
+        };
+        if conn.handover.is_some() {
+            tracing::debug!(peer = %conn.peer, ?error, "connection lost while it moved");
+            return;
+        }
+        let cause = match error {
+            _ if conn.is_closing => CloseCause::Local,
+            Some(kind) => CloseCause::Error(kind),
+            None if conn.is_ended => CloseCause::Peer,
+            None => CloseCause::Local,
+        };
+        self.logic.handle(now, Input::Closed { conn: id, cause });
+    }
+
+    fn complete_detach(&mut self, id: ConnId, socket: B::Socket) {
+        let Some(conn) = self.table.remove(id) else {
+            return;
+        };
+        let Some(Handover { to, octets }) = conn.handover.map(|handover| *handover) else {
+            return;
+        };
+        let peer = conn.peer;
+        let Some(link) = self.config.links.to(to) else {
+            tracing::error!(%peer, shard = to.0, "connection closed: no such shard to move it to");
+            return;
+        };
+        if let Err(Full(_)) = link.send(Control::Adopt {
+            socket,
+            peer,
+            octets,
+        }) {
+            tracing::warn!(%peer, shard = to.0, "connection closed: the shard to move it to is overloaded");
+        }
+    }
+
+    fn read_mailbox(&mut self, now: Instant) {
+        self.config.mailbox.rearm();
+        for _ in 0..TURN_CONTROLS_MAX {
+            match self.config.mailbox.pop() {
+                Some(Control::Command(command)) => {
+                    self.logic.handle(now, Input::Command(command));
+                }
+                Some(Control::Adopt {
+                    socket,
+                    peer,
+                    octets,
+                }) => self.adopt(now, socket, peer, octets),
+                None => return,
+            }
+        }
+    }
+
+    fn adopt(&mut self, now: Instant, socket: B::Socket, peer: SocketAddr, octets: Vec<u8>) {
+        if self.is_full() {
+            self.refuse(peer);
+            return;
+        }
+        let conn = self.attach(socket, peer);
+        let octets = B::Octets::from(octets);
+        self.logic
+            .handle(now, Input::Adopted { conn, peer, octets });
+    }
+
+    fn reset_lingering(&mut self, now: Instant) {
+        while let Some(&(at, conn)) = self.lingering.front()
+            && at <= now
+        {
+            self.lingering.pop_front();
+            if self.table.get_mut(conn).is_some() {
+                self.backend.submit(Op::Abort { conn });
+            }
+        }
+    }
+
+    fn drain_logic(&mut self, now: Instant) {
+        loop {
+            match self.logic.poll(now) {
+                Output::Connect { request, to } => self.connect(request, to),
+                Output::Transmit { conn, batch } => self.transmit(conn, batch),
+                Output::Close { conn } => self.close(now, conn),
+                Output::PauseReading { conn } => {
+                    if self.is_open(conn) {
+                        self.backend.submit(Op::Pause { conn });
+                    }
+                }
+                Output::ResumeReading { conn } => {
+                    if self.is_open(conn) {
+                        self.backend.submit(Op::Resume { conn });
+                    }
+                }
+                Output::Handover { conn, to, octets } => self.hand_over(conn, to, octets),
+                Output::Event(event) => (self.config.events)(event),
+                Output::Wait(until) => {
+                    self.deadline = until;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn is_open(&mut self, conn: ConnId) -> bool {
+        self.open(conn).is_some()
+    }
+
+    /// The connection, if the logic may still name it.
+    fn open(&mut self, id: ConnId) -> Option<&mut Conn> {
+        let conn = self.table.get_mut(id);
+        conn.filter(|conn| !conn.is_closing && conn.handover.is_none())
+    }
+
+    fn connect(&mut self, request: ConnectId, to: SocketAddr) {
+        if self.is_full() {
+            let error = io::ErrorKind::QuotaExceeded;
+            self.owed.push_back(Input::ConnectFailed { request, error });
+            return;
+        }
+        self.connecting += 1;
+        self.backend.submit(Op::Connect { request, to });
+    }
+
+    fn transmit(&mut self, id: ConnId, batch: Batch<B::Octets>) {
+        let Some(conn) = self.open(id) else {
+            return;
+        };
+        assert!(!conn.is_sending, "one batch at a time per connection");
+        if batch.is_empty() {
+            self.owed.push_back(Input::Sent { conn: id, batch });
+            return;
+        }
+        conn.is_sending = true;
+        self.backend.submit(Op::Send { conn: id, batch });
+    }
+
+    fn close(&mut self, now: Instant, id: ConnId) {
+        let Some(conn) = self.open(id) else {
+            return;
+        };
+        conn.is_closing = true;
+        self.lingering.push_back((now + LINGER, id));
+        self.backend.submit(Op::Close { conn: id });
+    }
+
+    fn hand_over(&mut self, id: ConnId, to: ShardIndex, octets: Vec<u8>) {
+        let Some(conn) = self.open(id) else {
+            return;
+        };
+        conn.handover = Some(Box::new(Handover { to, octets }));
+        self.backend.submit(Op::Detach { conn: id });
+    }
+
+    fn close_ended(&mut self) {
+        while let Some(id) = self.ended.pop() {
+            // Whatever is left of a moving or closing connection is on its way out already.
+            if let Some(conn) = self.open(id)
+                && !conn.is_sending
+                && !conn.is_shutting
+            {
+                conn.is_shutting = true;
+                self.backend.submit(Op::Close { conn: id });
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Network I/O of the shards: one turn loop, several backends behind one trait.
+//!
+//! **Invariant:** what arrives is given to the switch and what it says is done; nothing here knows
+//! what the octets mean.
+#![allow(
+    unsafe_code,
+    reason = "the one crate that shares memory with the kernel"
+)]
+
+mod backend;
+mod driver;
+pub mod limits;
+mod mailbox;
+mod mio;
+mod pool;
+mod socket;
+mod table;
+mod tag;
+mod thread;
+mod time;
+mod uring;
+
+pub use backend::{Backend, Completion, Op};
+pub use driver::{Driver, DriverConfig, EventSink, Flow, Logic};
+pub use mailbox::{Control, ControlSender, Full, Mailbox, ShardLinks};
+pub use mio::Mio;
+pub use pool::Octets;
+pub use socket::bind_listeners;
+pub use thread::{ReactorKind, ShardHandle, ShardThreadConfig, UnknownReactor, spawn_shard};
+pub use time::now;
+pub use uring::{Unavailable, Uring};

@@ -1,0 +1,86 @@
+//! Bounds of a reactor, each with the outcome when it is passed.
+
+use core::time::Duration;
+
+/// Connections per shard unless configured; beyond it a new one is closed at once, an outgoing one
+/// fails with [`std::io::ErrorKind::QuotaExceeded`].
+pub const CONNECTIONS_MAX: usize = 65_536;
+
+/// Hard ceiling of the configurable number of connections: their position is carried in 24 bits of
+/// a request's tag.
+pub const CONNECTIONS_CEILING: usize = 1 << 24;
+
+/// Octets read from one connection in one turn; the rest waits for the next, so that a fast sender
+/// does not starve the others on its core.
+pub const TURN_BYTES_MAX: usize = 256 * 1024;
+
+/// Connections accepted per listener and turn.
+pub const TURN_ACCEPTS_MAX: usize = 64;
+
+/// Completions taken from the kernel per turn; the rest waits for the next.
+pub const TURN_COMPLETIONS_MAX: usize = 1024;
+
+/// Control messages taken per turn; the rest waits for the next.
+pub const TURN_CONTROLS_MAX: usize = 256;
+
+/// Control messages queued for one shard; beyond it the sender gets an error.
+pub const MAILBOX_MAX: usize = 4096;
+
+/// Runs in one gathering send (`IOV_MAX`); a batch with more takes several.
+pub const IOVECS_MAX: usize = 1024;
+
+/// Runs in one gathering send of the readiness backend, whose array is on the stack.
+pub const IOVECS_STACK_MAX: usize = 256;
+
+/// Receive memory per shard, octets; committed as it is first used.
+pub const POOL_BYTES: usize = 16 * 1024 * 1024;
+
+/// A receive slot of the completion backend, which uses one per receive.
+pub const URING_SLOT_BYTES: usize = 16 * 1024;
+
+/// A receive slot of the readiness backend, which packs several receives into one.
+pub const MIO_SLOT_BYTES: usize = 64 * 1024;
+
+/// Below this many free slots of 100, what arrives is copied to the heap, so that slow receivers,
+/// who keep slots occupied, cannot stop the reading of everyone.
+pub const POOL_RESERVE_PERCENT: usize = 25;
+
+/// A receive is not begun with less room than this in a packed slot.
+pub const READ_BYTES_MIN: usize = 4096;
+
+/// A connection that was asked to close, or whose far end closed, has this long to take what is
+/// being sent; then it is reset.
+pub const LINGER: Duration = Duration::from_secs(5);
+
+/// Octets that may arrive while a connection moves to another shard; beyond it it is closed.
+pub const HANDOVER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Accepting pauses this long when descriptors or memory ran out.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Tearing down waits this long for the kernel to give buffers back; then they are leaked rather
+/// than freed under it.
+pub const TEARDOWN_MAX: Duration = Duration::from_secs(2);
+
+/// Connections that the system completes before they are accepted.
+pub const LISTEN_BACKLOG: i32 = 1024;
+
+/// Submission entries of a ring; more are submitted in several calls.
+pub const RING_SUBMISSIONS: u32 = 1024;
+
+/// Completion entries of a ring; the kernel keeps what overflows.
+pub const RING_COMPLETIONS: u32 = 8192;
+
+/// Spent send descriptors kept for reuse; more are freed.
+pub const SENDS_KEPT_MAX: usize = 256;
+
+const _: () = assert!(IOVECS_STACK_MAX <= IOVECS_MAX);
+const _: () = assert!(READ_BYTES_MIN < MIO_SLOT_BYTES);
+const _: () = assert!(
+    POOL_BYTES / URING_SLOT_BYTES <= 32_768,
+    "a buffer ring's limit"
+);
+const _: () = assert!(
+    (POOL_BYTES / URING_SLOT_BYTES).is_power_of_two(),
+    "a buffer ring's rule"
+);

@@ -1,0 +1,247 @@
+//! How other threads reach a shard: a bounded queue and a waker.
+//!
+//! ```text
+//! send:  push to the queue; if the flag was clear, set it and write to the eventfd
+//! turn:  clear the flag, then pop
+//! ```
+//!
+//! A push after the last pop finds the flag clear and wakes; one before it is popped. A busy shard
+//! costs its senders no system call beyond the first of a turn.
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+
+use crossbeam::queue::ArrayQueue;
+use switch::{Command, ShardIndex};
+
+use crate::limits::MAILBOX_MAX;
+
+/// What other threads tell a shard.
+#[derive(Debug)]
+pub enum Control<S> {
+    /// From the gateway.
+    Command(Command),
+    /// A connection that another shard accepted.
+    Adopt {
+        /// The socket, detached.
+        socket: S,
+        /// The far end.
+        peer: SocketAddr,
+        /// Octets read but not processed.
+        octets: Vec<u8>,
+    },
+}
+
+/// A mailbox was full; the message comes back.
+#[derive(Debug, thiserror::Error)]
+#[error("the shard's queue of {MAILBOX_MAX} control messages is full")]
+pub struct Full<S>(pub Control<S>);
+
+#[derive(Debug)]
+struct Shared<S> {
+    queue: ArrayQueue<Control<S>>,
+    is_stopping: AtomicBool,
+    is_woken: AtomicBool,
+    /// An eventfd; absent in simulations, which look at `is_woken`.
+    waker: Option<File>,
+}
+
+impl<S> Shared<S> {
+    fn wake(&self) {
+        if self.is_woken.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if let Some(mut waker) = self.waker.as_ref()
+            && let Err(error) = waker.write(&1u64.to_ne_bytes())
+        {
+            // The counter cannot be full, as it is read before the flag is cleared.
+            tracing::error!(%error, "cannot wake a shard");
+        }
+    }
+}
+
+/// The sending side of a [`Mailbox`].
+#[derive(Debug)]
+pub struct ControlSender<S>(Arc<Shared<S>>);
+
+impl<S> Clone for ControlSender<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> ControlSender<S> {
+    /// Queues a message and wakes the shard.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] with the message when [`MAILBOX_MAX`] are queued: the shard is overloaded or gone.
+    pub fn send(&self, control: Control<S>) -> Result<(), Full<S>> {
+        self.0.queue.push(control).map_err(Full)?;
+        self.0.wake();
+        Ok(())
+    }
+
+    /// Makes the shard return from its loop after its current turn; cannot fail.
+    pub fn stop(&self) {
+        self.0.is_stopping.store(true, Ordering::SeqCst);
+        self.0.wake();
+    }
+}
+
+/// The receiving side, owned by one shard.
+#[derive(Debug)]
+pub struct Mailbox<S>(Arc<Shared<S>>);
+
+impl<S> Mailbox<S> {
+    /// A mailbox whose backend waits on an eventfd.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self::with_waker(Some(File::from(eventfd()?))))
+    }
+
+    /// A mailbox for a backend that is polled, such as a simulation.
+    #[must_use]
+    pub fn without_waker() -> Self {
+        Self::with_waker(None)
+    }
+
+    fn with_waker(waker: Option<File>) -> Self {
+        Self(Arc::new(Shared {
+            queue: ArrayQueue::new(MAILBOX_MAX),
+            is_stopping: AtomicBool::new(false),
+            is_woken: AtomicBool::new(false),
+            waker,
+        }))
+    }
+
+    /// A handle for another thread.
+    #[must_use]
+    pub fn sender(&self) -> ControlSender<S> {
+        ControlSender(Arc::clone(&self.0))
+    }
+
+    /// A copy of the eventfd for a backend to wait on; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor left.
+    pub fn waker(&self) -> io::Result<Option<OwnedFd>> {
+        self.0
+            .waker
+            .as_ref()
+            .map(|file| BorrowedFd::try_clone_to_owned(&file.as_fd()))
+            .transpose()
+    }
+
+    /// Makes the next message wake again. Called before the last [`Self::pop`] of a turn.
+    pub(crate) fn rearm(&self) {
+        self.0.is_woken.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn pop(&self) -> Option<Control<S>> {
+        self.0.queue.pop()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.is_stopping.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn has_news(&self) -> bool {
+        !self.0.queue.is_empty() || self.is_stopping()
+    }
+}
+
+/// The way from each shard to every other.
+#[derive(Debug)]
+pub struct ShardLinks<S>(Arc<[ControlSender<S>]>);
+
+impl<S> Clone for ShardLinks<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> ShardLinks<S> {
+    /// Links to the owners of `mailboxes`, by position.
+    #[must_use]
+    pub fn new(mailboxes: &[Mailbox<S>]) -> Self {
+        Self(mailboxes.iter().map(Mailbox::sender).collect())
+    }
+
+    /// The way to one shard; `None` if there is no such shard.
+    #[must_use]
+    pub fn to(&self, shard: ShardIndex) -> Option<&ControlSender<S>> {
+        self.0.get(usize::from(shard.0))
+    }
+}
+
+fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: `eventfd` takes no pointer; any arguments are allowed.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call just returned this open descriptor and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn wakes(mailbox: &Mailbox<()>) -> u64 {
+        let mut octets = [0; 8];
+        let mut waker = File::from(mailbox.waker().unwrap().unwrap());
+        match waker.read_exact(&mut octets) {
+            Ok(()) => u64::from_ne_bytes(octets),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                0
+            }
+        }
+    }
+
+    fn adopt() -> Control<()> {
+        Control::Adopt {
+            socket: (),
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            octets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_shard_is_woken_once_until_it_looks() {
+        let mailbox = Mailbox::new().unwrap();
+        let sender = mailbox.sender();
+        sender.send(adopt()).unwrap();
+        sender.send(adopt()).unwrap();
+        assert_eq!(wakes(&mailbox), 1);
+        mailbox.rearm();
+        sender.stop();
+        assert_eq!(wakes(&mailbox), 1);
+        assert!(mailbox.pop().is_some() && mailbox.pop().is_some() && mailbox.pop().is_none());
+        assert!(mailbox.is_stopping());
+    }
+
+    #[test]
+    fn a_full_mailbox_gives_the_message_back() {
+        let mailbox = Mailbox::without_waker();
+        let sender = mailbox.sender();
+        for _ in 0..MAILBOX_MAX {
+            sender.send(adopt()).unwrap();
+        }
+        let Err(Full(Control::Adopt { .. })) = sender.send(adopt()) else {
+            panic!("it should be full");
+        };
+    }
+}

@@ -1,0 +1,147 @@
+//! Socket options, and the listeners that shards share a port with.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::limits::{LISTEN_BACKLOG, TURN_BYTES_MAX};
+
+/// A dead peer is noticed after this long without traffic, plus nine unanswered probes.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Listens on every address once per shard, so that the system spreads connections over them
+/// (`SO_REUSEPORT`): element `i` of the result is for shard `i`. Port 0 is chosen once per address
+/// and shared.
+///
+/// # Errors
+///
+/// The system's; [`io::ErrorKind::AddrInUse`] also when another process shares the port willingly.
+pub fn bind_listeners(
+    addrs: &[SocketAddr],
+    shard_count: usize,
+) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut shards: Vec<Vec<TcpListener>> = Vec::new();
+    shards.resize_with(shard_count, Vec::new);
+    for &addr in addrs {
+        if addr.port() != 0 {
+            // Without SO_REUSEPORT this fails where the real one would share the port with
+            // somebody else and lose half of its connections to them.
+            socket(addr)?.bind(&addr.into())?;
+        }
+        let mut addr = addr;
+        for listeners in &mut shards {
+            let listener = listen(addr)?;
+            addr = listener.local_addr()?;
+            listeners.push(listener);
+        }
+    }
+    Ok(shards)
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(addr)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn socket(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+/// A TCP socket as every connection needs it; what a listener accepts inherits the options.
+pub(crate) fn open(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = socket(addr)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE_IDLE)
+            .with_interval(KEEPALIVE_INTERVAL),
+    )?;
+    Ok(socket)
+}
+
+/// Makes the next close reset the connection and free what the system still holds to send.
+pub(crate) fn reset_on_close(socket: &impl AsFd) {
+    if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "cannot reset a connection");
+    }
+}
+
+/// Reads away, without waiting, what would turn an orderly close into a reset that may cost the peer
+/// our last octets. Bounded; a peer that sends on is reset.
+pub(crate) fn discard_unread(socket: &impl AsFd) {
+    // The system copies nothing for MSG_TRUNC on TCP.
+    let mut space = [core::mem::MaybeUninit::uninit(); TURN_BYTES_MAX / 8];
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    let socket = SockRef::from(socket);
+    for _ in 0..8 {
+        match socket.recv_with_flags(&mut space, flags) {
+            Ok(count) if count == space.len() => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// Whether accepting failed for one connection alone, and the next may be accepted at once.
+pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn shards_share_a_port_that_the_system_chose() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let shards = bind_listeners(&[any, any], 3).unwrap();
+        let addrs = |shard: &Vec<TcpListener>| -> Vec<_> {
+            shard.iter().map(|one| one.local_addr().unwrap()).collect()
+        };
+        assert_eq!(shards.len(), 3);
+        assert_eq!(addrs(&shards[0]), addrs(&shards[1]));
+        assert_eq!(addrs(&shards[0]), addrs(&shards[2]));
+        assert_ne!(addrs(&shards[0])[0], addrs(&shards[0])[1]);
+    }
+
+    #[test]
+    fn a_port_in_use_is_refused_though_it_could_be_shared() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = bind_listeners(&[any], 1).unwrap();
+        let taken = first[0][0].local_addr().unwrap();
+        let error = bind_listeners(&[taken], 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn accepted_connections_inherit_the_options() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners = bind_listeners(&[any], 1).unwrap();
+        let _client = TcpStream::connect(listeners[0][0].local_addr().unwrap()).unwrap();
+        let (accepted, _) = listeners[0][0].accept().unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+    }
+}
