@@ -1,0 +1,240 @@
+//! The Byte-Range header field.
+
+/// The octets a chunk covers, as carried in `Byte-Range: start-end/total`.
+///
+/// Wire positions are **1-based and inclusive** (RFC 4975 section 7.1.1); everything else in this
+/// crate is 0-based and half-open. This type is the only place where the two meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteRange {
+    /// 0-based. Invariant: below `u64::MAX`, and not above `end` or `total` when they are known.
+    offset: u64,
+    /// One past the last octet; `None` for `*`. Invariant: not above `total` when both are known.
+    end: Option<u64>,
+    /// `None` for `*`.
+    total: Option<u64>,
+}
+
+/// Why a Byte-Range is unusable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ByteRangeError {
+    /// Not `start-end/total`.
+    #[error("Byte-Range is not start-end/total in digits")]
+    Syntax,
+    /// A number needs more than 64 bits.
+    #[error("a number in Byte-Range needs more than 64 bits")]
+    Overflow,
+    /// Positions count from one.
+    #[error("Byte-Range starts at 0, but the first octet is 1")]
+    StartsAtZero,
+    /// The end lies more than one octet before the start.
+    #[error("Byte-Range ends before it starts")]
+    Inverted,
+    /// The start or the end lies beyond the total.
+    #[error("Byte-Range reaches beyond its total")]
+    BeyondTotal,
+}
+
+impl ByteRange {
+    /// A range from the 0-based `offset` up to, not including, `end`, of a message of `total`
+    /// octets; `None` stands for `*`.
+    ///
+    /// # Errors
+    ///
+    /// [`ByteRangeError::Inverted`], [`ByteRangeError::BeyondTotal`], or
+    /// [`ByteRangeError::Overflow`] when `offset` is `u64::MAX` and has no wire form.
+    pub fn new(offset: u64, end: Option<u64>, total: Option<u64>) -> Result<Self, ByteRangeError> {
+        if offset == u64::MAX {
+            return Err(ByteRangeError::Overflow);
+        }
+        if end.is_some_and(|end| end < offset) {
+            return Err(ByteRangeError::Inverted);
+        }
+        let reach = end.unwrap_or(offset);
+        if total.is_some_and(|total| total < reach) {
+            return Err(ByteRangeError::BeyondTotal);
+        }
+        Ok(Self { offset, end, total })
+    }
+
+    /// A whole message of `total` octets in one chunk; prints as `1-0/0` when there are none.
+    pub fn whole(total: u64) -> Self {
+        Self {
+            offset: 0,
+            end: Some(total),
+            total: Some(total),
+        }
+    }
+
+    /// Parses a header value, without the name or surrounding blanks (RFC 4975 section 9).
+    ///
+    /// # Errors
+    ///
+    /// Every error maps to a 400 response; none is fatal to the connection.
+    pub fn parse(value: &[u8]) -> Result<Self, ByteRangeError> {
+        let dash = memchr::memchr(b'-', value).ok_or(ByteRangeError::Syntax)?;
+        let slash = memchr::memchr(b'/', value).ok_or(ByteRangeError::Syntax)?;
+        let end = value.get(dash + 1..slash).ok_or(ByteRangeError::Syntax)?;
+        let start = number(&value[..dash])?;
+        let (end, total) = (number_or_star(end)?, number_or_star(&value[slash + 1..])?);
+        let offset = start.checked_sub(1).ok_or(ByteRangeError::StartsAtZero)?;
+        Self::new(offset, end, total)
+    }
+
+    /// Appends the wire form, for example `1-*/2048`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        push_number(out, self.offset + 1);
+        out.push(b'-');
+        push_number_or_star(out, self.end);
+        out.push(b'/');
+        push_number_or_star(out, self.total);
+    }
+
+    /// The 0-based position of the first octet.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// One past the 0-based position of the last octet; `None` for `*`.
+    pub fn end(&self) -> Option<u64> {
+        self.end
+    }
+
+    /// The size of the whole message in octets; `None` for `*`. A claim, never to be allocated.
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+}
+
+fn number(digits: &[u8]) -> Result<u64, ByteRangeError> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(ByteRangeError::Syntax);
+    }
+    digits.iter().try_fold(0_u64, |value, digit| {
+        let shifted = value.checked_mul(10).ok_or(ByteRangeError::Overflow)?;
+        shifted
+            .checked_add(u64::from(digit - b'0'))
+            .ok_or(ByteRangeError::Overflow)
+    })
+}
+
+fn number_or_star(text: &[u8]) -> Result<Option<u64>, ByteRangeError> {
+    if text == b"*" {
+        Ok(None)
+    } else {
+        number(text).map(Some)
+    }
+}
+
+fn push_number_or_star(out: &mut Vec<u8>, value: Option<u64>) {
+    match value {
+        Some(value) => push_number(out, value),
+        None => out.push(b'*'),
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] += u8::try_from(value % 10).expect("a remainder of ten fits");
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(value: &[u8], expected: Result<(u64, Option<u64>, Option<u64>), ByteRangeError>) {
+        let parsed = ByteRange::parse(value).map(|r| (r.offset(), r.end(), r.total()));
+        assert_eq!(parsed, expected, "{}", value.escape_ascii());
+    }
+
+    #[test]
+    fn wire_positions_become_half_open_offsets() {
+        check(b"1-*/*", Ok((0, None, None)));
+        check(b"1-*/8", Ok((0, None, Some(8))));
+        check(b"1-8/8", Ok((0, Some(8), Some(8))));
+        check(b"5-8/*", Ok((4, Some(8), None)));
+        check(b"5-5/8", Ok((4, Some(5), Some(8))));
+        check(b"1-0/0", Ok((0, Some(0), Some(0))));
+        check(b"9-8/8", Ok((8, Some(8), Some(8))));
+        check(b"9-*/8", Ok((8, None, Some(8))));
+        check(b"001-008/0008", Ok((0, Some(8), Some(8))));
+        check(b"18446744073709551615-*/*", Ok((u64::MAX - 1, None, None)));
+        check(b"1-18446744073709551615/*", Ok((0, Some(u64::MAX), None)));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        check(b"0-8/8", Err(ByteRangeError::StartsAtZero));
+        check(b"5-3/8", Err(ByteRangeError::Inverted));
+        check(b"1-9/8", Err(ByteRangeError::BeyondTotal));
+        check(b"10-*/8", Err(ByteRangeError::BeyondTotal));
+        check(b"18446744073709551616-*/*", Err(ByteRangeError::Overflow));
+        check(b"1-18446744073709551616/*", Err(ByteRangeError::Overflow));
+        check(b"1-*/99999999999999999999", Err(ByteRangeError::Overflow));
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        for value in [
+            "",
+            "-",
+            "/",
+            "-/",
+            "1",
+            "1-8",
+            "1-8/",
+            "1/8",
+            "1/8-8",
+            "-8/8",
+            "*-8/8",
+            "1-/8",
+            "1-8/8 ",
+            " 1-8/8",
+            "1 -8/8",
+            "1- 8/8",
+            "1-8/8/8",
+            "1-0x8/8",
+            "1-**/8",
+            "1-8/-8",
+            "+1-8/8",
+            "1--8/8",
+            "\u{661}-8/8",
+        ] {
+            check(value.as_bytes(), Err(ByteRangeError::Syntax));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_parses_back(
+            offset in 0..u64::MAX, length in proptest::option::of(any::<u32>()),
+            beyond in proptest::option::of(any::<u32>()),
+        ) {
+            let end = length.map(|length| offset.saturating_add(u64::from(length)));
+            let total = beyond.map(|beyond| end.unwrap_or(offset).saturating_add(u64::from(beyond)));
+            let range = ByteRange::new(offset, end, total).expect("built in order");
+            let mut wire = Vec::new();
+            range.write(&mut wire);
+            prop_assert_eq!(ByteRange::parse(&wire), Ok(range));
+        }
+
+        #[test]
+        fn any_octets_parse_or_fail(value in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Ok(range) = ByteRange::parse(&value) {
+                prop_assert!(range.end().is_none_or(|end| end >= range.offset()));
+                prop_assert!(range.total().is_none_or(|total| total >= range.offset()));
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Bodies of fuzz targets, also run as unit tests.
+
+use crate::deframe::{Body, Deframer, Fatal, Flag, Item};
+use crate::limits::Limits;
+
+/// What came out of a deframer, in a form that does not depend on how the input was cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// The head in debug form.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) end: Option<(Flag, Option<crate::HeadFault>)>,
+}
+
+/// Everything a connection yielded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Trace {
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) fatal: Option<Fatal>,
+    pub(crate) is_idle: bool,
+}
+
+/// Feeds `data` cut in several ways and asserts that the result is the same each time.
+///
+/// The first octet chooses limits and the cut; the rest is the stream.
+pub fn deframe(data: &[u8]) {
+    let Some((&choice, stream)) = data.split_first() else {
+        return;
+    };
+    let limits = Limits {
+        embedded_end_line_is_fatal: choice & 1 == 0,
+        head_bytes_max: if choice & 2 == 0 { 16 * 1024 } else { 200 },
+        ..Limits::default()
+    };
+    let whole = trace(limits, [stream]);
+    assert_eq!(trace(limits, stream.chunks(1)), whole, "octet by octet");
+    let step = usize::from(choice >> 2) + 2;
+    assert_eq!(
+        trace(limits, stream.chunks(step)),
+        whole,
+        "in steps of {step}"
+    );
+}
+
+/// Runs a new deframer over `inputs`.
+pub(crate) fn trace<'a>(limits: Limits, inputs: impl IntoIterator<Item = &'a [u8]>) -> Trace {
+    let mut deframer = Deframer::new(limits);
+    let mut trace = Trace::default();
+    for input in inputs {
+        if let Err(fatal) = feed(&mut deframer, input, &mut trace.frames) {
+            trace.fatal = Some(fatal);
+            return trace;
+        }
+    }
+    trace.is_idle = deframer.is_idle();
+    trace
+}
+
+fn feed(deframer: &mut Deframer, mut input: &[u8], frames: &mut Vec<Frame>) -> Result<(), Fatal> {
+    loop {
+        let step = deframer.next(input)?;
+        let consumed = step.consumed;
+        let mut is_end = None;
+        match step.item {
+            None => {
+                assert_eq!(consumed, input.len(), "all of the input is consumed");
+                return Ok(());
+            }
+            Some(Item::Head(head)) => {
+                let head = format!("{head:?}");
+                frames.push(Frame {
+                    head,
+                    body: Vec::new(),
+                    end: None,
+                });
+            }
+            Some(Item::Body(body)) => {
+                let octets = match &body {
+                    Body::Input(range) => &input[range.clone()],
+                    Body::Held(octets) => octets,
+                };
+                assert!(!octets.is_empty(), "no body piece is empty");
+                frames
+                    .last_mut()
+                    .expect("a head came first")
+                    .body
+                    .extend_from_slice(octets);
+            }
+            Some(Item::End(flag)) => is_end = Some(flag),
+        }
+        if let Some(flag) = is_end {
+            assert!(deframer.is_idle(), "a frame has ended");
+            let frame = frames.last_mut().expect("a head came first");
+            assert_eq!(
+                frame.end.replace((flag, deframer.end_fault())),
+                None,
+                "one end per head"
+            );
+        }
+        input = &input[consumed..];
+    }
+}

@@ -1,0 +1,221 @@
+//! The head of a frame: start line and header fields.
+
+use crate::byte_range::ByteRange;
+pub use crate::head_fault::HeadFault;
+pub use crate::status::StatusCode;
+
+/// A parsed head, borrowed from the octets it came in.
+///
+/// A head with a [`fault`](Self::fault) still holds whatever could be read, so that the frame can
+/// be answered; take no other action on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// The transaction id: 4 to 32 octets, compared octet by octet.
+    pub transaction_id: &'a [u8],
+    /// What kind of frame this is.
+    pub start: Start<'a>,
+    /// The To-Path value, blanks around it trimmed. Empty when the field is missing.
+    pub to_path: &'a [u8],
+    /// The From-Path value, blanks around it trimmed. Empty when the field is missing, and then
+    /// there is nowhere to address a response.
+    pub from_path: &'a [u8],
+    /// The Message-ID when it is a valid ident. Always there in a SEND or REPORT without fault.
+    pub message_id: Option<&'a [u8]>,
+    /// The Byte-Range, when present and valid.
+    pub byte_range: Option<ByteRange>,
+    /// Whether a success REPORT is asked for; `false` when the field is absent.
+    pub success_report: bool,
+    /// Which failures are to be told.
+    pub failure_report: FailureReport,
+    /// The Status of a REPORT, when present and valid.
+    pub status: Option<Status<'a>>,
+    /// The media type with its parameters, without quotes or blanks around it.
+    pub content_type: Option<&'a [u8]>,
+    /// The Use-Nickname value as received, with its quotes (RFC 7701 section 7).
+    pub use_nickname: Option<&'a [u8]>,
+    /// Whether the frame has a body, possibly of no octets: a blank line followed the fields.
+    pub has_body: bool,
+    /// What is wrong with the head, if anything; the first fault found.
+    pub fault: Option<HeadFault>,
+    /// Header lines, each with its CRLF.
+    pub(crate) lines: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// All header fields in the order received, blanks around values trimmed. Lines that are no
+    /// fields (no colon, no proper name) are left out.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        lines(self.lines).filter_map(|line| Field::parse(line).ok())
+    }
+
+    /// The To-Path URIs, next hop first. The octets of each are not checked when there is a fault.
+    pub fn to_uris(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        uris(self.to_path)
+    }
+
+    /// The From-Path URIs, previous hop first. Not checked when there is a fault.
+    pub fn from_uris(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        uris(self.from_path)
+    }
+
+    /// The first From-Path URI: the previous hop, to which a response to SEND goes (RFC 4975
+    /// section 7.2).
+    pub fn leftmost_from(&self) -> Option<&'a [u8]> {
+        self.from_uris().next()
+    }
+
+    /// The last From-Path URI: the endpoint that made the request.
+    pub fn last_from_uri(&self) -> Option<&'a [u8]> {
+        self.from_uris().last()
+    }
+
+    /// Whether this is a SEND.
+    pub fn is_send(&self) -> bool {
+        self.start == Start::Request(Method::Send)
+    }
+}
+
+/// One header field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name as received; compare without case (RFC 4975 section 9).
+    pub name: &'a [u8],
+    /// The value without blanks around it.
+    pub value: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    /// Splits a header line.
+    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, HeadFault> {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            return Err(HeadFault::Folded);
+        }
+        let colon = memchr::memchr(b':', line).ok_or(HeadFault::NoColon)?;
+        let name = &line[..colon];
+        if name.is_empty() || !name.iter().all(|&octet| is_token_octet(octet)) {
+            return Err(HeadFault::FieldName);
+        }
+        Ok(Self {
+            name,
+            value: trim(&line[colon + 1..]),
+        })
+    }
+
+    /// Whether the field has this name, in any case.
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+/// What the start line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// A request.
+    Request(Method<'a>),
+    /// A response to the request with the same transaction id.
+    Response {
+        /// The outcome.
+        status: StatusCode,
+        /// Text for people, possibly empty; not checked to be UTF-8.
+        comment: &'a [u8],
+    },
+}
+
+/// A request's method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method<'a> {
+    /// Carries a chunk (RFC 4975).
+    Send,
+    /// Tells the fate of a message; never answered (RFC 4975).
+    Report,
+    /// Asks a relay for a URI (RFC 4976).
+    Auth,
+    /// Sets a nickname in a room (RFC 7701).
+    Nickname,
+    /// Any other upper-case word; answered with 501.
+    Unknown(&'a [u8]),
+}
+
+impl<'a> Method<'a> {
+    /// The word on the wire.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        match *self {
+            Self::Send => b"SEND",
+            Self::Report => b"REPORT",
+            Self::Auth => b"AUTH",
+            Self::Nickname => b"NICKNAME",
+            Self::Unknown(word) => word,
+        }
+    }
+}
+
+/// Which failures the sender of a request wants to hear of (RFC 4975 section 7.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FailureReport {
+    /// All: every request is answered, and failures later on are reported. Also when absent.
+    #[default]
+    Yes,
+    /// Errors are answered; success and time-outs are not.
+    Partial,
+    /// None; nothing is ever answered.
+    No,
+}
+
+impl FailureReport {
+    /// The word on the wire.
+    pub fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Yes => b"yes",
+            Self::Partial => b"partial",
+            Self::No => b"no",
+        }
+    }
+}
+
+/// The Status of a REPORT (RFC 4975 section 7.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status<'a> {
+    /// 0 to 999; 0 says that `code` is an MSRP response code.
+    pub namespace: u16,
+    /// The outcome reported.
+    pub code: StatusCode,
+    /// Text for people, possibly empty.
+    pub comment: &'a [u8],
+}
+
+/// The lines of a block of lines that each end in CRLF, without it.
+pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        let mut from = 0;
+        // Only CRLF ends a line; a bare LF belongs to it.
+        while let Some(found) = memchr::memchr(b'\n', &rest[from..]) {
+            let at = from + found;
+            if at > 0 && rest[at - 1] == b'\r' {
+                let line = &rest[..at - 1];
+                rest = &rest[at + 1..];
+                return Some(line);
+            }
+            from = at + 1;
+        }
+        None
+    })
+}
+
+/// Whether `octet` may stand in a token (RFC 4975 section 9).
+pub(crate) fn is_token_octet(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"!#$%&'*+.^_`{|}~-".contains(&octet)
+}
+
+/// `text` without SP and HTAB at both ends.
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+fn uris(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&octet| octet == b' ')
+        .filter(|uri| !uri.is_empty())
+}

@@ -1,0 +1,148 @@
+use super::*;
+
+const BASE: &str = "msrp://host.example.com:2855/abcDEF123;tcp";
+
+#[track_caller]
+fn check_matches(a: &str, b: &str, expected: bool) {
+    let parse = |text: &'static [u8]| MsrpUri::parse(text).expect("a URI");
+    let (a, b) = (
+        a.to_owned().into_bytes().leak(),
+        b.to_owned().into_bytes().leak(),
+    );
+    let (a, b) = (parse(a), parse(b));
+    assert_eq!(a.matches(&b), expected, "{a:?} and {b:?}");
+    assert_eq!(b.matches(&a), expected, "{b:?} and {a:?}");
+    assert!(a.matches(&a) && b.matches(&b), "a URI equals itself");
+}
+
+#[test]
+fn uris_compare_by_the_five_rules() {
+    for (other, expected) in [
+        (BASE, true),
+        ("MSRP://host.example.com:2855/abcDEF123;tcp", true),
+        ("msrps://host.example.com:2855/abcDEF123;tcp", false),
+        ("msrp://HOST.Example.COM:2855/abcDEF123;tcp", true),
+        ("msrp://h%6Fst.example.com:2855/abcDEF123;tcp", true),
+        ("msrp://h%4Fst.example.com:2855/abcDEF123;tcp", true),
+        ("msrp://host.example.com.:2855/abcDEF123;tcp", false),
+        ("msrp://bob@host.example.com:2855/abcDEF123;tcp", true),
+        ("msrp://bob:x;y@host.example.com:2855/abcDEF123;tcp", true),
+        ("msrp://host.example.com/abcDEF123;tcp", false),
+        ("msrp://host.example.com:02855/abcDEF123;tcp", true),
+        ("msrp://host.example.com:2856/abcDEF123;tcp", false),
+        ("msrp://host.example.com:2855/ABCdef123;tcp", false),
+        ("msrp://host.example.com:2855;tcp", false),
+        ("msrp://host.example.com:2855/abcDEF123;TCP", true),
+        ("msrp://host.example.com:2855/abcDEF123;ws", false),
+        ("msrp://host.example.com:2855/abcDEF123;tcp;x=1", true),
+    ] {
+        check_matches(BASE, other, expected);
+    }
+}
+
+#[test]
+fn addresses_compare_by_value() {
+    let v6 = "msrp://[2001:db8::1]:2855/s1;tcp";
+    check_matches(v6, "msrp://[2001:DB8:0:0::1]:2855/s1;tcp", true);
+    check_matches(v6, "msrp://[2001:db8::10]:2855/s1;tcp", false);
+    let v4 = "msrp://192.0.2.1:2855/s1;tcp";
+    check_matches(v4, "msrp://[::ffff:192.0.2.1]:2855/s1;tcp", false);
+    check_matches(v4, "msrp://192.0.2.01:2855/s1;tcp", false);
+    check_matches(v4, "msrp://19%32.0.2.1:2855/s1;tcp", true);
+    check_matches(v4, "msrp://192.0.2.1.example:2855/s1;tcp", false);
+}
+
+#[test]
+fn session_ids_are_not_normalised() {
+    let uri = |id: &str| format!("msrp://h:1/{id};tcp");
+    check_matches(&uri("a/b"), &uri("a/./b"), false);
+    check_matches(&uri("a-b"), &uri("a~b"), false);
+    check_matches("msrp://h/s;tcp", "msrp://h/s;tcp", true);
+}
+
+#[track_caller]
+fn check_error(text: &str, expected: UriError) {
+    let result = MsrpUri::parse(text.as_bytes()).map(|uri| format!("{uri:?}"));
+    assert_eq!(result, Err(expected), "{text}");
+}
+
+#[test]
+fn each_broken_part_is_named() {
+    check_error("", UriError::Empty);
+    for text in [
+        "sip:bob@example.com",
+        "http://h:1/s;tcp",
+        "msrp:/h:1/s;tcp",
+        "msrp",
+        "msrpx://h",
+    ] {
+        check_error(text, UriError::Scheme);
+    }
+    check_error("msrp://b ob@h:1/s;tcp", UriError::Userinfo);
+    for text in [
+        "msrp://:1/s;tcp",
+        "msrp:///s;tcp",
+        "msrp://[fe80::1%25eth0]:2855/s;tcp",
+        "msrp://[2001:db8:::5]:2855/s;tcp",
+        "msrp://[2001:db8::5:2855/s;tcp",
+        "msrp://[::1]x:2855/s;tcp",
+        "msrp://h%6:1/s;tcp",
+        "msrp://h%zz:1/s;tcp",
+        "msrp://h\u{e9}:1/s;tcp",
+        "msrp://[9999:: aaa:bbb:ccc:ddd]:2855/s;tcp",
+    ] {
+        check_error(text, UriError::Host);
+    }
+    for port in ["70000", "", "+1", "1x", "1:2"] {
+        check_error(&format!("msrp://h:{port}/s;tcp"), UriError::Port);
+    }
+    check_error("msrp://192.0.2.5/s;tcp", UriError::PortMissing);
+    check_error("msrp://[::1]/s;tcp", UriError::PortMissing);
+    for id in ["", "a%33", "a b", "a?b"] {
+        check_error(&format!("msrp://h:1/{id};tcp"), UriError::SessionId);
+    }
+    for rest in ["", ";", ";t-p", ";;tcp"] {
+        check_error(&format!("msrp://h:1/s{rest}"), UriError::Transport);
+    }
+    for rest in [";", ";=1", ";a=", ";a=b=c", ";a b"] {
+        check_error(&format!("msrp://h:1/s;tcp{rest}"), UriError::Parameter);
+    }
+}
+
+#[test]
+fn parts_are_found_where_they_are() {
+    let text = b"MSRPS://alice@[2001:db8::5]:9/a.b_~+=/c;ws;x=1;y";
+    let uri = MsrpUri::parse(text).unwrap();
+    assert_eq!(uri.scheme, Scheme::Msrps);
+    assert_eq!(uri.socket_addr(), Some("[2001:db8::5]:9".parse().unwrap()));
+    assert_eq!(uri.session_id, Some(&b"a.b_~+=/c"[..]));
+    assert_eq!((uri.transport, uri.params), (&b"ws"[..], &b";x=1;y"[..]));
+    let named = MsrpUri::parse(b"msrp://h.example;tcp").unwrap();
+    assert_eq!(
+        (named.session_id, named.port, named.socket_addr()),
+        (None, None, None)
+    );
+}
+
+#[test]
+fn the_session_id_is_found_without_a_full_parse() {
+    for (text, expected) in [
+        (BASE, Some("abcDEF123")),
+        (
+            "msrp://[9999:: aaa:bbb:ccc:ddd]:2855/s317122;tcp",
+            Some("s317122"),
+        ),
+        ("msrp://h:1/a/b", Some("a/b")),
+        ("msrp://al;x@h:1/a;tcp", Some("a")),
+        ("msrp://h:1;tcp", None),
+        ("msrp://h:1/;tcp", None),
+        ("msrp://[::1:1/s;tcp", None),
+        ("sip:bob@example.com", None),
+    ] {
+        assert_eq!(
+            session_id_of(text.as_bytes()),
+            expected.map(str::as_bytes),
+            "{text}"
+        );
+    }
+}

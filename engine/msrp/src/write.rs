@@ -1,0 +1,279 @@
+//! Printing frames.
+//!
+//! All functions append to `out` and allocate only when it must grow. They print exactly one blank
+//! after each colon, the registered spelling of names, and nothing that a strict receiver refuses;
+//! callers pass idents and paths that are valid already.
+
+use crate::byte_range::ByteRange;
+use crate::deframe::Flag;
+use crate::head::{FailureReport, StatusCode};
+
+/// A complete response (RFC 4975 section 7.2).
+///
+/// To a SEND, `to_path` is the leftmost From-Path URI only; to any other request the whole
+/// From-Path. `from_path` is the own URI.
+pub fn response(
+    out: &mut Vec<u8>,
+    transaction_id: &[u8],
+    status: StatusCode,
+    to_path: &[u8],
+    from_path: &[u8],
+) {
+    put(out, &[b"MSRP ", transaction_id, b" ", &status.digits()]);
+    if !status.phrase().is_empty() {
+        put(out, &[b" ", status.phrase().as_bytes()]);
+    }
+    put(out, &[b"\r\n"]);
+    paths(out, to_path, from_path);
+    end_line(out, transaction_id, Flag::Complete);
+}
+
+/// An end-line: seven hyphens, the id, the flag, CRLF.
+///
+/// With a body, write a CRLF first (or call [`body_end_line`]); it belongs to the framing, not to
+/// the body.
+pub fn end_line(out: &mut Vec<u8>, transaction_id: &[u8], flag: Flag) {
+    put(
+        out,
+        &[b"-------", transaction_id, &[flag.as_byte()], b"\r\n"],
+    );
+}
+
+/// The CRLF that ends a body, and the end-line.
+pub fn body_end_line(out: &mut Vec<u8>, transaction_id: &[u8], flag: Flag) {
+    put(out, &[b"\r\n"]);
+    end_line(out, transaction_id, flag);
+}
+
+/// The start line and paths of a SEND. Further fields, a blank line, the body and
+/// [`body_end_line`] follow, or [`end_line`] at once.
+pub fn send_start(out: &mut Vec<u8>, transaction_id: &[u8], to_path: &[u8], from_path: &[u8]) {
+    request_start(out, transaction_id, b"SEND", to_path, from_path);
+}
+
+/// The start line and paths of a request with any method.
+pub fn request_start(
+    out: &mut Vec<u8>,
+    transaction_id: &[u8],
+    method: &[u8],
+    to_path: &[u8],
+    from_path: &[u8],
+) {
+    put(out, &[b"MSRP ", transaction_id, b" ", method, b"\r\n"]);
+    paths(out, to_path, from_path);
+}
+
+/// A complete REPORT (RFC 4975 section 7.1.2): `status` is the fate of the octets in `range` of
+/// the message `message_id`.
+pub fn report(
+    out: &mut Vec<u8>,
+    transaction_id: &[u8],
+    to_path: &[u8],
+    from_path: &[u8],
+    message_id: &[u8],
+    range: ByteRange,
+    status: StatusCode,
+) {
+    request_start(out, transaction_id, b"REPORT", to_path, from_path);
+    field(out, b"Message-ID", message_id);
+    byte_range(out, range);
+    put(out, &[b"Status: 000 ", &status.digits()]);
+    if !status.phrase().is_empty() {
+        put(out, &[b" ", status.phrase().as_bytes()]);
+    }
+    put(out, &[b"\r\n"]);
+    end_line(out, transaction_id, Flag::Complete);
+}
+
+/// One header field.
+pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    put(out, &[name, b": ", value, b"\r\n"]);
+}
+
+/// The Byte-Range header field.
+pub fn byte_range(out: &mut Vec<u8>, range: ByteRange) {
+    put(out, &[b"Byte-Range: "]);
+    range.write(out);
+    put(out, &[b"\r\n"]);
+}
+
+/// The head of a SEND, for endpoints.
+///
+/// With a Content-Type a body follows, and [`body_end_line`]; without, [`end_line`] at once.
+#[derive(Debug, Clone, Copy)]
+pub struct SendHead<'a> {
+    transaction_id: &'a [u8],
+    to_path: &'a [u8],
+    from_path: &'a [u8],
+    message_id: &'a [u8],
+    byte_range: Option<ByteRange>,
+    success_report: bool,
+    failure_report: FailureReport,
+    content_type: Option<&'a [u8]>,
+}
+
+impl<'a> SendHead<'a> {
+    /// A head without optional fields. `to_path` is the peer's whole path, next hop first.
+    pub fn new(
+        transaction_id: &'a [u8],
+        to_path: &'a [u8],
+        from_path: &'a [u8],
+        message_id: &'a [u8],
+    ) -> Self {
+        Self {
+            transaction_id,
+            to_path,
+            from_path,
+            message_id,
+            byte_range: None,
+            success_report: false,
+            failure_report: FailureReport::default(),
+            content_type: None,
+        }
+    }
+
+    /// Says which octets of the message the chunk carries.
+    #[must_use]
+    pub fn byte_range(self, range: ByteRange) -> Self {
+        Self {
+            byte_range: Some(range),
+            ..self
+        }
+    }
+
+    /// Asks for a REPORT on success.
+    #[must_use]
+    pub fn success_report(self, wanted: bool) -> Self {
+        Self {
+            success_report: wanted,
+            ..self
+        }
+    }
+
+    /// Says which failures to tell.
+    #[must_use]
+    pub fn failure_report(self, wanted: FailureReport) -> Self {
+        Self {
+            failure_report: wanted,
+            ..self
+        }
+    }
+
+    /// Announces a body of this media type.
+    #[must_use]
+    pub fn content_type(self, media_type: &'a [u8]) -> Self {
+        Self {
+            content_type: Some(media_type),
+            ..self
+        }
+    }
+
+    /// Appends the head, with the blank line when a body is announced.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        send_start(out, self.transaction_id, self.to_path, self.from_path);
+        field(out, b"Message-ID", self.message_id);
+        if self.success_report {
+            field(out, b"Success-Report", b"yes");
+        }
+        if self.failure_report != FailureReport::default() {
+            field(out, b"Failure-Report", self.failure_report.as_bytes());
+        }
+        if let Some(range) = self.byte_range {
+            byte_range(out, range);
+        }
+        if let Some(media_type) = self.content_type {
+            // Content-Type is the last field (RFC 4975 section 9).
+            field(out, b"Content-Type", media_type);
+            put(out, &[b"\r\n"]);
+        }
+    }
+}
+
+fn paths(out: &mut Vec<u8>, to_path: &[u8], from_path: &[u8]) {
+    field(out, b"To-Path", to_path);
+    field(out, b"From-Path", from_path);
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TO: &[u8] = b"msrp://a.example:2855/aa;tcp";
+    const FROM: &[u8] = b"msrp://b.example:2855/bb;tcp";
+
+    #[track_caller]
+    fn check(print: impl FnOnce(&mut Vec<u8>), expected: &str) {
+        let mut out = Vec::new();
+        print(&mut out);
+        assert_eq!(
+            out.escape_ascii().to_string(),
+            expected.as_bytes().escape_ascii().to_string()
+        );
+    }
+
+    #[test]
+    fn responses_have_paths_and_nothing_else() {
+        check(
+            |out| response(out, b"t1t1", StatusCode::OK, TO, FROM),
+            "MSRP t1t1 200 OK\r\nTo-Path: msrp://a.example:2855/aa;tcp\r\n\
+             From-Path: msrp://b.example:2855/bb;tcp\r\n-------t1t1$\r\n",
+        );
+        let unnamed = StatusCode::new(299).unwrap();
+        check(
+            |out| response(out, b"t1t1", unnamed, b"x", b"y"),
+            "MSRP t1t1 299\r\nTo-Path: x\r\nFrom-Path: y\r\n-------t1t1$\r\n",
+        );
+    }
+
+    #[test]
+    fn reports_name_the_octets_they_cover() {
+        let range = ByteRange::new(0, Some(4), Some(8)).unwrap();
+        check(
+            |out| {
+                report(
+                    out,
+                    b"t1t1",
+                    b"x",
+                    b"y",
+                    b"m1m1",
+                    range,
+                    StatusCode::STOP_SENDING,
+                )
+            },
+            "MSRP t1t1 REPORT\r\nTo-Path: x\r\nFrom-Path: y\r\nMessage-ID: m1m1\r\n\
+             Byte-Range: 1-4/8\r\nStatus: 000 413 Stop Sending\r\n-------t1t1$\r\n",
+        );
+    }
+
+    #[test]
+    fn send_heads_print_only_what_differs_from_the_default() {
+        check(
+            |out| {
+                SendHead::new(b"t1t1", b"x", b"y", b"m1m1").write(out);
+                end_line(out, b"t1t1", Flag::Complete);
+            },
+            "MSRP t1t1 SEND\r\nTo-Path: x\r\nFrom-Path: y\r\nMessage-ID: m1m1\r\n-------t1t1$\r\n",
+        );
+        check(
+            |out| {
+                SendHead::new(b"t1t1", b"x", b"y", b"m1m1")
+                    .byte_range(ByteRange::whole(2))
+                    .success_report(true)
+                    .failure_report(FailureReport::Partial)
+                    .content_type(b"text/plain")
+                    .write(out);
+                out.extend_from_slice(b"hi");
+                body_end_line(out, b"t1t1", Flag::More);
+            },
+            "MSRP t1t1 SEND\r\nTo-Path: x\r\nFrom-Path: y\r\nMessage-ID: m1m1\r\n\
+             Success-Report: yes\r\nFailure-Report: partial\r\nByte-Range: 1-2/2\r\n\
+             Content-Type: text/plain\r\n\r\nhi\r\n-------t1t1+\r\n",
+        );
+    }
+}
