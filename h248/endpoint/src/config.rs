@@ -31,6 +31,9 @@ pub struct Config {
     /// Times one of our requests may be answered with Pending before we give up, and times we
     /// send Pending for one request before answering 506 (root-2 `...OriginatedPendingLimit`).
     pub pendings_max: u32,
+    /// UNIX time of `clock::Instant::ZERO`, for time stamps; `None` leaves them out. The shell
+    /// fills it in.
+    pub epoch: Option<Duration>,
     /// Seed of transaction ids and back-off; take a fresh random one for every start, so that ids
     /// of an earlier life are not met again within LONG-TIMER.
     pub seed: u64,
@@ -48,6 +51,7 @@ impl Config {
             limits: Limits::default(),
             timers: Timers::default(),
             pendings_max: 100,
+            epoch: None,
             seed,
         }
     }

@@ -4,11 +4,11 @@
 //!
 //! * [`Endpoint`]: the transaction machines of one mId, sans-IO. At-most-once execution, stored
 //!   replies, Pending, acknowledgements, repetition.
-//! * `Registration` (gateway) and `Associations` (controller): who is in charge of whom.
-//! * `Node`: an endpoint with one of these, still sans-IO.
-//! * `Shell`: a node on real UDP and TCP sockets, in tokio.
+//! * [`Registration`] (gateway) and [`Associations`] (controller): who is in charge of whom.
+//! * [`Node`]: an endpoint with one of these, still sans-IO.
+//! * [`Shell`]: a node on real UDP and TCP sockets, in tokio.
 //!
-//! **Invariant:** only `transport` and `Shell` read a clock or open a socket.
+//! **Invariant:** only [`transport`] and [`Shell`] read a clock or open a socket.
 #![forbid(unsafe_code)]
 
 mod addr;
@@ -24,22 +24,24 @@ mod registration;
 mod replier;
 mod requester;
 mod segments;
+mod service_change;
 mod shell;
 mod store;
 mod wire;
 
 pub mod limits;
+pub mod transport;
 
 pub use addr::{Peer, TransportAddr, TransportAddrError, TransportId, TransportKind};
-pub use association::AssociationConfig;
+pub use association::{AssociationConfig, Associations};
 pub use config::{Config, Role, Timers};
 pub use endpoint::{Endpoint, error};
-pub use node::{Event, LostReason, Registered};
+pub use node::{Event, LostReason, Node, NodeOutput, Registered};
 pub use output::{
     BrokenTail, FailReason, Output, Problem, ProblemKind, Request, RequestKey, describe, error_of,
     first_error, has_error,
 };
-pub use registration::{Departure, RegistrationConfig};
+pub use registration::{Departure, Registration, RegistrationConfig};
 pub use replier::{error_reply, single_reply};
 pub use requester::SendError;
 pub use shell::Shell;

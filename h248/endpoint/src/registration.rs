@@ -1,26 +1,51 @@
 //! The gateway's side of the control association: who is our controller (H.248.1 section 11).
+//!
+//! ```text
+//! Waiting --at--> Connecting --connected--> Asked --reply--> Registered --Forced--> Departing
+//!    ^                |                     | |  ^               |                      |
+//!    |   failed: next |       failed: next  | +--+ MgcIdToTry    | lost: Disconnected   v
+//!    +--(end of list)-+---------------------+--------------------+                   Departed
+//! ```
 
-use clock::Duration;
-use h248::ast::Profile;
+use std::collections::VecDeque;
 
-use crate::TransportAddr;
+use clock::{Duration, Instant};
+use h248::ast::{
+    ErrorDescriptor, MId, Name, Profile, ReplyBody, ServiceChange, ServiceChangeMethod,
+    ServiceChangeReplyParms, ServiceChangeResult, TransactionId,
+};
+
+use crate::limits::REDIRECTS_MAX;
+use crate::node::{Event, LostReason, NodeOutput, Registered};
+use crate::random::Random;
+use crate::service_change::{
+    address_of, of_root, plain, request_peer, result_of, root_reply, root_service_change,
+    time_stamp,
+};
+use crate::{Endpoint, FailReason, Peer, Request, TransportAddr, describe, error, first_error};
 
 /// How a gateway registers.
 #[derive(Clone, Debug)]
 pub struct RegistrationConfig {
-    /// Controllers in order of preference; at least one.
+    /// Controllers in order of preference; with none, the gateway waits to be spoken to.
     pub mgcs: Vec<TransportAddr>,
+    /// Addresses of controllers that a redirection may name otherwise than by IP address.
+    pub mgc_names: Vec<(MId, TransportAddr)>,
     /// Reason of the first registration. Default `901 Cold Boot`.
     pub reason: String,
+    /// Method and reason of a registration after a loss. Default Disconnected, `900 Service
+    /// Restored`; some controllers want Failover with `909 MGC Impending Failure` (H.248.1
+    /// section 11.5), or Restart with `902 Warm Boot`.
+    pub after_loss: (ServiceChangeMethod, String),
     /// Profile offered; `None` leaves it out. Default `MRF/7` (TS 29.333).
     pub profile: Option<Profile>,
-    /// Maximum waiting delay: the first registration waits a random time up to it, so that
-    /// gateways started together do not register together. Default 0.
+    /// Maximum waiting delay: a registration waits a random time up to it, so that gateways
+    /// started together do not register together (section 9.2). Default 0.
     pub mwd: Duration,
     /// Pause after the whole list failed, and cap of its doubling. Default 1 s, 30 s.
     pub retry: (Duration, Duration),
-    /// How long one controller may take to answer before the next is tried. Default 5 s; T-MAX
-    /// bounds it.
+    /// How long one controller may take to be connected to, and again to answer, before the
+    /// next is tried. Default 5 s; T-MAX bounds it.
     pub patience: Duration,
     /// Execute requests before, or without, a registration, and from any controller.
     /// Default false: 505 and 504.
@@ -33,9 +58,14 @@ impl RegistrationConfig {
     pub fn new(mgcs: Vec<TransportAddr>) -> Self {
         Self {
             mgcs,
+            mgc_names: Vec::new(),
             reason: "901 Cold Boot".to_owned(),
+            after_loss: (
+                ServiceChangeMethod::Disconnected,
+                "900 Service Restored".to_owned(),
+            ),
             profile: Some(Profile {
-                name: h248::ast::Name::new("MRF"),
+                name: Name::new("MRF"),
                 version: 7,
             }),
             mwd: Duration::ZERO,
@@ -57,4 +87,535 @@ pub enum Departure {
     },
     /// Forced, `905 Termination taken out of service`, on ROOT: the association ends.
     Forced,
+}
+
+/// Finds a controller, keeps it, and finds another when it is lost.
+#[derive(Debug)]
+pub struct Registration {
+    config: RegistrationConfig,
+    random: Random,
+    state: State,
+    /// Which of the list is tried, or was last.
+    index: usize,
+    redirects: u32,
+    /// Times the whole list failed since the last success.
+    rounds: u32,
+    method: ServiceChangeMethod,
+    reason: String,
+    /// Requests of ours whose outcome no longer matters.
+    ignored: Vec<TransactionId>,
+    outputs: VecDeque<NodeOutput>,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting {
+        until: Option<Instant>,
+    },
+    Connecting(Asking),
+    Asked(Asking, Peer, TransactionId),
+    Registered(Registered),
+    Departing {
+        until: Instant,
+        id: TransactionId,
+        was: Registered,
+    },
+    Departed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asking {
+    mgc: TransportAddr,
+    until: Instant,
+}
+
+impl Registration {
+    /// A registration that begins after a random part of `mwd`.
+    #[must_use]
+    pub fn new(config: RegistrationConfig, now: Instant, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x5ca1_ab1e);
+        let delay = random.between(Duration::ZERO, config.mwd);
+        let until = (!config.mgcs.is_empty()).then(|| now + delay);
+        Self {
+            random,
+            state: State::Waiting { until },
+            index: 0,
+            redirects: 0,
+            rounds: 0,
+            method: ServiceChangeMethod::Restart,
+            reason: config.reason.clone(),
+            ignored: Vec::new(),
+            outputs: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// The association, if there is one.
+    #[must_use]
+    pub fn registered(&self) -> Option<&Registered> {
+        match &self.state {
+            State::Registered(registered) => Some(registered),
+            State::Departing { was, .. } => Some(was),
+            State::Waiting { .. } | State::Connecting(_) | State::Asked(..) | State::Departed => {
+                None
+            }
+        }
+    }
+
+    /// When [`Self::handle_deadline`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Waiting { until } => *until,
+            State::Connecting(asking) | State::Asked(asking, ..) => Some(asking.until),
+            State::Departing { until, .. } => Some(*until),
+            State::Registered(_) | State::Departed => None,
+        }
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<NodeOutput> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn handle_deadline(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        if self.deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        match &self.state {
+            State::Waiting { .. } => self.try_listed(now),
+            State::Connecting(_) => self.try_next(now, endpoint, "no connection in time"),
+            State::Asked(..) => self.try_next(now, endpoint, "no answer in time"),
+            State::Departing { .. } => self.depart_now(now, endpoint),
+            State::Registered(_) | State::Departed => {}
+        }
+    }
+
+    /// The transport asked for with `Connect` is there.
+    pub(crate) fn handle_connected(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        mgc: TransportAddr,
+        peer: Peer,
+    ) {
+        let State::Connecting(asking) = self.state else {
+            self.outputs.push_back(NodeOutput::Close(peer));
+            return;
+        };
+        if asking.mgc != mgc {
+            self.outputs.push_back(NodeOutput::Close(peer));
+            return;
+        }
+        endpoint.set_version(peer, 1);
+        let mut services = plain(self.method.clone(), &self.reason);
+        services.version = Some(endpoint.config().version_max);
+        services.profile.clone_from(&self.config.profile);
+        services.time = time_stamp(now, endpoint.config().epoch);
+        match endpoint.send_request(now, peer, vec![root_service_change(services)]) {
+            Ok(id) => {
+                let until = now + self.config.patience;
+                self.state = State::Asked(Asking { mgc, until }, peer, id);
+            }
+            Err(cause) => self.try_next(now, endpoint, &cause.to_string()),
+        }
+    }
+
+    pub(crate) fn handle_connect_failed(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        mgc: TransportAddr,
+        cause: &str,
+    ) {
+        if matches!(self.state, State::Connecting(asking) if asking.mgc == mgc) {
+            self.try_next(now, endpoint, cause);
+        }
+    }
+
+    /// Returns whether the reply was to a request of this machine.
+    pub(crate) fn handle_reply(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        id: TransactionId,
+        (mid, body): (&MId, &ReplyBody),
+    ) -> bool {
+        match &self.state {
+            State::Asked(asking, peer, asked) if *asked == id => {
+                let (asking, peer) = (*asking, *peer);
+                self.handle_answer(now, endpoint, (asking, peer), (mid, body));
+                true
+            }
+            State::Departing { id: departing, .. } if *departing == id => {
+                self.depart_now(now, endpoint);
+                true
+            }
+            State::Waiting { .. }
+            | State::Connecting(_)
+            | State::Asked(..)
+            | State::Registered(_)
+            | State::Departing { .. }
+            | State::Departed => self.take_ignored(id),
+        }
+    }
+
+    /// Returns whether the request was this machine's. Others that timed out at the controller,
+    /// or were refused for their version, end the association.
+    pub(crate) fn handle_failed(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        (id, peer): (TransactionId, Peer),
+        reason: &FailReason,
+    ) -> bool {
+        match &self.state {
+            State::Asked(_, _, asked) if *asked == id => {
+                self.try_next(now, endpoint, &reason.to_string());
+                return true;
+            }
+            State::Departing { id: departing, .. } if *departing == id => {
+                self.depart_now(now, endpoint);
+                return true;
+            }
+            State::Waiting { .. }
+            | State::Connecting(_)
+            | State::Asked(..)
+            | State::Registered(_)
+            | State::Departing { .. }
+            | State::Departed => {}
+        }
+        let is_own = self.take_ignored(id);
+        match reason {
+            FailReason::TimedOut => self.lose(now, endpoint, peer, LostReason::Silent),
+            FailReason::ErrorMessage(error) if error.code == 406 => {
+                self.lose(now, endpoint, peer, LostReason::VersionRefused);
+            }
+            FailReason::TransportLost
+            | FailReason::PendingLimit
+            | FailReason::ErrorMessage(_)
+            | FailReason::ReplyUnreadable(_) => {}
+        }
+        is_own
+    }
+
+    pub(crate) fn handle_transport_failure(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        peer: Peer,
+    ) {
+        match &self.state {
+            State::Asked(_, asked, _) if *asked == peer => {
+                self.try_next(now, endpoint, "the transport was lost");
+            }
+            State::Registered(r) if r.peer == peer => {
+                self.lose(now, endpoint, peer, LostReason::Transport);
+            }
+            State::Departing { was, .. } if was.peer == peer => self.depart_now(now, endpoint),
+            State::Waiting { .. }
+            | State::Connecting(_)
+            | State::Asked(..)
+            | State::Registered(_)
+            | State::Departing { .. }
+            | State::Departed => {}
+        }
+    }
+
+    /// Decides about a request of a controller; `None` if it was dealt with.
+    pub(crate) fn handle_request(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        request: Request,
+    ) -> Option<Request> {
+        if let Some(refusal) = self.refusal(&request.mid) {
+            endpoint.reply(now, request.key, ReplyBody::Error(refusal));
+            return None;
+        }
+        let Some(services) = of_root(&request.request) else {
+            return Some(request);
+        };
+        if services.method != ServiceChangeMethod::HandOff {
+            return Some(request);
+        }
+        let target = self.hand_off_target(services, request.peer);
+        endpoint.reply(now, request.key, root_reply(ServiceChangeResult::Empty));
+        self.hand_off(now, endpoint, request.peer, target);
+        None
+    }
+
+    fn refusal(&self, mid: &MId) -> Option<ErrorDescriptor> {
+        if self.config.accept_unregistered {
+            return None;
+        }
+        match self.registered() {
+            None => {
+                let text = "Transaction Request Received before a Service Change Reply has been \
+                            received";
+                Some(error(505, text))
+            }
+            Some(registered) if registered.mid != *mid => {
+                Some(error(504, "Command Received from unauthorized entity"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Tells the controller that we go.
+    pub(crate) fn depart(&mut self, now: Instant, endpoint: &mut Endpoint, departure: Departure) {
+        let State::Registered(registered) = &self.state else {
+            if departure == Departure::Forced && !matches!(self.state, State::Departing { .. }) {
+                self.depart_now(now, endpoint);
+            }
+            return;
+        };
+        let was = registered.clone();
+        let services = match departure {
+            Departure::Graceful { delay_s } => ServiceChange {
+                delay: Some(delay_s),
+                ..plain(ServiceChangeMethod::Graceful, "908 MG Impending Failure")
+            },
+            Departure::Forced => {
+                let reason = "905 Termination taken out of service";
+                plain(ServiceChangeMethod::Forced, reason)
+            }
+        };
+        let sent = endpoint.send_request(now, was.peer, vec![root_service_change(services)]);
+        match (departure, sent) {
+            (Departure::Graceful { .. }, Ok(id)) => self.ignored.push(id),
+            (Departure::Graceful { .. }, Err(_)) => {}
+            (Departure::Forced, Ok(id)) => {
+                let until = now + self.config.patience;
+                self.state = State::Departing { until, id, was };
+            }
+            (Departure::Forced, Err(_)) => self.depart_now(now, endpoint),
+        }
+    }
+
+    fn depart_now(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        let state = core::mem::replace(&mut self.state, State::Departed);
+        match state {
+            State::Departing { was, id, .. } => {
+                let peer = was.peer;
+                self.ignored
+                    .extend(endpoint.is_outstanding_at(id, peer).then_some(id));
+                self.close(now, endpoint, peer);
+            }
+            State::Registered(was) => self.close(now, endpoint, was.peer),
+            State::Asked(_, peer, id) => {
+                self.ignored
+                    .extend(endpoint.is_outstanding_at(id, peer).then_some(id));
+                self.close(now, endpoint, peer);
+            }
+            State::Waiting { .. } | State::Connecting(_) => {}
+            State::Departed => return,
+        }
+        self.event(Event::Departed);
+    }
+
+    fn handle_answer(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        (asking, peer): (Asking, Peer),
+        (mid, body): (&MId, &ReplyBody),
+    ) {
+        if let Some(refused) = first_error(body) {
+            let cause = format!("refused with {}", describe(refused));
+            self.try_next(now, endpoint, &cause);
+            return;
+        }
+        match result_of(body) {
+            Some(ServiceChangeResult::Services(parms)) => match &parms.mgc_id {
+                Some(target) => self.redirect(now, endpoint, (asking, peer), target),
+                None => self.accept(now, endpoint, peer, (mid, parms)),
+            },
+            Some(ServiceChangeResult::Empty) => {
+                let parms = ServiceChangeReplyParms::default();
+                self.accept(now, endpoint, peer, (mid, &parms));
+            }
+            Some(ServiceChangeResult::Error(_)) | None => {
+                self.try_next(now, endpoint, "the reply holds no ServiceChange");
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        peer: Peer,
+        (mid, parms): (&MId, &ServiceChangeReplyParms),
+    ) {
+        // Absent means 1: the first reply must carry it (section 11.3).
+        let version = parms.version.unwrap_or(1);
+        if version == 0 || version > endpoint.config().version_max {
+            let cause = format!("answered with version {version}, which was not offered");
+            self.try_next(now, endpoint, &cause);
+            return;
+        }
+        let request_peer = request_peer(peer, parms.address.as_ref());
+        endpoint.set_version(peer, version);
+        endpoint.set_version(request_peer, version);
+        let registered = Registered {
+            mid: mid.clone(),
+            peer: request_peer,
+            version,
+            profile: parms
+                .profile
+                .clone()
+                .or_else(|| self.config.profile.clone()),
+            method: self.method.clone(),
+        };
+        self.redirects = 0;
+        self.rounds = 0;
+        (self.method, self.reason) = self.config.after_loss.clone();
+        self.state = State::Registered(registered.clone());
+        self.event(Event::Registered(registered));
+    }
+
+    fn redirect(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        (asking, peer): (Asking, Peer),
+        target: &MId,
+    ) {
+        self.redirects += 1;
+        if self.redirects > REDIRECTS_MAX {
+            self.try_next(now, endpoint, "redirected too often");
+            return;
+        }
+        match self.resolve(target, asking.mgc) {
+            Some(mgc) => {
+                self.close(now, endpoint, peer);
+                self.connect(now, mgc);
+            }
+            None => {
+                let cause = format!("redirected to {target:?}, whose address is not known");
+                self.try_next(now, endpoint, &cause);
+            }
+        }
+    }
+
+    fn resolve(&self, target: &MId, like: TransportAddr) -> Option<TransportAddr> {
+        let named = self.config.mgc_names.iter().find(|(mid, _)| mid == target);
+        named
+            .map(|(_, mgc)| *mgc)
+            .or_else(|| address_of(target, like.kind()))
+    }
+
+    fn hand_off_target(&self, services: &ServiceChange, from: Peer) -> Option<TransportAddr> {
+        let like = TransportAddr::new(from.transport.kind, from.addr);
+        let target = services.mgc_id.as_ref();
+        target.and_then(|mid| self.resolve(mid, like))
+    }
+
+    /// The controller's requests still get their replies; new ones come from the new controller.
+    fn hand_off(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        from: Peer,
+        target: Option<TransportAddr>,
+    ) {
+        let State::Registered(was) = &self.state else {
+            return;
+        };
+        let mid = was.mid.clone();
+        self.event(Event::Lost {
+            mid,
+            peer: from,
+            reason: LostReason::HandedOff,
+        });
+        self.method = ServiceChangeMethod::HandOff;
+        "903 MGC Directed Change".clone_into(&mut self.reason);
+        match target {
+            Some(mgc) => self.connect(now, mgc),
+            None => self.try_next_after(now),
+        }
+    }
+
+    /// Ends the association with the controller at `peer` and starts over from the first of the
+    /// list.
+    fn lose(&mut self, now: Instant, endpoint: &mut Endpoint, peer: Peer, reason: LostReason) {
+        let State::Registered(was) = &self.state else {
+            return;
+        };
+        if was.peer != peer {
+            return;
+        }
+        let mid = was.mid.clone();
+        self.event(Event::Lost { mid, peer, reason });
+        (self.method, self.reason) = self.config.after_loss.clone();
+        self.index = 0;
+        let until = now + self.random.between(Duration::ZERO, self.config.mwd);
+        self.state = State::Waiting { until: Some(until) };
+        self.close(now, endpoint, peer);
+    }
+
+    fn close(&mut self, now: Instant, endpoint: &mut Endpoint, peer: Peer) {
+        endpoint.handle_transport_failure(now, peer);
+        self.outputs.push_back(NodeOutput::Close(peer));
+    }
+
+    fn connect(&mut self, now: Instant, mgc: TransportAddr) {
+        let until = now + self.config.patience;
+        self.state = State::Connecting(Asking { mgc, until });
+        self.outputs.push_back(NodeOutput::Connect(mgc));
+    }
+
+    fn try_listed(&mut self, now: Instant) {
+        self.redirects = 0;
+        match self.config.mgcs.get(self.index) {
+            Some(mgc) => self.connect(now, *mgc),
+            None => self.state = State::Waiting { until: None },
+        }
+    }
+
+    fn try_next(&mut self, now: Instant, endpoint: &mut Endpoint, cause: &str) {
+        let asking = match &self.state {
+            State::Connecting(asking) => *asking,
+            State::Asked(asking, peer, id) => {
+                let (asking, peer) = (*asking, *peer);
+                self.ignored
+                    .extend(endpoint.is_outstanding_at(*id, peer).then_some(*id));
+                self.close(now, endpoint, peer);
+                asking
+            }
+            State::Waiting { .. }
+            | State::Registered(_)
+            | State::Departing { .. }
+            | State::Departed => return,
+        };
+        self.event(Event::RegistrationFailed {
+            mgc: asking.mgc,
+            reason: cause.to_owned(),
+        });
+        self.try_next_after(now);
+    }
+
+    fn try_next_after(&mut self, now: Instant) {
+        self.index += 1;
+        if self.index < self.config.mgcs.len() {
+            self.try_listed(now);
+            return;
+        }
+        self.index = 0;
+        let (first, cap) = self.config.retry;
+        let doubled = first.saturating_mul(1 << self.rounds.min(16)).min(cap);
+        self.rounds += 1;
+        let pause = self.random.between(doubled / 2, doubled);
+        let until = (!self.config.mgcs.is_empty()).then(|| now + pause);
+        self.state = State::Waiting { until };
+    }
+
+    fn take_ignored(&mut self, id: TransactionId) -> bool {
+        let found = self.ignored.iter().position(|i| *i == id);
+        found.map(|at| self.ignored.swap_remove(at)).is_some()
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(NodeOutput::Event(Box::new(event)));
+    }
 }

@@ -146,7 +146,7 @@ impl Endpoint {
                 octets,
             });
         }
-        if !self.is_outstanding(id, sender.peer) {
+        if !self.is_outstanding_at(id, sender.peer) {
             self.handle_late_reply(sender, &reply);
             return;
         }
@@ -180,7 +180,7 @@ impl Endpoint {
         });
     }
 
-    fn is_outstanding(&self, id: TransactionId, peer: Peer) -> bool {
+    pub(crate) fn is_outstanding_at(&self, id: TransactionId, peer: Peer) -> bool {
         self.outstanding.get(&id.0).is_some_and(|o| o.peer == peer)
     }
 
@@ -209,7 +209,7 @@ impl Endpoint {
             let octets = self.print(version, vec![acks]);
             let peer = sender.peer;
             self.output(Output::Transmit { peer, octets });
-        } else if reply.segment.is_none() {
+        } else if self.peers.get(sender.peer).is_none() {
             self.problem(sender, Some(reply.id), ProblemKind::ReplyUnexpected);
         }
     }
@@ -229,7 +229,7 @@ impl Endpoint {
     }
 
     pub(crate) fn handle_pending(&mut self, now: Instant, sender: Sender<'_>, id: TransactionId) {
-        if !self.is_outstanding(id, sender.peer) {
+        if !self.is_outstanding_at(id, sender.peer) {
             // Overtaken by the reply: "shall be ignored" (Annex D.1.4).
             return;
         }
@@ -293,7 +293,7 @@ impl Endpoint {
         };
         self.problem(sender, broken.id, kind);
         if let Some(id) = broken.id
-            && self.is_outstanding(id, sender.peer)
+            && self.is_outstanding_at(id, sender.peer)
         {
             // A repeat would bring the same octets.
             self.acknowledge(now, sender.peer, id, false);

@@ -1,12 +1,22 @@
 //! A node on real sockets, in tokio.
 
+use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
 
+use bytes::Bytes;
+use clock::Instant;
 use h248::ast::{ActionRequest, ReplyBody, TransactionId};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinSet;
 
+use crate::limits::{RECEIVED_QUEUE_MESSAGES, SEND_QUEUE_MESSAGES};
+use crate::transport::{Inbound, tcp, udp};
 use crate::{
-    AssociationConfig, Config, Departure, Event, Peer, Registered, RegistrationConfig, RequestKey,
-    SendError, TransportAddr,
+    AssociationConfig, Config, Departure, Event, Node, NodeOutput, Peer, Problem, Registered,
+    RegistrationConfig, RequestKey, SendError, TransportAddr, TransportId, TransportKind,
 };
 
 /// Owns the sockets and the protocol machines of one gateway or controller.
@@ -23,9 +33,23 @@ use crate::{
 /// }
 /// ```
 ///
-/// Every method but [`Self::next`] returns at once. Dropping the shell closes everything.
+/// Every method but [`Self::next`] returns at once. Nothing happens while [`Self::next`] is not
+/// awaited: messages queue, and their senders wait or repeat. Dropping the shell closes everything.
 #[derive(Debug)]
-pub struct Shell {}
+pub struct Shell {
+    node: Node,
+    started: tokio::time::Instant,
+    deadline: Option<Instant>,
+    events: VecDeque<Event>,
+    bound: Vec<TransportAddr>,
+    /// By [`TransportId::index`].
+    sockets: Vec<Arc<UdpSocket>>,
+    connections: HashMap<Peer, mpsc::Sender<Bytes>>,
+    connection_last: u32,
+    inbound: mpsc::Sender<Inbound>,
+    received: mpsc::Receiver<Inbound>,
+    tasks: JoinSet<()>,
+}
 
 impl Shell {
     /// Opens a gateway and starts to register with the controllers of `registration`. `local`
@@ -40,8 +64,8 @@ impl Shell {
         registration: RegistrationConfig,
         local: &[TransportAddr],
     ) -> io::Result<Self> {
-        let _ = (config, registration, local);
-        unimplemented!()
+        let node = Node::gateway(with_epoch(config), registration, Instant::ZERO);
+        Self::open(node, local).await
     }
 
     /// Opens a controller that listens on `listen`.
@@ -54,19 +78,82 @@ impl Shell {
         association: AssociationConfig,
         listen: &[TransportAddr],
     ) -> io::Result<Self> {
-        let _ = (config, association, listen);
-        unimplemented!()
+        let node = Node::controller(with_epoch(config), association, Instant::ZERO);
+        Self::open(node, listen).await
+    }
+
+    async fn open(node: Node, addresses: &[TransportAddr]) -> io::Result<Self> {
+        let (inbound, received) = mpsc::channel(RECEIVED_QUEUE_MESSAGES);
+        let mut shell = Self {
+            node,
+            started: tokio::time::Instant::now(),
+            deadline: None,
+            events: VecDeque::new(),
+            bound: Vec::new(),
+            sockets: Vec::new(),
+            connections: HashMap::new(),
+            connection_last: 0,
+            inbound,
+            received,
+            tasks: JoinSet::new(),
+        };
+        for address in addresses {
+            let named =
+                |cause: io::Error| io::Error::new(cause.kind(), format!("{address}: {cause}"));
+            shell.bind(*address).await.map_err(named)?;
+        }
+        Ok(shell)
+    }
+
+    async fn bind(&mut self, address: TransportAddr) -> io::Result<()> {
+        match address {
+            TransportAddr::Udp(addr) => {
+                let socket = udp::bind(addr).await?;
+                self.bound.push(TransportAddr::Udp(socket.local_addr()?));
+                self.add_socket(socket);
+            }
+            TransportAddr::Tcp(addr) => {
+                let listener = TcpListener::bind(addr).await?;
+                self.bound.push(TransportAddr::Tcp(listener.local_addr()?));
+                self.tasks
+                    .spawn(tcp::accept(listener, self.inbound.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// The addresses that were bound, in the order given, with the ports the system chose.
     #[must_use]
     pub fn bound(&self) -> &[TransportAddr] {
-        unimplemented!()
+        &self.bound
+    }
+
+    /// The protocol machines, for their getters.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The control associations that exist: none or one for a gateway.
+    pub fn associations(&self) -> impl Iterator<Item = &Registered> {
+        self.node.associations()
     }
 
     /// The next event. Cancel-safe.
     pub async fn next(&mut self) -> Event {
-        unimplemented!()
+        loop {
+            self.flush();
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            let deadline = self
+                .deadline
+                .map(|at| self.started + at.since(Instant::ZERO));
+            tokio::select! {
+                Some(inbound) = self.received.recv() => self.handle(inbound),
+                () = sleep_until(deadline) => self.node.handle_deadline(now(self.started)),
+            }
+        }
     }
 
     /// Sends a request; an [`Event::Reply`] or [`Event::Failed`] with the returned id follows.
@@ -79,25 +166,229 @@ impl Shell {
         peer: Peer,
         actions: Vec<ActionRequest>,
     ) -> Result<TransactionId, SendError> {
-        let _ = (peer, actions);
-        unimplemented!()
+        let id = self.node.send_request(now(self.started), peer, actions);
+        self.flush();
+        id
     }
 
     /// Answers an [`Event::Request`]. Returns false if it was answered already (by us, or with
     /// 506 after too many Pendings).
     pub fn reply(&mut self, key: RequestKey, body: ReplyBody) -> bool {
-        let _ = (key, body);
-        unimplemented!()
+        let is_sent = self.node.reply(now(self.started), key, body);
+        self.flush();
+        is_sent
     }
 
     /// Gateway: tells the controller that we go; [`Event::Departed`] follows a Forced departure.
     pub fn depart(&mut self, departure: Departure) {
-        let _ = departure;
-        unimplemented!()
+        self.node.depart(now(self.started), departure);
+        self.flush();
     }
 
-    /// The control associations that exist: none or one for a gateway.
-    pub fn associations(&self) -> Vec<Registered> {
-        unimplemented!()
+    fn handle(&mut self, inbound: Inbound) {
+        let now = now(self.started);
+        match inbound {
+            Inbound::Message { peer, octets } => self.node.handle_received(now, peer, &octets),
+            Inbound::Accepted { stream, permit } => {
+                self.add_connection(stream, Some(permit));
+            }
+            Inbound::Connected { mgc, stream } => match self.add_connection(stream, None) {
+                Some(peer) => self.node.handle_connected(now, mgc, peer),
+                None => self.node.handle_connect_failed(now, mgc, "closed at once"),
+            },
+            Inbound::SocketBound { mgc, socket } => {
+                let transport = self.add_socket(socket);
+                let addr = mgc.addr();
+                self.node
+                    .handle_connected(now, mgc, Peer { transport, addr });
+            }
+            Inbound::ConnectFailed { mgc, cause } => {
+                self.node.handle_connect_failed(now, mgc, &cause);
+            }
+            Inbound::Closed { peer, cause } => {
+                if self.connections.remove(&peer).is_some() {
+                    tracing::info!(%peer, %cause, "H.248 connection closed");
+                    self.node.handle_transport_failure(now, peer);
+                }
+            }
+        }
     }
+
+    fn add_socket(&mut self, socket: UdpSocket) -> TransportId {
+        let socket = Arc::new(socket);
+        let transport = TransportId {
+            kind: TransportKind::Udp,
+            index: u32::try_from(self.sockets.len()).expect("few sockets, all configured"),
+        };
+        let reader = udp::read(Arc::clone(&socket), transport, self.inbound.clone());
+        self.tasks.spawn(reader);
+        self.sockets.push(socket);
+        transport
+    }
+
+    /// `None` if the connection is gone already.
+    fn add_connection(
+        &mut self,
+        stream: TcpStream,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Option<Peer> {
+        let addr = stream.peer_addr().ok()?;
+        self.connection_last = self.connection_last.wrapping_add(1);
+        let transport = TransportId {
+            kind: TransportKind::Tcp,
+            index: self.connection_last,
+        };
+        let peer = Peer { transport, addr };
+        let (sender, outgoing) = mpsc::channel(SEND_QUEUE_MESSAGES);
+        self.connections.insert(peer, sender);
+        let task = tcp::run(stream, peer, outgoing, self.inbound.clone(), permit);
+        self.tasks.spawn(task);
+        tracing::info!(%peer, "H.248 connection open");
+        Some(peer)
+    }
+
+    /// Does everything the node wants done.
+    fn flush(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        loop {
+            match self.node.poll() {
+                NodeOutput::Transmit { peer, octets } => self.transmit(peer, octets),
+                NodeOutput::Connect(mgc) => self.connect(mgc),
+                NodeOutput::Close(peer) => drop(self.connections.remove(&peer)),
+                NodeOutput::Event(event) => {
+                    log(&event);
+                    self.events.push_back(*event);
+                }
+                NodeOutput::Wait(deadline) => {
+                    self.deadline = deadline;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self, peer: Peer, octets: Bytes) {
+        match peer.transport.kind {
+            TransportKind::Udp => self.transmit_datagram(peer, &octets),
+            TransportKind::Tcp => {
+                let Some(connection) = self.connections.get(&peer) else {
+                    tracing::debug!(%peer, "H.248 message for a closed connection dropped");
+                    return;
+                };
+                if let Err(cause) = connection.try_send(octets) {
+                    tracing::warn!(%peer, %cause, "H.248 connection given up: it does not drain");
+                    self.connections.remove(&peer);
+                    let now = now(self.started);
+                    self.node.handle_transport_failure(now, peer);
+                }
+            }
+        }
+    }
+
+    /// A datagram that the kernel does not take is a datagram lost; the transaction machines of
+    /// either side repeat what matters.
+    fn transmit_datagram(&self, peer: Peer, octets: &[u8]) {
+        let socket = self.sockets.get(peer.transport.index as usize);
+        if let Some(socket) = socket
+            && let Err(cause) = socket.try_send_to(octets, peer.addr)
+        {
+            tracing::warn!(%peer, %cause, bytes = octets.len(), "H.248 datagram not sent");
+        }
+    }
+
+    fn connect(&mut self, mgc: TransportAddr) {
+        let inbound = self.inbound.clone();
+        match mgc {
+            TransportAddr::Tcp(_) => {
+                self.tasks.spawn(tcp::connect(mgc, inbound));
+            }
+            TransportAddr::Udp(addr) => match self.socket_like(addr) {
+                Some(transport) => {
+                    let peer = Peer { transport, addr };
+                    self.node.handle_connected(now(self.started), mgc, peer);
+                }
+                None => {
+                    self.tasks.spawn(bind_for(mgc, inbound));
+                }
+            },
+        }
+    }
+
+    fn socket_like(&self, addr: std::net::SocketAddr) -> Option<TransportId> {
+        let is_like = |socket: &Arc<UdpSocket>| {
+            let local = socket.local_addr();
+            local.is_ok_and(|local| local.is_ipv4() == addr.is_ipv4())
+        };
+        let index = self.sockets.iter().position(is_like)?;
+        Some(TransportId {
+            kind: TransportKind::Udp,
+            index: u32::try_from(index).ok()?,
+        })
+    }
+}
+
+async fn bind_for(mgc: TransportAddr, inbound: mpsc::Sender<Inbound>) {
+    let report = match udp::bind(udp::unspecified_like(mgc.addr())).await {
+        Ok(socket) => Inbound::SocketBound { mgc, socket },
+        Err(cause) => Inbound::ConnectFailed {
+            mgc,
+            cause: cause.to_string(),
+        },
+    };
+    // An error means that the shell is gone, and with it who wanted to know.
+    let _ = inbound.send(report).await;
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => core::future::pending().await,
+    }
+}
+
+fn now(started: tokio::time::Instant) -> Instant {
+    Instant::ZERO + started.elapsed()
+}
+
+fn with_epoch(mut config: Config) -> Config {
+    if config.epoch.is_none() {
+        config.epoch = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .ok();
+    }
+    config
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Registered(r) => {
+            let (mid, peer, version) = (&r.mid, r.peer, r.version);
+            tracing::info!(?mid, %peer, version, "H.248 association made");
+        }
+        Event::Lost { mid, peer, reason } => {
+            tracing::warn!(?mid, %peer, %reason, "H.248 association lost");
+        }
+        Event::Leaving { mid, delay_s } => {
+            tracing::info!(?mid, delay_s, "H.248 peer takes its leave");
+        }
+        Event::RegistrationFailed { mgc, reason } => {
+            tracing::warn!(%mgc, %reason, "H.248 registration failed");
+        }
+        Event::Failed { id, peer, reason } => {
+            tracing::warn!(%peer, transaction = id.0, %reason, "H.248 request failed");
+        }
+        Event::Problem(problem) => log_problem(problem),
+        Event::Request(_) | Event::Reply { .. } | Event::Departed => {}
+    }
+}
+
+fn log_problem(problem: &Problem) {
+    let Problem {
+        peer,
+        mid,
+        transaction,
+        kind,
+    } = problem;
+    let transaction = transaction.map(|id| id.0);
+    tracing::warn!(%peer, ?mid, ?transaction, "H.248: {kind}");
 }
