@@ -3,11 +3,25 @@
 
 mod api;
 mod batch;
+mod connection;
+mod context;
+mod forward;
+mod ident;
 pub mod limits;
+mod message;
+mod orders;
+mod pressure;
+mod receive;
+mod refusal;
+mod report;
+mod session;
+mod shard;
 
 pub use api::{
     CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Octets, Order,
     Output, SessionConfig, SessionKey, Setup, ShardIndex, Statistics,
 };
 pub use batch::Batch;
+pub use ident::{owner_of, session_id};
 pub use limits::Limits;
+pub use shard::{Shard, ShardConfig};

@@ -15,6 +15,23 @@ pub const BATCH_RESERVE_KEEP_BYTES: usize = 64 * 1024;
 /// Batches kept for reuse; more are freed.
 pub const BATCH_POOL_MAX: usize = 256;
 
+/// Frames kept for reuse; more are freed.
+pub const FRAME_POOL_MAX: usize = 256;
+
+/// Messages kept for reuse; more are freed.
+pub const MESSAGE_POOL_MAX: usize = 1024;
+
+/// Messages whose fate a shard follows at once; beyond it a SEND is refused with 413.
+pub const MESSAGES_MAX: usize = 1 << 20;
+
+/// How often messages are looked at whose time may be over.
+pub const MESSAGE_SWEEP: Duration = Duration::from_secs(1);
+
+/// A chunk with more body octets is sent as interruptible, range-end `*` (RFC 4975 7.1.1).
+pub const FIXED_CHUNK_BYTES_MAX: u64 = 2048;
+
+const _: () = assert!(MESSAGES_MAX <= crate::ident::SLOT_MAX as usize);
+
 /// Bounds that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -1,0 +1,227 @@
+//! One TCP connection: what arrives, what waits to leave, who waits for whom.
+
+use core::net::SocketAddr;
+
+use clock::{Instant, TimerKey};
+use msrp::{Deframer, FailureReport, StatusCode};
+
+use crate::api::ConnId;
+use crate::batch::Batch;
+use crate::ident::Tid;
+use crate::session::SessionRef;
+
+/// A connection's state. Nothing in it is on the heap while the connection is idle.
+#[derive(Debug)]
+pub(crate) struct Connection<B> {
+    pub id: ConnId,
+    pub peer: SocketAddr,
+    pub deframer: Deframer,
+    /// Raw octets until the first request is read: another shard may have to read them again.
+    pub prelude: Option<Vec<u8>>,
+    /// The frame being received, between its head and its end-line.
+    pub frame: Option<Box<Frame>>,
+    /// Sessions bound to this connection.
+    pub sessions: Vec<SessionRef>,
+    /// Faulty requests so far.
+    pub strikes: u16,
+    /// Nothing more is read or queued.
+    pub is_closing: bool,
+    /// Runs until a session is bound.
+    pub probation: Option<TimerKey>,
+    pub tx: Transmit<B>,
+    pub brake: Brake,
+}
+
+/// The sending half.
+///
+/// **Invariant:** `queued = pending.octet_count() + octets in flight`.
+#[derive(Debug)]
+pub(crate) struct Transmit<B> {
+    /// Filled while the batch in flight, if any, is with the system.
+    pub pending: Option<Batch<B>>,
+    pub is_in_flight: bool,
+    pub queued: usize,
+    /// Whether the connection stands in the shard's list of dirty ones.
+    pub is_dirty: bool,
+    /// The chunk whose end-line has not been written yet.
+    pub open: Option<OpenChunk>,
+}
+
+/// A forwarded chunk in the middle of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenChunk {
+    /// Slot of the message.
+    pub slot: u32,
+    /// Whose delivery.
+    pub ordinal: u16,
+    pub tid: Tid,
+}
+
+/// Back pressure: a connection whose queue passed the soft limit stops the reading from those who
+/// fill it, as long as it makes progress itself.
+#[derive(Debug, Default)]
+pub(crate) struct Brake {
+    /// How many recipients this connection's reading waits for.
+    pub waits_for: u32,
+    /// Whether the driver was told to stop reading.
+    pub is_paused: bool,
+    /// Connections whose reading waits for this one.
+    pub holds: Vec<ConnId>,
+    /// Checks for progress while `holds` is not empty.
+    pub timer: Option<TimerKey>,
+    /// Made no progress for a whole check: holds nobody any more.
+    pub is_stalled: bool,
+    /// When a batch was last wholly sent.
+    pub progress_at: Instant,
+}
+
+/// A request being received.
+#[derive(Debug, Default)]
+pub(crate) struct Frame {
+    /// Its transaction id, for the response.
+    pub tid: Vec<u8>,
+    /// Its complete From-Path, for responses and reports.
+    pub from_path: Vec<u8>,
+    /// Its To-Path: answers about sessions that do not exist come from there.
+    pub to_path: Vec<u8>,
+    /// The response due at its end; `None` = silence.
+    pub answer: Option<StatusCode>,
+    pub failure_report: FailureReport,
+    /// Whether the response goes to the whole From-Path (all methods but SEND, RFC 4975 7.2).
+    pub answers_whole_path: bool,
+    /// The session it is for.
+    pub session: Option<SessionRef>,
+    /// The chunk to forward, while it is being forwarded.
+    pub chunk: Option<Chunk>,
+    /// Header fields of the chunk but the paths and Byte-Range, ready to be written: those up to
+    /// `id_end` come before Byte-Range, the rest, with the blank line, after it.
+    pub fields: Vec<u8>,
+    pub id_end: usize,
+}
+
+/// The chunk of a message while it is cut through.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// Slot of its message, with the generation it had.
+    pub slot: u32,
+    pub generation: u32,
+    /// Position in the message of the next octet to forward.
+    pub offset: u64,
+    /// From the Byte-Range header; `None` = `*`.
+    pub total: Option<u64>,
+    /// The random part of this chunk's transaction ids.
+    pub random: u64,
+    /// Whether octets were forwarded under `random` already.
+    pub is_streaming: bool,
+    /// The last octet received, kept back so that there is one left for the closing chunk.
+    pub held: Option<u8>,
+    /// The last octets forwarded, to notice an end-line of ours across two pieces.
+    pub trail: Trail,
+}
+
+/// A sliding window over forwarded octets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Trail {
+    octets: [u8; TRAIL_OCTETS],
+    len: u8,
+}
+
+/// Hyphens and shared part of an end-line, less one octet.
+pub(crate) const TRAIL_OCTETS: usize = 17;
+
+impl Trail {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+
+    /// Slides over `piece`.
+    pub(crate) fn push(&mut self, piece: &[u8]) {
+        let keep = TRAIL_OCTETS
+            .saturating_sub(piece.len())
+            .min(usize::from(self.len));
+        let drop = usize::from(self.len) - keep;
+        self.octets.copy_within(drop..drop + keep, 0);
+        let tail = &piece[piece.len().saturating_sub(TRAIL_OCTETS)..];
+        self.octets[keep..keep + tail.len()].copy_from_slice(tail);
+        self.len = u8::try_from(keep + tail.len()).expect("at most TRAIL_OCTETS");
+    }
+}
+
+impl<B> Connection<B> {
+    pub(crate) fn new(id: ConnId, peer: SocketAddr, now: Instant) -> Self {
+        Self {
+            id,
+            peer,
+            deframer: Deframer::default(),
+            prelude: None,
+            frame: None,
+            sessions: Vec::new(),
+            strikes: 0,
+            is_closing: false,
+            probation: None,
+            tx: Transmit {
+                pending: None,
+                is_in_flight: false,
+                queued: 0,
+                is_dirty: false,
+                open: None,
+            },
+            brake: Brake {
+                progress_at: now,
+                ..Brake::default()
+            },
+        }
+    }
+}
+
+impl<B: Clone + AsRef<[u8]>> Transmit<B> {
+    /// The batch to fill, taken from `pool` when there is none yet.
+    pub(crate) fn batch(&mut self, pool: &mut Vec<Batch<B>>) -> &mut Batch<B> {
+        self.pending
+            .get_or_insert_with(|| pool.pop().unwrap_or_default())
+    }
+
+    /// Ends the open chunk with the flag `+`, so that something else can be written.
+    pub(crate) fn interrupt(&mut self, pool: &mut Vec<Batch<B>>) {
+        if let Some(open) = self.open.take() {
+            self.end_chunk(pool, &open.tid, msrp::Flag::More);
+        }
+    }
+
+    /// Writes the end of a chunk's body and its end-line.
+    pub(crate) fn end_chunk(&mut self, pool: &mut Vec<Batch<B>>, tid: &Tid, flag: msrp::Flag) {
+        self.append(pool, |out| {
+            msrp::write::body_end_line(out, tid.as_bytes(), flag)
+        });
+    }
+
+    /// Appends copied octets.
+    pub(crate) fn append(&mut self, pool: &mut Vec<Batch<B>>, write: impl FnOnce(&mut Vec<u8>)) {
+        let batch = self.batch(pool);
+        let before = batch.octet_count();
+        batch.write(write);
+        self.queued += batch.octet_count() - before;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trail_holds_the_last_octets_whatever_the_pieces() {
+        let text: Vec<u8> = (0..100).collect();
+        for size in 1..40 {
+            let mut trail = Trail::default();
+            let mut seen = 0;
+            for piece in text.chunks(size) {
+                trail.push(piece);
+                seen += piece.len();
+                assert_eq!(
+                    trail.as_slice(),
+                    &text[seen.saturating_sub(TRAIL_OCTETS)..seen]
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Identifiers the switch makes: session-ids that name their shard, transaction ids that name
+//! their delivery.
+
+use crate::api::ShardIndex;
+use crate::limits::SHARDS_MAX;
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Characters of the random part of a transaction id: 62^11 > 2^64.
+const RANDOM_LEN: u8 = 11;
+const RANDOM_CHARS: usize = RANDOM_LEN as usize;
+
+/// Characters of a session-id's random part: 62^19 > 2^113, above the 80 bits of RFC 4975 14.1.
+const SESSION_RANDOM_CHARS: usize = 19;
+
+/// Makes a session-id for a session that will live on `shard`. `random` must come from a
+/// cryptographic generator: session-ids are shared secrets (RFC 4975 14.1).
+///
+/// # Panics
+///
+/// When `shard` is not below [`SHARDS_MAX`].
+#[must_use]
+pub fn session_id(shard: ShardIndex, mut random: u128) -> Box<[u8]> {
+    assert!(shard.0 < SHARDS_MAX, "one base-62 digit names the shard");
+    let mut id = Vec::with_capacity(1 + SESSION_RANDOM_CHARS);
+    id.push(DIGITS[usize::from(shard.0)]);
+    for _ in 0..SESSION_RANDOM_CHARS {
+        id.push(DIGITS[usize::try_from(random % 62).expect("below 62")]);
+        random /= 62;
+    }
+    id.into()
+}
+
+/// The shard that owns `session_id`; `None` if no shard can have made it.
+#[must_use]
+pub fn owner_of(session_id: &[u8]) -> Option<ShardIndex> {
+    if session_id.len() != 1 + SESSION_RANDOM_CHARS {
+        return None;
+    }
+    value_of(session_id[0])
+        .and_then(|digit| u8::try_from(digit).ok())
+        .map(ShardIndex)
+}
+
+/// Says which delivery of which message a response belongs to, without a table of transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DeliverySerial {
+    /// Slot of the message, below 2^24.
+    pub slot: u32,
+    /// Low bits of the slot's generation, below 2^12.
+    pub generation: u16,
+    /// Position among the message's recipients, below 2^14.
+    pub ordinal: u16,
+    /// Which chunk to that recipient, below 2^14; wraps, the random part differs by then.
+    pub chunk: u16,
+}
+
+pub(crate) const SLOT_MAX: u32 = 1 << 24;
+pub(crate) const GENERATION_MASK: u32 = (1 << 12) - 1;
+pub(crate) const ORDINAL_MAX: usize = 1 << 14;
+pub(crate) const CHUNK_MASK: u16 = (1 << 14) - 1;
+
+impl DeliverySerial {
+    fn pack(self) -> u64 {
+        (u64::from(self.slot) << 40)
+            | (u64::from(self.generation) << 28)
+            | (u64::from(self.ordinal) << 14)
+            | u64::from(self.chunk)
+    }
+
+    fn unpack(serial: u64) -> Option<Self> {
+        let field = |shift: u32, bits: u32| (serial >> shift) & ((1 << bits) - 1);
+        Some(Self {
+            slot: u32::try_from(serial >> 40).ok()?,
+            generation: u16::try_from(field(28, 12)).ok()?,
+            ordinal: u16::try_from(field(14, 14)).ok()?,
+            chunk: u16::try_from(field(0, 14)).ok()?,
+        })
+    }
+}
+
+/// A transaction id of ours: 11 random characters and, for deliveries, 11 of the serial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tid {
+    text: [u8; 2 * RANDOM_CHARS],
+    len: u8,
+}
+
+impl Tid {
+    /// The transaction id of one chunk to one recipient.
+    pub(crate) fn delivery(random: u64, serial: DeliverySerial) -> Self {
+        let mut tid = Self {
+            text: [b'0'; 2 * RANDOM_CHARS],
+            len: 2 * RANDOM_LEN,
+        };
+        write_digits(&mut tid.text[..RANDOM_CHARS], random);
+        write_digits(&mut tid.text[RANDOM_CHARS..], serial.pack());
+        tid
+    }
+
+    /// A transaction id whose response nobody waits for.
+    pub(crate) fn unmatched(random: u64) -> Self {
+        let mut tid = Self {
+            text: [b'0'; 2 * RANDOM_CHARS],
+            len: RANDOM_LEN,
+        };
+        write_digits(&mut tid.text[..RANDOM_CHARS], random);
+        tid
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
+    }
+}
+
+/// The characters that all copies of a chunk share; a body that does not contain seven hyphens and
+/// these cannot contain the end-line of any copy (RFC 4975 7.1).
+pub(crate) fn shared_part(random: u64) -> [u8; RANDOM_CHARS] {
+    let mut text = [b'0'; RANDOM_CHARS];
+    write_digits(&mut text, random);
+    text
+}
+
+fn write_digits(out: &mut [u8], mut value: u64) {
+    for place in out.iter_mut().rev() {
+        *place = DIGITS[usize::try_from(value % 62).expect("below 62")];
+        value /= 62;
+    }
+}
+
+/// Reads the serial back from a response's transaction id.
+pub(crate) fn serial_of(transaction_id: &[u8]) -> Option<DeliverySerial> {
+    let digits = transaction_id
+        .get(RANDOM_CHARS..)
+        .filter(|d| d.len() == RANDOM_CHARS)?;
+    let mut serial: u64 = 0;
+    for &digit in digits {
+        serial = serial.checked_mul(62)?.checked_add(value_of(digit)?)?;
+    }
+    DeliverySerial::unpack(serial)
+}
+
+fn value_of(digit: u8) -> Option<u64> {
+    Some(u64::from(match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'A'..=b'Z' => digit - b'A' + 10,
+        b'a'..=b'z' => digit - b'a' + 36,
+        _ => return None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_names_its_shard_and_nothing_else_does() {
+        for shard in [0, 1, 9, 10, 61] {
+            let id = session_id(ShardIndex(shard), u128::MAX - u128::from(shard));
+            assert!(id.iter().all(u8::is_ascii_alphanumeric));
+            assert_eq!(owner_of(&id), Some(ShardIndex(shard)));
+        }
+        assert_eq!(owner_of(b"s317122"), None);
+    }
+
+    #[test]
+    fn a_serial_survives_the_way_through_a_transaction_id() {
+        let serial = DeliverySerial {
+            slot: SLOT_MAX - 1,
+            generation: 4095,
+            ordinal: 16_383,
+            chunk: CHUNK_MASK,
+        };
+        for random in [0, 1, u64::MAX] {
+            let tid = Tid::delivery(random, serial);
+            assert_eq!(serial_of(tid.as_bytes()), Some(serial));
+            assert!(tid.as_bytes().starts_with(&shared_part(random)));
+        }
+        assert_eq!(serial_of(Tid::unmatched(5).as_bytes()), None);
+        assert_eq!(serial_of(b"short"), None);
+    }
+}

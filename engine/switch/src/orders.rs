@@ -1,0 +1,222 @@
+//! The gateway's orders.
+
+use clock::Instant;
+
+use crate::api::{
+    ConnId, ConnectId, ContextKey, Event, Octets, Order, Output, SessionConfig, SessionKey, Setup,
+    Statistics,
+};
+use crate::ident::Tid;
+use crate::session::{Link, Session, SessionRef};
+use crate::shard::{Deadline, Shard};
+
+impl<B: Octets> Shard<B> {
+    pub(crate) fn install(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        context: ContextKey,
+        config: Box<SessionConfig>,
+    ) {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let id = config.session_id.clone();
+        let index = self.sessions.insert(Session {
+            generation,
+            key,
+            context,
+            config,
+            link: Link::Waiting,
+            installed_at: now,
+            statistics: Statistics::default(),
+            open: Vec::new(),
+        });
+        let index = u32::try_from(index).expect("fewer than 2^32 sessions");
+        let session = SessionRef { index, generation };
+        self.by_key.insert(key, session);
+        self.by_id.insert(id, session);
+        self.contexts
+            .entry(context)
+            .or_default()
+            .sessions
+            .push(session);
+        self.connect_if_active(now, session);
+    }
+
+    pub(crate) fn update(&mut self, now: Instant, key: SessionKey, config: Box<SessionConfig>) {
+        let Some(&session) = self.by_key.get(&key) else {
+            return;
+        };
+        let entry = &mut self.sessions[session.index as usize];
+        if entry.config.session_id != config.session_id {
+            self.by_id.remove(&entry.config.session_id);
+            self.by_id.insert(config.session_id.clone(), session);
+        }
+        let moved = entry.config.setup != config.setup
+            || (entry.config.remote_path.is_some()
+                && entry.config.remote_path != config.remote_path);
+        entry.config = config;
+        match entry.link {
+            // New signalling may revive what was lost (RFC 4975 5.4).
+            Link::Lost => {
+                entry.link = Link::Waiting;
+                self.connect_if_active(now, session);
+            }
+            Link::Waiting => self.connect_if_active(now, session),
+            Link::Connecting { request, timer } if moved => {
+                self.connects.remove(&request);
+                self.timers.cancel(timer);
+                entry.link = Link::Waiting;
+                self.connect_if_active(now, session);
+            }
+            Link::Bound(conn) if moved => {
+                self.unbind(conn, session);
+                self.connect_if_active(now, session);
+            }
+            Link::Connecting { .. } | Link::Bound(_) => {}
+        }
+    }
+
+    fn connect_if_active(&mut self, now: Instant, session: SessionRef) {
+        let entry = &mut self.sessions[session.index as usize];
+        let Setup::Active { to } = entry.config.setup else {
+            return;
+        };
+        if entry.config.remote_path.is_none() {
+            return;
+        }
+        self.next_connect += 1;
+        let request = ConnectId(self.next_connect);
+        let at = now + self.config.limits.connect_timeout;
+        let timer = self.timers.arm(at, Deadline::Connect(session));
+        entry.link = Link::Connecting { request, timer };
+        self.connects.insert(request, session);
+        self.outputs.push_back(Output::Connect { request, to });
+    }
+
+    /// Ties a session to the connection that will carry it.
+    pub(crate) fn bind(&mut self, conn: ConnId, session: SessionRef) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        connection.sessions.push(session);
+        let peer = connection.peer;
+        if let Some(timer) = connection.probation.take() {
+            self.timers.cancel(timer);
+        }
+        let entry = &mut self.sessions[session.index as usize];
+        entry.link = Link::Bound(conn);
+        let event = Event::Bound {
+            session: entry.key,
+            peer,
+        };
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// The SEND without body by which the active party binds its connection (RFC 4975 5.4).
+    pub(crate) fn send_binding(&mut self, conn: ConnId, session: SessionRef) {
+        let (random, message) = (self.random(), self.random());
+        let config = &self.sessions[session.index as usize].config;
+        let tid = Tid::unmatched(random);
+        let message = Tid::unmatched(message);
+        let to = config.remote_path.as_deref().unwrap_or_default();
+        let head = msrp::SendHead::new(tid.as_bytes(), to, &config.local_path, message.as_bytes())
+            .byte_range(msrp::ByteRange::whole(0));
+        let mut text = Vec::with_capacity(256);
+        head.write(&mut text);
+        msrp::write::end_line(&mut text, tid.as_bytes(), msrp::Flag::Complete);
+        self.queue_frame(conn, Some(session), |out| out.extend_from_slice(&text));
+    }
+
+    pub(crate) fn move_to(&mut self, key: SessionKey, context: ContextKey) {
+        let Some(&session) = self.by_key.get(&key) else {
+            return;
+        };
+        let from = self.sessions[session.index as usize].context;
+        self.leave_context(from, session);
+        self.sessions[session.index as usize].context = context;
+        self.contexts
+            .entry(context)
+            .or_default()
+            .sessions
+            .push(session);
+    }
+
+    fn leave_context(&mut self, key: ContextKey, session: SessionRef) {
+        if let Some(context) = self.contexts.get_mut(&key) {
+            context.remove(session);
+            if context.sessions.is_empty() {
+                self.contexts.remove(&key);
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, now: Instant, key: SessionKey) -> Option<Statistics> {
+        let session = self.by_key.remove(&key)?;
+        match self.sessions[session.index as usize].link {
+            Link::Connecting { request, timer } => {
+                self.connects.remove(&request);
+                self.timers.cancel(timer);
+            }
+            Link::Bound(conn) => self.unbind(conn, session),
+            Link::Waiting | Link::Lost => {}
+        }
+        self.abort_messages_from(session);
+        let entry = self.sessions.remove(session.index as usize);
+        self.by_id.remove(&entry.config.session_id);
+        self.leave_context(entry.context, session);
+        self.drop_deliveries_to(session);
+        Some(entry.counters(now))
+    }
+
+    /// Takes a session off its connection, which closes when it carries no other.
+    fn unbind(&mut self, conn: ConnId, session: SessionRef) {
+        self.sessions[session.index as usize].link = Link::Waiting;
+        self.abort_messages_from(session);
+        self.abort_open_chunk_to(conn, session);
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        connection.sessions.retain(|s| *s != session);
+        if connection.sessions.is_empty() {
+            self.close(conn);
+            self.release(conn);
+        }
+    }
+
+    pub(crate) fn counters(&self, now: Instant, key: SessionKey) -> Option<Statistics> {
+        let session = self.by_key.get(&key)?;
+        Some(self.sessions[session.index as usize].counters(now))
+    }
+
+    pub(crate) fn set_flow(&mut self, from: SessionKey, to: SessionKey, open: bool) {
+        let (Some(&from), Some(&to)) = (self.by_key.get(&from), self.by_key.get(&to)) else {
+            return;
+        };
+        let context = self.sessions[from.index as usize].context;
+        if let Some(context) = self.contexts.get_mut(&context) {
+            if open {
+                context.cut.remove(&(from.index, to.index));
+            } else {
+                context.cut.insert((from.index, to.index));
+            }
+        }
+    }
+}
+
+/// Orders name their own kind in logs.
+impl Order {
+    /// The order's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Install { .. } => "install",
+            Self::Update { .. } => "update",
+            Self::Move { .. } => "move",
+            Self::Remove { .. } => "remove",
+            Self::Audit { .. } => "audit",
+            Self::Flow { .. } => "flow",
+            Self::Drain => "drain",
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The shard: contexts, their sessions and the connections that carry them.
+//!
+//! ```text
+//! handle(input)  dispatch: commands, connections, octets
+//! octets         deframe -> find the session -> forward the chunk to every other session of the
+//!                context (fan-out) -> answer the SEND
+//! poll()         one Transmit per connection with something queued, then Wait
+//! ```
+//!
+//! **Invariant:** a connection has at most one batch in flight; what is queued meanwhile leaves
+//! together, so that the number of sends shrinks as the load grows.
+
+use core::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+
+use clock::{Duration, Instant, TimerTable};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use slab::Slab;
+
+use crate::api::{
+    CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Octets, Order,
+    Output, SessionKey, ShardIndex,
+};
+use crate::batch::Batch;
+use crate::connection::{Connection, Frame};
+use crate::context::Context;
+use crate::limits::{BATCH_POOL_MAX, FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
+use crate::message::Message;
+use crate::session::{Link, Session, SessionRef};
+
+/// What a shard is made with.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// Which shard this is.
+    pub index: ShardIndex,
+    /// How many there are.
+    pub shards: u8,
+    /// Bounds.
+    pub limits: Limits,
+    /// Seeds transaction ids; from the system's generator, or fixed in a simulation.
+    pub seed: [u8; 32],
+}
+
+/// Why a deadline was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// An accepted connection must have bound a session.
+    Probation(ConnId),
+    /// A connect must have succeeded.
+    Connect(SessionRef),
+    /// A connection that holds others back must have made progress.
+    Progress(ConnId),
+    /// Look for messages whose time is over.
+    SweepMessages,
+}
+
+/// One core's share of the switch. Sans-IO.
+#[derive(Debug)]
+pub struct Shard<B> {
+    pub(crate) config: ShardConfig,
+    pub(crate) rng: StdRng,
+    pub(crate) sessions: Slab<Session>,
+    pub(crate) generation: u32,
+    pub(crate) by_key: HashMap<SessionKey, SessionRef>,
+    pub(crate) by_id: HashMap<Box<[u8]>, SessionRef>,
+    pub(crate) contexts: HashMap<ContextKey, Context>,
+    pub(crate) conns: Vec<Option<Box<Connection<B>>>>,
+    pub(crate) messages: Slab<Message>,
+    pub(crate) spare_messages: Vec<Message>,
+    pub(crate) connects: HashMap<ConnectId, SessionRef>,
+    pub(crate) next_connect: u64,
+    pub(crate) dirty: Vec<ConnId>,
+    pub(crate) outputs: VecDeque<Output<B>>,
+    pub(crate) timers: TimerTable<Deadline>,
+    pub(crate) is_sweeping: bool,
+    pub(crate) batch_pool: Vec<Batch<B>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection takes the box itself, not a copy of it"
+    )]
+    pub(crate) frame_pool: Vec<Box<Frame>>,
+    /// Connections whose queue passed the hard limit in this turn.
+    pub(crate) overflowed: Vec<ConnId>,
+    /// Connections whose queue passed the soft limit in this turn, with who filled it.
+    pub(crate) pressed: Vec<(ConnId, ConnId)>,
+}
+
+impl<B: Octets> Shard<B> {
+    /// An empty shard.
+    #[must_use]
+    pub fn new(config: ShardConfig) -> Self {
+        Self {
+            rng: StdRng::from_seed(config.seed),
+            config,
+            sessions: Slab::new(),
+            generation: 0,
+            by_key: HashMap::new(),
+            by_id: HashMap::new(),
+            contexts: HashMap::new(),
+            conns: Vec::new(),
+            messages: Slab::new(),
+            spare_messages: Vec::new(),
+            connects: HashMap::new(),
+            next_connect: 0,
+            dirty: Vec::new(),
+            outputs: VecDeque::new(),
+            timers: TimerTable::default(),
+            is_sweeping: false,
+            batch_pool: Vec::new(),
+            frame_pool: Vec::new(),
+            overflowed: Vec::new(),
+            pressed: Vec::new(),
+        }
+    }
+
+    /// Feeds one input. Feed all inputs of a turn, then drain [`Self::poll`] to [`Output::Wait`]:
+    /// what the turn queued for one connection then leaves in one send.
+    pub fn handle(&mut self, now: Instant, input: Input<B>) {
+        match input {
+            Input::Accepted { conn, peer } => self.handle_accepted(now, conn, peer),
+            Input::Adopted { conn, peer, octets } => {
+                self.handle_accepted(now, conn, peer);
+                self.handle_received(now, conn, &octets);
+            }
+            Input::Connected { conn, request } => self.handle_connected(now, conn, request),
+            Input::ConnectFailed { request, error } => {
+                self.handle_connect_failed(request, LossCause::ConnectFailed(error));
+            }
+            Input::Received { conn, octets } => self.handle_received(now, conn, &octets),
+            Input::Sent { conn, batch } => self.handle_sent(now, conn, batch),
+            Input::Closed { conn, cause } => self.handle_closed(conn, cause),
+            Input::Command(command) => self.handle_command(now, command),
+            Input::Deadline => self.handle_deadline(now),
+        }
+        self.settle_queues(now);
+    }
+
+    /// The next thing the driver must do.
+    pub fn poll(&mut self) -> Output<B> {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        while let Some(conn) = self.dirty.pop() {
+            if let Some(batch) = self.take_batch(conn) {
+                return Output::Transmit { conn, batch };
+            }
+        }
+        Output::Wait(self.timers.deadline())
+    }
+
+    /// Sessions installed.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Connections open.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.conns.iter().flatten().count()
+    }
+
+    /// Messages whose fate is not settled.
+    #[must_use]
+    pub fn message_count(&self) -> usize {
+        self.messages.len()
+    }
+
+    fn take_batch(&mut self, conn: ConnId) -> Option<Batch<B>> {
+        let connection = self.connection(conn)?;
+        connection.tx.is_dirty = false;
+        if connection.tx.is_in_flight {
+            return None;
+        }
+        let batch = connection.tx.pending.take()?;
+        connection.tx.is_in_flight = true;
+        Some(batch)
+    }
+
+    fn handle_accepted(&mut self, now: Instant, conn: ConnId, peer: SocketAddr) {
+        let mut connection = Box::new(Connection::new(conn, peer, now));
+        connection.prelude = Some(Vec::new());
+        let at = now + self.config.limits.probation;
+        connection.probation = Some(self.timers.arm(at, Deadline::Probation(conn)));
+        connection.deframer = msrp::Deframer::new(self.config.limits.msrp);
+        self.insert(connection);
+    }
+
+    fn insert(&mut self, connection: Box<Connection<B>>) {
+        let index = connection.id.index as usize;
+        if self.conns.len() <= index {
+            self.conns.resize_with(index + 1, || None);
+        }
+        debug_assert!(
+            self.conns[index].is_none(),
+            "the driver closed the earlier user first"
+        );
+        self.conns[index] = Some(connection);
+    }
+
+    fn handle_connected(&mut self, now: Instant, conn: ConnId, request: ConnectId) {
+        let session = self
+            .connects
+            .remove(&request)
+            .and_then(|s| self.session_at(s));
+        let Some(session) = session else {
+            // The session ended or changed its mind meanwhile.
+            self.insert(Box::new(Connection::new(conn, UNSPECIFIED, now)));
+            self.close(conn);
+            return;
+        };
+        if let Link::Connecting { timer, .. } = self.sessions[session.index as usize].link {
+            self.timers.cancel(timer);
+        }
+        let peer = match self.sessions[session.index as usize].config.setup {
+            crate::api::Setup::Active { to } => to,
+            crate::api::Setup::Passive => UNSPECIFIED,
+        };
+        let mut connection = Box::new(Connection::new(conn, peer, now));
+        connection.deframer = msrp::Deframer::new(self.config.limits.msrp);
+        self.insert(connection);
+        self.bind(conn, session);
+        self.send_binding(conn, session);
+    }
+
+    pub(crate) fn handle_connect_failed(&mut self, request: ConnectId, cause: LossCause) {
+        let Some(session) = self
+            .connects
+            .remove(&request)
+            .and_then(|s| self.session_at(s))
+        else {
+            return;
+        };
+        let session = &mut self.sessions[session.index as usize];
+        if let Link::Connecting { timer, .. } = session.link {
+            self.timers.cancel(timer);
+        }
+        session.link = Link::Lost;
+        let event = Event::Lost {
+            session: session.key,
+            cause,
+        };
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn handle_sent(&mut self, now: Instant, conn: ConnId, mut batch: Batch<B>) {
+        let sent = batch.octet_count();
+        batch.clear();
+        if self.batch_pool.len() < BATCH_POOL_MAX {
+            self.batch_pool.push(batch);
+        }
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        connection.tx.is_in_flight = false;
+        connection.tx.queued -= sent;
+        connection.brake.progress_at = now;
+        connection.brake.is_stalled = false;
+        if connection.tx.pending.is_some() {
+            self.mark_dirty(conn);
+        }
+        self.release_if_drained(conn);
+    }
+
+    /// Carries on after the end of a connection: its sessions are lost, what they were sending is
+    /// aborted, what they should have received has failed.
+    fn handle_closed(&mut self, conn: ConnId, cause: CloseCause) {
+        let cause = match cause {
+            CloseCause::Peer | CloseCause::Local => LossCause::Closed,
+            CloseCause::Error(kind) => LossCause::Error(kind),
+        };
+        self.lose_sessions(conn, cause);
+        if let Some(mut connection) = self.remove_connection(conn) {
+            if let Some(timer) = connection.probation.take() {
+                self.timers.cancel(timer);
+            }
+            self.recycle_frame(connection.frame.take());
+            self.let_go(&mut connection);
+        }
+    }
+
+    fn remove_connection(&mut self, conn: ConnId) -> Option<Box<Connection<B>>> {
+        self.connection(conn)?;
+        self.conns[conn.index as usize].take()
+    }
+
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        let statistics = match command.order {
+            Order::Install {
+                session,
+                context,
+                config,
+            } => {
+                self.install(now, session, context, config);
+                None
+            }
+            Order::Update { session, config } => {
+                self.update(now, session, config);
+                None
+            }
+            Order::Move { session, context } => {
+                self.move_to(session, context);
+                None
+            }
+            Order::Remove { session } => self.remove(now, session),
+            Order::Audit { session } => self.counters(now, session),
+            Order::Flow { from, to, open } => {
+                self.set_flow(from, to, open);
+                None
+            }
+            Order::Drain => None,
+        };
+        let event = Event::Done {
+            token: command.token,
+            statistics,
+        };
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn handle_deadline(&mut self, now: Instant) {
+        while let Some(deadline) = self.timers.expired(now) {
+            match deadline {
+                Deadline::Probation(conn) => self.end_probation(conn),
+                Deadline::Connect(session) => self.give_up_connecting(session),
+                Deadline::Progress(conn) => self.check_progress(now, conn),
+                Deadline::SweepMessages => self.sweep_messages(now),
+            }
+        }
+    }
+
+    fn end_probation(&mut self, conn: ConnId) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        connection.probation = None;
+        tracing::info!(peer = %connection.peer, "closing: no session bound in time");
+        self.close(conn);
+    }
+
+    fn give_up_connecting(&mut self, session: SessionRef) {
+        let Some(session) = self.session_at(session) else {
+            return;
+        };
+        let session = &mut self.sessions[session.index as usize];
+        if let Link::Connecting { request, .. } = session.link {
+            self.connects.remove(&request);
+            session.link = Link::Lost;
+            let cause = LossCause::ConnectFailed(std::io::ErrorKind::TimedOut);
+            let event = Event::Lost {
+                session: session.key,
+                cause,
+            };
+            self.outputs.push_back(Output::Event(event));
+        }
+    }
+
+    /// Lets what is queued leave, then closes. Its sessions must have been taken off it.
+    pub(crate) fn close(&mut self, conn: ConnId) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        if connection.is_closing {
+            return;
+        }
+        connection.is_closing = true;
+        if let Some(timer) = connection.probation.take() {
+            self.timers.cancel(timer);
+        }
+        if let Some(batch) = self.take_batch(conn) {
+            self.outputs.push_back(Output::Transmit { conn, batch });
+        }
+        self.outputs.push_back(Output::Close { conn });
+    }
+
+    /// Takes all sessions off a connection and tells the gateway.
+    pub(crate) fn lose_sessions(&mut self, conn: ConnId, cause: LossCause) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        connection.tx.open = None;
+        let sessions = core::mem::take(&mut connection.sessions);
+        for session in sessions {
+            if let Some(session) = self.session_at(session) {
+                self.sessions[session.index as usize].link = Link::Lost;
+                let key = self.sessions[session.index as usize].key;
+                tracing::info!(session = ?key, ?cause, "session lost its connection");
+                self.abort_messages_from(session);
+                self.fail_deliveries_to(session, msrp::StatusCode::TIMEOUT);
+                self.outputs.push_back(Output::Event(Event::Lost {
+                    session: key,
+                    cause,
+                }));
+            }
+        }
+    }
+
+    pub(crate) fn recycle_frame(&mut self, frame: Option<Box<Frame>>) {
+        if let Some(frame) = frame.filter(|_| self.frame_pool.len() < FRAME_POOL_MAX) {
+            self.frame_pool.push(frame);
+        }
+    }
+
+    pub(crate) fn start_sweeping(&mut self, now: Instant) {
+        if !self.is_sweeping {
+            self.is_sweeping = true;
+            self.timers
+                .arm(now + MESSAGE_SWEEP, Deadline::SweepMessages);
+        }
+    }
+
+    pub(crate) fn random(&mut self) -> u64 {
+        self.rng.random()
+    }
+
+    pub(crate) fn connection(&mut self, conn: ConnId) -> Option<&mut Connection<B>> {
+        self.conns
+            .get_mut(conn.index as usize)?
+            .as_deref_mut()
+            .filter(|c| c.id == conn)
+    }
+
+    /// `session` if it still exists.
+    pub(crate) fn session_at(&self, session: SessionRef) -> Option<SessionRef> {
+        self.sessions
+            .get(session.index as usize)
+            .filter(|s| s.generation == session.generation)
+            .map(|_| session)
+    }
+
+    pub(crate) fn mark_dirty(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connection(conn)
+            && !connection.tx.is_dirty
+        {
+            connection.tx.is_dirty = true;
+            self.dirty.push(conn);
+        }
+    }
+}
+
+/// The peer of a connection that nobody waited for.
+const UNSPECIFIED: SocketAddr =
+    SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
+
+/// A recipient without progress for this long no longer holds back those who send to it.
+pub(crate) const PROGRESS_CHECK: Duration = Duration::from_millis(200);

@@ -1,0 +1,168 @@
+//! Reports of a `3gpp` context: one per message, about all recipients (TS 24.247 9.3.3.1).
+
+mod common;
+
+use clock::Duration;
+use common::{Frame, World, config, key, local, remote, send};
+use switch::{Limits, Order};
+
+fn answer(world: &mut World, n: u32, copy: &Frame, status: &str) {
+    let text = format!(
+        "MSRP {} {status}\r\nTo-Path: {}\r\nFrom-Path: {}\r\n-------{}$\r\n",
+        copy.tid,
+        local(n),
+        remote(n),
+        copy.tid
+    );
+    world.receive(n, text.as_bytes());
+}
+
+fn report(world: &mut World, n: u32, message: &str, range: &str, status: &str) {
+    let text = format!(
+        "MSRP report{n}xx REPORT\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: {message}\r\n\
+         Byte-Range: {range}\r\nStatus: 000 {status}\r\n-------report{n}xx$\r\n",
+        local(n),
+        remote(n)
+    );
+    world.receive(n, text.as_bytes());
+}
+
+/// Sends a message of participant 1 and returns the copies of 2 and 3.
+fn begin(world: &mut World, extra: &str) -> [Frame; 2] {
+    world.receive(1, &send(1, "reported", "re11", extra, b"12345"));
+    world.take_octets(1);
+    [2, 3].map(|n| world.frames(n).remove(0))
+}
+
+#[test]
+fn success_is_reported_once_when_all_have_answered() {
+    let mut world = World::conference(3);
+    let [two, three] = begin(&mut world, "Success-Report: yes\r\n");
+    answer(&mut world, 2, &two, "200 OK");
+    assert!(world.frames(1).is_empty(), "one is still missing");
+    answer(&mut world, 3, &three, "200 OK");
+    let got = world.frames(1);
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].start, "REPORT");
+    assert_eq!(got[0].field("To-Path"), remote(1));
+    assert_eq!(got[0].field("From-Path"), local(1));
+    assert_eq!(got[0].field("Message-ID"), "re11");
+    assert_eq!(got[0].field("Byte-Range"), "1-5/5");
+    assert!(got[0].field("Status").starts_with("000 200"));
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn without_success_report_success_is_silent() {
+    let mut world = World::conference(3);
+    let [two, three] = begin(&mut world, "");
+    answer(&mut world, 2, &two, "200 OK");
+    answer(&mut world, 3, &three, "200 OK");
+    assert!(world.frames(1).is_empty());
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn one_failure_makes_one_failure_report() {
+    let mut world = World::conference(3);
+    let [two, three] = begin(&mut world, "Success-Report: yes\r\n");
+    answer(&mut world, 2, &two, "415 no");
+    answer(&mut world, 3, &three, "481 gone");
+    let got = world.frames(1);
+    assert_eq!(got.len(), 1);
+    assert!(got[0].field("Status").starts_with("000 415"));
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn failure_report_no_keeps_failures_quiet() {
+    let mut world = World::conference(3);
+    let [two, _] = begin(&mut world, "Failure-Report: no\r\n");
+    answer(&mut world, 2, &two, "415 no");
+    assert!(world.frames(1).is_empty());
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn a_recipient_that_does_not_answer_in_time_is_a_408() {
+    let mut world = World::conference(3);
+    let [two, _] = begin(&mut world, "");
+    answer(&mut world, 2, &two, "200 OK");
+    world.advance(Limits::default().response_timeout - Duration::from_secs(1));
+    assert!(world.frames(1).is_empty());
+    world.advance(Duration::from_secs(2));
+    let got = world.frames(1);
+    assert_eq!(got.len(), 1);
+    assert!(got[0].field("Status").starts_with("000 408"));
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn with_failure_report_partial_nobody_waits_for_200s_but_errors_count() {
+    let mut world = World::conference(3);
+    let [two, _] = begin(&mut world, "Failure-Report: partial\r\n");
+    answer(&mut world, 2, &two, "413 stop");
+    assert_eq!(world.frames(1).len(), 1);
+    world.advance(Limits::default().response_timeout + Duration::from_secs(1));
+    assert!(world.frames(1).is_empty(), "silence is no failure");
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn success_reports_of_recipients_count_where_200s_do_not_come() {
+    let mut world = World::conference(3);
+    begin(&mut world, "Failure-Report: no\r\nSuccess-Report: yes\r\n");
+    report(&mut world, 2, "re11", "1-3/5", "200");
+    report(&mut world, 3, "re11", "1-5/5", "200");
+    assert!(
+        world.frames(1).is_empty(),
+        "octets 4 and 5 of one recipient are open"
+    );
+    report(&mut world, 2, "re11", "4-5/5", "200");
+    let got = world.frames(1);
+    assert_eq!(got.len(), 1);
+    assert!(got[0].field("Status").starts_with("000 200"));
+    assert!(world.frames(2).is_empty(), "a REPORT is never answered");
+}
+
+#[test]
+fn a_recipient_that_leaves_no_longer_counts_and_one_that_is_lost_has_failed() {
+    let mut world = World::conference(3);
+    let [_, three] = begin(&mut world, "Success-Report: yes\r\n");
+    answer(&mut world, 3, &three, "200 OK");
+    world.order(Order::Remove { session: key(2) });
+    assert!(world.frames(1)[0].field("Status").starts_with("000 200"));
+
+    let mut world = World::conference(3);
+    let [_, three] = begin(&mut world, "Success-Report: yes\r\n");
+    answer(&mut world, 3, &three, "200 OK");
+    world.close(2);
+    assert!(world.frames(1)[0].field("Status").starts_with("000 408"));
+}
+
+#[test]
+fn a_message_larger_than_a_recipient_takes_is_not_sent_to_it_and_reported() {
+    let mut world = World::conference(3);
+    let mut small = config(2);
+    small.send_bytes_max = Some(4);
+    world.order(Order::Update {
+        session: key(2),
+        config: Box::new(small),
+    });
+    world.receive(1, &send(1, "toolarge", "tl11", "", b"12345"));
+    assert!(world.frames(2).is_empty());
+    assert_eq!(world.frames(3).len(), 1);
+    let kinds: Vec<_> = world.frames(1).into_iter().map(|f| f.start).collect();
+    assert!(kinds.contains(&"REPORT".to_owned()) && kinds.contains(&"200 OK".to_owned()));
+}
+
+#[test]
+fn answers_of_others_do_not_count() {
+    let mut world = World::conference(3);
+    let [two, three] = begin(&mut world, "Success-Report: yes\r\n");
+    answer(&mut world, 3, &two, "415 forged");
+    answer(&mut world, 3, &three, "200 OK");
+    assert!(world.frames(1).is_empty());
+    answer(&mut world, 2, &two, "200 OK");
+    assert!(world.frames(1)[0].field("Status").starts_with("000 200"));
+}
