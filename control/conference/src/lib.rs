@@ -1,1 +1,16 @@
-//! Under construction.
+//! The conference as a function: events of its legs and of its mixer in, intents out. No SIP, no
+//! H.248, no time, no I/O.
+//!
+//! **Invariant:** every termination that became ready is subtracted exactly once, or was lost
+//! with its mixer.
+//! **Invariant:** at most one context exists for a conference, and it never runs empty while a
+//! termination is on its way into it.
+#![forbid(unsafe_code)]
+
+mod conference;
+mod policy;
+
+pub use conference::{
+    Conference, Event, Hangup, Intent, MixerFailure, Participant, ParticipantId, Refusal, SeatState,
+};
+pub use policy::{Policy, UnknownConference};

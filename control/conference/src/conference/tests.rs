@@ -1,0 +1,446 @@
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the model looks at a few intents only"
+)]
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+const A: ParticipantId = ParticipantId(1);
+const B: ParticipantId = ParticipantId(2);
+const C: ParticipantId = ParticipantId(3);
+
+fn first(participant: ParticipantId) -> Intent {
+    Intent::AddTermination {
+        participant,
+        new_context: true,
+    }
+}
+
+fn further(participant: ParticipantId) -> Intent {
+    Intent::AddTermination {
+        participant,
+        new_context: false,
+    }
+}
+
+/// Runs a table from an empty conference with two seats.
+#[track_caller]
+fn check<const N: usize>(table: [(Event, Vec<Intent>); N]) {
+    let mut conference = Conference::new(2);
+    for (row, (event, expected)) in table.into_iter().enumerate() {
+        assert_eq!(conference.apply(event), expected, "row {row}: {event:?}");
+    }
+}
+
+use Event::*;
+use Intent::{
+    Answer, Ended, HangUp, PublishRoster, Refuse, Release, StartGrace, SubtractTermination,
+};
+
+#[test]
+fn one_joins_and_leaves_and_the_conference_ends() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Acked(A), vec![PublishRoster]),
+        (Left(A), vec![PublishRoster, SubtractTermination(A)]),
+        (Subtracted(A), vec![Release(A), Ended]),
+        (Invited(B), vec![first(B)]),
+    ]);
+}
+
+#[test]
+fn hangup_before_the_termination_is_ready() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Left(A), vec![]),
+        (TerminationReady(A), vec![SubtractTermination(A)]),
+        (Subtracted(A), vec![Release(A), Ended]),
+    ]);
+}
+
+#[test]
+fn cancel_and_then_the_add_fails() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Left(A), vec![]),
+        (
+            TerminationFailed(A, MixerFailure::Unavailable),
+            vec![Release(A), Ended],
+        ),
+    ]);
+}
+
+#[test]
+fn two_joins_at_once_share_a_context() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Invited(B), vec![]),
+        (TerminationReady(A), vec![Answer(A), further(B)]),
+        (TerminationReady(B), vec![Answer(B)]),
+        (Left(A), vec![SubtractTermination(A)]),
+        (Left(B), vec![SubtractTermination(B)]),
+        (Subtracted(B), vec![Release(B)]),
+        (Subtracted(A), vec![Release(A), Ended]),
+    ]);
+}
+
+#[test]
+fn the_second_opens_the_context_if_the_first_fails() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Invited(B), vec![]),
+        (
+            TerminationFailed(A, MixerFailure::Unsupported),
+            vec![Refuse(A, Refusal::MediaUnsupported), Release(A), first(B)],
+        ),
+    ]);
+}
+
+#[test]
+fn who_opened_the_context_and_left_stays_in_it_until_the_next_is_there() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Invited(B), vec![]),
+        (Left(A), vec![]),
+        (TerminationReady(A), vec![further(B)]),
+        (TerminationReady(B), vec![Answer(B), SubtractTermination(A)]),
+        (Subtracted(A), vec![Release(A)]),
+    ]);
+}
+
+#[test]
+fn the_held_subtract_goes_out_if_the_awaited_add_fails() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Invited(B), vec![]),
+        (Left(A), vec![]),
+        (TerminationReady(A), vec![further(B)]),
+        (
+            TerminationFailed(B, MixerFailure::Unavailable),
+            vec![
+                Refuse(B, Refusal::MixerUnavailable),
+                Release(B),
+                SubtractTermination(A),
+            ],
+        ),
+        (Subtracted(A), vec![Release(A), Ended]),
+    ]);
+}
+
+#[test]
+fn a_join_while_the_last_one_is_subtracted_gets_a_new_context() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Left(A), vec![SubtractTermination(A)]),
+        (Invited(B), vec![]),
+        (Subtracted(A), vec![Release(A), first(B)]),
+    ]);
+}
+
+#[test]
+fn a_leg_that_waits_may_leave() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Invited(B), vec![]),
+        (Left(B), vec![Release(B)]),
+        (TerminationReady(A), vec![Answer(A)]),
+    ]);
+}
+
+#[test]
+fn no_ack_and_a_late_bye_subtract_once() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Left(A), vec![SubtractTermination(A)]),
+        (Left(A), vec![]),
+        (Acked(A), vec![]),
+        (Expelled(A, Hangup::Removed), vec![]),
+        (Subtracted(A), vec![Release(A), Ended]),
+        (Subtracted(A), vec![]),
+    ]);
+}
+
+#[test]
+fn a_full_conference_refuses_until_somebody_leaves() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Invited(B), vec![]),
+        (Invited(C), vec![Refuse(C, Refusal::Full), Release(C)]),
+        (TerminationReady(A), vec![Answer(A), further(B)]),
+        (Left(A), vec![]),
+        (Invited(C), vec![further(C)]),
+    ]);
+}
+
+#[test]
+fn an_expelled_participant_gets_a_bye_and_its_subtract() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Acked(A), vec![PublishRoster]),
+        (
+            Expelled(A, Hangup::Removed),
+            vec![
+                HangUp(A, Hangup::Removed),
+                PublishRoster,
+                SubtractTermination(A),
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn the_mixer_is_lost_and_does_not_come_back() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Acked(A), vec![PublishRoster]),
+        (MixerLost, vec![StartGrace]),
+        (MixerLost, vec![]),
+        (
+            Invited(B),
+            vec![Refuse(B, Refusal::MixerUnavailable), Release(B)],
+        ),
+        (
+            GraceOver,
+            vec![
+                HangUp(A, Hangup::MixerLost),
+                Release(A),
+                PublishRoster,
+                Ended,
+            ],
+        ),
+        (Invited(C), vec![first(C)]),
+    ]);
+}
+
+#[test]
+fn the_mixer_comes_back_with_its_contexts() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Invited(B), vec![further(B)]),
+        (TerminationReady(B), vec![Answer(B)]),
+        (MixerLost, vec![StartGrace]),
+        (Left(A), vec![]),
+        (MixerBack { kept: true }, vec![SubtractTermination(A)]),
+        (GraceOver, vec![]),
+    ]);
+}
+
+#[test]
+fn the_mixer_is_lost_while_an_add_and_a_subtract_are_on_their_way() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Invited(B), vec![further(B)]),
+        (TerminationReady(B), vec![Answer(B)]),
+        (Left(A), vec![SubtractTermination(A)]),
+        (Invited(C), vec![further(C)]),
+        (MixerLost, vec![StartGrace]),
+        (Subtracted(A), vec![Release(A)]),
+        (
+            TerminationFailed(C, MixerFailure::Unavailable),
+            vec![Refuse(C, Refusal::MixerUnavailable), Release(C)],
+        ),
+        (
+            MixerBack { kept: false },
+            vec![
+                HangUp(B, Hangup::MixerLost),
+                Release(B),
+                PublishRoster,
+                Ended,
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn a_new_offer_changes_the_termination() {
+    check([
+        (
+            Reoffered(A),
+            vec![Intent::RefuseChange(A, Refusal::Closing)],
+        ),
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Reoffered(A), vec![Intent::ModifyTermination(A)]),
+        (Changed(A), vec![Intent::AnswerChange(A)]),
+        (Reoffered(A), vec![Intent::ModifyTermination(A)]),
+        (
+            ChangeFailed(A, MixerFailure::Unsupported),
+            vec![Intent::RefuseChange(A, Refusal::MediaUnsupported)],
+        ),
+        (Reoffered(A), vec![Intent::ModifyTermination(A)]),
+        (Left(A), vec![SubtractTermination(A)]),
+        (Changed(A), vec![]),
+    ]);
+}
+
+#[test]
+fn closing_ends_every_leg_in_its_own_way() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Invited(B), vec![further(B)]),
+        (
+            Closed,
+            vec![HangUp(A, Hangup::Closing), Refuse(B, Refusal::Closing)],
+        ),
+        (Invited(C), vec![Refuse(C, Refusal::Closing), Release(C)]),
+        (
+            TerminationReady(B),
+            vec![SubtractTermination(A), SubtractTermination(B)],
+        ),
+        (Subtracted(A), vec![Release(A)]),
+        (Subtracted(B), vec![Release(B), Ended]),
+    ]);
+}
+
+/// What a scripted mixer and SIP side may do next, chosen by numbers.
+#[derive(Clone, Debug)]
+enum Step {
+    Invite,
+    Answer { which: usize, ok: bool },
+    Leave(usize),
+    Lose,
+    Return { kept: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Invite),
+        6 => (0_usize..8, prop::bool::weighted(0.8)).prop_map(|(which, ok)| Step::Answer { which, ok }),
+        4 => (0_usize..8).prop_map(Step::Leave),
+        1 => Just(Step::Lose),
+        1 => any::<bool>().prop_map(|kept| Step::Return { kept }),
+    ]
+}
+
+/// The mixer's view: what exists there, and what was asked of it.
+#[derive(Default)]
+struct Model {
+    asked: Vec<Intent>,
+    /// Ready terminations, with whether a subtract was asked for.
+    terminations: HashMap<ParticipantId, bool>,
+    legs: Vec<ParticipantId>,
+    is_lost: bool,
+    ended: bool,
+}
+
+impl Model {
+    fn note(&mut self, intents: Vec<Intent>) -> Result<(), TestCaseError> {
+        self.ended = false;
+        for intent in intents {
+            match intent {
+                Intent::AddTermination { new_context, .. } => {
+                    let adds = self
+                        .asked
+                        .iter()
+                        .any(|i| matches!(i, Intent::AddTermination { .. }));
+                    let used = self.terminations.values().any(|subtracting| !subtracting);
+                    prop_assert!(
+                        new_context || used,
+                        "an Add into a context that may be gone"
+                    );
+                    prop_assert!(!new_context || !(adds || used), "a second context");
+                    self.asked.push(intent);
+                }
+                Intent::SubtractTermination(id) => {
+                    let subtracting = self.terminations.get_mut(&id);
+                    let subtracting = subtracting.expect("a termination that exists");
+                    prop_assert!(!*subtracting, "subtracted twice");
+                    *subtracting = true;
+                    self.asked.push(intent);
+                }
+                Intent::Refuse(id, _) | Intent::HangUp(id, _) => self.legs.retain(|leg| *leg != id),
+                Intent::Ended => self.ended = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, which: usize, ok: bool) -> Option<Event> {
+        if self.asked.is_empty() {
+            return None;
+        }
+        match self.asked.remove(which % self.asked.len()) {
+            Intent::AddTermination { participant, .. } if ok && !self.is_lost => {
+                self.terminations.insert(participant, false);
+                Some(TerminationReady(participant))
+            }
+            Intent::AddTermination { participant, .. } => {
+                Some(TerminationFailed(participant, MixerFailure::Unavailable))
+            }
+            Intent::SubtractTermination(id) => {
+                self.terminations.remove(&id);
+                Some(Subtracted(id))
+            }
+            _ => None,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_termination_is_subtracted_once_whatever_the_order(steps in prop::collection::vec(step(), 0..80)) {
+        let mut conference = Conference::new(5);
+        let mut model = Model::default();
+        let mut next = 0;
+        let mut apply = |event: Option<Event>, model: &mut Model| match event {
+            Some(event) => {
+                let intents = conference.apply(event);
+                model.note(intents).map(|()| conference.is_empty())
+            }
+            None => Ok(conference.is_empty()),
+        };
+        for step in steps {
+            let event = match step {
+                Step::Invite => {
+                    next += 1;
+                    model.legs.push(ParticipantId(next));
+                    Some(Invited(ParticipantId(next)))
+                }
+                Step::Answer { which, ok } => model.answer(which, ok),
+                Step::Leave(_) if model.legs.is_empty() => None,
+                Step::Leave(which) => {
+                    let at = which % model.legs.len();
+                    Some(Left(model.legs.remove(at)))
+                }
+                Step::Lose => {
+                    model.is_lost = true;
+                    Some(MixerLost)
+                }
+                Step::Return { kept } => {
+                    // An endpoint fails what was under way before it tells of a return.
+                    while let Some(event) = model.is_lost.then(|| model.answer(0, false)).flatten() {
+                        apply(Some(event), &mut model)?;
+                    }
+                    if model.is_lost && !kept {
+                        model.terminations.clear();
+                    }
+                    model.is_lost = false;
+                    Some(MixerBack { kept })
+                }
+            };
+            apply(event, &mut model)?;
+        }
+        model.is_lost = false;
+        apply(Some(MixerBack { kept: true }), &mut model)?;
+        while let Some(leg) = model.legs.pop() {
+            apply(Some(Left(leg)), &mut model)?;
+        }
+        let mut is_empty = apply(None, &mut model)?;
+        while let Some(event) = model.answer(0, true) {
+            is_empty = apply(Some(event), &mut model)?;
+        }
+        prop_assert!(is_empty, "something is left");
+        prop_assert!(model.terminations.is_empty(), "leaked: {:?}", model.terminations);
+    }
+}
