@@ -90,6 +90,8 @@ pub struct Driver<B: Backend, L> {
     /// Connections whose far end is done, to be closed when nothing is being sent.
     ended: Vec<ConnId>,
     deadline: Option<Instant>,
+    /// Has taken a turn, so that what the logic wants is known.
+    is_running: bool,
 }
 
 impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
@@ -113,7 +115,8 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             owed: VecDeque::new(),
             lingering: VecDeque::new(),
             ended: Vec::new(),
-            deadline: Some(Instant::ZERO),
+            deadline: None,
+            is_running: false,
         }
     }
 
@@ -135,6 +138,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     pub fn turn(&mut self) -> io::Result<Flow> {
         let mut done = core::mem::take(&mut self.done);
         self.backend.wait(self.next_wake(), &mut done)?;
+        self.is_running = true;
         let now = self.backend.now();
         for _ in 0..self.owed.len() {
             let input = self.owed.pop_front().expect("counted");
@@ -161,7 +165,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     /// When the next turn is due without any completion; [`Instant::ZERO`]: at once.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
-        if !self.owed.is_empty() || self.config.mailbox.has_news() {
+        if !self.is_running || !self.owed.is_empty() || self.config.mailbox.has_news() {
             return Some(Instant::ZERO);
         }
         let linger = self.lingering.front().map(|&(at, _)| at);

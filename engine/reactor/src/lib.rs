@@ -13,6 +13,8 @@ pub mod limits;
 mod mailbox;
 mod mio;
 mod pool;
+mod shard;
+pub mod sim;
 mod socket;
 mod table;
 mod tag;

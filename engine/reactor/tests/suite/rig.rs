@@ -1,0 +1,379 @@
+//! The same few verbs over real sockets and over the simulation.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use crossbeam::channel::{Receiver, unbounded};
+use reactor::sim::{ClientId, Faults, SimBackend, SimNet, SimShard, SimSocket};
+use reactor::{
+    Control, ControlSender, Driver, DriverConfig, Mailbox, ReactorKind, ShardHandle, ShardLinks,
+    ShardThreadConfig, bind_listeners, spawn_shard,
+};
+use socket2::SockRef;
+use switch::{Command, ContextKey, Event, Order, SessionConfig, SessionKey, Setup, ShardIndex};
+
+use crate::hub::{Hub, Mode};
+
+/// Far more than anything takes; reached only when something hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub trait Rig: Sized {
+    type Client;
+    /// How many receivers a fan-out has here.
+    const RECEIVERS: usize;
+
+    /// Starts one shard per mode, each with its own address.
+    fn start(modes: &[Mode], connections_max: usize) -> Self;
+    fn connect(&mut self, shard: usize) -> Self::Client;
+    fn send(&mut self, client: &mut Self::Client, octets: &[u8]);
+    /// Exactly that many octets.
+    fn receive(&mut self, client: &mut Self::Client, count: usize) -> Vec<u8>;
+    /// Waits for the end of the stream, in order or not; nothing may come before it.
+    fn receive_end(&mut self, client: &mut Self::Client);
+    fn shutdown(&mut self, client: &mut Self::Client);
+    fn reset(&mut self, client: Self::Client);
+    /// Stops a client from reading, as far as that needs doing.
+    fn stall(&mut self, client: &Self::Client);
+    fn unstall(&mut self, client: &Self::Client);
+    /// Sends an order to a shard.
+    fn order(&mut self, shard: usize, command: Command);
+    /// The next event of a shard.
+    fn event(&mut self, shard: usize) -> Event;
+    /// A free address that a shard may connect to, and nobody listens on.
+    fn free_addr(&mut self) -> SocketAddr;
+    /// Has a shard connect to a listener; the far side of that.
+    fn accept_from(&mut self, shard: usize) -> Self::Client;
+    /// Stops all shards.
+    fn stop(self);
+
+    fn tell(&mut self, shard: usize, token: u64) {
+        let order = Order::Drain;
+        self.order(shard, Command { token, order });
+    }
+
+    /// Asks a shard for a number.
+    fn ask(&mut self, shard: usize, token: u64) -> u64 {
+        self.tell(shard, token);
+        loop {
+            if let Event::Done { token, .. } = self.event(shard) {
+                return token;
+            }
+        }
+    }
+}
+
+pub fn connect_order(token: u64, to: SocketAddr) -> Command {
+    Command {
+        token,
+        order: Order::Install {
+            session: SessionKey {
+                termination: 1,
+                stream: 1,
+            },
+            context: ContextKey(1),
+            config: Box::new(SessionConfig {
+                local_path: Box::default(),
+                session_id: Box::default(),
+                remote_path: None,
+                setup: Setup::Active { to },
+                sends: true,
+                receives: true,
+                receive_bytes_max: None,
+                send_bytes_max: None,
+                accept_types: Vec::new(),
+            }),
+        },
+    }
+}
+
+/// Real sockets on loopback, one thread per shard.
+pub struct Real {
+    shards: Vec<ShardHandle>,
+    events: Vec<Receiver<Event>>,
+}
+
+impl Real {
+    pub fn start(kind: ReactorKind, modes: &[Mode], connections_max: usize) -> Self {
+        let mailboxes: Vec<_> = modes
+            .iter()
+            .map(|_| Mailbox::<OwnedFd>::new().unwrap())
+            .collect();
+        let links = ShardLinks::new(&mailboxes);
+        let mut shards = Vec::new();
+        let mut events = Vec::new();
+        for ((index, &mode), mailbox) in (0..).zip(modes).zip(mailboxes) {
+            let (sink, source) = unbounded();
+            let mut config = ShardThreadConfig::new(
+                ShardIndex(index),
+                mailbox,
+                links.clone(),
+                Box::new(move |event| sink.send(event).unwrap_or(())),
+            );
+            config.reactor = kind;
+            config.connections_max = connections_max;
+            config.core = Some(usize::from(index));
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            config.listeners = bind_listeners(&[any], 1).unwrap().remove(0);
+            shards.push(spawn_shard(config, move || Hub::new(mode)).unwrap());
+            events.push(source);
+        }
+        assert!(shards.iter().all(|shard| shard.reactor() == kind));
+        Self { shards, events }
+    }
+
+    fn connect(&self, shard: usize) -> TcpStream {
+        patient(TcpStream::connect(self.shards[shard].local_addrs()[0]).unwrap())
+    }
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+macro_rules! real_rig {
+    ($name:ident, $kind:expr) => {
+        pub struct $name(Real);
+
+        impl Rig for $name {
+            type Client = TcpStream;
+            const RECEIVERS: usize = 100;
+
+            fn start(modes: &[Mode], connections_max: usize) -> Self {
+                Self(Real::start($kind, modes, connections_max))
+            }
+
+            fn connect(&mut self, shard: usize) -> TcpStream {
+                self.0.connect(shard)
+            }
+
+            fn send(&mut self, client: &mut TcpStream, octets: &[u8]) {
+                client.write_all(octets).unwrap();
+            }
+
+            fn receive(&mut self, client: &mut TcpStream, count: usize) -> Vec<u8> {
+                let mut octets = vec![0; count];
+                client.read_exact(&mut octets).unwrap();
+                octets
+            }
+
+            fn receive_end(&mut self, client: &mut TcpStream) {
+                match client.read(&mut [0; 64]) {
+                    Ok(count) => assert_eq!(count, 0),
+                    Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+                }
+            }
+
+            fn shutdown(&mut self, client: &mut TcpStream) {
+                client.shutdown(std::net::Shutdown::Write).unwrap();
+            }
+
+            fn reset(&mut self, client: TcpStream) {
+                let socket = SockRef::from(&client);
+                socket.set_linger(Some(Duration::ZERO)).unwrap();
+            }
+
+            fn stall(&mut self, _client: &TcpStream) {}
+
+            fn unstall(&mut self, _client: &TcpStream) {}
+
+            fn order(&mut self, shard: usize, command: Command) {
+                self.0.shards[shard]
+                    .send(Control::Command(command))
+                    .unwrap();
+            }
+
+            fn event(&mut self, shard: usize) -> Event {
+                self.0.events[shard].recv_timeout(PATIENCE).unwrap()
+            }
+
+            fn free_addr(&mut self) -> SocketAddr {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                listener.local_addr().unwrap()
+            }
+
+            fn accept_from(&mut self, shard: usize) -> TcpStream {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let to = listener.local_addr().unwrap();
+                self.order(shard, connect_order(1, to));
+                patient(listener.accept().unwrap().0)
+            }
+
+            fn stop(self) {
+                for shard in self.0.shards {
+                    shard.stop();
+                    shard.join().unwrap();
+                }
+            }
+        }
+    };
+}
+
+real_rig!(MioRig, ReactorKind::Mio);
+real_rig!(UringRig, ReactorKind::Uring);
+
+/// The simulation, with faults drawn from a seed.
+pub struct SimRig {
+    pub net: SimNet,
+    shards: Vec<Driver<SimBackend, Hub<Rc<[u8]>>>>,
+    controls: Vec<ControlSender<SimSocket>>,
+    events: Vec<Receiver<Event>>,
+}
+
+impl SimRig {
+    pub fn with_net(net: SimNet, modes: &[Mode], connections_max: usize) -> Self {
+        let mailboxes: Vec<_> = modes.iter().map(|_| Mailbox::without_waker()).collect();
+        let links = ShardLinks::new(&mailboxes);
+        let mut rig = Self {
+            net,
+            shards: Vec::new(),
+            controls: Vec::new(),
+            events: Vec::new(),
+        };
+        for ((index, &mode), mailbox) in (0..).zip(modes).zip(mailboxes) {
+            let (sink, source) = unbounded();
+            rig.controls.push(mailbox.sender());
+            let sink = Box::new(move |event| sink.send(event).unwrap_or(()));
+            let mut config = DriverConfig::new(mailbox, links.clone(), sink);
+            config.connections_max = connections_max;
+            let backend = rig.net.backend(&[addr(index)]);
+            rig.shards
+                .push(Driver::new(backend, Hub::new(mode), config));
+            rig.events.push(source);
+        }
+        rig
+    }
+
+    fn run(&mut self) {
+        self.net.run_until_idle(&mut as_dyn(&mut self.shards));
+    }
+
+    pub fn advance(&mut self, duration: Duration) {
+        self.net.advance(&mut as_dyn(&mut self.shards), duration);
+    }
+
+    /// All that a client received.
+    pub fn drain(&mut self, client: &mut SimClient) -> Vec<u8> {
+        self.run();
+        client.unread.extend(self.net.received(client.id));
+        core::mem::take(&mut client.unread)
+    }
+}
+
+fn as_dyn(shards: &mut [Driver<SimBackend, Hub<Rc<[u8]>>>]) -> Vec<&mut dyn SimShard> {
+    let mut all: Vec<&mut dyn SimShard> = Vec::new();
+    for shard in shards {
+        all.push(shard);
+    }
+    all
+}
+
+fn addr(shard: usize) -> SocketAddr {
+    let last = u8::try_from(shard + 1).unwrap();
+    SocketAddr::from(([192, 0, 2, last], 2855))
+}
+
+/// A simulated client and what it has not looked at yet.
+pub struct SimClient {
+    id: ClientId,
+    unread: Vec<u8>,
+}
+
+impl Rig for SimRig {
+    type Client = SimClient;
+    const RECEIVERS: usize = 20;
+
+    fn start(modes: &[Mode], connections_max: usize) -> Self {
+        // Any seed will do; the seeds as such are tried in `sim.rs`.
+        let faults = Faults {
+            has_short_reads: true,
+            has_short_writes: true,
+            delay_max: Duration::from_micros(200),
+            ..Faults::default()
+        };
+        Self::with_net(SimNet::with_faults(1, faults), modes, connections_max)
+    }
+
+    fn connect(&mut self, shard: usize) -> SimClient {
+        let id = self.net.connect(addr(shard));
+        self.run();
+        let unread = Vec::new();
+        SimClient { id, unread }
+    }
+
+    fn send(&mut self, client: &mut SimClient, octets: &[u8]) {
+        self.net.send(client.id, octets);
+        self.run();
+    }
+
+    fn receive(&mut self, client: &mut SimClient, count: usize) -> Vec<u8> {
+        self.run();
+        client.unread.extend(self.net.received(client.id));
+        assert!(
+            client.unread.len() >= count,
+            "{} of {count}",
+            client.unread.len()
+        );
+        client.unread.drain(..count).collect()
+    }
+
+    fn receive_end(&mut self, client: &mut SimClient) {
+        self.run();
+        client.unread.extend(self.net.received(client.id));
+        assert_eq!(client.unread, b"");
+        assert!(self.net.is_ended(client.id) || self.net.is_reset(client.id));
+    }
+
+    fn shutdown(&mut self, client: &mut SimClient) {
+        self.net.shutdown(client.id);
+    }
+
+    fn reset(&mut self, client: SimClient) {
+        self.net.reset(client.id);
+    }
+
+    fn stall(&mut self, client: &SimClient) {
+        self.net.set_reading(client.id, false);
+    }
+
+    fn unstall(&mut self, client: &SimClient) {
+        self.net.set_reading(client.id, true);
+    }
+
+    fn order(&mut self, shard: usize, command: Command) {
+        self.controls[shard]
+            .send(Control::Command(command))
+            .unwrap();
+    }
+
+    fn event(&mut self, shard: usize) -> Event {
+        self.run();
+        self.events[shard].try_recv().unwrap()
+    }
+
+    fn free_addr(&mut self) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, 1], 9))
+    }
+
+    fn accept_from(&mut self, shard: usize) -> SimClient {
+        let to = SocketAddr::from(([198, 51, 100, 2], 2855));
+        self.net.listen(to);
+        self.order(shard, connect_order(1, to));
+        self.run();
+        let [id] = self.net.accepted(to)[..] else {
+            panic!("one connection was expected");
+        };
+        let unread = Vec::new();
+        SimClient { id, unread }
+    }
+
+    fn stop(mut self) {
+        self.shards.clear();
+        self.net.run_until_idle(&mut []);
+    }
+}
