@@ -132,7 +132,13 @@ impl<B: Octets> Shard<B> {
             }
         };
         let octets = u64::from(lead.is_some()) + piece.octets().len() as u64;
-        if let Err(status) = self.note_received(now, session, chunk, octets, is_whole) {
+        if let Err(status) = self.note_received(
+            now,
+            session,
+            chunk,
+            octets,
+            is_whole && flag == Some(Flag::Complete),
+        ) {
             return self.refuse_midway(frame, status);
         }
         if octets == 0 && !is_whole {
@@ -168,7 +174,7 @@ impl<B: Octets> Shard<B> {
         session: SessionRef,
         chunk: &Chunk,
         octets: u64,
-        is_whole: bool,
+        is_all: bool,
     ) -> Result<(), StatusCode> {
         if let Some(entry) = self.sessions.get_mut(session.index as usize) {
             entry.statistics.volume_received += octets;
@@ -176,7 +182,7 @@ impl<B: Octets> Shard<B> {
         let message = &mut self.messages[chunk.slot as usize];
         message.touched_at = now;
         // The usual message is one chunk in one piece: nothing to reassemble.
-        if is_whole && chunk.offset == 0 && message.ranges.is_none() {
+        if is_all && chunk.offset == 0 && message.ranges.is_none() {
             message.octets = octets;
             return Ok(());
         }

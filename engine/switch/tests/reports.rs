@@ -3,7 +3,7 @@
 mod common;
 
 use clock::Duration;
-use common::{Frame, World, config, key, local, remote, send};
+use common::{Frame, World, chunk, config, key, local, remote, send};
 use switch::{Limits, Order};
 
 fn answer(world: &mut World, n: u32, copy: &Frame, status: &str) {
@@ -49,6 +49,29 @@ fn success_is_reported_once_when_all_have_answered() {
     assert_eq!(got[0].field("Message-ID"), "re11");
     assert_eq!(got[0].field("Byte-Range"), "1-5/5");
     assert!(got[0].field("Status").starts_with("000 200"));
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn a_message_in_chunks_is_complete_with_its_last_one() {
+    let mut world = World::conference(2);
+    let extra = "Success-Report: yes\r\n";
+    world.receive(
+        1,
+        &chunk(1, "inchunk1", "ic11", "1-3/6", extra, b"abc", '+'),
+    );
+    world.receive(
+        1,
+        &chunk(1, "inchunk2", "ic11", "4-6/6", extra, b"def", '$'),
+    );
+    world.take_octets(1);
+    for copy in world.frames(2) {
+        assert!(world.frames(1).is_empty());
+        answer(&mut world, 2, &copy, "200 OK");
+    }
+    let got = world.frames(1);
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].field("Byte-Range"), "1-6/6");
     assert_eq!(world.shard.message_count(), 0);
 }
 
