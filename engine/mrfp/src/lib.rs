@@ -6,12 +6,11 @@
 
 mod config;
 pub mod gateway;
-mod kind;
 mod metrics;
 mod shell;
 
 pub use config::Config;
-pub use h248::Encoding;
-pub use kind::ReactorKind;
+pub use h248_endpoint::Encoding;
 pub use metrics::{Metrics, ShardMetrics};
+pub use reactor::ReactorKind;
 pub use shell::{Mrfp, StartError, start};

@@ -1,5 +1,20 @@
 //! Bounds of the gateway, each with the outcome when it is passed.
 
+use clock::Duration;
+
+/// Highest context number given out; the next one is 1 again. Above it are the switch's names for
+/// further streams of a context.
+pub(super) const CONTEXT_ID_MAX: u32 = (1 << 31) - 1;
+
+/// Events kept for one termination while a Notify is outstanding; beyond it the oldest is dropped.
+pub(super) const NOTIFY_QUEUE_MAX: usize = 16;
+
+/// `hangterm/thb` without `timerx`.
+pub(super) const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// Longest `timerx` (H.248.36; gateways in the field go up to this).
+pub(super) const HEARTBEAT_SECS_MAX: u32 = 2_147_480;
+
 /// Bounds that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -11,7 +26,7 @@ pub struct Limits {
     pub terminations_per_context_max: u32,
     /// Streams of one termination; beyond it error 510.
     pub streams_per_termination_max: usize,
-    /// Requests executed whose orders the shards have not confirmed yet; beyond it error 511.
+    /// Requests whose orders the shards have not confirmed yet; beyond it error 511.
     pub replies_waiting_max: usize,
 }
 

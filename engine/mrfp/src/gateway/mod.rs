@@ -1,5 +1,346 @@
-//! H.248 to switch, sans-IO.
+//! H.248 to switch, sans-IO: requests of the controller and events of the shards come in, orders,
+//! replies and notifications go out.
+//!
+//! ```text
+//! handle_request  run every command against the mirror, at once:
+//!                   refuse it with its H.248.8 code, or change the mirror and order the shards
+//!                 keep the reply until every order of it is done
+//! handle_event    Done: fill in statistics, release the reply that waited for it
+//!                 Bound, Lost: notify the controller, if it asked
+//! poll            orders first, then replies, notifications, and when to come back
+//! ```
+//!
+//! **Invariant:** the mirror is authoritative: shards never refuse an order, since everything that
+//! could be wrong with it was checked here.
+//!
+//! **Invariant:** all orders of one termination go to one shard, in order.
 
+mod amm;
+mod audit;
+mod core;
+mod draft;
+mod execute;
+mod fault;
 mod limits;
+mod media;
+mod mirror;
+mod notify;
+mod package;
+mod service;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod topology;
 
-pub use limits::Limits;
+use ::core::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+
+use clock::Instant;
+use h248::ast::{ActionRequest, ReplyBody, TransactionRequest};
+use h248_endpoint::{BrokenTail, first_error};
+use switch::{Command, Event, LossCause, Order, ShardIndex, Statistics};
+
+use crate::metrics::{Metrics, ShardMetrics};
+
+use self::core::{Core, Service};
+use self::draft::{Draft, Token};
+use self::fault::Fault;
+use self::notify::Notice;
+
+pub use self::limits::Limits;
+pub use self::service::Direction;
+
+/// What a gateway is made with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where participants reach us, as SDP shows it; the first of a family is used.
+    pub addresses: Vec<SocketAddr>,
+    /// How many shards there are, at least 1.
+    pub shards: u8,
+    /// Whether SDP attributes are obeyed that TS 29.333 tells an MRFP to ignore.
+    pub honour_sdp: bool,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Names a Notify while its answer is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NotifyId(u32);
+
+/// What the owner must do.
+#[derive(Clone, Debug)]
+pub enum Output<K> {
+    /// Hand a command to a shard; per shard, in this order.
+    Order {
+        /// Which shard.
+        shard: ShardIndex,
+        /// What.
+        command: Command,
+    },
+    /// Answer a request.
+    Reply {
+        /// As given to [`Gateway::handle_request`].
+        key: K,
+        /// The answer.
+        body: ReplyBody,
+    },
+    /// Send a transaction to the controller; its end goes to [`Gateway::handle_notified`].
+    Notify {
+        /// Names it.
+        id: NotifyId,
+        /// What to send.
+        action: ActionRequest,
+    },
+    /// The controller said something about the association.
+    Direction(Direction),
+    /// Nothing more before this instant (`None`: before the next input).
+    Wait(Option<Instant>),
+}
+
+/// A reply that waits for shards; without a key nobody waits for the reply.
+#[derive(Debug)]
+struct Waiting<K> {
+    key: Option<K>,
+    body: ReplyBody,
+    draft: Draft,
+    orders_open: usize,
+}
+
+/// The gateway. `K` names requests.
+#[derive(Debug)]
+pub struct Gateway<K> {
+    core: Core,
+    waiting: HashMap<u64, Waiting<K>>,
+    last_waiting: u64,
+    tokens: HashMap<u64, (u64, Token)>,
+    replies: VecDeque<(K, ReplyBody)>,
+    metrics: Metrics,
+}
+
+impl<K: Copy> Gateway<K> {
+    /// A gateway without contexts. `seed` must come from a cryptographic generator: session-ids
+    /// are made with it (RFC 4975 section 14.1).
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let shards = vec![ShardMetrics::default(); usize::from(config.shards)];
+        Self {
+            core: Core::new(config, seed),
+            waiting: HashMap::new(),
+            last_waiting: 0,
+            tokens: HashMap::new(),
+            replies: VecDeque::new(),
+            metrics: Metrics {
+                shards,
+                ..Metrics::default()
+            },
+        }
+    }
+
+    /// Executes a request of the controller, sent in protocol `version`; `broken` is the part of
+    /// it that could not be read.
+    pub fn handle_request(
+        &mut self,
+        now: Instant,
+        key: K,
+        version: u8,
+        request: &TransactionRequest,
+        broken: Option<&BrokenTail>,
+    ) {
+        self.metrics.requests += 1;
+        if self.waiting.len() >= self.core.config.limits.replies_waiting_max {
+            self.release(key, ReplyBody::Error(Fault::Busy.descriptor()));
+            return;
+        }
+        let mut draft = Draft::new(now, version);
+        let is_complete = self.core.execute(request, &mut draft);
+        let mut body = ReplyBody::Actions(::core::mem::take(&mut draft.actions));
+        if let Some(tail) = broken.filter(|_| is_complete) {
+            tail.append_to(&mut body);
+        }
+        self.await_orders(Some(key), body, draft);
+    }
+
+    /// Takes note of what a shard says.
+    pub fn handle_event(&mut self, now: Instant, shard: ShardIndex, event: Event) {
+        let metrics = self.metrics.shards.get_mut(usize::from(shard.0));
+        match event {
+            Event::Done { token, statistics } => self.done(token, statistics),
+            Event::Bound { session, .. } => {
+                if let Some(metrics) = metrics {
+                    metrics.bound += 1;
+                }
+                self.core.connected(session);
+            }
+            Event::Lost { session, cause } => {
+                if let Some(metrics) = metrics {
+                    metrics.lost += 1;
+                    metrics.too_slow += u64::from(matches!(cause, LossCause::TooSlow { .. }));
+                }
+                self.core.disconnected(session, cause);
+            }
+        }
+        self.core.beat(now);
+    }
+
+    /// A Notify has ended: with this reply, or (`None`) without one.
+    pub fn handle_notified(&mut self, now: Instant, id: NotifyId, reply: Option<&ReplyBody>) {
+        let mut draft = Draft::new(now, 0);
+        let error = reply.and_then(first_error).map(|e| e.code);
+        self.core.notified(id.0, error, &mut draft);
+        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+    }
+
+    /// The instant of the last [`Output::Wait`] has come.
+    pub fn handle_deadline(&mut self, now: Instant) {
+        self.core.beat(now);
+    }
+
+    /// Takes no new terminations and no new sessions' connections from here on.
+    pub fn drain(&mut self, now: Instant) {
+        if self.core.service == Service::In {
+            self.core.service = Service::Draining;
+        }
+        let mut draft = Draft::new(now, 0);
+        for shard in 0..self.core.config.shards {
+            self.core.order(ShardIndex(shard), Order::Drain, &mut draft);
+        }
+        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+    }
+
+    /// Ends every termination, without being asked by the controller.
+    pub fn remove_all(&mut self, now: Instant) {
+        self.core.service = Service::Out;
+        let mut draft = Draft::new(now, 0);
+        self.core.remove_all(&mut draft);
+        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+    }
+
+    /// The next thing to do. Drain to [`Output::Wait`] after every input.
+    pub fn poll(&mut self) -> Output<K> {
+        if let Some((shard, command)) = self.core.orders.pop_front() {
+            return Output::Order { shard, command };
+        }
+        if let Some((key, body)) = self.replies.pop_front() {
+            return Output::Reply { key, body };
+        }
+        match self.core.notices.pop_front() {
+            Some(Notice::Notify {
+                termination,
+                action,
+            }) => {
+                self.metrics.notifies += 1;
+                Output::Notify {
+                    id: NotifyId(termination),
+                    action,
+                }
+            }
+            Some(Notice::Direction(direction)) => Output::Direction(direction),
+            None => Output::Wait(self.core.timers.deadline()),
+        }
+    }
+
+    /// Whether nothing is left: no termination and no order under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.core.terminations.is_empty() && self.tokens.is_empty()
+    }
+
+    /// The counters now; `is_registered` is left to the owner of the association.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let mut metrics = self.metrics.clone();
+        metrics.contexts = count(self.core.contexts.len());
+        metrics.terminations = count(self.core.terminations.len());
+        for (shard, load) in metrics.shards.iter_mut().zip(&self.core.loads) {
+            shard.sessions = *load;
+        }
+        metrics
+    }
+
+    /// Keeps a reply until its orders are done.
+    fn await_orders(&mut self, key: Option<K>, body: ReplyBody, draft: Draft) {
+        self.last_waiting += 1;
+        let orders_open = draft.tokens.len();
+        for token in &draft.tokens {
+            self.tokens.insert(token.token, (self.last_waiting, *token));
+        }
+        self.waiting.insert(
+            self.last_waiting,
+            Waiting {
+                key,
+                body,
+                draft,
+                orders_open,
+            },
+        );
+        self.release_if_done(self.last_waiting);
+    }
+
+    fn done(&mut self, token: u64, counted: Option<Statistics>) {
+        let Some((reply, token)) = self.tokens.remove(&token) else {
+            return;
+        };
+        let counted = counted.unwrap_or_default();
+        if let Some(number) = token.retires {
+            self.retire(number, &counted);
+        }
+        let Some(waiting) = self.waiting.get_mut(&reply) else {
+            return;
+        };
+        if let Some(slot) = token.slot {
+            statistics::add(&mut waiting.draft.slots[slot].total, &counted);
+        }
+        waiting.orders_open -= 1;
+        self.release_if_done(reply);
+    }
+
+    /// Keeps what a stream counted for its termination, or for the reply that tells of its end.
+    fn retire(&mut self, number: u32, counted: &Statistics) {
+        let is_awaited = || {
+            let mut slots = self.waiting.values().flat_map(|w| &w.draft.slots);
+            slots.any(|slot| slot.terminations.contains(&number))
+        };
+        if self.core.terminations.contains_key(&number) || is_awaited() {
+            statistics::add(self.core.retired.entry(number).or_default(), counted);
+        }
+    }
+
+    fn release_if_done(&mut self, reply: u64) {
+        if self.waiting.get(&reply).is_none_or(|w| w.orders_open > 0) {
+            return;
+        }
+        let Some(Waiting {
+            key,
+            mut body,
+            mut draft,
+            ..
+        }) = self.waiting.remove(&reply)
+        else {
+            return;
+        };
+        for slot in &mut draft.slots {
+            for number in &slot.terminations {
+                let retired = if slot.is_final {
+                    self.core.retired.remove(number)
+                } else {
+                    self.core.retired.get(number).copied()
+                };
+                statistics::add(&mut slot.total, &retired.unwrap_or_default());
+            }
+        }
+        if let ReplyBody::Actions(actions) = &mut body {
+            draft::fill(actions, &draft.slots);
+        }
+        if let Some(key) = key {
+            self.release(key, body);
+        }
+    }
+
+    fn release(&mut self, key: K, body: ReplyBody) {
+        if let Some(error) = first_error(&body) {
+            *self.metrics.errors.entry(error.code).or_default() += 1;
+        }
+        self.replies.push_back((key, body));
+    }
+}

@@ -1,0 +1,142 @@
+//! A reply in the making, and what it still waits for.
+
+use std::collections::HashMap;
+
+use clock::Instant;
+use h248::ast::{
+    ActionReply, CommandReply, CommandResult, ContextId, ContextProperties, Descriptor,
+    ErrorDescriptor, PackageItem,
+};
+use switch::Statistics;
+
+use super::statistics;
+
+/// The results so far of one transaction.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub now: Instant,
+    /// Protocol version of the request, which the reply will be in.
+    pub version: u8,
+    pub actions: Vec<ActionReply>,
+    pub slots: Vec<Slot>,
+    /// Orders whose completion the reply needs.
+    pub tokens: Vec<Token>,
+    /// The termination that the current action added first.
+    pub first_added: Option<u32>,
+    /// Replies of the current action by context.
+    current: HashMap<ContextId, usize>,
+}
+
+/// An order that the reply waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Token {
+    pub token: u64,
+    /// The statistics go there (index into [`Draft::slots`]).
+    pub slot: Option<usize>,
+    /// The statistics of a stream that ended before its termination: kept for that termination.
+    pub retires: Option<u32>,
+}
+
+/// A Statistics descriptor to be filled in.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    place: Option<(usize, usize, usize)>,
+    /// What retired streams of these have counted is added at the end.
+    pub terminations: Vec<u32>,
+    /// These terminations are gone: what was retired is of no further use.
+    pub is_final: bool,
+    wanted: Vec<PackageItem>,
+    pub total: Statistics,
+}
+
+impl Slot {
+    /// A slot for the statistics `wanted` (empty = all).
+    pub(super) fn new(wanted: Vec<PackageItem>) -> Self {
+        Self {
+            place: None,
+            terminations: Vec::new(),
+            is_final: false,
+            wanted,
+            total: Statistics::default(),
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn new(now: Instant, version: u8) -> Self {
+        Self {
+            now,
+            version,
+            actions: Vec::new(),
+            slots: Vec::new(),
+            tokens: Vec::new(),
+            first_added: None,
+            current: HashMap::new(),
+        }
+    }
+
+    /// Results that follow belong to another action of the request.
+    pub(super) fn begin_action(&mut self) {
+        self.current.clear();
+        self.first_added = None;
+    }
+
+    /// The reply for `context` within the current action.
+    pub(super) fn action(&mut self, context: ContextId) -> &mut ActionReply {
+        let index = *self.current.entry(context).or_insert_with(|| {
+            self.actions.push(ActionReply {
+                context,
+                properties: ContextProperties::default(),
+                commands: Vec::new(),
+                error: None,
+            });
+            self.actions.len() - 1
+        });
+        &mut self.actions[index]
+    }
+
+    /// An error of a whole action.
+    pub(super) fn refuse_action(&mut self, context: ContextId, error: ErrorDescriptor) {
+        self.action(context).error = Some(error);
+    }
+
+    /// Adds a command's result. `slot` is the one whose placeholder is among its descriptors.
+    pub(super) fn push(&mut self, context: ContextId, result: CommandResult, slot: Option<usize>) {
+        let descriptor = statistics::placeholder(&result);
+        let action = self.action(context);
+        action.commands.push(CommandReply {
+            optional: false,
+            wildcard_response: false,
+            result,
+        });
+        let command = action.commands.len() - 1;
+        if let (Some(slot), Some(descriptor)) = (slot, descriptor) {
+            let action = self.current[&context];
+            self.slots[slot].place = Some((action, command, descriptor));
+        }
+    }
+
+    /// Reserves a slot; its number.
+    pub(super) fn slot(&mut self, slot: Slot) -> usize {
+        self.slots.push(slot);
+        self.slots.len() - 1
+    }
+}
+
+/// Puts the statistics where they belong. A place that is gone (the reply was replaced) is skipped.
+pub(super) fn fill(actions: &mut [ActionReply], slots: &[Slot]) {
+    for slot in slots {
+        let Some((action, command, descriptor)) = slot.place else {
+            continue;
+        };
+        let Some(reply) = actions
+            .get_mut(action)
+            .and_then(|a| a.commands.get_mut(command))
+        else {
+            continue;
+        };
+        if let Some(place) = statistics::descriptors(&mut reply.result).get_mut(descriptor) {
+            *place = Descriptor::Statistics(statistics::listed(&slot.total, &slot.wanted));
+        }
+    }
+}

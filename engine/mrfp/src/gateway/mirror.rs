@@ -1,0 +1,297 @@
+//! The gateway's own picture of contexts and terminations: what is there, not how it works.
+
+use core::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+
+use clock::TimerKey;
+use h248::ast::{
+    Events, LocalControl, Name, ObservedEvent, PropertyParm, ServiceState, StreamMode,
+    TerminationId,
+};
+use switch::{ContextKey, SessionConfig, SessionKey, Setup, ShardIndex};
+
+use super::topology::Topology;
+
+/// Names of terminations are this, a slash, and a number.
+const PREFIX: &str = "msrp";
+
+/// One context.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// Where all its sessions live.
+    pub shard: ShardIndex,
+    pub terminations: BTreeSet<u32>,
+    /// Streams of one id are interconnected, those of different ids are not (H.248.1 section
+    /// 6.2): each id is a context of its own to the switch. Stream 1 is not listed, its key is the
+    /// context's number.
+    pub groups: BTreeMap<u16, ContextKey>,
+    pub topology: Topology,
+    pub priority: Option<u8>,
+}
+
+/// One termination: what the controller set, and what goes on.
+#[derive(Debug)]
+pub(super) struct Termination {
+    pub number: u32,
+    pub context: u32,
+    pub shard: ShardIndex,
+    pub settings: Settings,
+    pub notify: NotifyState,
+    /// `hangterm/thb`: runs out when no message concerned the termination for `timerx`.
+    pub heartbeat: Option<TimerKey>,
+}
+
+/// Notifications wait for each other: one outstanding per termination.
+#[derive(Debug, Default)]
+pub(super) struct NotifyState {
+    pub is_outstanding: bool,
+    pub queue: Vec<ObservedEvent>,
+}
+
+/// All that Add, Modify and Move set. A copy is changed and put in place when all went well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub streams: BTreeMap<u16, Stream>,
+    pub events: Events,
+    pub service_state: ServiceState,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            streams: BTreeMap::new(),
+            events: Events::default(),
+            service_state: ServiceState::InService,
+        }
+    }
+}
+
+/// One stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stream {
+    pub mode: Mode,
+    /// Package properties of LocalControl.
+    pub properties: Vec<PropertyParm>,
+    pub local: Option<Local>,
+    pub remote: Option<Remote>,
+    /// EstBNC was signalled and not taken back: we open the connection.
+    pub is_established: bool,
+}
+
+/// Mode, with its default (H.248.1 section 7.1.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mode(pub StreamMode);
+
+impl Default for Mode {
+    fn default() -> Self {
+        Self(StreamMode::Inactive)
+    }
+}
+
+/// What we offer the participant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Local {
+    /// The session description as returned to the controller.
+    pub text: Vec<u8>,
+    pub address: SocketAddr,
+    pub path: String,
+    pub session_id: Box<[u8]>,
+    /// Obeyed SDP attributes; nothing unless `honour_sdp`.
+    pub obeyed: Obeyed,
+}
+
+/// What the participant offers us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remote {
+    /// The session description as received (the chosen one, of several).
+    pub text: Vec<u8>,
+    pub path: String,
+    /// Where to connect to, if anything numeric was said.
+    pub to: Option<SocketAddr>,
+    /// Obeyed SDP attributes; nothing unless `honour_sdp`.
+    pub obeyed: Obeyed,
+}
+
+/// SDP attributes that an MRFP ignores by TS 29.333 and may be told to obey.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Obeyed {
+    pub setup: Option<sdp::Setup>,
+    pub max_size: Option<u64>,
+    pub accept_types: Vec<String>,
+}
+
+impl Stream {
+    /// Whether the stream has neither side: it is no more (H.248.1 section 7.1.6).
+    pub(super) fn is_empty(&self) -> bool {
+        self.local.is_none() && self.remote.is_none()
+    }
+
+    /// Who opens the connection, and where to.
+    pub(super) fn setup(&self) -> Setup {
+        let of_local = self.local.as_ref().and_then(|l| l.obeyed.setup);
+        let of_remote = self.remote.as_ref().and_then(|r| r.obeyed.setup);
+        let is_active = self.is_established
+            || match (of_local, of_remote) {
+                (Some(sdp::Setup::Active), _) => true,
+                (Some(sdp::Setup::Passive), _) => false,
+                // RFC 6135 section 4.2: without a say of ours, the peer's passive makes us active.
+                (_, said) => said == Some(sdp::Setup::Passive),
+            };
+        let to = self.remote.as_ref().and_then(|r| r.to);
+        to.filter(|_| is_active)
+            .map_or(Setup::Passive, |to| Setup::Active { to })
+    }
+
+    /// What the switch must know; `None` while there is no session.
+    pub(super) fn config(&self, state: ServiceState) -> Option<SessionConfig> {
+        let local = self.local.as_ref()?;
+        let is_up = state != ServiceState::OutOfService;
+        let (sends, receives) = match self.mode.0 {
+            StreamMode::SendReceive => (true, true),
+            StreamMode::SendOnly => (true, false),
+            StreamMode::ReceiveOnly => (false, true),
+            StreamMode::Inactive | StreamMode::Loopback => (false, false),
+        };
+        let accept = local.obeyed.accept_types.iter();
+        Some(SessionConfig {
+            local_path: local.path.as_bytes().into(),
+            session_id: local.session_id.clone(),
+            remote_path: self.remote.as_ref().map(|r| r.path.as_bytes().into()),
+            setup: self.setup(),
+            sends: sends && is_up,
+            receives: receives && is_up,
+            receive_bytes_max: local.obeyed.max_size,
+            send_bytes_max: self.remote.as_ref().and_then(|r| r.obeyed.max_size),
+            accept_types: accept.map(|t| t.as_str().into()).collect(),
+        })
+    }
+
+    /// LocalControl as it is now.
+    pub(super) fn control(&self) -> LocalControl {
+        LocalControl {
+            mode: Some(self.mode.0),
+            reserved_value: Some(false),
+            reserved_group: Some(false),
+            properties: self.properties.clone(),
+        }
+    }
+}
+
+impl Context {
+    pub(super) fn new(shard: ShardIndex) -> Self {
+        Self {
+            shard,
+            terminations: BTreeSet::new(),
+            groups: BTreeMap::new(),
+            topology: Topology::default(),
+            priority: None,
+        }
+    }
+}
+
+impl Termination {
+    pub(super) fn id(&self) -> TerminationId {
+        id_of(self.number)
+    }
+
+    pub(super) fn session(&self, stream: u16) -> SessionKey {
+        SessionKey {
+            termination: self.number,
+            stream,
+        }
+    }
+}
+
+/// `msrp/<number>`.
+pub(super) fn id_of(number: u32) -> TerminationId {
+    TerminationId::Name(Name::new(&format!("{PREFIX}/{number}")))
+}
+
+/// The number in `msrp/<number>`, as this gateway writes it.
+pub(super) fn number_of(name: &Name) -> Option<u32> {
+    let (prefix, digits) = name.as_str().split_once('/')?;
+    let is_canonical = digits.bytes().all(|c| c.is_ascii_digit()) && !digits.starts_with('0');
+    if !prefix.eq_ignore_ascii_case(PREFIX) || !is_canonical {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// Whether a name with `*` or `$` in it stands for `msrp/<number>`.
+pub(super) fn matches(pattern: &Name, number: u32) -> bool {
+    let text = format!("{PREFIX}/{number}");
+    glob(
+        pattern.as_str().to_ascii_lowercase().as_bytes(),
+        text.as_bytes(),
+    )
+}
+
+/// Whether a name with `$` in it lets the gateway choose one of its names.
+pub(super) fn is_choice(name: &Name) -> bool {
+    name.as_str()
+        .split_once('/')
+        .is_some_and(|(prefix, rest)| prefix.eq_ignore_ascii_case(PREFIX) && rest == "$")
+}
+
+/// `*` matches any run of characters. Linear: the last star alone is retried.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut retry = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                retry = Some((p + 1, t));
+                p += 1;
+            }
+            Some(c) if *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((after, from)) = retry else {
+                    return false;
+                };
+                retry = Some((after, from + 1));
+                (p, t) = (after, from + 1);
+            }
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_without_case_and_only_as_written_by_us() {
+        for (name, number) in [
+            ("msrp/1", Some(1)),
+            ("MSRP/42", Some(42)),
+            ("msrp/042", None),
+            ("msrp/", None),
+            ("msrp/4294967296", None),
+            ("rtp/1", None),
+            ("msrp", None),
+        ] {
+            assert_eq!(number_of(&Name::new(name)), number, "{name}");
+        }
+    }
+
+    #[test]
+    fn stars_match_any_run() {
+        for (pattern, number, expected) in [
+            ("*", 7, true),
+            ("msrp/*", 7, true),
+            ("MSRP/*", 7, true),
+            ("msrp/1*", 123, true),
+            ("msrp/*3", 123, true),
+            ("*/1*3", 123, true),
+            ("msrp/1*2", 123, false),
+            ("rtp/*", 7, false),
+            ("msrp/**", 7, true),
+        ] {
+            assert_eq!(matches(&Name::new(pattern), number), expected, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What goes from the gateway to the controller on its own account: Notify.
+
+use clock::{Duration, Instant};
+use h248::ast::{
+    ActionRequest, Command, CommandRequest, ContextId, ContextProperties, EventSpec, Events,
+    ObservedEvent, ObservedEvents, Parm, PropertyValue, Value,
+};
+use switch::{LossCause, SessionKey};
+
+use super::core::Core;
+use super::draft::{Draft, Slot};
+use super::fault::{Fault, quotable, written};
+use super::limits::{HEARTBEAT_DEFAULT, HEARTBEAT_SECS_MAX, NOTIFY_QUEUE_MAX};
+use super::package::{self, BNC_CHANGE, CAUSE, HEARTBEAT, NETFAIL, plain};
+use super::service::Direction;
+
+/// Something for the controller, or for the owner of the association with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    Notify {
+        termination: u32,
+        action: ActionRequest,
+    },
+    Direction(Direction),
+}
+
+/// Error codes by which a controller says that it does not know the termination (any more).
+const UNKNOWN_TO_CONTROLLER: [u16; 4] = [411, 430, 431, 435];
+
+/// After what silence a termination's heartbeat is due, if it is armed.
+pub(super) fn heartbeat_of(events: &Events) -> Option<Duration> {
+    let spec = armed(events, HEARTBEAT, None)?;
+    let after = timer_of(spec).map_or(HEARTBEAT_DEFAULT, |s| Duration::from_secs(u64::from(s)));
+    (after > Duration::ZERO).then_some(after)
+}
+
+fn timer_of(spec: &EventSpec) -> Option<u32> {
+    spec.parms
+        .iter()
+        .find(|p| p.name == "timerx")
+        .and_then(|p| match &p.value {
+            PropertyValue::Is(value) => value.text.parse().ok(),
+            PropertyValue::AllOf(_)
+            | PropertyValue::OneOf(_)
+            | PropertyValue::Range(..)
+            | PropertyValue::GreaterThan(_)
+            | PropertyValue::LessThan(_)
+            | PropertyValue::NotEqual(_) => None,
+        })
+}
+
+/// `timerx` must be a number of seconds.
+pub(super) fn check_heartbeat(events: &Events) -> Result<(), Fault> {
+    for spec in events
+        .events
+        .iter()
+        .filter(|e| package::covers(&e.name, HEARTBEAT))
+    {
+        let is_good = spec.parms.is_empty()
+            || timer_of(spec).is_some_and(|seconds| seconds <= HEARTBEAT_SECS_MAX);
+        if !is_good {
+            return Err(Fault::ValueUnsupported(format!(
+                "timerx of {}",
+                written(&spec.name)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The entry of an Events descriptor that asks for this event on this stream.
+fn armed<'a>(events: &'a Events, name: (&str, &str), stream: Option<u16>) -> Option<&'a EventSpec> {
+    events.events.iter().find(|spec| {
+        let wanted = spec.stream.filter(|s| *s != 0);
+        package::covers(&spec.name, name) && wanted.is_none_or(|w| stream == Some(w))
+    })
+}
+
+impl Core {
+    /// A session got its connection.
+    pub(super) fn connected(&mut self, session: SessionKey) {
+        self.observe(session, BNC_CHANGE, &[parm("Type", plain("Est"))]);
+        self.flush(session.termination);
+    }
+
+    /// A session lost its connection, or could not get one.
+    pub(super) fn disconnected(&mut self, session: SessionKey, cause: LossCause) {
+        let (general, text) = explain(cause);
+        let quoted = Value {
+            text: quotable(&text).into(),
+            quoted: true,
+        };
+        let parms = [
+            parm("Generalcause", plain(general)),
+            parm("Failurecause", quoted),
+        ];
+        self.observe(session, CAUSE, &parms);
+        match cause {
+            LossCause::Error(_) | LossCause::ConnectFailed(_) => {
+                self.observe(session, NETFAIL, &[])
+            }
+            LossCause::Closed
+            | LossCause::Protocol
+            | LossCause::TooSlow { .. }
+            | LossCause::NeverBound => {}
+        }
+        self.observe(session, BNC_CHANGE, &[parm("Type", plain("Rel"))]);
+        self.flush(session.termination);
+    }
+
+    /// Fires the heartbeats that are due.
+    pub(super) fn beat(&mut self, now: Instant) {
+        while let Some(number) = self.timers.expired(now) {
+            if let Some(termination) = self.terminations.get_mut(&number) {
+                termination.heartbeat = None;
+            }
+            self.observe(
+                SessionKey {
+                    termination: number,
+                    stream: 0,
+                },
+                HEARTBEAT,
+                &[],
+            );
+            self.flush(number);
+            self.touch(number, now);
+        }
+    }
+
+    fn observe(&mut self, session: SessionKey, name: (&str, &str), parms: &[Parm]) {
+        let Some(termination) = self.terminations.get_mut(&session.termination) else {
+            return;
+        };
+        let stream = Some(session.stream).filter(|s| *s != 0);
+        let Some(spec) = armed(&termination.settings.events, name, stream) else {
+            return;
+        };
+        let event = ObservedEvent {
+            time: None,
+            name: package::item(name),
+            stream: spec.stream,
+            parms: parms.to_vec(),
+        };
+        let queue = &mut termination.notify.queue;
+        if queue.len() == NOTIFY_QUEUE_MAX {
+            queue.remove(0);
+        }
+        queue.push(event);
+    }
+
+    /// Sends what was observed, unless an earlier Notify is still unanswered.
+    fn flush(&mut self, number: u32) {
+        let Some(termination) = self.terminations.get_mut(&number) else {
+            return;
+        };
+        let state = &mut termination.notify;
+        if state.is_outstanding || state.queue.is_empty() {
+            return;
+        }
+        let Some(request_id) = termination.settings.events.request_id else {
+            state.queue.clear();
+            return;
+        };
+        state.is_outstanding = true;
+        let observed = ObservedEvents {
+            request_id,
+            events: core::mem::take(&mut state.queue),
+        };
+        let command = Command::Notify {
+            terminations: termination.id().into(),
+            observed,
+            error: None,
+        };
+        let action = ActionRequest {
+            context: ContextId::Id(termination.context),
+            properties: ContextProperties::default(),
+            audit: None,
+            commands: vec![CommandRequest {
+                optional: false,
+                wildcard_response: false,
+                command,
+            }],
+        };
+        self.notices.push_back(Notice::Notify {
+            termination: number,
+            action,
+        });
+    }
+
+    /// A Notify was answered, with this error if any; `None` when nobody answered.
+    pub(super) fn notified(&mut self, number: u32, error: Option<u16>, draft: &mut Draft) {
+        let Some(termination) = self.terminations.get_mut(&number) else {
+            return;
+        };
+        termination.notify.is_outstanding = false;
+        let is_unknown = error.is_some_and(|code| UNKNOWN_TO_CONTROLLER.contains(&code));
+        if is_unknown && heartbeat_of(&termination.settings.events).is_some() {
+            // Nobody would ever subtract it: what hangterm is for (H.248.36).
+            let slot = draft.slot(Slot::new(Vec::new()));
+            self.remove(number, slot, draft);
+            return;
+        }
+        self.flush(number);
+    }
+}
+
+fn parm(name: &str, value: Value) -> Parm {
+    Parm {
+        name: name.into(),
+        value: PropertyValue::Is(value),
+    }
+}
+
+/// `Generalcause` of package `g` and a text.
+fn explain(cause: LossCause) -> (&'static str, String) {
+    match cause {
+        LossCause::Closed => ("NR", "TCP connection closed by the participant".to_owned()),
+        LossCause::Error(error) => ("FT", format!("TCP connection failed: {error}")),
+        LossCause::ConnectFailed(error) => ("FT", format!("TCP connect failed: {error}")),
+        LossCause::Protocol => ("IW", "MSRP protocol broken by the participant".to_owned()),
+        LossCause::TooSlow { limit_bytes } => (
+            "UR",
+            format!("participant reads too slowly: {limit_bytes} octets queued"),
+        ),
+        LossCause::NeverBound => ("FT", "no MSRP request arrived in time".to_owned()),
+    }
+}

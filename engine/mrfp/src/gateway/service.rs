@@ -1,0 +1,133 @@
+//! ServiceChange from the controller (H.248.1 section 7.2.8, TS 29.333 5.8).
+
+use h248::ast::{
+    CommandResult, MId, ServiceChange, ServiceChangeMethod, ServiceChangeResult, ServiceState,
+    TerminationId,
+};
+
+use super::core::{Core, Scope, Service};
+use super::draft::{Draft, Slot};
+use super::fault::Fault;
+use super::mirror;
+use super::notify::Notice;
+
+/// What the controller said of itself; the association's owner acts on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The controller restarted (901, 902) or is back (900).
+    Restarted,
+    /// Register with another controller (903): with this one if named, else with the next.
+    HandOff(Option<MId>),
+}
+
+fn result(id: TerminationId, result: ServiceChangeResult) -> CommandResult {
+    CommandResult::ServiceChange {
+        terminations: id.into(),
+        result,
+    }
+}
+
+impl Core {
+    /// ServiceChange on one identifier.
+    pub(super) fn service_change(
+        &mut self,
+        scope: Scope,
+        id: &TerminationId,
+        services: &ServiceChange,
+        draft: &mut Draft,
+    ) -> bool {
+        let done = if *id == TerminationId::Root {
+            self.change_gateway(scope, services, draft).map(|()| {
+                draft.push(
+                    scope.id(),
+                    result(id.clone(), ServiceChangeResult::Empty),
+                    None,
+                )
+            })
+        } else {
+            self.change_terminations(scope, id, services, draft)
+        };
+        if let Err(fault) = &done {
+            let error = ServiceChangeResult::Error(fault.descriptor());
+            draft.push(scope.id(), result(id.clone(), error), None);
+        }
+        done.is_ok()
+    }
+
+    fn change_gateway(
+        &mut self,
+        scope: Scope,
+        services: &ServiceChange,
+        draft: &mut Draft,
+    ) -> Result<(), Fault> {
+        if scope != Scope::Null {
+            return Err(Fault::IncorrectIdentifier(
+                "ROOT outside the null context".to_owned(),
+            ));
+        }
+        match services.method {
+            ServiceChangeMethod::Restart => {
+                self.service = Service::In;
+                self.notices
+                    .push_back(Notice::Direction(Direction::Restarted));
+            }
+            ServiceChangeMethod::Graceful => self.service = Service::Draining,
+            ServiceChangeMethod::Forced => {
+                self.service = Service::Out;
+                self.remove_all(draft);
+            }
+            ServiceChangeMethod::HandOff => {
+                let to = Direction::HandOff(services.mgc_id.clone());
+                self.notices.push_back(Notice::Direction(to));
+            }
+            ServiceChangeMethod::Failover
+            | ServiceChangeMethod::Disconnected
+            | ServiceChangeMethod::Extension(_) => {
+                return Err(Fault::NotImplemented("this ServiceChange method"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends every termination.
+    pub(super) fn remove_all(&mut self, draft: &mut Draft) {
+        let slot = draft.slot(Slot::new(Vec::new()));
+        let numbers: Vec<u32> = self.terminations.keys().copied().collect();
+        numbers
+            .into_iter()
+            .for_each(|number| self.remove(number, slot, draft));
+    }
+
+    fn change_terminations(
+        &mut self,
+        scope: Scope,
+        id: &TerminationId,
+        services: &ServiceChange,
+        draft: &mut Draft,
+    ) -> Result<(), Fault> {
+        let targets = self.resolve(scope, id)?;
+        let state = match services.method {
+            ServiceChangeMethod::Restart => Some(ServiceState::InService),
+            ServiceChangeMethod::Forced => Some(ServiceState::OutOfService),
+            // It ends with its Subtract; nothing new can begin on it anyway.
+            ServiceChangeMethod::Graceful => None,
+            ServiceChangeMethod::Failover
+            | ServiceChangeMethod::Disconnected
+            | ServiceChangeMethod::HandOff
+            | ServiceChangeMethod::Extension(_) => {
+                return Err(Fault::NotImplemented("this ServiceChange method"));
+            }
+        };
+        for number in targets {
+            if let (Some(state), Some(t)) = (state, self.terminations.get(&number)) {
+                let mut settings = t.settings.clone();
+                settings.service_state = state;
+                self.replace(number, settings, &std::collections::BTreeSet::new(), draft);
+            }
+            let context = self.context_id(scope, number);
+            let empty = result(mirror::id_of(number), ServiceChangeResult::Empty);
+            draft.push(context, empty, None);
+        }
+        Ok(())
+    }
+}
