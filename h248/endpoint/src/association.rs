@@ -8,43 +8,16 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use clock::{Duration, Instant};
+use clock::Instant;
 use h248::ast::{
-    ErrorDescriptor, MId, Name, ReplyBody, ServiceChange, ServiceChangeMethod,
-    ServiceChangeReplyParms, ServiceChangeResult, TransactionId,
+    ErrorDescriptor, MId, ReplyBody, ServiceChange, ServiceChangeMethod, ServiceChangeReplyParms,
+    ServiceChangeResult, TransactionId,
 };
 
 use crate::limits::ASSOCIATIONS_MAX;
 use crate::node::{Event, LostReason, NodeOutput, Registered};
 use crate::service_change::{of_root, request_peer, root_audit, root_reply, time_stamp};
-use crate::{Endpoint, FailReason, Peer, Request, error};
-
-/// How a controller accepts gateways.
-#[derive(Clone, Debug)]
-pub struct AssociationConfig {
-    /// Profiles accepted by name; empty accepts any. Others are refused with 461.
-    pub profiles: Vec<Name>,
-    /// Send every registering gateway to this controller instead (`MgcIdToTry`).
-    pub redirect: Option<MId>,
-    /// Audit ROOT of a gateway that was silent for this long; `None` never. Default 30 s.
-    pub keep_alive: Option<Duration>,
-    /// Consecutive keep-alive audits without an answer after which a gateway is lost. Default 3.
-    pub keep_alive_misses_max: u32,
-    /// Hand over requests of gateways that never registered. Default false: 504.
-    pub accept_unregistered: bool,
-}
-
-impl Default for AssociationConfig {
-    fn default() -> Self {
-        Self {
-            profiles: Vec::new(),
-            redirect: None,
-            keep_alive: Some(Duration::from_secs(30)),
-            keep_alive_misses_max: 3,
-            accept_unregistered: false,
-        }
-    }
-}
+use crate::{AssociationConfig, Endpoint, FailReason, Peer, Request, error};
 
 /// The gateways associated with a controller.
 #[derive(Debug)]
@@ -88,7 +61,7 @@ impl Associations {
         self.gateways.values().map(|g| &g.registered)
     }
 
-    /// When [`Self::handle_deadline`] has something to do.
+    /// When there is something to do without an input.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.gateways.values().filter_map(|g| g.check_at).min()

@@ -2,7 +2,9 @@
 
 use crate::{Encoding, Limits};
 use clock::Duration;
-use h248::ast::MId;
+use h248::ast::{MId, Name, Profile, ServiceChangeMethod};
+
+use crate::TransportAddr;
 
 /// Which end of the association this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +92,98 @@ impl Default for Timers {
             repeat_max: Duration::from_secs(4),
             provisional: Duration::from_secs(2),
             acknowledge_after: Duration::from_millis(100),
+        }
+    }
+}
+
+/// How a gateway registers.
+#[derive(Clone, Debug)]
+pub struct RegistrationConfig {
+    /// Controllers in order of preference; with none, the gateway waits to be spoken to.
+    pub mgcs: Vec<TransportAddr>,
+    /// Addresses of controllers that a redirection may name otherwise than by IP address.
+    pub mgc_names: Vec<(MId, TransportAddr)>,
+    /// Reason of the first registration. Default `901 Cold Boot`.
+    pub reason: String,
+    /// Method and reason of a registration after a loss. Default Disconnected, `900 Service
+    /// Restored`; some controllers want Failover with `909 MGC Impending Failure` (H.248.1
+    /// section 11.5), or Restart with `902 Warm Boot`.
+    pub after_loss: (ServiceChangeMethod, String),
+    /// Profile offered; `None` leaves it out. Default `MRF/7` (TS 29.333).
+    pub profile: Option<Profile>,
+    /// Maximum waiting delay: a registration waits a random time up to it, so that gateways
+    /// started together do not register together (section 9.2). Default 0.
+    pub mwd: Duration,
+    /// Pause after the whole list failed, and cap of its doubling. Default 1 s, 30 s.
+    pub retry: (Duration, Duration),
+    /// How long one controller may take to be connected to, and again to answer, before the
+    /// next is tried. Default 5 s; T-MAX bounds it.
+    pub patience: Duration,
+    /// Execute requests before, or without, a registration, and from any controller.
+    /// Default false: 505 and 504.
+    pub accept_unregistered: bool,
+}
+
+impl RegistrationConfig {
+    /// The defaults above, for these controllers.
+    #[must_use]
+    pub fn new(mgcs: Vec<TransportAddr>) -> Self {
+        Self {
+            mgcs,
+            mgc_names: Vec::new(),
+            reason: "901 Cold Boot".to_owned(),
+            after_loss: (
+                ServiceChangeMethod::Disconnected,
+                "900 Service Restored".to_owned(),
+            ),
+            profile: Some(Profile {
+                name: Name::new("MRF"),
+                version: 7,
+            }),
+            mwd: Duration::ZERO,
+            retry: (Duration::from_secs(1), Duration::from_secs(30)),
+            patience: Duration::from_secs(5),
+            accept_unregistered: false,
+        }
+    }
+}
+
+/// How a gateway takes leave of its controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Graceful, `908 MG Impending Failure`: no new work; what runs may run on this many seconds
+    /// (0: to its natural end). The association stays.
+    Graceful {
+        /// Seconds.
+        delay_s: u32,
+    },
+    /// Forced, `905 Termination taken out of service`, on ROOT: the association ends.
+    Forced,
+}
+
+/// How a controller accepts gateways.
+#[derive(Clone, Debug)]
+pub struct AssociationConfig {
+    /// Profiles accepted by name; empty accepts any. Others are refused with 461.
+    pub profiles: Vec<Name>,
+    /// Send every registering gateway to this controller instead (`MgcIdToTry`).
+    pub redirect: Option<MId>,
+    /// Audit ROOT of a gateway that was silent for this long; `None` never. Default 30 s.
+    pub keep_alive: Option<Duration>,
+    /// Consecutive keep-alive audits without an answer after which a gateway is lost. Default 3.
+    pub keep_alive_misses_max: u32,
+    /// Hand over requests of gateways that never registered. Default false: 504.
+    pub accept_unregistered: bool,
+}
+
+impl Default for AssociationConfig {
+    fn default() -> Self {
+        Self {
+            profiles: Vec::new(),
+            redirect: None,
+            keep_alive: Some(Duration::from_secs(30)),
+            keep_alive_misses_max: 3,
+            accept_unregistered: false,
         }
     }
 }

@@ -236,9 +236,9 @@ impl Endpoint {
             match item {
                 Item::Whole(transaction) => self.handle_transaction(now, sender, transaction),
                 Item::Broken(broken) if broken.is_request => {
-                    self.handle_broken_request(now, sender, broken);
+                    self.handle_broken_request(now, sender, *broken);
                 }
-                Item::Broken(broken) => self.handle_broken_reply(now, sender, broken),
+                Item::Broken(broken) => self.handle_broken_reply(now, sender, *broken),
             }
         }
     }

@@ -33,15 +33,15 @@ pub mod limits;
 pub mod transport;
 
 pub use addr::{Peer, TransportAddr, TransportAddrError, TransportId, TransportKind};
-pub use association::{AssociationConfig, Associations};
-pub use config::{Config, Role, Timers};
+pub use association::Associations;
+pub use config::{AssociationConfig, Config, Departure, RegistrationConfig, Role, Timers};
 pub use endpoint::{Endpoint, error};
 pub use node::{Event, LostReason, Node, NodeOutput, Registered};
 pub use output::{
     BrokenTail, FailReason, Output, Problem, ProblemKind, Request, RequestKey, describe, error_of,
     first_error, has_error,
 };
-pub use registration::{Departure, Registration, RegistrationConfig};
+pub use registration::Registration;
 pub use replier::{error_reply, single_reply};
 pub use requester::SendError;
 pub use shell::Shell;

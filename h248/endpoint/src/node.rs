@@ -143,7 +143,7 @@ pub struct Node {
 
 #[derive(Debug)]
 enum Side {
-    Gateway(Registration),
+    Gateway(Box<Registration>),
     Controller(Associations),
 }
 
@@ -152,7 +152,8 @@ impl Node {
     #[must_use]
     pub fn gateway(mut config: Config, registration: RegistrationConfig, now: Instant) -> Self {
         config.role = Role::Gateway;
-        let side = Side::Gateway(Registration::new(registration, now, config.seed));
+        let registration = Registration::new(registration, now, config.seed);
+        let side = Side::Gateway(Box::new(registration));
         Self::new(config, side, now)
     }
 
@@ -269,17 +270,16 @@ impl Node {
             match self.poll_side() {
                 Some(NodeOutput::Close(peer)) => self.closing.push(peer),
                 Some(output) => return output,
-                None => match self.endpoint.poll() {
-                    Output::Wait(at) => {
+                None => {
+                    let output = self.endpoint.poll();
+                    if let Output::Wait(at) = output {
                         let closing = self.closing.pop().map(NodeOutput::Close);
                         return closing.unwrap_or_else(|| NodeOutput::Wait(self.deadline(at)));
                     }
-                    output => {
-                        if let Some(output) = self.take_output(output) {
-                            return output;
-                        }
+                    if let Some(output) = self.take_output(output) {
+                        return output;
                     }
-                },
+                }
             }
         }
     }

@@ -67,7 +67,7 @@ pub struct Request {
     pub request: TransactionRequest,
     /// The request went on but could not be read: after executing what is there, and only if
     /// that did not stop early, add the error with [`BrokenTail::append_to`].
-    pub broken: Option<BrokenTail>,
+    pub broken: Option<Box<BrokenTail>>,
 }
 
 /// The unreadable rest of a request, and where its error belongs (H.248.1 section 8.2.2: as deep as
@@ -93,7 +93,7 @@ impl BrokenTail {
             *body = ReplyBody::Error(self.error.clone());
             return;
         };
-        if !(self.continues_last && !actions.is_empty()) {
+        if !self.continues_last || actions.is_empty() {
             actions.push(ActionReply {
                 context,
                 properties: ContextProperties::default(),

@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 
 use clock::{Duration, Instant};
 use h248::ast::{
-    ErrorDescriptor, MId, Name, Profile, ReplyBody, ServiceChange, ServiceChangeMethod,
-    ServiceChangeReplyParms, ServiceChangeResult, TransactionId,
+    ErrorDescriptor, MId, ReplyBody, ServiceChange, ServiceChangeMethod, ServiceChangeReplyParms,
+    ServiceChangeResult, TransactionId,
 };
 
 use crate::limits::REDIRECTS_MAX;
@@ -22,72 +22,10 @@ use crate::service_change::{
     address_of, of_root, plain, request_peer, result_of, root_reply, root_service_change,
     time_stamp,
 };
-use crate::{Endpoint, FailReason, Peer, Request, TransportAddr, describe, error, first_error};
-
-/// How a gateway registers.
-#[derive(Clone, Debug)]
-pub struct RegistrationConfig {
-    /// Controllers in order of preference; with none, the gateway waits to be spoken to.
-    pub mgcs: Vec<TransportAddr>,
-    /// Addresses of controllers that a redirection may name otherwise than by IP address.
-    pub mgc_names: Vec<(MId, TransportAddr)>,
-    /// Reason of the first registration. Default `901 Cold Boot`.
-    pub reason: String,
-    /// Method and reason of a registration after a loss. Default Disconnected, `900 Service
-    /// Restored`; some controllers want Failover with `909 MGC Impending Failure` (H.248.1
-    /// section 11.5), or Restart with `902 Warm Boot`.
-    pub after_loss: (ServiceChangeMethod, String),
-    /// Profile offered; `None` leaves it out. Default `MRF/7` (TS 29.333).
-    pub profile: Option<Profile>,
-    /// Maximum waiting delay: a registration waits a random time up to it, so that gateways
-    /// started together do not register together (section 9.2). Default 0.
-    pub mwd: Duration,
-    /// Pause after the whole list failed, and cap of its doubling. Default 1 s, 30 s.
-    pub retry: (Duration, Duration),
-    /// How long one controller may take to be connected to, and again to answer, before the
-    /// next is tried. Default 5 s; T-MAX bounds it.
-    pub patience: Duration,
-    /// Execute requests before, or without, a registration, and from any controller.
-    /// Default false: 505 and 504.
-    pub accept_unregistered: bool,
-}
-
-impl RegistrationConfig {
-    /// The defaults above, for these controllers.
-    #[must_use]
-    pub fn new(mgcs: Vec<TransportAddr>) -> Self {
-        Self {
-            mgcs,
-            mgc_names: Vec::new(),
-            reason: "901 Cold Boot".to_owned(),
-            after_loss: (
-                ServiceChangeMethod::Disconnected,
-                "900 Service Restored".to_owned(),
-            ),
-            profile: Some(Profile {
-                name: Name::new("MRF"),
-                version: 7,
-            }),
-            mwd: Duration::ZERO,
-            retry: (Duration::from_secs(1), Duration::from_secs(30)),
-            patience: Duration::from_secs(5),
-            accept_unregistered: false,
-        }
-    }
-}
-
-/// How a gateway takes leave of its controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
-    /// Graceful, `908 MG Impending Failure`: no new work; what runs may run on this many seconds
-    /// (0: to its natural end). The association stays.
-    Graceful {
-        /// Seconds.
-        delay_s: u32,
-    },
-    /// Forced, `905 Termination taken out of service`, on ROOT: the association ends.
-    Forced,
-}
+use crate::{
+    Departure, Endpoint, FailReason, Peer, RegistrationConfig, Request, TransportAddr, describe,
+    error, first_error,
+};
 
 /// Finds a controller, keeps it, and finds another when it is lost.
 #[derive(Debug)]
@@ -162,7 +100,7 @@ impl Registration {
         }
     }
 
-    /// When [`Self::handle_deadline`] has something to do.
+    /// When there is something to do without an input.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
@@ -340,7 +278,7 @@ impl Registration {
         }
         let target = self.hand_off_target(services, request.peer);
         endpoint.reply(now, request.key, root_reply(ServiceChangeResult::Empty));
-        self.hand_off(now, endpoint, request.peer, target);
+        self.hand_off(now, request.peer, target);
         None
     }
 
@@ -512,13 +450,7 @@ impl Registration {
     }
 
     /// The controller's requests still get their replies; new ones come from the new controller.
-    fn hand_off(
-        &mut self,
-        now: Instant,
-        endpoint: &mut Endpoint,
-        from: Peer,
-        target: Option<TransportAddr>,
-    ) {
+    fn hand_off(&mut self, now: Instant, from: Peer, target: Option<TransportAddr>) {
         let State::Registered(was) = &self.state else {
             return;
         };

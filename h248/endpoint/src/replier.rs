@@ -38,7 +38,7 @@ impl Endpoint {
         now: Instant,
         sender: Sender<'_>,
         request: TransactionRequest,
-        broken: Option<BrokenTail>,
+        broken: Option<Box<BrokenTail>>,
     ) {
         let id = request.id;
         if id.0 == 0 {
@@ -63,7 +63,7 @@ impl Endpoint {
         now: Instant,
         sender: Sender<'_>,
         request: TransactionRequest,
-        broken: Option<BrokenTail>,
+        broken: Option<Box<BrokenTail>>,
     ) {
         let id = request.id;
         self.key_last += 1;
@@ -124,7 +124,7 @@ impl Endpoint {
             actions: Vec::new(),
         });
         if partial.actions.iter().any(has_work) {
-            self.handle_request(now, sender, partial, Some(broken.tail));
+            self.handle_request(now, sender, partial, Some(Box::new(broken.tail)));
         } else {
             self.refuse_broken(now, sender, id, &broken.tail);
         }

@@ -1,0 +1,175 @@
+//! Gateways and controllers on real sockets of the loopback interface.
+
+mod support;
+
+use h248::ast::TransactionId;
+use h248_endpoint::{
+    AssociationConfig, Departure, Event, Registered, RegistrationConfig, Role, Shell,
+    TransportAddr, first_error,
+};
+use support::{audit, config, mid, refused};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+async fn controller(listen: &[&str]) -> Shell {
+    let listen: Vec<TransportAddr> = listen.iter().map(|a| a.parse().expect("address")).collect();
+    let config = config("mgc", Role::Controller);
+    let shell = Shell::controller(config, AssociationConfig::default(), &listen).await;
+    shell.expect("bound")
+}
+
+async fn gateway(name: &str, mgcs: &[TransportAddr]) -> Shell {
+    let registration = RegistrationConfig::new(mgcs.to_vec());
+    let shell = Shell::gateway(config(name, Role::Gateway), registration, &[]).await;
+    shell.expect("bound")
+}
+
+/// Runs both until each has seen its registration.
+async fn register(controller: &mut Shell, gateway: &mut Shell) -> (Registered, Registered) {
+    let (mut at_controller, mut at_gateway) = (None, None);
+    while at_controller.is_none() || at_gateway.is_none() {
+        let (seen, event) = tokio::select! {
+            event = controller.next() => (&mut at_controller, event),
+            event = gateway.next() => (&mut at_gateway, event),
+        };
+        match event {
+            Event::Registered(registered) => *seen = Some(registered),
+            other => panic!("{other:?}"),
+        }
+    }
+    (at_controller.expect("seen"), at_gateway.expect("seen"))
+}
+
+/// The controller asks, the gateway answers.
+async fn converse(controller: &mut Shell, gateway: &mut Shell, registered: &Registered) {
+    const REQUESTS: usize = 100;
+    let mut ids: Vec<TransactionId> = Vec::new();
+    for _ in 0..REQUESTS {
+        ids.push(
+            controller
+                .send_request(registered.peer, audit())
+                .expect("room"),
+        );
+    }
+    let mut answered: Vec<TransactionId> = Vec::new();
+    while answered.len() < REQUESTS {
+        tokio::select! {
+            event = gateway.next() => match event {
+                Event::Request(request) => assert!(gateway.reply(request.key, refused(581))),
+                other => panic!("{other:?}"),
+            },
+            event = controller.next() => match event {
+                Event::Reply { id, reply, .. } => {
+                    assert_eq!(first_error(&reply.body).map(|e| e.code), Some(581));
+                    answered.push(id);
+                }
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+    answered.sort_unstable();
+    ids.sort_unstable();
+    assert_eq!(answered, ids);
+}
+
+#[tokio::test]
+async fn requests_are_answered_over_every_transport() {
+    for listen in [
+        "udp:127.0.0.1:0",
+        "tcp:127.0.0.1:0",
+        "udp:[::1]:0",
+        "tcp:[::1]:0",
+    ] {
+        let mut mgc = controller(&[listen]).await;
+        let address = mgc.bound()[0];
+        assert_ne!(address.addr().port(), 0);
+        let mut mg = gateway("mg", &[address]).await;
+        let (at_mgc, at_mg) = register(&mut mgc, &mut mg).await;
+        assert_eq!((at_mgc.version, at_mgc.mid.clone()), (2, mid("mg")));
+        assert_eq!((at_mg.version, at_mg.mid), (2, mid("mgc")));
+        assert_eq!(at_mg.peer.addr, address.addr());
+        converse(&mut mgc, &mut mg, &at_mgc).await;
+        mg.depart(Departure::Forced);
+        let (mut is_lost, mut is_departed) = (false, false);
+        while !(is_lost && is_departed) {
+            tokio::select! {
+                event = mgc.next() => is_lost |= matches!(event, Event::Lost { .. }),
+                event = mg.next() => is_departed |= matches!(event, Event::Departed),
+            }
+        }
+        assert_eq!(mgc.associations().count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_controller_serves_udp_and_tcp_gateways_at_once() {
+    let mut mgc = controller(&["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]).await;
+    let bound = mgc.bound().to_vec();
+    let mut first = gateway("mg1", &bound[..1]).await;
+    let mut second = gateway("mg2", &bound[1..]).await;
+    let (at_first, _) = register(&mut mgc, &mut first).await;
+    let (at_second, _) = register(&mut mgc, &mut second).await;
+    assert_eq!(mgc.associations().count(), 2);
+    converse(&mut mgc, &mut first, &at_first).await;
+    converse(&mut mgc, &mut second, &at_second).await;
+}
+
+#[tokio::test]
+async fn a_controller_that_restarts_is_found_again() {
+    let mut mgc = controller(&["tcp:127.0.0.1:0"]).await;
+    let address = mgc.bound()[0];
+    let mut mg = gateway("mg", &[address]).await;
+    register(&mut mgc, &mut mg).await;
+    drop(mgc);
+    match mg.next().await {
+        Event::Lost { mid: lost, .. } => assert_eq!(lost, mid("mgc")),
+        other => panic!("{other:?}"),
+    }
+    let mut mgc = controller(&[&address.to_string()]).await;
+    loop {
+        let event = tokio::select! {
+            event = mgc.next() => event,
+            event = mg.next() => event,
+        };
+        match event {
+            Event::Registered(registered) => {
+                let word = format!("{:?}", registered.method);
+                assert_eq!(word, "Disconnected");
+                break;
+            }
+            Event::RegistrationFailed { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_no_tpkt_is_closed_and_others_live_on() {
+    let mut mgc = controller(&["tcp:127.0.0.1:0"]).await;
+    let address = mgc.bound()[0];
+    let mut intruder = TcpStream::connect(address.addr()).await.expect("listening");
+    intruder
+        .write_all(b"GET / HTTP/1.1\r\n\r\n")
+        .await
+        .expect("sent");
+    let mut octets = Vec::new();
+    tokio::select! {
+        event = mgc.next() => panic!("{event:?}"),
+        // A reset is as good an end as an orderly one: octets of ours may be unread.
+        _ = intruder.read_to_end(&mut octets) => {}
+    }
+    assert!(octets.is_empty());
+    let mut mg = gateway("mg", &[address]).await;
+    let (at_mgc, _) = register(&mut mgc, &mut mg).await;
+    converse(&mut mgc, &mut mg, &at_mgc).await;
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_bound_is_named() {
+    let holder = controller(&["tcp:127.0.0.1:0"]).await;
+    let taken = holder.bound()[0];
+    let config = config("mgc", Role::Controller);
+    let second = Shell::controller(config, AssociationConfig::default(), holder.bound()).await;
+    let error = second.expect_err("taken").to_string();
+    assert!(error.starts_with(&taken.to_string()), "{error}");
+}
