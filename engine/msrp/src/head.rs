@@ -2,6 +2,7 @@
 
 use crate::byte_range::ByteRange;
 pub use crate::head_fault::HeadFault;
+use crate::octet;
 pub use crate::status::StatusCode;
 
 /// A parsed head, borrowed from the octets it came in.
@@ -92,7 +93,7 @@ impl<'a> Field<'a> {
         }
         let colon = memchr::memchr(b':', line).ok_or(HeadFault::NoColon)?;
         let name = &line[..colon];
-        if name.is_empty() || !name.iter().all(|&octet| is_token_octet(octet)) {
+        if name.is_empty() || !octet::all(name, octet::TOKEN) {
             return Err(HeadFault::FieldName);
         }
         Ok(Self {
@@ -202,11 +203,6 @@ pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether `octet` may stand in a token (RFC 4975 section 9).
-pub(crate) fn is_token_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+.^_`{|}~-".contains(&octet)
-}
-
 /// `text` without SP and HTAB at both ends.
 pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
@@ -215,7 +211,15 @@ pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-fn uris(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&octet| octet == b' ')
-        .filter(|uri| !uri.is_empty())
+/// The URIs of a path, which blanks keep apart.
+pub(crate) fn uris(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        while let [b' ', after @ ..] = rest {
+            rest = after;
+        }
+        let (uri, after) = rest.split_at(memchr::memchr(b' ', rest).unwrap_or(rest.len()));
+        rest = after;
+        (!uri.is_empty()).then_some(uri)
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::byte_range::ByteRange;
 use crate::deframe::{Fatal, Flag};
-use crate::head::{FailureReport, Field, Head, HeadFault, Method, Start, Status, lines};
+use crate::head::{FailureReport, Field, Head, HeadFault, Method, Start, Status, lines, uris};
 use crate::ident::is_ident;
 use crate::limits::{Grammar, Limits};
 use crate::media_type::{is_media_type, unquote};
@@ -130,7 +130,10 @@ impl<'a> Parsing<'a> {
         let known = Known::of(field.name);
         self.check_place(index, known);
         if self.grammar == Grammar::Strict {
-            self.check_strictly(line, field);
+            self.check_spacing(line, field);
+            if self.has_seen(Known::ContentType) && known != Some(Known::ContentType) {
+                self.fault(HeadFault::ContentTypeNotLast);
+            }
         }
         let Some(known) = known else { return };
         if self.has_seen(known) {
@@ -150,17 +153,11 @@ impl<'a> Parsing<'a> {
         }
     }
 
-    fn check_strictly(&mut self, line: &[u8], field: Field<'_>) {
-        let spaced = match &line[field.name.len() + 1..] {
-            [b' ', b' ' | b'\t', ..] => false,
-            [b' ', ..] => true,
-            _ => false,
-        };
-        if !spaced {
-            self.fault(HeadFault::ColonSpacing);
-        }
-        if self.has_seen(Known::ContentType) {
-            self.fault(HeadFault::ContentTypeNotLast);
+    fn check_spacing(&mut self, line: &[u8], field: Field<'_>) {
+        match &line[field.name.len() + 1..] {
+            [b' '] => {}
+            [b' ', next, ..] if !matches!(next, b' ' | b'\t') => {}
+            _ => self.fault(HeadFault::ColonSpacing),
         }
     }
 
@@ -266,33 +263,31 @@ impl<'a> Parsing<'a> {
     }
 
     fn check_paths(&mut self, limits: &Limits) -> Result<(), Fatal> {
-        let limit = usize::from(limits.path_uris_max);
-        if self.head.to_uris().count() > limit || self.head.from_uris().count() > limit {
-            return Err(Fatal::PathTooLong {
-                limit_uris: limits.path_uris_max,
-            });
-        }
+        let to = check_path(self.head.to_path, limits.path_uris_max)?;
+        let from = check_path(self.head.from_path, limits.path_uris_max)?;
         // Responses are matched by transaction id alone (RFC 4975 section 7.2; TS 24.247 A.5
         // prints paths in them that are not swapped), so their URIs are not judged.
         if matches!(self.head.start, Start::Request(_)) {
-            if let Err(error) = check_path(self.head.to_path) {
-                self.fault(HeadFault::ToPath(error));
-            }
-            if let Err(error) = check_path(self.head.from_path) {
-                self.fault(HeadFault::FromPath(error));
-            }
+            let faults = [to.map(HeadFault::ToPath), from.map(HeadFault::FromPath)];
+            faults
+                .into_iter()
+                .flatten()
+                .for_each(|fault| self.fault(fault));
         }
         Ok(())
     }
 }
 
-fn check_path(path: &[u8]) -> Result<(), UriError> {
-    if path.is_empty() {
-        return Err(UriError::Empty);
+/// The first error in a path, which may be too long as a whole as well.
+fn check_path(path: &[u8], limit_uris: u16) -> Result<Option<UriError>, Fatal> {
+    let mut error = path.is_empty().then_some(UriError::Empty);
+    for (index, uri) in uris(path).enumerate() {
+        if index == usize::from(limit_uris) {
+            return Err(Fatal::PathTooLong { limit_uris });
+        }
+        error = error.or_else(|| MsrpUri::parse(uri).err());
     }
-    path.split(|&octet| octet == b' ')
-        .filter(|uri| !uri.is_empty())
-        .try_for_each(|uri| MsrpUri::parse(uri).map(drop))
+    Ok(error)
 }
 
 /// The words report fields take.
@@ -327,3 +322,6 @@ fn parse_status(value: &[u8]) -> Option<Status<'_>> {
         comment,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use memchr::memmem;
 
 use crate::limits::{IDENT_BYTES_MAX, IDENT_BYTES_MIN};
+use crate::octet;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -17,10 +18,8 @@ const MESSAGE_ID_DIGITS: usize = 20;
 /// any of `.-+%=` (RFC 4975 section 9).
 pub fn is_ident(text: &[u8]) -> bool {
     (IDENT_BYTES_MIN..=IDENT_BYTES_MAX).contains(&text.len())
-        && text[0].is_ascii_alphanumeric()
-        && text
-            .iter()
-            .all(|octet| octet.is_ascii_alphanumeric() || b".-+%=".contains(octet))
+        && octet::is(text[0], octet::ALPHANUMERIC)
+        && octet::all(text, octet::IDENT)
 }
 
 /// A short identifier held in place.

@@ -8,7 +8,7 @@
 //!    something that may become an end-line.
 //! 2. [`Head`] holds the parsed header fields; a damaged head still frames, and says what is wrong
 //!    in [`Head::fault`].
-//! 3. [`write`] prints responses, REPORTs and SEND heads; [`ident`] makes the identifiers.
+//! 3. [`mod@write`] prints responses, REPORTs and SEND heads; [`ident`] makes the identifiers.
 //! 4. [`Reassembly`] tracks which octets of a message have arrived.
 //!
 //! **Invariant:** no sockets, no clock, no threads, no randomness of its own, no logging.
@@ -25,6 +25,7 @@ mod head_scan;
 pub mod ident;
 pub mod limits;
 mod media_type;
+mod octet;
 pub mod reassembly;
 mod start_line;
 mod status;

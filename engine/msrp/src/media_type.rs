@@ -1,6 +1,7 @@
 //! The value of Content-Type.
 
-use crate::head::{is_token_octet, trim};
+use crate::head::trim;
+use crate::octet;
 
 /// Takes the quotes off a media type that was quoted whole, as TS 24.247 A.5 prints it.
 pub(crate) fn unquote(value: &[u8]) -> &[u8] {
@@ -42,10 +43,8 @@ fn are_parameters(mut rest: &[u8]) -> bool {
 }
 
 fn strip_token(text: &[u8]) -> Option<&[u8]> {
-    let bytes = text
-        .iter()
-        .take_while(|&&octet| is_token_octet(octet))
-        .count();
+    let is_token = |octet: &&u8| octet::is(**octet, octet::TOKEN);
+    let bytes = text.iter().take_while(is_token).count();
     (bytes > 0).then(|| &text[bytes..])
 }
 

@@ -3,6 +3,7 @@
 use crate::deframe::Fatal;
 use crate::head::{Method, Start, StatusCode};
 use crate::ident::is_ident;
+use crate::octet;
 
 pub(crate) const MAGIC: &[u8; 5] = b"MSRP ";
 
@@ -56,9 +57,8 @@ pub(crate) fn split_code(text: &[u8]) -> Option<(StatusCode, &[u8])> {
 
 /// Whether `text` holds a control character other than HTAB.
 pub(crate) fn has_control(text: &[u8]) -> bool {
-    // A fold without an early exit, so that it compiles to wide compares.
     text.iter().fold(false, |found, &octet| {
-        found | ((octet < 0x20 && octet != b'\t') || octet == 0x7f)
+        found | octet::is(octet, octet::CONTROL)
     })
 }
 

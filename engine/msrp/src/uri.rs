@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::head::is_token_octet;
+use crate::octet;
 
 /// A parsed MSRP URI (RFC 4975 sections 6 and 9), borrowed from its text.
 ///
@@ -86,7 +86,7 @@ impl<'a> MsrpUri<'a> {
         }
         let (scheme, rest) = parse_scheme(text)?;
         let rest = strip_userinfo(rest)?;
-        let authority_end = rest.iter().position(|octet| matches!(octet, b'/' | b';'));
+        let authority_end = memchr::memchr2(b'/', b';', rest);
         let (authority, rest) = rest.split_at(authority_end.unwrap_or(rest.len()));
         let (host, port) = parse_authority(authority)?;
         let (session_id, rest) = parse_session_id(rest)?;
@@ -171,8 +171,7 @@ fn strip_userinfo(rest: &[u8]) -> Result<&[u8], UriError> {
     let Some(at) = memchr::memchr(b'@', rest) else {
         return Ok(rest);
     };
-    let is_legal = |octet: &u8| is_name_octet(*octet) || matches!(octet, b';' | b':');
-    if !rest[..at].iter().all(is_legal) {
+    if !octet::all(&rest[..at], octet::USERINFO) {
         return Err(UriError::Userinfo);
     }
     Ok(&rest[at + 1..])
@@ -199,7 +198,7 @@ fn parse_authority(authority: &[u8]) -> Result<(Host<'_>, Option<u16>), UriError
 }
 
 fn parse_name(name: &[u8]) -> Result<Host<'_>, UriError> {
-    if name.is_empty() || !name.iter().all(|&octet| is_name_octet(octet)) {
+    if name.is_empty() || !octet::all(name, octet::NAME) {
         return Err(UriError::Host);
     }
     if name.contains(&b'%') {
@@ -250,8 +249,7 @@ fn parse_session_id(rest: &[u8]) -> Result<(Option<&[u8]>, &[u8]), UriError> {
         return Ok((None, rest));
     };
     let (id, rest) = rest.split_at(memchr::memchr(b';', rest).unwrap_or(rest.len()));
-    let is_legal = |octet: &u8| is_unreserved(*octet) || matches!(octet, b'+' | b'=' | b'/');
-    if id.is_empty() || !id.iter().all(is_legal) {
+    if id.is_empty() || !octet::all(id, octet::SESSION_ID) {
         return Err(UriError::SessionId);
     }
     Ok((Some(id), rest))
@@ -260,10 +258,10 @@ fn parse_session_id(rest: &[u8]) -> Result<(Option<&[u8]>, &[u8]), UriError> {
 fn parse_parameters(rest: &[u8]) -> Result<(&[u8], &[u8]), UriError> {
     let rest = rest.strip_prefix(b";").ok_or(UriError::Transport)?;
     let (transport, params) = rest.split_at(memchr::memchr(b';', rest).unwrap_or(rest.len()));
-    if transport.is_empty() || !transport.iter().all(u8::is_ascii_alphanumeric) {
+    if transport.is_empty() || !octet::all(transport, octet::ALPHANUMERIC) {
         return Err(UriError::Transport);
     }
-    let is_token = |text: &[u8]| !text.is_empty() && text.iter().all(|&o| is_token_octet(o));
+    let is_token = |text: &[u8]| !text.is_empty() && octet::all(text, octet::TOKEN);
     let is_parameter = |text: &[u8]| match memchr::memchr(b'=', text) {
         Some(equals) => is_token(&text[..equals]) && is_token(&text[equals + 1..]),
         None => is_token(text),
@@ -286,10 +284,12 @@ fn canonical(name: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = name;
     std::iter::from_fn(move || {
         let (octet, used) = match rest {
-            [b'%', high, low, ..] => match hex_octet(*high, *low).filter(|&o| is_unreserved(o)) {
-                Some(octet) => (octet, 3),
-                None => (b'%', 1),
-            },
+            [b'%', high, low, ..] => {
+                match hex_octet(*high, *low).filter(|&o| octet::is(o, octet::UNRESERVED)) {
+                    Some(octet) => (octet, 3),
+                    None => (b'%', 1),
+                }
+            }
             [octet, ..] => (*octet, 1),
             [] => return None,
         };
@@ -301,15 +301,6 @@ fn canonical(name: &[u8]) -> impl Iterator<Item = u8> {
 fn hex_octet(high: u8, low: u8) -> Option<u8> {
     let value = char::from(high).to_digit(16)? * 16 + char::from(low).to_digit(16)?;
     u8::try_from(value).ok()
-}
-
-fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~')
-}
-
-/// An octet of a registered name (RFC 3986 section 3.2.2) but `;`, which ends the authority here.
-fn is_name_octet(octet: u8) -> bool {
-    is_unreserved(octet) || b"%!$&'()*+,=".contains(&octet)
 }
 
 #[cfg(test)]

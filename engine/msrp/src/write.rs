@@ -202,7 +202,11 @@ fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::deframe::{Body, Deframer, Item};
+    use crate::limits::{Grammar, Limits};
 
     const TO: &[u8] = b"msrp://a.example:2855/aa;tcp";
     const FROM: &[u8] = b"msrp://b.example:2855/bb;tcp";
@@ -275,5 +279,43 @@ mod tests {
              Success-Report: yes\r\nFailure-Report: partial\r\nByte-Range: 1-2/2\r\n\
              Content-Type: text/plain\r\n\r\nhi\r\n-------t1t1+\r\n",
         );
+    }
+
+    proptest! {
+        #[test]
+        fn a_strict_deframer_reads_back_what_was_written(
+            body in proptest::collection::vec(any::<u8>(), 0..200), offset in 0..u64::MAX,
+            success in any::<bool>(), failure in 0..3_usize, id in "[a-zA-Z0-9][a-zA-Z0-9.+%=-]{3,31}",
+        ) {
+            let failure = [FailureReport::Yes, FailureReport::Partial, FailureReport::No][failure];
+            let range = ByteRange::new(offset, None, None).expect("in order");
+            let mut wire = Vec::new();
+            SendHead::new(id.as_bytes(), TO, FROM, id.as_bytes())
+                .byte_range(range)
+                .success_report(success)
+                .failure_report(failure)
+                .content_type(b"a/b")
+                .write(&mut wire);
+            let head_bytes = wire.len();
+            wire.extend_from_slice(&body);
+            body_end_line(&mut wire, id.as_bytes(), Flag::More);
+
+            let limits = Limits { grammar: Grammar::Strict, ..Limits::default() };
+            let mut deframer = Deframer::new(limits);
+            let step = deframer.next(&wire).expect("framed");
+            prop_assert_eq!(step.consumed, head_bytes);
+            let Some(Item::Head(head)) = step.item else { panic!("a head comes first") };
+            prop_assert_eq!(head.fault, None);
+            prop_assert_eq!((head.to_path, head.from_path), (TO, FROM));
+            prop_assert_eq!(head.message_id, Some(id.as_bytes()));
+            prop_assert_eq!(head.byte_range, Some(range));
+            prop_assert_eq!((head.success_report, head.failure_report), (success, failure));
+            if !body.is_empty() {
+                let step = deframer.next(&wire[head_bytes..]).expect("framed");
+                prop_assert_eq!(step.item, Some(Item::Body(Body::Input(0..body.len()))));
+            }
+            let step = deframer.next(&wire[head_bytes + body.len()..]).expect("framed");
+            prop_assert_eq!(step.item, Some(Item::End(Flag::More)));
+        }
     }
 }
