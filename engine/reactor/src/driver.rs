@@ -22,6 +22,7 @@ use switch::{Batch, CloseCause, ConnId, ConnectId, Event, Input, Output, ShardIn
 use crate::backend::{Backend, Completion, Op};
 use crate::limits::{
     CONNECTIONS_CEILING, CONNECTIONS_MAX, HANDOVER_BYTES_MAX, LINGER, TURN_CONTROLS_MAX,
+    YOUTH_BYTES,
 };
 use crate::mailbox::{Control, Full, Mailbox, ShardLinks};
 use crate::table::{Conn, Handover, Table};
@@ -83,6 +84,10 @@ pub struct Driver<B: Backend, L> {
     /// Connects under way; each has a place in the table reserved.
     connecting: usize,
     done: Vec<Completion<B::Octets, B::Socket>>,
+    /// Completions of young connections that were fed in this turn already; handled in the next.
+    held: Vec<Completion<B::Octets, B::Socket>>,
+    /// Turns taken.
+    turn: u64,
     /// Inputs that outputs caused without the backend; fed in the next turn. At most one per output.
     owed: VecDeque<Input<B::Octets>>,
     /// When to reset connections that are closing, in order of time. At most two per connection.
@@ -90,8 +95,6 @@ pub struct Driver<B: Backend, L> {
     /// Connections whose far end is done, to be closed when nothing is being sent.
     ended: Vec<ConnId>,
     deadline: Option<Instant>,
-    /// Has taken a turn, so that what the logic wants is known.
-    is_running: bool,
 }
 
 impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
@@ -112,11 +115,12 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             table: Table::default(),
             connecting: 0,
             done: Vec::new(),
+            held: Vec::new(),
+            turn: 0,
             owed: VecDeque::new(),
             lingering: VecDeque::new(),
             ended: Vec::new(),
             deadline: None,
-            is_running: false,
         }
     }
 
@@ -136,16 +140,20 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     ///
     /// The backend's, when it cannot go on.
     pub fn turn(&mut self) -> io::Result<Flow> {
+        let until = self.next_wake();
         let mut done = core::mem::take(&mut self.done);
-        self.backend.wait(self.next_wake(), &mut done)?;
-        self.is_running = true;
+        done.append(&mut self.held);
+        self.backend.wait(until, &mut done)?;
+        self.turn += 1;
         let now = self.backend.now();
         for _ in 0..self.owed.len() {
             let input = self.owed.pop_front().expect("counted");
             self.logic.handle(now, input);
         }
         for completion in done.drain(..) {
-            self.complete(now, completion);
+            if let Some(completion) = self.hold(completion) {
+                self.complete(now, completion);
+            }
         }
         self.done = done;
         self.read_mailbox(now);
@@ -165,7 +173,11 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     /// When the next turn is due without any completion; [`Instant::ZERO`]: at once.
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
-        if !self.is_running || !self.owed.is_empty() || self.config.mailbox.has_news() {
+        if self.turn == 0
+            || !self.held.is_empty()
+            || !self.owed.is_empty()
+            || self.config.mailbox.has_news()
+        {
             return Some(Instant::ZERO);
         }
         let linger = self.lingering.front().map(|&(at, _)| at);
@@ -197,6 +209,40 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         self.table.count() + self.connecting >= self.config.connections_max
     }
 
+    /// Keeps a completion for the next turn if its connection is young and was fed in this one, or
+    /// if an earlier one was kept. Its octets may belong to another shard: only when the outputs
+    /// are drawn is it known.
+    fn hold(
+        &mut self,
+        completion: Completion<B::Octets, B::Socket>,
+    ) -> Option<Completion<B::Octets, B::Socket>> {
+        let (id, bytes) = match &completion {
+            Completion::Received { conn, octets } => (*conn, octets.as_ref().len()),
+            Completion::Ended { conn }
+            | Completion::Closed { conn, .. }
+            | Completion::Detached { conn, .. } => (*conn, 0),
+            Completion::Accepted { .. }
+            | Completion::Connected { .. }
+            | Completion::ConnectFailed { .. }
+            | Completion::Sent { .. }
+            | Completion::Woken => return Some(completion),
+        };
+        let Some(conn) = self.table.get_mut(id) else {
+            return Some(completion);
+        };
+        let is_second = bytes > 0 && conn.fed_in == self.turn;
+        if is_second || conn.held_in == self.turn {
+            conn.held_in = self.turn;
+            self.held.push(completion);
+            return None;
+        }
+        if bytes > 0 && conn.youth_bytes > 0 && conn.handover.is_none() {
+            conn.fed_in = self.turn;
+            conn.youth_bytes = conn.youth_bytes.saturating_sub(bytes);
+        }
+        Some(completion)
+    }
+
     fn complete(&mut self, now: Instant, completion: Completion<B::Octets, B::Socket>) {
         match completion {
             Completion::Accepted { socket, peer } => self.complete_accept(now, socket, peer),
@@ -206,7 +252,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
                 peer,
             } => {
                 self.connecting -= 1;
-                let conn = self.attach(socket, peer);
+                let conn = self.attach(socket, peer, 0);
                 self.logic.handle(now, Input::Connected { conn, request });
             }
             Completion::ConnectFailed { request, error } => {
@@ -228,7 +274,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             self.refuse(peer);
             return;
         }
-        let conn = self.attach(socket, peer);
+        let conn = self.attach(socket, peer, YOUTH_BYTES);
         self.logic.handle(now, Input::Accepted { conn, peer });
     }
 
@@ -240,8 +286,8 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         );
     }
 
-    fn attach(&mut self, socket: B::Socket, peer: SocketAddr) -> ConnId {
-        let conn = self.table.insert(Conn::new(peer));
+    fn attach(&mut self, socket: B::Socket, peer: SocketAddr, youth_bytes: usize) -> ConnId {
+        let conn = self.table.insert(Conn::new(peer, youth_bytes));
         self.backend.submit(Op::Attach { conn, socket });
         conn
     }
@@ -349,7 +395,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             self.refuse(peer);
             return;
         }
-        let conn = self.attach(socket, peer);
+        let conn = self.attach(socket, peer, 0);
         let octets = B::Octets::from(octets);
         self.logic
             .handle(now, Input::Adopted { conn, peer, octets });

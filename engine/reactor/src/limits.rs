@@ -52,6 +52,11 @@ pub const READ_BYTES_MIN: usize = 4096;
 /// being sent; then it is reset.
 pub const LINGER: Duration = Duration::from_secs(5);
 
+/// The logic may ask to move an accepted connection while this many octets came in, which covers the
+/// head of a first request. So far it gets one piece per turn, so that no piece is fed to it after
+/// the one that made it ask.
+pub const YOUTH_BYTES: usize = 64 * 1024;
+
 /// Octets that may arrive while a connection moves to another shard; beyond it it is closed.
 pub const HANDOVER_BYTES_MAX: usize = 1024 * 1024;
 

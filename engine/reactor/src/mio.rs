@@ -74,6 +74,9 @@ struct Conn {
     sending: Option<Sending>,
     /// The last read left something, or an edge came since.
     is_readable: bool,
+    /// An edge said that the far end is done: there will be no more, so what is pending must be read
+    /// to the end.
+    is_last_edge: bool,
     /// Stands in `readable`.
     is_queued: bool,
     is_paused: bool,
@@ -208,6 +211,7 @@ impl Mio {
                     stream,
                     sending: None,
                     is_readable: false,
+                    is_last_edge: false,
                     is_queued: false,
                     is_paused: false,
                     is_ended: false,
@@ -289,8 +293,8 @@ impl Mio {
                 Ok(Some(octets)) => {
                     let count = octets.as_ref().len();
                     outbox.push(Completion::Received { conn: id, octets });
-                    if count < space_bytes {
-                        // Less than there was room for: the next octet makes an edge.
+                    if count < space_bytes && !conn.is_last_edge {
+                        // Less than there was room for: the next octet, or the end, makes an edge.
                         conn.is_readable = false;
                         return;
                     }
@@ -400,6 +404,9 @@ impl Mio {
             Tag::Connect(index) => self.complete_connect(index as usize),
             Tag::Receive(conn) => {
                 if event.is_readable {
+                    if let Some(conn) = self.conn(conn) {
+                        conn.is_last_edge |= event.is_last;
+                    }
                     self.note_readable(conn);
                 }
                 if event.is_writable {
@@ -486,6 +493,7 @@ impl Mio {
 struct Note {
     tag: Tag,
     is_readable: bool,
+    is_last: bool,
     is_writable: bool,
 }
 
@@ -494,6 +502,7 @@ impl From<&Event> for Note {
         Self {
             tag: Tag::from_token(event.token()),
             is_readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+            is_last: event.is_read_closed() || event.is_error(),
             is_writable: event.is_writable() || event.is_write_closed() || event.is_error(),
         }
     }

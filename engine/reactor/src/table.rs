@@ -8,6 +8,12 @@ use switch::{ConnId, ShardIndex};
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub peer: SocketAddr,
+    /// Octets to come until the logic cannot want to move it any more.
+    pub youth_bytes: usize,
+    /// The turn in which it was last fed while young.
+    pub fed_in: u64,
+    /// The turn in which its completions are held back for the next.
+    pub held_in: u64,
     /// A batch is with the backend.
     pub is_sending: bool,
     /// The far end sent its last octet.
@@ -28,9 +34,12 @@ pub(crate) struct Handover {
 }
 
 impl Conn {
-    pub(crate) fn new(peer: SocketAddr) -> Self {
+    pub(crate) fn new(peer: SocketAddr, youth_bytes: usize) -> Self {
         Self {
             peer,
+            youth_bytes,
+            fed_in: 0,
+            held_in: 0,
             is_sending: false,
             is_ended: false,
             is_closing: false,
@@ -100,11 +109,11 @@ mod tests {
     fn a_reused_position_has_another_name() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let mut table = Table::default();
-        let first = table.insert(Conn::new(peer));
-        let second = table.insert(Conn::new(peer));
+        let first = table.insert(Conn::new(peer, 0));
+        let second = table.insert(Conn::new(peer, 0));
         assert_eq!((first.index, second.index), (0, 1));
         assert!(table.remove(first).is_some());
-        let third = table.insert(Conn::new(peer));
+        let third = table.insert(Conn::new(peer, 0));
         assert_eq!(third.index, first.index);
         assert_ne!(third, first);
         assert!(table.get_mut(first).is_none() && table.remove(first).is_none());

@@ -11,7 +11,7 @@ use switch::{
 
 /// What a hub does with what it receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Sends it back.
     Echo,
     /// Sends it to every other connection.
@@ -25,14 +25,14 @@ pub enum Mode {
 }
 
 /// Tokens of [`Order::Drain`], which here stands for anything.
-pub const RESUME: u64 = 1;
+pub(crate) const RESUME: u64 = 1;
 /// Answered by [`Event::Done`] with the octets received so far as its token.
-pub const COUNT_OCTETS: u64 = 2;
+pub(crate) const COUNT_OCTETS: u64 = 2;
 /// Answered by [`Event::Done`] with the open connections as its token.
-pub const COUNT_CONNECTIONS: u64 = 3;
+pub(crate) const COUNT_CONNECTIONS: u64 = 3;
 
 #[derive(Debug)]
-pub struct Hub<B> {
+pub(crate) struct Hub<B> {
     mode: Mode,
     conns: BTreeMap<u32, Conn<B>>,
     outputs: VecDeque<Output<B>>,
@@ -49,7 +49,7 @@ struct Conn<B> {
 }
 
 impl<B: Octets> Hub<B> {
-    pub fn new(mode: Mode) -> Self {
+    pub(crate) fn new(mode: Mode) -> Self {
         Self {
             mode,
             conns: BTreeMap::new(),
@@ -127,7 +127,11 @@ impl<B: Octets> Hub<B> {
                 COUNT_CONNECTIONS => self.answer(self.conns.len() as u64),
                 other => panic!("unknown token {other}"),
             },
-            other => panic!("unknown order {other:?}"),
+            Order::Update { .. }
+            | Order::Move { .. }
+            | Order::Remove { .. }
+            | Order::Audit { .. }
+            | Order::Flow { .. } => panic!("{command:?} means nothing here"),
         }
     }
 

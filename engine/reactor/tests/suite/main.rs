@@ -1,7 +1,10 @@
 //! One suite of behaviour, run over every backend.
 
+#[cfg(test)]
 mod hub;
+#[cfg(test)]
 mod rig;
+#[cfg(test)]
 mod seeds;
 
 use std::io::ErrorKind;
@@ -68,7 +71,6 @@ fn fans_out_to_many_exactly<R: Rig>() {
 
 /// More than the pool holds waits for one receiver, and all others go on.
 fn a_slow_receiver_slows_only_itself<R: Rig>() {
-    const ROUNDS: u64 = 40;
     const ROUND_BYTES: usize = 1024 * 1024;
     let mut rig = R::start(&[Mode::FanOut], PLENTY);
     let mut slow = rig.connect(0);
@@ -76,7 +78,7 @@ fn a_slow_receiver_slows_only_itself<R: Rig>() {
     let mut sender = rig.connect(0);
     while rig.ask(0, COUNT_CONNECTIONS) < 3 {}
     rig.stall(&slow);
-    for seed in 0..ROUNDS {
+    for seed in 0..R::BACKLOG_MIB {
         let octets = noise(ROUND_BYTES, seed);
         rig.send(&mut sender, &octets);
         assert!(
@@ -85,7 +87,7 @@ fn a_slow_receiver_slows_only_itself<R: Rig>() {
         );
     }
     rig.unstall(&slow);
-    for seed in 0..ROUNDS {
+    for seed in 0..R::BACKLOG_MIB {
         let octets = noise(ROUND_BYTES, seed);
         assert!(
             rig.receive(&mut slow, ROUND_BYTES) == octets,
@@ -172,6 +174,7 @@ fn a_shard_connects_out<R: Rig>() {
 
 fn a_connection_moves_with_all_its_octets<R: Rig>() {
     let mut rig = R::start(&[Mode::Move(1), Mode::Echo], PLENTY);
+    let mut clients = Vec::new();
     for round in 0..20 {
         let mut client = rig.connect(0);
         let octets = noise(300_000, round);
@@ -183,7 +186,8 @@ fn a_connection_moves_with_all_its_octets<R: Rig>() {
         rig.send(&mut client, b"more");
         assert_eq!(rig.receive(&mut client, 4), b"more");
         assert_eq!(rig.ask(0, COUNT_CONNECTIONS), 0);
-        assert_eq!(rig.ask(1, COUNT_CONNECTIONS), round + 1);
+        clients.push(client);
+        assert_eq!(rig.ask(1, COUNT_CONNECTIONS), clients.len() as u64);
     }
     rig.stop();
 }

@@ -21,10 +21,12 @@ use crate::hub::{Hub, Mode};
 /// Far more than anything takes; reached only when something hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub trait Rig: Sized {
+pub(crate) trait Rig: Sized {
     type Client;
     /// How many receivers a fan-out has here.
     const RECEIVERS: usize;
+    /// More than the receive memory of a shard, where there is such a thing.
+    const BACKLOG_MIB: u64;
 
     /// Starts one shard per mode, each with its own address.
     fn start(modes: &[Mode], connections_max: usize) -> Self;
@@ -66,7 +68,7 @@ pub trait Rig: Sized {
     }
 }
 
-pub fn connect_order(token: u64, to: SocketAddr) -> Command {
+pub(crate) fn connect_order(token: u64, to: SocketAddr) -> Command {
     Command {
         token,
         order: Order::Install {
@@ -91,13 +93,13 @@ pub fn connect_order(token: u64, to: SocketAddr) -> Command {
 }
 
 /// Real sockets on loopback, one thread per shard.
-pub struct Real {
+pub(crate) struct Real {
     shards: Vec<ShardHandle>,
     events: Vec<Receiver<Event>>,
 }
 
 impl Real {
-    pub fn start(kind: ReactorKind, modes: &[Mode], connections_max: usize) -> Self {
+    pub(crate) fn start(kind: ReactorKind, modes: &[Mode], connections_max: usize) -> Self {
         let mailboxes: Vec<_> = modes
             .iter()
             .map(|_| Mailbox::<OwnedFd>::new().unwrap())
@@ -138,11 +140,12 @@ fn patient(stream: TcpStream) -> TcpStream {
 
 macro_rules! real_rig {
     ($name:ident, $kind:expr) => {
-        pub struct $name(Real);
+        pub(crate) struct $name(Real);
 
         impl Rig for $name {
             type Client = TcpStream;
             const RECEIVERS: usize = 100;
+            const BACKLOG_MIB: u64 = 40;
 
             fn start(modes: &[Mode], connections_max: usize) -> Self {
                 Self(Real::start($kind, modes, connections_max))
@@ -218,15 +221,15 @@ real_rig!(MioRig, ReactorKind::Mio);
 real_rig!(UringRig, ReactorKind::Uring);
 
 /// The simulation, with faults drawn from a seed.
-pub struct SimRig {
-    pub net: SimNet,
+pub(crate) struct SimRig {
+    pub(crate) net: SimNet,
     shards: Vec<Driver<SimBackend, Hub<Rc<[u8]>>>>,
     controls: Vec<ControlSender<SimSocket>>,
     events: Vec<Receiver<Event>>,
 }
 
 impl SimRig {
-    pub fn with_net(net: SimNet, modes: &[Mode], connections_max: usize) -> Self {
+    pub(crate) fn with_net(net: SimNet, modes: &[Mode], connections_max: usize) -> Self {
         let mailboxes: Vec<_> = modes.iter().map(|_| Mailbox::without_waker()).collect();
         let links = ShardLinks::new(&mailboxes);
         let mut rig = Self {
@@ -253,12 +256,12 @@ impl SimRig {
         self.net.run_until_idle(&mut as_dyn(&mut self.shards));
     }
 
-    pub fn advance(&mut self, duration: Duration) {
+    pub(crate) fn advance(&mut self, duration: Duration) {
         self.net.advance(&mut as_dyn(&mut self.shards), duration);
     }
 
     /// All that a client received.
-    pub fn drain(&mut self, client: &mut SimClient) -> Vec<u8> {
+    pub(crate) fn drain(&mut self, client: &mut SimClient) -> Vec<u8> {
         self.run();
         client.unread.extend(self.net.received(client.id));
         core::mem::take(&mut client.unread)
@@ -279,14 +282,15 @@ fn addr(shard: usize) -> SocketAddr {
 }
 
 /// A simulated client and what it has not looked at yet.
-pub struct SimClient {
+pub(crate) struct SimClient {
     id: ClientId,
     unread: Vec<u8>,
 }
 
 impl Rig for SimRig {
     type Client = SimClient;
-    const RECEIVERS: usize = 20;
+    const RECEIVERS: usize = 10;
+    const BACKLOG_MIB: u64 = 3;
 
     fn start(modes: &[Mode], connections_max: usize) -> Self {
         // Any seed will do; the seeds as such are tried in `sim.rs`.
