@@ -1,16 +1,26 @@
 //! The MRFC assembled: SIP focus in front, H.248 towards the MRFPs, the conference logic between.
 #![forbid(unsafe_code)]
 
+mod commands;
 mod config;
+mod focus;
+mod headers;
+mod limits;
+mod media;
 mod status;
 
 pub use config::{ConferenceConfig, Config, ContactForm};
 pub use status::{ConferenceStatus, Metrics, ParticipantStatus};
 
 use clock::Duration;
+use focus::{Command, Focus};
+use h248::ast::MId;
 use h248_endpoint::TransportAddr;
+use h248_endpoint::{AssociationConfig, Role, Shell};
 use sip::SipAddr;
+use sip::{Method, Stack, StackConfig};
 use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Why the MRFC could not start.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +44,19 @@ pub struct Mrfc {
     sip_addrs: Vec<SipAddr>,
     h248_addrs: Vec<TransportAddr>,
     counters: Arc<status::Counters>,
+    registered: watch::Receiver<usize>,
+    commands: mpsc::Sender<Command>,
 }
+
+/// What the focus serves; Allow says so.
+const METHODS: [Method; 6] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Update,
+    Method::Options,
+];
 
 /// Opens the listeners and starts the MRFC on the current tokio runtime.
 ///
@@ -42,14 +64,64 @@ pub struct Mrfc {
 ///
 /// When a listener is missing or cannot be opened; nothing is left running then.
 pub async fn start(config: Config) -> Result<Mrfc, StartError> {
+    let first = config.h248.first().ok_or(StartError::NoListener("H.248"))?;
     if config.sip.is_empty() {
         return Err(StartError::NoListener("SIP"));
     }
-    Ok(Mrfc {
-        sip_addrs: config.sip,
-        h248_addrs: config.h248,
-        counters: Arc::default(),
+    let mid = config.mid.clone().unwrap_or_else(|| mid_of(*first));
+    let h248 = open_h248(&config, mid).await?;
+    let sip = Stack::bind(StackConfig {
+        listen: config.sip.clone(),
+        allow: METHODS.to_vec(),
+        accept: vec!["application/sdp".to_owned()],
+        supported: Vec::new(),
+        trace: false,
     })
+    .await
+    .map_err(|e| StartError::Listen {
+        addr: e.addr.to_string(),
+        source: e.source,
+    })?;
+    let counters = Arc::<status::Counters>::default();
+    let (registered_sender, registered) = watch::channel(0);
+    let (commands, queue) = mpsc::channel(limits::COMMANDS_MAX);
+    let (sip_addrs, h248_addrs) = (sip.addrs().to_vec(), h248.bound().to_vec());
+    let allow = METHODS.map(|m| m.to_string()).join(", ");
+    let focus = Focus::new(
+        config,
+        allow,
+        sip,
+        h248,
+        counters.clone(),
+        registered_sender,
+    );
+    tokio::spawn(focus.run(queue));
+    Ok(Mrfc {
+        sip_addrs,
+        h248_addrs,
+        counters,
+        registered,
+        commands,
+    })
+}
+
+async fn open_h248(config: &Config, mid: MId) -> Result<Shell, StartError> {
+    let mut endpoint = h248_endpoint::Config::new(mid, Role::Controller, rand::random());
+    endpoint.timers.t_max = config.h248_timeout;
+    let listened = Shell::controller(endpoint, AssociationConfig::default(), &config.h248).await;
+    listened.map_err(|source| StartError::Listen {
+        addr: "the H.248 addresses".to_owned(),
+        source,
+    })
+}
+
+/// The name of an MGC that was given none: its address, with the port if that is fixed.
+fn mid_of(addr: TransportAddr) -> MId {
+    let addr = addr.addr();
+    MId::Ip {
+        address: addr.ip(),
+        port: Some(addr.port()).filter(|port| *port != 0),
+    }
 }
 
 impl Mrfc {
@@ -65,8 +137,13 @@ impl Mrfc {
         &self.h248_addrs
     }
 
-    /// Resolves once an MRFP is associated (at once if one is).
-    pub async fn mrfp_registered(&mut self) {}
+    /// Resolves once an MRFP is associated (at once if one is). Cancel-safe.
+    pub async fn mrfp_registered(&mut self) {
+        // An error means that the MRFC stopped: then nobody ever registers.
+        if self.registered.wait_for(|count| *count > 0).await.is_err() {
+            core::future::pending::<()>().await;
+        }
+    }
 
     /// Counters and gauges now.
     #[must_use]
@@ -76,12 +153,19 @@ impl Mrfc {
 
     /// The conferences that exist now; empty when the MRFC has stopped.
     pub async fn conferences(&self) -> Vec<ConferenceStatus> {
-        Vec::new()
+        let (reply, status) = oneshot::channel();
+        // A closed channel on either way means the same: stopped.
+        let _ = self.commands.send(Command::Status(reply)).await;
+        status.await.unwrap_or_default()
     }
 
     /// Refuses new joins, sends BYE to every participant, subtracts every termination and waits
     /// for the answers, for at most `drain`.
     pub async fn shutdown(self, drain: Duration) {
-        let _ = drain;
+        let (reply, drained) = oneshot::channel();
+        let _ = self.commands.send(Command::Drain(reply)).await;
+        if tokio::time::timeout(drain, drained).await.is_err() {
+            tracing::warn!("participants are left after the drain time");
+        }
     }
 }

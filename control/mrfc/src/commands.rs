@@ -1,0 +1,178 @@
+//! H.248 commands for terminations, and what their replies say.
+
+use conference::MixerFailure;
+use h248::ast::{
+    ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandRequest, CommandResult,
+    ContextId, ContextProperties, Descriptor, ErrorDescriptor, LocalControl, MId, Media,
+    MediaStreams, OctetString, ReplyBody, Stream, StreamMode, StreamParms, TerminationId,
+    TransactionReply,
+};
+use h248_endpoint::first_error;
+
+/// A termination the MRFP made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Added {
+    pub(crate) context: u32,
+    pub(crate) termination: TerminationId,
+    /// The Local descriptor returned; empty if there was none.
+    pub(crate) local: Vec<u8>,
+}
+
+const STREAM: u16 = 1;
+
+/// `Add=$` into a context, or into a new one.
+pub(crate) fn add(
+    context: Option<u32>,
+    local: &str,
+    remote: Option<&str>,
+    mode: StreamMode,
+) -> ActionRequest {
+    let parms = StreamParms {
+        local_control: Some(control(mode)),
+        local: Some(OctetString(local.as_bytes().to_vec())),
+        remote: remote.map(|text| OctetString(text.as_bytes().to_vec())),
+        statistics: None,
+    };
+    let command = Command::Add(amm(TerminationId::Choose, parms));
+    action(context.map_or(ContextId::Choose, ContextId::Id), command)
+}
+
+/// `Modify`: another Remote, another mode.
+pub(crate) fn modify(of: &Added, remote: &str, mode: StreamMode) -> ActionRequest {
+    let parms = StreamParms {
+        local_control: Some(control(mode)),
+        local: None,
+        remote: Some(OctetString(remote.as_bytes().to_vec())),
+        statistics: None,
+    };
+    let command = Command::Modify(amm(of.termination.clone(), parms));
+    action(ContextId::Id(of.context), command)
+}
+
+/// `Subtract`; statistics come back by default.
+pub(crate) fn subtract(of: &Added) -> ActionRequest {
+    let command = Command::Subtract {
+        terminations: of.termination.clone().into(),
+        audit: None,
+    };
+    action(ContextId::Id(of.context), command)
+}
+
+fn control(mode: StreamMode) -> LocalControl {
+    LocalControl {
+        mode: Some(mode),
+        ..LocalControl::default()
+    }
+}
+
+fn amm(termination: TerminationId, parms: StreamParms) -> AmmRequest {
+    let media = Media {
+        termination_state: None,
+        streams: MediaStreams::Multiple(vec![Stream { id: STREAM, parms }]),
+    };
+    AmmRequest {
+        terminations: termination.into(),
+        descriptors: vec![Descriptor::Media(media)],
+    }
+}
+
+fn action(context: ContextId, command: Command) -> ActionRequest {
+    ActionRequest {
+        context,
+        properties: ContextProperties::default(),
+        audit: None,
+        commands: vec![CommandRequest {
+            optional: false,
+            wildcard_response: false,
+            command,
+        }],
+    }
+}
+
+/// What the reply to an Add says.
+pub(crate) fn added(reply: &TransactionReply) -> Result<Added, MixerFailure> {
+    check(reply)?;
+    let ReplyBody::Actions(actions) = &reply.body else {
+        return Err(MixerFailure::Unavailable);
+    };
+    actions
+        .iter()
+        .find_map(first_add)
+        .ok_or(MixerFailure::Unavailable)
+}
+
+/// Whether the reply reports success.
+pub(crate) fn check(reply: &TransactionReply) -> Result<(), MixerFailure> {
+    first_error(&reply.body).map_or(Ok(()), |error| Err(failure(error)))
+}
+
+/// What the offer is to blame for (H.248.8), and all the rest.
+fn failure(error: &ErrorDescriptor) -> MixerFailure {
+    match error.code {
+        // Unsupported property value, invalid SDP, unsupported media type, unsupported mode.
+        449 | 474 | 515 | 517 => MixerFailure::Unsupported,
+        _ => MixerFailure::Unavailable,
+    }
+}
+
+fn first_add(action: &ActionReply) -> Option<Added> {
+    let ContextId::Id(context) = action.context else {
+        return None;
+    };
+    action
+        .commands
+        .iter()
+        .find_map(|command| match &command.result {
+            CommandResult::Add(reply) => Some(Added {
+                context,
+                termination: reply.terminations.0.first()?.clone(),
+                local: local_of(reply).unwrap_or_default(),
+            }),
+            CommandResult::Modify(_)
+            | CommandResult::Move(_)
+            | CommandResult::Subtract(_)
+            | CommandResult::AuditValue(_)
+            | CommandResult::AuditCapability(_)
+            | CommandResult::Notify { .. }
+            | CommandResult::ServiceChange { .. } => None,
+        })
+}
+
+fn local_of(reply: &AmmReply) -> Option<Vec<u8>> {
+    let media = reply.descriptors.iter().find_map(|d| {
+        if let Descriptor::Media(media) = d {
+            Some(media)
+        } else {
+            None
+        }
+    })?;
+    let parms = match &media.streams {
+        MediaStreams::One(parms) => parms,
+        MediaStreams::Multiple(streams) => &streams.iter().find(|s| s.id == STREAM)?.parms,
+    };
+    parms.local.as_ref().map(|local| local.0.clone())
+}
+
+/// A termination's name for logs and status.
+pub(crate) fn termination_text(id: &TerminationId) -> String {
+    match id {
+        TerminationId::Root => "ROOT".to_owned(),
+        TerminationId::Choose => "$".to_owned(),
+        TerminationId::All => "*".to_owned(),
+        TerminationId::Name(name) => name.to_string(),
+    }
+}
+
+/// A message identifier as H.248 writes it.
+pub(crate) fn mid_text(mid: &MId) -> String {
+    let with_port = |text: String, port: Option<u16>| match port {
+        Some(port) => format!("{text}:{port}"),
+        None => text,
+    };
+    match mid {
+        MId::Domain { name, port } => with_port(format!("<{name}>"), *port),
+        MId::Ip { address, port } => with_port(format!("[{address}]"), *port),
+        MId::Device(name) => name.to_string(),
+        MId::Mtp(digits) => format!("MTP{{{digits}}}"),
+    }
+}

@@ -1,0 +1,358 @@
+//! The SIP side: joins, new offers, leaves.
+
+use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info};
+use crate::headers::{Fields, capabilities, contact, of_focus};
+use crate::limits::{LEGS_MAX, RETRY_AFTER_SECONDS};
+use crate::media::{Offer, Unusable};
+use conference::UnknownConference;
+use sip::{DialogId, Flow, Method, Request, TxnId, Uri};
+use tracing::debug;
+
+/// Agent name in Warning headers.
+const WARN_AGENT: &str = "mrfc";
+
+impl Focus {
+    pub(super) async fn handle_sip(&mut self, event: sip::Event) {
+        match event {
+            sip::Event::Invite {
+                dialog,
+                txn,
+                request,
+                flow,
+            } => {
+                self.handle_invite(dialog, txn, &request, flow).await;
+            }
+            sip::Event::Request {
+                dialog,
+                txn,
+                request,
+                flow,
+            } => match dialog {
+                Some(dialog) => self.handle_in_dialog(dialog, txn, &request, flow).await,
+                None => self.handle_options(txn, &request, flow).await,
+            },
+            sip::Event::Acked { dialog, body } => self.handle_acked(dialog, &body),
+            sip::Event::Cancelled { dialog, is_initial } => {
+                let Some(&id) = self.by_dialog.get(&dialog) else {
+                    return;
+                };
+                if is_initial {
+                    add(&self.counters.refusals, 1);
+                    self.handle_left(id, "cancelled");
+                } else if let Some(leg) = self.legs.get_mut(&id) {
+                    leg.txn = None;
+                }
+            }
+            sip::Event::AckTimeout { dialog } => {
+                add(&self.counters.ack_timeouts, 1);
+                // The stack sends BYE; its answer ends the SIP side.
+                if let Some(&id) = self.by_dialog.get(&dialog) {
+                    add(&self.counters.leaves, 1);
+                    self.tell(id, Event::Left(id));
+                }
+            }
+            sip::Event::Bye { dialog, .. } => {
+                if let Some(&id) = self.by_dialog.get(&dialog) {
+                    add(&self.counters.leaves, 1);
+                    self.handle_left(id, "left");
+                }
+            }
+            sip::Event::Response { dialog, method, .. } => {
+                if let (Some(&id), Method::Bye) = (self.by_dialog.get(&dialog), method) {
+                    self.end_sip(id);
+                }
+            }
+        }
+    }
+
+    fn handle_left(&mut self, id: ParticipantId, how: &str) {
+        if let Some(leg) = self.legs.get(&id) {
+            info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "{how}");
+        }
+        self.tell(id, Event::Left(id));
+        self.end_sip(id);
+    }
+
+    async fn handle_invite(&mut self, dialog: DialogId, txn: TxnId, request: &Request, flow: Flow) {
+        add(&self.counters.invites, 1);
+        let name = match self.locate(&request.uri) {
+            Ok(name) => name,
+            Err(answer) => return self.refuse_at_once(txn, answer).await,
+        };
+        if self.is_draining || self.mrfps.is_empty() || self.legs.len() >= LEGS_MAX {
+            return self.refuse_at_once(txn, busy()).await;
+        }
+        let offer = match read_offer(request) {
+            Ok(offer) => offer,
+            Err(answer) => return self.refuse_at_once(txn, answer).await,
+        };
+        self.next_leg += 1;
+        let id = ParticipantId(self.next_leg);
+        let from = request.headers.from().map(|from| from.uri.to_string());
+        let origin = u64::from(rand::random::<u32>());
+        let leg = Leg {
+            conference: name.clone(),
+            dialog,
+            txn: Some(txn),
+            call_id: request.headers.call_id().unwrap_or_default().to_owned(),
+            uri: from.unwrap_or_default(),
+            fields: of_focus(&self.config, &self.allow, request, flow),
+            awaits_answer: offer.is_none(),
+            offer,
+            next_offer: None,
+            placed: None,
+            origin: (origin, origin),
+            answer: String::new(),
+            is_connected: false,
+            is_sip_over: false,
+            is_media_over: false,
+        };
+        info!(conference = %name, leg = id.0, call_id = %leg.call_id, "joining");
+        self.legs.insert(id, leg);
+        self.by_dialog.insert(dialog, id);
+        self.open_room(&name, false);
+        self.queue.push_back((name, Event::Invited(id)));
+    }
+
+    /// The conference that a Request-URI names (by user part, unescaped).
+    fn locate(&self, uri: &Uri) -> Result<String, Answer> {
+        let user = uri.user_unescaped();
+        let exists = |name: &str| self.rooms.contains_key(name);
+        match self
+            .policy
+            .locate(user.as_deref(), uri.host(), exists, self.rooms.len())
+        {
+            Ok(()) => Ok(user.unwrap_or_default()),
+            Err(UnknownConference::Domain | UnknownConference::Name) => Err(Answer::new(404)),
+            Err(UnknownConference::Full) => Err(busy()),
+        }
+    }
+
+    async fn refuse_at_once(&self, txn: TxnId, answer: Answer) {
+        add(&self.counters.refusals, 1);
+        debug!(code = answer.code, "INVITE refused");
+        self.sip.handle().respond(txn, answer).await;
+    }
+
+    /// OPTIONS outside a dialog: of the focus itself (no user part) or of a conference.
+    async fn handle_options(&mut self, txn: TxnId, request: &Request, flow: Flow) {
+        let located = match request.uri.user() {
+            None => Ok(String::new()),
+            Some(_) => self.locate(&request.uri),
+        };
+        let answer = match located {
+            _ if request.method != Method::Options => Answer::new(501),
+            _ if self.is_draining => busy(),
+            Err(answer) => answer,
+            Ok(name) if name.is_empty() => answer_with(200, capabilities(&self.allow)),
+            Ok(_) => answer_with(200, capabilities(&self.allow))
+                .with("Contact", contact(&self.config, &request.uri, flow)),
+        };
+        self.sip.handle().respond(txn, answer).await;
+    }
+
+    async fn handle_in_dialog(
+        &mut self,
+        dialog: DialogId,
+        txn: TxnId,
+        request: &Request,
+        flow: Flow,
+    ) {
+        let leg = self.by_dialog.get(&dialog).copied();
+        let Some((id, leg)) = leg.and_then(|id| Some((id, self.legs.get_mut(&id)?))) else {
+            return self.sip.handle().respond(txn, Answer::new(481)).await;
+        };
+        let is_invite = request.method == Method::Invite;
+        let answer = if request.method == Method::Options {
+            answer_with(200, capabilities(&self.allow))
+                .with("Contact", contact(&self.config, &request.uri, flow))
+        } else if !is_invite && request.method != Method::Update {
+            Answer::new(501).with("Allow", self.allow.clone())
+        } else if leg.txn.is_some() || leg.next_offer.is_some() {
+            Answer::new(500).with("Retry-After", "1")
+        } else if request.body.is_empty() {
+            // A re-INVITE without offer asks for ours, to be answered in the ACK.
+            leg.awaits_answer = is_invite;
+            let answer = answer_with(200, leg.fields.clone());
+            if is_invite {
+                with_sdp(answer, &leg.answer)
+            } else {
+                answer
+            }
+        } else {
+            match read_offer(request) {
+                Err(answer) => answer,
+                Ok(offer) if is_same(offer.as_ref(), leg.offer.as_ref()) => {
+                    with_sdp(answer_with(200, leg.fields.clone()), &leg.answer)
+                }
+                Ok(offer) => {
+                    leg.txn = Some(txn);
+                    leg.next_offer = offer;
+                    return self.tell(id, Event::Reoffered(id));
+                }
+            }
+        };
+        self.sip.handle().respond(txn, answer).await;
+    }
+
+    fn handle_acked(&mut self, dialog: DialogId, body: &[u8]) {
+        let Some(&id) = self.by_dialog.get(&dialog) else {
+            return;
+        };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        leg.is_connected = true;
+        let awaits = core::mem::take(&mut leg.awaits_answer);
+        info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "acknowledged");
+        self.tell(id, Event::Acked(id));
+        if !awaits {
+            return;
+        }
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        match Offer::parse(body) {
+            Ok(offer) if leg.offer.as_ref().is_some_and(|old| old.is_same_as(&offer)) => {}
+            Ok(offer) => {
+                leg.next_offer = Some(offer);
+                self.tell(id, Event::Reoffered(id));
+            }
+            Err(unusable) => {
+                debug!(leg = id.0, reason = %unusable.text, "no usable answer in the ACK");
+                self.tell(id, Event::Expelled(id, Hangup::MediaFailed));
+            }
+        }
+    }
+
+    pub(super) async fn accept(&mut self, id: ParticipantId) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let (Some(txn), Some(placed)) = (leg.txn.take(), leg.placed.as_ref()) else {
+            return;
+        };
+        leg.answer = placed
+            .reserved
+            .describe(leg.offer.as_ref(), &self.capabilities, leg.origin);
+        let answer = with_sdp(answer_with(200, leg.fields.clone()), &leg.answer);
+        add(&self.counters.joins, 1);
+        let termination = crate::commands::termination_text(&placed.added.termination);
+        info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, %termination, "joined");
+        self.sip.handle().respond(txn, answer).await;
+    }
+
+    pub(super) async fn refuse(&mut self, id: ParticipantId, why: Refusal) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, ?why, "refused");
+        if let Some(txn) = leg.txn.take() {
+            self.refuse_at_once(txn, refusal(why)).await;
+        }
+        self.end_sip(id);
+    }
+
+    pub(super) async fn accept_change(&mut self, id: ParticipantId) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let Some(placed) = leg.placed.as_ref() else {
+            return;
+        };
+        if let Some(offer) = leg.next_offer.take() {
+            leg.offer = Some(offer);
+        }
+        // Without a transaction the offer was ours: nothing is left to answer.
+        let Some(txn) = leg.txn.take() else {
+            return;
+        };
+        let describe = |origin| {
+            placed
+                .reserved
+                .describe(leg.offer.as_ref(), &self.capabilities, origin)
+        };
+        // The version rises only if the content changes (RFC 3264 8).
+        if describe(leg.origin) != leg.answer {
+            leg.origin.1 += 1;
+            leg.answer = describe(leg.origin);
+        }
+        let answer = with_sdp(answer_with(200, leg.fields.clone()), &leg.answer);
+        self.sip.handle().respond(txn, answer).await;
+    }
+
+    pub(super) async fn refuse_change(&mut self, id: ParticipantId, why: Refusal) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        leg.next_offer = None;
+        match leg.txn.take() {
+            Some(txn) => self.sip.handle().respond(txn, refusal(why)).await,
+            // The answer to our offer cannot be brought into force.
+            None => self.tell(id, Event::Expelled(id, Hangup::MediaFailed)),
+        }
+    }
+
+    pub(super) async fn hang_up(&mut self, id: ParticipantId, why: Hangup) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, ?why, "hanging up");
+        add(&self.counters.leaves, 1);
+        // RFC 3326.
+        let reason = match why {
+            Hangup::MixerLost => "SIP;cause=503;text=\"Media resources lost\"",
+            Hangup::MediaFailed => "SIP;cause=488;text=\"Session not possible\"",
+            Hangup::Removed => "SIP;cause=403;text=\"Removed from the conference\"",
+            Hangup::Closing => "SIP;cause=410;text=\"Conference ended\"",
+        };
+        let dialog = leg.dialog;
+        if let Some(txn) = leg.txn.take() {
+            self.sip.handle().respond(txn, Answer::new(487)).await;
+        }
+        let headers = vec![("Reason".to_owned(), reason.to_owned())];
+        self.sip.handle().bye(dialog, headers).await;
+    }
+}
+
+fn read_offer(request: &Request) -> Result<Option<Offer>, Answer> {
+    if request.body.is_empty() {
+        return Ok(None);
+    }
+    Offer::parse(&request.body)
+        .map(Some)
+        .map_err(|unusable: Unusable| {
+            Answer::new(488).with("Warning", unusable.warning(WARN_AGENT))
+        })
+}
+
+fn is_same(new: Option<&Offer>, old: Option<&Offer>) -> bool {
+    new.zip(old).is_some_and(|(new, old)| new.is_same_as(old))
+}
+
+fn refusal(why: Refusal) -> Answer {
+    match why {
+        Refusal::Full => Answer::new(486),
+        Refusal::Closing | Refusal::MixerUnavailable => busy(),
+        Refusal::MediaUnsupported => {
+            let warning =
+                format!("399 {WARN_AGENT} \"The media resource refused the description\"");
+            Answer::new(488).with("Warning", warning)
+        }
+    }
+}
+
+fn busy() -> Answer {
+    Answer::new(503).with("Retry-After", RETRY_AFTER_SECONDS.to_string())
+}
+
+fn answer_with(code: u16, headers: Fields) -> Answer {
+    Answer {
+        headers,
+        ..Answer::new(code)
+    }
+}
+
+fn with_sdp(answer: Answer, sdp: &str) -> Answer {
+    answer.with_body("application/sdp", sdp.as_bytes())
+}

@@ -1,0 +1,319 @@
+//! The H.248 side: MRFPs come and go, terminations are added, changed and subtracted.
+
+use super::{
+    Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Peer, Placed, Task, TransactionId,
+    add, debug, info, warn,
+};
+use crate::commands::{Added, added, check, mid_text, modify, subtract, termination_text};
+use crate::media::{Offer, Reserved, local};
+use conference::MixerFailure;
+use h248::ast::{
+    ActionReply, ActionRequest, Command, CommandReply, CommandResult, ContextId, ReplyBody,
+    ServiceChangeMethod, ServiceChangeResult, StreamMode, TerminationIds, TransactionReply,
+};
+use h248_endpoint::{Event as H248Event, Registered, Request, error, error_reply};
+
+impl Focus {
+    pub(super) fn handle_h248(&mut self, event: H248Event) {
+        match event {
+            H248Event::Registered(registered) => self.handle_registered(registered),
+            H248Event::Lost { mid, reason, .. } => {
+                warn!(mrfp = %mid_text(&mid), %reason, "MRFP lost");
+                add(&self.counters.mrfp_losses, 1);
+                self.mrfps.retain(|m| m.mid != mid);
+                self.publish_mrfps();
+                self.tell_rooms_of(&mid, Event::MixerLost);
+            }
+            H248Event::Leaving { mid, delay_s } => {
+                info!(mrfp = %mid_text(&mid), delay_s, "MRFP takes no new conferences");
+                for mrfp in self.mrfps.iter_mut().filter(|m| m.mid == mid) {
+                    mrfp.is_leaving = true;
+                }
+            }
+            H248Event::Reply { id, reply, .. } => self.handle_reply(id, &reply),
+            H248Event::Failed { id, reason, .. } => {
+                debug!(transaction = id.0, %reason, "H.248 request failed");
+                self.handle_failed(id);
+            }
+            H248Event::Request(request) => self.handle_request(&request),
+            // Of a gateway only; or logged by the endpoint.
+            H248Event::RegistrationFailed { .. } | H248Event::Departed | H248Event::Problem(_) => {}
+        }
+    }
+
+    fn handle_registered(&mut self, registered: Registered) {
+        let Registered {
+            mid, peer, method, ..
+        } = registered;
+        info!(mrfp = %mid_text(&mid), %peer, ?method, "MRFP registered");
+        let is_known = self.mrfps.iter().any(|m| m.mid == mid);
+        if !is_known && self.mrfps.len() >= MRFPS_MAX {
+            return warn!(mrfp = %mid_text(&mid), "too many MRFPs; not used");
+        }
+        self.mrfps.retain(|m| m.mid != mid);
+        self.mrfps.push(Mrfp {
+            mid: mid.clone(),
+            peer,
+            is_leaving: false,
+        });
+        self.publish_mrfps();
+        let kept = matches!(
+            method,
+            ServiceChangeMethod::Disconnected
+                | ServiceChangeMethod::Failover
+                | ServiceChangeMethod::HandOff
+        );
+        // A gateway that restarts without having been missed lost its contexts all the same.
+        if !kept {
+            self.tell_rooms_of(&mid, Event::MixerLost);
+        }
+        self.tell_rooms_of(&mid, Event::MixerBack { kept });
+    }
+
+    fn publish_mrfps(&self) {
+        let count = self.mrfps.len();
+        self.registered.send_replace(count);
+    }
+
+    fn tell_rooms_of(&mut self, mid: &MId, event: Event) {
+        for (name, room) in &mut self.rooms {
+            if room.mrfp.as_ref() != Some(mid) {
+                continue;
+            }
+            if matches!(event, Event::MixerBack { .. })
+                && let Some(key) = room.grace.take()
+            {
+                self.timers.cancel(key);
+            }
+            self.queue.push_back((name.clone(), event));
+        }
+    }
+
+    /// The MRFP with the fewest conferences.
+    fn choose_mrfp(&self) -> Option<MId> {
+        let load = |mid: &MId| {
+            self.rooms
+                .values()
+                .filter(|r| r.mrfp.as_ref() == Some(mid))
+                .count()
+        };
+        let usable = self.mrfps.iter().filter(|m| !m.is_leaving);
+        usable.min_by_key(|m| load(&m.mid)).map(|m| m.mid.clone())
+    }
+
+    fn peer_of(&self, mid: &MId) -> Option<Peer> {
+        self.mrfps.iter().find(|m| m.mid == *mid).map(|m| m.peer)
+    }
+
+    pub(super) fn add_termination(&mut self, name: &str, id: ParticipantId, new_context: bool) {
+        let chosen = if new_context {
+            self.choose_mrfp()
+        } else {
+            None
+        };
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if new_context {
+            (room.mrfp, room.context) = (chosen, None);
+        }
+        let (mrfp, context) = (room.mrfp.clone(), room.context);
+        let offer = self.legs.get(&id).and_then(|leg| leg.offer.as_ref());
+        let mode = offer.map_or(StreamMode::SendReceive, Offer::mode);
+        let local = local(offer, &self.capabilities);
+        let action = crate::commands::add(context, &local, offer.map(Offer::remote), mode);
+        add(&self.counters.adds, 1);
+        let sent = mrfp.and_then(|mrfp| {
+            let task = Task::Add {
+                leg: id,
+                mrfp: mrfp.clone(),
+            };
+            self.send(&mrfp, action, task)
+        });
+        if sent.is_none() {
+            self.tell(id, Event::TerminationFailed(id, MixerFailure::Unavailable));
+        }
+    }
+
+    pub(super) fn modify_termination(&mut self, id: ParticipantId) {
+        let request = self.legs.get(&id).and_then(|leg| {
+            let (placed, offer) = (leg.placed.as_ref()?, leg.next_offer.as_ref()?);
+            let action = modify(&placed.added, offer.remote(), offer.mode());
+            Some((placed.mrfp.clone(), action))
+        });
+        let sent = request.and_then(|(mrfp, action)| self.send(&mrfp, action, Task::Modify(id)));
+        if sent.is_none() {
+            self.tell(id, Event::ChangeFailed(id, MixerFailure::Unavailable));
+        }
+    }
+
+    pub(super) fn subtract_termination(&mut self, id: ParticipantId) {
+        add(&self.counters.subtracts, 1);
+        let placed = self.legs.get(&id).and_then(|leg| leg.placed.clone());
+        let sent = placed.and_then(|p| self.send(&p.mrfp, subtract(&p.added), Task::Subtract(id)));
+        if sent.is_none() {
+            self.tell(id, Event::Subtracted(id));
+        }
+    }
+
+    fn send(&mut self, mrfp: &MId, action: ActionRequest, task: Task) -> Option<()> {
+        let peer = self.peer_of(mrfp)?;
+        match self.h248.send_request(peer, vec![action]) {
+            Ok(id) => {
+                self.tasks.insert(id, task);
+                Some(())
+            }
+            Err(error) => {
+                warn!(mrfp = %mid_text(mrfp), %error, "H.248 request not sent");
+                add(&self.counters.h248_failures, 1);
+                None
+            }
+        }
+    }
+
+    fn handle_reply(&mut self, id: TransactionId, reply: &TransactionReply) {
+        let outcome = check(reply);
+        if outcome.is_err() {
+            add(&self.counters.h248_failures, 1);
+            let error = h248_endpoint::first_error(&reply.body).map(h248_endpoint::describe);
+            info!(
+                transaction = id.0,
+                error = error.as_deref().unwrap_or(""),
+                "H.248 error"
+            );
+        }
+        match self.tasks.remove(&id) {
+            None | Some(Task::Orphan) => {}
+            Some(Task::Add { leg, mrfp }) => self.handle_added(leg, mrfp, added(reply)),
+            Some(Task::Modify(leg)) => {
+                let event = match outcome {
+                    Ok(()) => Event::Changed(leg),
+                    Err(why) => Event::ChangeFailed(leg, why),
+                };
+                self.tell(leg, event);
+            }
+            Some(Task::Subtract(leg)) => self.tell(leg, Event::Subtracted(leg)),
+        }
+    }
+
+    fn handle_failed(&mut self, id: TransactionId) {
+        add(&self.counters.h248_failures, 1);
+        let failure = MixerFailure::Unavailable;
+        match self.tasks.remove(&id) {
+            None | Some(Task::Orphan) => {}
+            Some(Task::Add { leg, .. }) => self.tell(leg, Event::TerminationFailed(leg, failure)),
+            Some(Task::Modify(leg)) => self.tell(leg, Event::ChangeFailed(leg, failure)),
+            Some(Task::Subtract(leg)) => self.tell(leg, Event::Subtracted(leg)),
+        }
+    }
+
+    fn handle_added(&mut self, id: ParticipantId, mrfp: MId, added: Result<Added, MixerFailure>) {
+        let added = match added {
+            Ok(added) => added,
+            Err(why) => return self.tell(id, Event::TerminationFailed(id, why)),
+        };
+        let reserved = Reserved::parse(&added.local);
+        let leg = self.legs.get_mut(&id).filter(|leg| !leg.is_media_over);
+        let (Some(leg), Some(reserved)) = (leg, reserved) else {
+            // Nobody waits for it, or it is of no use: it must not stay.
+            warn!(mrfp = %mid_text(&mrfp), context = added.context, "unusable termination subtracted");
+            add(&self.counters.subtracts, 1);
+            self.send(&mrfp, subtract(&added), Task::Orphan);
+            return self.tell(id, Event::TerminationFailed(id, MixerFailure::Unavailable));
+        };
+        debug!(leg = id.0, context = added.context, termination = %termination_text(&added.termination), "added");
+        if let Some(room) = self.rooms.get_mut(&leg.conference) {
+            room.context = Some(added.context);
+        }
+        leg.placed = Some(Placed {
+            mrfp,
+            added,
+            reserved,
+        });
+        self.tell(id, Event::TerminationReady(id));
+    }
+
+    /// A request of an MRFP: events that nobody armed, or terminations going out of service.
+    fn handle_request(&mut self, request: &Request) {
+        let mut replies = Vec::new();
+        for action in &request.request.actions {
+            let mut commands = Vec::new();
+            for command in &action.commands {
+                let Some(result) = self.execute(&request.mid, action.context, &command.command)
+                else {
+                    let body = error_reply(error(443, "Unsupported or unknown command"));
+                    self.h248.reply(request.key, body);
+                    return;
+                };
+                commands.push(CommandReply {
+                    optional: false,
+                    wildcard_response: false,
+                    result,
+                });
+            }
+            replies.push(ActionReply {
+                context: action.context,
+                properties: h248::ast::ContextProperties::default(),
+                commands,
+                error: None,
+            });
+        }
+        let mut body = ReplyBody::Actions(replies);
+        if let Some(broken) = &request.broken {
+            broken.append_to(&mut body);
+        }
+        self.h248.reply(request.key, body);
+    }
+
+    fn execute(
+        &mut self,
+        mid: &MId,
+        context: ContextId,
+        command: &Command,
+    ) -> Option<CommandResult> {
+        match command {
+            Command::Notify { terminations, .. } => Some(CommandResult::Notify {
+                terminations: terminations.clone(),
+                error: None,
+            }),
+            Command::ServiceChange {
+                terminations,
+                services,
+            } => {
+                if services.method == ServiceChangeMethod::Forced {
+                    self.expel_terminations(mid, context, terminations);
+                }
+                Some(CommandResult::ServiceChange {
+                    terminations: terminations.clone(),
+                    result: ServiceChangeResult::Empty,
+                })
+            }
+            Command::Add(_)
+            | Command::Modify(_)
+            | Command::Move(_)
+            | Command::Subtract { .. }
+            | Command::AuditValue(_)
+            | Command::AuditCapability(_) => None,
+        }
+    }
+
+    fn expel_terminations(&mut self, mid: &MId, context: ContextId, gone: &TerminationIds) {
+        let is_gone = |placed: &Placed| {
+            placed.mrfp == *mid
+                && (context == ContextId::All || context == ContextId::Id(placed.added.context))
+                && gone
+                    .0
+                    .iter()
+                    .any(|t| *t == h248::ast::TerminationId::All || *t == placed.added.termination)
+        };
+        let legs: Vec<_> = self
+            .legs
+            .iter()
+            .filter(|(_, leg)| leg.placed.as_ref().is_some_and(is_gone))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in legs {
+            self.tell(id, Event::Expelled(id, Hangup::MediaFailed));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Header fields of the focus's own responses.
+
+use crate::config::{Config, ContactForm};
+use sip::{Flow, Headers, Request, Transport, Uri};
+
+/// Name and value of header fields.
+pub(crate) type Fields = Vec<(String, String)>;
+
+/// The Contact of a conference: `isfocus` says what it is (RFC 4579 5.2).
+pub(crate) fn contact(config: &Config, uri: &Uri, flow: Flow) -> String {
+    match config.contact {
+        ContactForm::Psi => format!("<{uri}>;isfocus"),
+        ContactForm::HostPort => {
+            let user = uri.user().map_or(String::new(), |user| format!("{user}@"));
+            let transport = match flow.transport {
+                Transport::Udp => "",
+                Transport::Tcp => ";transport=tcp",
+            };
+            format!("<sip:{user}{}{transport}>;isfocus", flow.local)
+        }
+    }
+}
+
+/// What every positive answer to an INVITE carries (TS 24.247 A.5.1 step 12, TS 24.147 5.3.2).
+pub(crate) fn of_focus(config: &Config, allow: &str, request: &Request, flow: Flow) -> Fields {
+    let mut fields = capabilities(allow);
+    let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
+    add("Contact", contact(config, &request.uri, flow));
+    let identity = config.server_identity.clone().unwrap_or_else(|| {
+        let user = request
+            .uri
+            .user()
+            .map_or(String::new(), |user| format!("{user}@"));
+        format!("<sip:{user}{}>", request.uri.host())
+    });
+    add("P-Asserted-Identity", identity);
+    add("Privacy", "none".to_owned());
+    if let Some(vector) = charging_vector(&request.headers, config.term_ioi.as_deref()) {
+        add("P-Charging-Vector", vector);
+    }
+    for addresses in request.headers.all("P-Charging-Function-Addresses") {
+        add("P-Charging-Function-Addresses", addresses.to_owned());
+    }
+    fields
+}
+
+/// What the focus can do, without saying which conference.
+pub(crate) fn capabilities(allow: &str) -> Fields {
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    vec![
+        field("Allow", allow),
+        field("Allow-Events", "conference"),
+        field("Accept", "application/sdp"),
+    ]
+}
+
+/// The icid and orig-ioi as they came, with our own term-ioi (TS 24.229, RFC 7315 4.6).
+fn charging_vector(headers: &Headers, term_ioi: Option<&str>) -> Option<String> {
+    let vector = headers.get("P-Charging-Vector")?;
+    let has_term = vector.to_ascii_lowercase().contains("term-ioi=");
+    match term_ioi.filter(|_| !has_term) {
+        Some(ioi) => Some(format!("{vector};term-ioi=\"{}\"", ioi.replace('"', ""))),
+        None => Some(vector.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_charging_vector_gains_our_term_ioi_once() {
+        let check = |came: &str, ioi, expected: &str| {
+            let mut headers = Headers::default();
+            headers.push("P-Charging-Vector", came);
+            assert_eq!(charging_vector(&headers, ioi).as_deref(), Some(expected));
+        };
+        check("icid-value=1;orig-ioi=a", None, "icid-value=1;orig-ioi=a");
+        check(
+            "icid-value=1",
+            Some("home2.net"),
+            "icid-value=1;term-ioi=\"home2.net\"",
+        );
+        check(
+            "icid-value=1;term-ioi=x",
+            Some("y"),
+            "icid-value=1;term-ioi=x",
+        );
+        assert_eq!(charging_vector(&Headers::default(), Some("y")), None);
+    }
+
+    #[test]
+    fn the_contact_takes_its_configured_form() {
+        let uri = Uri::parse("sip:conference1@home2.net").expect("uri");
+        let flow = Flow {
+            transport: Transport::Tcp,
+            channel: 0,
+            local: "[::1]:5060".parse().expect("addr"),
+            remote: "[::1]:4000".parse().expect("addr"),
+        };
+        let mut config = Config::default();
+        assert_eq!(
+            contact(&config, &uri, flow),
+            "<sip:conference1@[::1]:5060;transport=tcp>;isfocus"
+        );
+        config.contact = ContactForm::Psi;
+        assert_eq!(
+            contact(&config, &uri, flow),
+            "<sip:conference1@home2.net>;isfocus"
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! Every bound of this crate, with its unit.
+
+/// Commands (status, shutdown) waiting for the focus.
+pub(crate) const COMMANDS_MAX: usize = 64;
+/// Legs at once, those being refused or ending included; further INVITEs get 503.
+pub(crate) const LEGS_MAX: usize = 50_000;
+/// MRFPs used at once; further ones register but get no conferences.
+pub(crate) const MRFPS_MAX: usize = 256;
+/// Seconds a refused peer is told to wait.
+pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;

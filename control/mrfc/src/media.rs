@@ -1,0 +1,226 @@
+//! Session descriptions between SIP and H.248: the offer in, Local and Remote out, the answer.
+
+use core::net::SocketAddr;
+use h248::ast::StreamMode;
+use sdp::{
+    Choice, Description, Direction, Host, MessageBuilder, MessageError, MessageMedia, Setup,
+};
+
+/// What the focus itself puts into a description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    pub(crate) accept_types: Vec<String>,
+    pub(crate) max_size: u64,
+}
+
+/// A description that names an MSRP session the MRFP can serve.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    description: Description,
+    media: MessageMedia,
+    remote: String,
+}
+
+/// Why a description cannot be served: for the Warning of a 488 (RFC 3261 20.43).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    /// 302 transport, 304 media type, 399 anything else.
+    pub(crate) warn_code: u16,
+    pub(crate) text: String,
+}
+
+impl Unusable {
+    fn new(warn_code: u16, text: impl ToString) -> Self {
+        Self {
+            warn_code,
+            // Between quotes on the wire.
+            text: text.to_string().replace(['"', '\\'], "'"),
+        }
+    }
+
+    /// The value of a Warning header; `agent` names who warns.
+    pub(crate) fn warning(&self, agent: &str) -> String {
+        format!("{} {agent} \"{}\"", self.warn_code, self.text)
+    }
+}
+
+impl Offer {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Unusable> {
+        let description = Description::parse(body).map_err(|e| Unusable::new(399, e))?;
+        let media = description.message().map_err(|e| match e {
+            MessageError::NoMessageMedia => Unusable::new(304, e),
+            MessageError::Transport(_) => Unusable::new(302, e),
+            MessageError::Address(_) | MessageError::Path(_) => Unusable::new(399, e),
+        })?;
+        if media.transport == sdp::Transport::Tls {
+            return Err(Unusable::new(302, "TCP/TLS/MSRP is not served"));
+        }
+        if media.path.is_none() {
+            return Err(Unusable::new(399, "a=path is missing"));
+        }
+        if role(media.setup) == Setup::Active {
+            media
+                .remote_transport_address()
+                .map_err(|e| Unusable::new(399, e))?;
+        }
+        let remote = remote(&media);
+        Ok(Self {
+            description,
+            media,
+            remote,
+        })
+    }
+
+    /// The H.248 Remote descriptor: the peer's own lines, those the MRFP may use and no others.
+    pub(crate) fn remote(&self) -> &str {
+        &self.remote
+    }
+
+    /// Our role in opening the TCP connection.
+    pub(crate) fn our_setup(&self) -> Setup {
+        role(self.media.setup)
+    }
+
+    pub(crate) fn has_cema(&self) -> bool {
+        self.media.has_cema
+    }
+
+    pub(crate) fn is_ip6(&self) -> bool {
+        self.media.is_ip6
+    }
+
+    /// What the termination does: the peer's `sendonly` is our ReceiveOnly.
+    pub(crate) fn mode(&self) -> StreamMode {
+        match self.media.direction {
+            Direction::SendRecv => StreamMode::SendReceive,
+            Direction::SendOnly => StreamMode::ReceiveOnly,
+            Direction::RecvOnly => StreamMode::SendOnly,
+            Direction::Inactive => StreamMode::Inactive,
+        }
+    }
+
+    /// Whether it asks for nothing else than `other` does.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let lines = |offer: &Self| offer.description.media().count();
+        self.remote == other.remote
+            && self.mode() == other.mode()
+            && self.media.index == other.media.index
+            && lines(self) == lines(other)
+    }
+}
+
+/// RFC 6135 4.2, RFC 4975 5.4: without `a=setup` the offerer connects. Both may connect with
+/// `actpass`; the focus listens, since its MRFP has an address that can be reached.
+fn role(offered: Option<Setup>) -> Setup {
+    match offered {
+        Some(Setup::Passive) => Setup::Active,
+        Some(Setup::HoldConn) => Setup::HoldConn,
+        Some(Setup::Active | Setup::ActPass) | None => Setup::Passive,
+    }
+}
+
+fn remote(media: &MessageMedia) -> String {
+    let family = if media.is_ip6 { "IP6" } else { "IP4" };
+    // Numeric where we can: the MRFP resolves no names.
+    let first = media.path.as_ref().and_then(|p| p.uris().first());
+    let host = match (&media.host, first.map(|uri| &uri.host)) {
+        (Some(Host::Ip(ip)), _) | (_, Some(Host::Ip(ip))) => ip.to_string(),
+        (Some(host), _) | (None, Some(host)) => host.to_string(),
+        (None, None) => "0.0.0.0".to_owned(),
+    };
+    let port = media.port.given().unwrap_or(9);
+    let mut text = format!("v=0\r\nc=IN {family} {host}\r\nm=message {port} TCP/MSRP *\r\n");
+    let mut line = |name: &str, value: &str| text.push_str(&format!("a={name}:{value}\r\n"));
+    if !media.accept_types.is_empty() {
+        line("accept-types", &media.accept_types.join(" "));
+    }
+    if !media.accept_wrapped_types.is_empty() {
+        line(
+            "accept-wrapped-types",
+            &media.accept_wrapped_types.join(" "),
+        );
+    }
+    if let Some(path) = &media.path {
+        line("path", path.as_str());
+    }
+    if let Some(size) = media.max_size {
+        line("max-size", &size.to_string());
+    }
+    if let Some(setup) = media.setup {
+        line("setup", setup.as_str());
+    }
+    if media.has_cema {
+        text.push_str("a=msrp-cema\r\n");
+    }
+    text
+}
+
+/// The H.248 Local descriptor: the MRFP chooses address, port and session.
+pub(crate) fn local(offer: Option<&Offer>, capabilities: &Capabilities) -> String {
+    let family = if offer.is_some_and(Offer::is_ip6) {
+        "IP6"
+    } else {
+        "IP4"
+    };
+    let setup = offer.map_or(Setup::Passive, Offer::our_setup);
+    let mut text = format!(
+        "v=0\r\nc=IN {family} $\r\nm=message $ TCP/MSRP *\r\n\
+         a=accept-types:{}\r\na=path:msrp://$:$/$;tcp\r\na=max-size:{}\r\na=setup:{}\r\n",
+        capabilities.accept_types.join(" "),
+        capabilities.max_size,
+        setup.as_str(),
+    );
+    if offer.is_none_or(Offer::has_cema) {
+        text.push_str("a=msrp-cema\r\n");
+    }
+    text
+}
+
+/// Where the MRFP listens, from the Local descriptor it returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reserved {
+    address: SocketAddr,
+    path: String,
+}
+
+impl Reserved {
+    /// `None` if the MRFP left something open or unreadable.
+    pub(crate) fn parse(local: &[u8]) -> Option<Self> {
+        let media = Description::parse(local).ok()?.message().ok()?;
+        let path = media.path.as_ref().filter(|p| !p.is_under_specified())?;
+        let address = match (media.ip(), media.port) {
+            (Some(ip), Choice::Given(port)) => SocketAddr::new(ip, port),
+            _ => media.remote_transport_address().ok()?,
+        };
+        Some(Self {
+            address,
+            path: path.as_str().to_owned(),
+        })
+    }
+
+    /// The description for SIP: an answer to `offer`, or an offer of our own.
+    pub(crate) fn describe(
+        &self,
+        offer: Option<&Offer>,
+        capabilities: &Capabilities,
+        origin: (u64, u64),
+    ) -> String {
+        let mut builder = MessageBuilder::new(self.address, self.path.clone());
+        (builder.origin_id, builder.origin_version) = origin;
+        builder.accept_types = capabilities.accept_types.clone();
+        builder.max_size = Some(capabilities.max_size);
+        builder.has_cema = offer.is_none_or(Offer::has_cema);
+        builder.setup = Some(offer.map_or(Setup::Passive, Offer::our_setup));
+        match offer {
+            Some(offer) => {
+                builder.direction = offer.media.direction.reversed();
+                builder.write_answer(&offer.description, offer.media.index)
+            }
+            None => builder.write(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "media/tests.rs"]
+mod tests;

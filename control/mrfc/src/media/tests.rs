@@ -1,0 +1,129 @@
+use super::*;
+
+const SEED: &str = "v=0\r\no=- 2987933615 2987933615 IN IP6 5555::aaa:bbb:ccc:ddd\r\ns=-\r\n\
+    c=IN IP6 5555::aaa:bbb:ccc:ddd\r\nt=0 0\r\nm=message 2855 TCP/MSRP *\r\n\
+    a=accept-types:message/cpim text/plain text/html\r\n\
+    a=path:msrp://[5555::aaa:bbb:ccc:ddd]:2855/s111271;tcp\r\n\
+    a=max-size:131072\r\na=msrp-cema\r\na=setup:active\r\n";
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        accept_types: vec!["message/cpim".into(), "text/plain".into()],
+        max_size: 32_768,
+    }
+}
+
+fn reserved() -> Reserved {
+    let local = b"v=0\r\nc=IN IP6 5555::1\r\nm=message 2855 TCP/MSRP *\r\na=path:msrp://[5555::1]:2855/s317122;tcp\r\n";
+    Reserved::parse(local).expect("complete")
+}
+
+#[test]
+fn the_seeds_offer_becomes_local_and_remote() {
+    let offer = Offer::parse(SEED.as_bytes()).expect("usable");
+    assert_eq!(
+        offer.remote(),
+        "v=0\r\nc=IN IP6 5555::aaa:bbb:ccc:ddd\r\nm=message 2855 TCP/MSRP *\r\n\
+         a=accept-types:message/cpim text/plain text/html\r\n\
+         a=path:msrp://[5555::aaa:bbb:ccc:ddd]:2855/s111271;tcp\r\n\
+         a=max-size:131072\r\na=setup:active\r\na=msrp-cema\r\n"
+    );
+    assert_eq!(
+        local(Some(&offer), &capabilities()),
+        "v=0\r\nc=IN IP6 $\r\nm=message $ TCP/MSRP *\r\n\
+         a=accept-types:message/cpim text/plain\r\na=path:msrp://$:$/$;tcp\r\n\
+         a=max-size:32768\r\na=setup:passive\r\na=msrp-cema\r\n"
+    );
+    assert_eq!(offer.mode(), StreamMode::SendReceive);
+}
+
+#[test]
+fn an_answer_keeps_the_order_of_the_offers_lines_and_refuses_the_others() {
+    let text = SEED.replace("m=message", "m=audio 4000 RTP/AVP 0\r\nm=message")
+        + "m=video 5000 RTP/AVP 99\r\n";
+    let offer = Offer::parse(text.as_bytes()).expect("usable");
+    let answer = reserved().describe(Some(&offer), &capabilities(), (7, 8));
+    let lines: Vec<_> = answer.lines().filter(|l| l.starts_with("m=")).collect();
+    assert_eq!(
+        lines,
+        [
+            "m=audio 0 RTP/AVP 0",
+            "m=message 2855 TCP/MSRP *",
+            "m=video 0 RTP/AVP 99"
+        ]
+    );
+    assert!(answer.contains("o=- 7 8 IN IP6 5555::1\r\n"), "{answer}");
+    assert!(
+        answer.contains("a=path:msrp://[5555::1]:2855/s317122;tcp\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("a=max-size:32768\r\na=msrp-cema\r\na=setup:passive\r\n"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn cema_is_answered_only_if_offered_and_hold_is_mirrored() {
+    let text = SEED.replace("a=msrp-cema\r\n", "a=sendonly\r\n");
+    let offer = Offer::parse(text.as_bytes()).expect("usable");
+    let answer = reserved().describe(Some(&offer), &capabilities(), (7, 8));
+    assert!(!answer.contains("msrp-cema"), "{answer}");
+    assert!(answer.contains("a=recvonly\r\n"), "{answer}");
+    assert_eq!(offer.mode(), StreamMode::ReceiveOnly);
+}
+
+#[test]
+fn the_setup_role_is_the_counterpart() {
+    let check = |offered: &str, ours: Setup| {
+        let text = SEED.replace("a=setup:active\r\n", offered);
+        assert_eq!(
+            Offer::parse(text.as_bytes()).expect("usable").our_setup(),
+            ours,
+            "{offered}"
+        );
+    };
+    check("a=setup:active\r\n", Setup::Passive);
+    check("a=setup:passive\r\n", Setup::Active);
+    check("a=setup:actpass\r\n", Setup::Passive);
+    check("a=setup:holdconn\r\n", Setup::HoldConn);
+    check("", Setup::Passive);
+    check("a=connection:new\r\n", Setup::Passive);
+}
+
+#[test]
+fn what_cannot_be_served_says_why() {
+    let check = |from: &str, to: &str, warn_code: u16| {
+        assert!(SEED.contains(from), "{from}");
+        let unusable = Offer::parse(SEED.replace(from, to).as_bytes()).expect_err("refused");
+        assert_eq!(unusable.warn_code, warn_code, "{}", unusable.text);
+        assert!(!unusable.text.contains('"'));
+    };
+    check("m=message", "m=audio", 304);
+    check("m=message 2855", "m=message 0", 304);
+    check("TCP/MSRP", "TCP/TLS/MSRP", 302);
+    check("TCP/MSRP", "UDP/WHATEVER", 302);
+    check("a=path", "a=way", 399);
+    check("a=path:msrp://[5555", "a=path:http://[5555", 399);
+    assert!(Offer::parse(b"").is_err());
+}
+
+#[test]
+fn an_offer_is_the_same_if_only_its_origin_changes() {
+    let one = Offer::parse(SEED.as_bytes()).expect("usable");
+    let same = SEED.replace("o=- 2987933615 2987933615", "o=- 2987933615 2987933616");
+    let hold = SEED.replace("a=msrp-cema", "a=msrp-cema\r\na=inactive");
+    assert!(one.is_same_as(&Offer::parse(same.as_bytes()).expect("usable")));
+    assert!(!one.is_same_as(&Offer::parse(hold.as_bytes()).expect("usable")));
+}
+
+#[test]
+fn an_incomplete_local_is_not_taken() {
+    assert_eq!(
+        Reserved::parse(
+            b"v=0\r\nc=IN IP4 $\r\nm=message $ TCP/MSRP *\r\na=path:msrp://$:$/$;tcp\r\n"
+        ),
+        None
+    );
+    assert_eq!(Reserved::parse(b""), None);
+}

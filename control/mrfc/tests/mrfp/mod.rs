@@ -1,0 +1,258 @@
+//! A gateway that answers by script: it makes terminations, can hold its answers or fail, and
+//! tells the test what it was asked.
+
+use h248::ast::{
+    ActionReply, AmmReply, AmmRequest, Command, CommandReply, CommandResult, ContextId,
+    ContextProperties, Descriptor, MId, Media, MediaStreams, Name, OctetString, ReplyBody, Stream,
+    StreamParms, TerminationId, TerminationIds,
+};
+use h248_endpoint::{
+    Config, Departure, Event, RegistrationConfig, Request, Role, Shell, TransportAddr, error,
+    error_reply,
+};
+use tokio::sync::mpsc;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Add {
+        context: Option<u32>,
+        local: String,
+        remote: Option<String>,
+    },
+    Modify {
+        remote: String,
+    },
+    Subtract {
+        context: u32,
+        termination: String,
+    },
+}
+
+enum Script {
+    Hold,
+    Release,
+    FailNext(u16),
+    Depart(Departure),
+}
+
+pub struct FakeMrfp {
+    seen: mpsc::Receiver<Seen>,
+    script: mpsc::Sender<Script>,
+}
+
+impl FakeMrfp {
+    pub async fn start(mgc: TransportAddr) -> Self {
+        let mid = MId::Domain {
+            name: Name::new("mrfp.home2.net"),
+            port: None,
+        };
+        let config = Config::new(mid, Role::Gateway, 1);
+        let registration = RegistrationConfig::new(vec![mgc]);
+        let shell = Shell::gateway(config, registration, &[])
+            .await
+            .expect("a gateway");
+        let (seen_sender, seen) = mpsc::channel(64);
+        let (script, scripts) = mpsc::channel(8);
+        let worker = Worker {
+            shell,
+            seen: seen_sender,
+            held: None,
+            fail_next: None,
+            contexts: 0,
+            terminations: 0,
+        };
+        tokio::spawn(worker.run(scripts));
+        Self { seen, script }
+    }
+
+    /// The next command that the MRFC sent.
+    pub async fn seen(&mut self) -> Seen {
+        self.seen.recv().await.expect("the gateway lives")
+    }
+
+    /// Adds are not answered from now on.
+    pub async fn hold(&self) {
+        self.tell(Script::Hold).await;
+    }
+
+    pub async fn release(&self) {
+        self.tell(Script::Release).await;
+    }
+
+    pub async fn fail_next(&self, code: u16) {
+        self.tell(Script::FailNext(code)).await;
+    }
+
+    pub async fn depart(&self, departure: Departure) {
+        self.tell(Script::Depart(departure)).await;
+    }
+
+    async fn tell(&self, script: Script) {
+        self.script.send(script).await.expect("the gateway lives");
+    }
+}
+
+struct Worker {
+    shell: Shell,
+    seen: mpsc::Sender<Seen>,
+    held: Option<Vec<Request>>,
+    fail_next: Option<u16>,
+    contexts: u32,
+    terminations: u32,
+}
+
+impl Worker {
+    async fn run(mut self, mut scripts: mpsc::Receiver<Script>) {
+        loop {
+            tokio::select! {
+                script = scripts.recv() => match script {
+                    Some(script) => self.play(script),
+                    None => return,
+                },
+                event = self.shell.next() => {
+                    if let Event::Request(request) = event {
+                        self.handle(request).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn play(&mut self, script: Script) {
+        match script {
+            Script::Hold => self.held = Some(Vec::new()),
+            Script::Release => {
+                for request in self.held.take().into_iter().flatten() {
+                    self.answer(&request);
+                }
+            }
+            Script::FailNext(code) => self.fail_next = Some(code),
+            Script::Depart(departure) => self.shell.depart(departure),
+        }
+    }
+
+    async fn handle(&mut self, request: Request) {
+        for action in &request.request.actions {
+            for command in &action.commands {
+                if let Some(seen) = seen(action.context, &command.command) {
+                    self.seen.send(seen).await.expect("the test lives");
+                }
+            }
+        }
+        match &mut self.held {
+            Some(held) => held.push(request),
+            None => self.answer(&request),
+        }
+    }
+
+    fn answer(&mut self, request: &Request) {
+        if let Some(code) = self.fail_next.take() {
+            self.shell
+                .reply(request.key, error_reply(error(code, "scripted")));
+            return;
+        }
+        let mut replies = Vec::new();
+        for action in &request.request.actions {
+            let context = match action.context {
+                ContextId::Choose => {
+                    self.contexts += 1;
+                    ContextId::Id(self.contexts)
+                }
+                other => other,
+            };
+            let commands = action.commands.iter().map(|c| CommandReply {
+                optional: false,
+                wildcard_response: false,
+                result: self.execute(&c.command),
+            });
+            replies.push(ActionReply {
+                context,
+                properties: ContextProperties::default(),
+                commands: commands.collect(),
+                error: None,
+            });
+        }
+        self.shell.reply(request.key, ReplyBody::Actions(replies));
+    }
+
+    fn execute(&mut self, command: &Command) -> CommandResult {
+        match command {
+            Command::Add(_) => {
+                self.terminations += 1;
+                let number = self.terminations;
+                CommandResult::Add(AmmReply {
+                    terminations: TerminationId::Name(Name::new(&format!("t/{number}"))).into(),
+                    descriptors: vec![local(number)],
+                })
+            }
+            Command::Modify(amm) => CommandResult::Modify(plain(&amm.terminations)),
+            Command::Subtract { terminations, .. } => CommandResult::Subtract(plain(terminations)),
+            Command::AuditValue(audit) => {
+                let all = plain(&audit.terminations);
+                CommandResult::AuditValue(h248::ast::AuditReply::Terminations(all))
+            }
+            other => panic!("not for a gateway of this test: {other:?}"),
+        }
+    }
+}
+
+fn plain(terminations: &TerminationIds) -> AmmReply {
+    AmmReply {
+        terminations: terminations.clone(),
+        descriptors: Vec::new(),
+    }
+}
+
+fn local(number: u32) -> Descriptor {
+    let text = format!(
+        "v=0\r\nc=IN IP4 198.51.100.7\r\nm=message 2855 TCP/MSRP *\r\n\
+         a=path:msrp://198.51.100.7:2855/s{number};tcp\r\n"
+    );
+    let parms = StreamParms {
+        local: Some(OctetString(text.into_bytes())),
+        ..StreamParms::default()
+    };
+    Descriptor::Media(Media {
+        termination_state: None,
+        streams: MediaStreams::Multiple(vec![Stream { id: 1, parms }]),
+    })
+}
+
+fn parms(amm: &AmmRequest) -> &StreamParms {
+    match amm.descriptors.first() {
+        Some(Descriptor::Media(media)) => match &media.streams {
+            MediaStreams::One(parms) => parms,
+            MediaStreams::Multiple(streams) => &streams.first().expect("a stream").parms,
+        },
+        other => panic!("no Media descriptor: {other:?}"),
+    }
+}
+
+fn text(octets: Option<&OctetString>) -> Option<String> {
+    octets.map(|o| String::from_utf8(o.0.clone()).expect("SDP is text"))
+}
+
+fn seen(context: ContextId, command: &Command) -> Option<Seen> {
+    let number = match context {
+        ContextId::Id(number) => Some(number),
+        _ => None,
+    };
+    match command {
+        Command::Add(amm) => Some(Seen::Add {
+            context: number,
+            local: text(parms(amm).local.as_ref()).expect("Local"),
+            remote: text(parms(amm).remote.as_ref()),
+        }),
+        Command::Modify(amm) => Some(Seen::Modify {
+            remote: text(parms(amm).remote.as_ref()).expect("Remote"),
+        }),
+        Command::Subtract { terminations, .. } => Some(Seen::Subtract {
+            context: number.expect("a context"),
+            termination: match terminations.0.first() {
+                Some(TerminationId::Name(name)) => name.to_string(),
+                other => panic!("{other:?}"),
+            },
+        }),
+        _ => None,
+    }
+}
