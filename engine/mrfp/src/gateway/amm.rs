@@ -241,7 +241,19 @@ impl Core {
                 }
                 Descriptor::Audit(items) => audit = Some(items.clone()),
                 Descriptor::Signals(items) if items.is_empty() => {}
-                other => return Err(Fault::DescriptorIllegal(name_of(other))),
+                Descriptor::Media(_)
+                | Descriptor::Signals(_)
+                | Descriptor::EventBuffer(_)
+                | Descriptor::DigitMap(_)
+                | Descriptor::Statistics(_)
+                | Descriptor::ObservedEvents(_)
+                | Descriptor::Packages(_)
+                | Descriptor::Error(_)
+                | Descriptor::Mux { .. }
+                | Descriptor::Modem { .. }
+                | Descriptor::Empty(_) => {
+                    return Err(Fault::DescriptorIllegal(name_of(descriptor)));
+                }
             }
         }
         self.root_properties = properties;

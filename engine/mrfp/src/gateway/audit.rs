@@ -417,7 +417,7 @@ fn names(entry: &MediaAuditItem, parm: &PropertyParm) -> bool {
 }
 
 fn check_media_audit(termination: &Termination, wanted: &MediaAudit) -> Result<(), Fault> {
-    for state in &wanted.termination_state {
+    if let Some(state) = &wanted.termination_state {
         check_state_audit(state, Place::Termination)?;
     }
     for stream in wanted.streams.iter().chain(&wanted.one_stream) {
@@ -428,7 +428,7 @@ fn check_media_audit(termination: &Termination, wanted: &MediaAudit) -> Result<(
         if stream.statistics.is_some() {
             return Err(Fault::NotImplemented("audit of one stream's statistics"));
         }
-        for state in &stream.local_control {
+        if let Some(state) = &stream.local_control {
             check_state_audit(state, Place::Stream)?;
         }
     }

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use switch::{Command, ContextKey, Order, SessionKey, ShardIndex, Statistics};
 
 use super::Config;
-use super::draft::{Draft, Token};
+use super::draft::{Draft, Slot, Token};
 use super::fault::Fault;
 use super::limits::CONTEXT_ID_MAX;
 use super::media::Site;
@@ -242,6 +242,7 @@ impl Core {
         self.orders.push_back((shard, Command { token, order }));
         draft.tokens.push(Token {
             token,
+            shard,
             slot,
             retires,
         });
@@ -366,6 +367,20 @@ impl Core {
             }
         }
         self.leave(termination.context, number);
+    }
+
+    /// Ends all terminations of a shard that is no more, and puts nothing there again.
+    pub(super) fn lose_shard(&mut self, shard: ShardIndex, draft: &mut Draft) {
+        let slot = draft.slot(Slot::new(Vec::new()));
+        let of_shard = self.terminations.values().filter(|t| t.shard == shard);
+        let numbers: Vec<u32> = of_shard.map(|t| t.number).collect();
+        numbers
+            .into_iter()
+            .for_each(|number| self.remove(number, slot, draft));
+        self.orders.retain(|(to, _)| *to != shard);
+        if let Some(load) = self.loads.get_mut(usize::from(shard.0)) {
+            *load = u32::MAX;
+        }
     }
 
     /// Takes a termination out of a context's lists.

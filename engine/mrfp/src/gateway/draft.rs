@@ -7,7 +7,7 @@ use h248::ast::{
     ActionReply, CommandReply, CommandResult, ContextId, ContextProperties, Descriptor,
     ErrorDescriptor, PackageItem,
 };
-use switch::Statistics;
+use switch::{ShardIndex, Statistics};
 
 use super::statistics;
 
@@ -31,6 +31,8 @@ pub(super) struct Draft {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token {
     pub token: u64,
+    /// Who will confirm it.
+    pub shard: ShardIndex,
     /// The statistics go there (index into [`Draft::slots`]).
     pub slot: Option<usize>,
     /// The statistics of a stream that ended before its termination: kept for that termination.

@@ -295,5 +295,5 @@ fn names_choice(properties: &ContextProperties) -> bool {
 
 /// A list is tried to its end, like a wildcard, and reports each.
 fn each(ids: &TerminationIds, mut run: impl FnMut(&TerminationId) -> bool) -> bool {
-    ids.0.iter().fold(true, |is_good, id| run(id) && is_good)
+    ids.0.iter().filter(|id| !run(id)).count() == 0
 }

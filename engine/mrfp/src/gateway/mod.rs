@@ -48,7 +48,6 @@ use self::fault::Fault;
 use self::notify::Notice;
 
 pub use self::limits::Limits;
-pub use self::service::Direction;
 
 /// What a gateway is made with.
 #[derive(Clone, Debug)]
@@ -91,8 +90,6 @@ pub enum Output<K> {
         /// What to send.
         action: ActionRequest,
     },
-    /// The controller said something about the association.
-    Direction(Direction),
     /// Nothing more before this instant (`None`: before the next input).
     Wait(Option<Instant>),
 }
@@ -224,7 +221,7 @@ impl<K: Copy> Gateway<K> {
             return Output::Reply { key, body };
         }
         match self.core.notices.pop_front() {
-            Some(Notice::Notify {
+            Some(Notice {
                 termination,
                 action,
             }) => {
@@ -234,9 +231,23 @@ impl<K: Copy> Gateway<K> {
                     action,
                 }
             }
-            Some(Notice::Direction(direction)) => Output::Direction(direction),
             None => Output::Wait(self.core.timers.deadline()),
         }
+    }
+
+    /// A shard is no more: its orders will never be confirmed, its terminations are gone. Replies
+    /// that waited for it go out with what there is.
+    pub fn handle_shard_lost(&mut self, now: Instant, shard: ShardIndex) {
+        let mut draft = Draft::new(now, 0);
+        self.core.lose_shard(shard, &mut draft);
+        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+        let lost: Vec<u64> = self
+            .tokens
+            .iter()
+            .filter(|(_, (_, t))| t.shard == shard)
+            .map(|(&id, _)| id)
+            .collect();
+        lost.into_iter().for_each(|token| self.done(token, None));
     }
 
     /// Whether nothing is left: no termination and no order under way.

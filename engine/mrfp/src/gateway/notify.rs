@@ -12,16 +12,12 @@ use super::draft::{Draft, Slot};
 use super::fault::{Fault, quotable, written};
 use super::limits::{HEARTBEAT_DEFAULT, HEARTBEAT_SECS_MAX, NOTIFY_QUEUE_MAX};
 use super::package::{self, BNC_CHANGE, CAUSE, HEARTBEAT, NETFAIL, plain};
-use super::service::Direction;
 
-/// Something for the controller, or for the owner of the association with it.
+/// A Notify for the controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Notice {
-    Notify {
-        termination: u32,
-        action: ActionRequest,
-    },
-    Direction(Direction),
+pub(super) struct Notice {
+    pub termination: u32,
+    pub action: ActionRequest,
 }
 
 /// Error codes by which a controller says that it does not know the termination (any more).
@@ -181,7 +177,7 @@ impl Core {
                 command,
             }],
         };
-        self.notices.push_back(Notice::Notify {
+        self.notices.push_back(Notice {
             termination: number,
             action,
         });

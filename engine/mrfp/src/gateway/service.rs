@@ -1,7 +1,7 @@
 //! ServiceChange from the controller (H.248.1 section 7.2.8, TS 29.333 5.8).
 
 use h248::ast::{
-    CommandResult, MId, ServiceChange, ServiceChangeMethod, ServiceChangeResult, ServiceState,
+    CommandResult, ServiceChange, ServiceChangeMethod, ServiceChangeResult, ServiceState,
     TerminationId,
 };
 
@@ -9,16 +9,6 @@ use super::core::{Core, Scope, Service};
 use super::draft::{Draft, Slot};
 use super::fault::Fault;
 use super::mirror;
-use super::notify::Notice;
-
-/// What the controller said of itself; the association's owner acts on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// The controller restarted (901, 902) or is back (900).
-    Restarted,
-    /// Register with another controller (903): with this one if named, else with the next.
-    HandOff(Option<MId>),
-}
 
 fn result(id: TerminationId, result: ServiceChangeResult) -> CommandResult {
     CommandResult::ServiceChange {
@@ -66,21 +56,16 @@ impl Core {
             ));
         }
         match services.method {
-            ServiceChangeMethod::Restart => {
-                self.service = Service::In;
-                self.notices
-                    .push_back(Notice::Direction(Direction::Restarted));
-            }
+            // The controller will audit what it wants to keep (H.248.1 section 11.5).
+            ServiceChangeMethod::Restart => self.service = Service::In,
             ServiceChangeMethod::Graceful => self.service = Service::Draining,
             ServiceChangeMethod::Forced => {
                 self.service = Service::Out;
                 self.remove_all(draft);
             }
-            ServiceChangeMethod::HandOff => {
-                let to = Direction::HandOff(services.mgc_id.clone());
-                self.notices.push_back(Notice::Direction(to));
-            }
-            ServiceChangeMethod::Failover
+            // HandOff is the business of whoever owns the association, who has seen it first.
+            ServiceChangeMethod::HandOff
+            | ServiceChangeMethod::Failover
             | ServiceChangeMethod::Disconnected
             | ServiceChangeMethod::Extension(_) => {
                 return Err(Fault::NotImplemented("this ServiceChange method"));

@@ -1,0 +1,237 @@
+//! The assembly: sockets, threads and clocks around the gateway.
+//!
+//! ```text
+//! controller <--> h248_endpoint::Shell <--> run::Task { Gateway } --orders--> shard threads
+//!                      (caller's tokio runtime)       <--events--
+//! ```
+
+mod address;
+mod run;
+mod shards;
+
+use core::net::SocketAddr;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clock::Duration;
+use h248_endpoint::{RegistrationConfig, TransportAddr};
+use rand::RngExt;
+use reactor::ReactorKind;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::gateway::{self, Gateway};
+use crate::{Config, Metrics};
+
+use self::run::Task;
+use self::shards::Shards;
+
+/// Why an MRFP could not start; the configuration's or the system's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be opened.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address as configured.
+        addr: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The H.248 side could not be opened.
+    #[error("cannot open the H.248 side: {0}")]
+    H248(io::Error),
+    /// Neither MSRP nor H.248 works without an address.
+    #[error("no {0} address is configured")]
+    NoListener(&'static str),
+    /// Participants cannot connect to a wildcard address.
+    #[error("{0} is a wildcard: an address to advertise is needed, for SDP must name one")]
+    Wildcard(SocketAddr),
+    /// A shard did not come up.
+    #[error("cannot start shard {shard} on reactor {reactor}: {source}")]
+    Shard {
+        /// Which one.
+        shard: u8,
+        /// On what.
+        reactor: ReactorKind,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More shards than a session-id can name.
+    #[error("{0} shards asked for, at most {max} are possible", max = switch::limits::SHARDS_MAX)]
+    TooManyShards(u8),
+}
+
+/// A running MRFP. Dropping it stops it at once; [`Self::shutdown`] takes leave properly.
+#[derive(Debug)]
+pub struct Mrfp {
+    msrp_addrs: Vec<SocketAddr>,
+    h248_addrs: Vec<TransportAddr>,
+    reactor: ReactorKind,
+    shards: u8,
+    shared: Arc<Shared>,
+    registered: watch::Receiver<bool>,
+    /// Says until when the end may take.
+    leave: mpsc::Sender<Duration>,
+    task: JoinHandle<()>,
+}
+
+/// What the task shows to the outside.
+#[derive(Debug, Default)]
+struct Shared {
+    metrics: Mutex<Metrics>,
+}
+
+impl Shared {
+    fn set(&self, metrics: Metrics) {
+        *self.metrics.lock().unwrap_or_else(PoisonError::into_inner) = metrics;
+    }
+}
+
+/// Opens the listeners, starts the shards (threads of their own) and the H.248 side (on the
+/// caller's tokio runtime), and begins to register with the controllers.
+///
+/// # Errors
+///
+/// When a listener is missing or cannot be opened, or a shard cannot start; nothing is left
+/// running then.
+pub async fn start(config: Config) -> Result<Mrfp, StartError> {
+    if config.msrp.is_empty() {
+        return Err(StartError::NoListener("MSRP"));
+    }
+    if config.h248.is_empty() && config.mgcs.is_empty() {
+        return Err(StartError::NoListener("H.248"));
+    }
+    let (shards, inbox) = start_shards(&config).await?;
+    let addresses = address::advertised(shards.local_addrs(), config.advertise)?;
+    let h248 = open_h248(&config).await?;
+    let gateway = Gateway::new(
+        gateway::Config {
+            addresses,
+            shards: shards.count(),
+            honour_sdp: config.honour_sdp,
+            limits: config.gateway_limits,
+        },
+        rand::rng().random(),
+    );
+    let shared = Arc::new(Shared::default());
+    let (registered_tx, registered) = watch::channel(false);
+    let (leave, leaving) = mpsc::channel(1);
+    let msrp_addrs = shards.local_addrs().to_vec();
+    let h248_addrs = h248.bound().to_vec();
+    let (reactor, count) = (shards.reactor(), shards.count());
+    tracing::info!(?msrp_addrs, ?h248_addrs, %reactor, shards = count, "MRFP started");
+    let task = Task::new(
+        (gateway, h248),
+        (shards, inbox),
+        (Arc::clone(&shared), registered_tx),
+    );
+    Ok(Mrfp {
+        msrp_addrs,
+        h248_addrs,
+        reactor,
+        shards: count,
+        shared,
+        registered,
+        leave,
+        task: tokio::spawn(task.run(leaving)),
+    })
+}
+
+/// Starting waits for threads, which is nothing for the runtime's own.
+async fn start_shards(config: &Config) -> Result<(Shards, shards::Inbox), StartError> {
+    let config = config.clone();
+    match tokio::task::spawn_blocking(move || Shards::start(&config)).await {
+        Ok(started) => started,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+async fn open_h248(config: &Config) -> Result<h248_endpoint::Shell, StartError> {
+    let mut registration = RegistrationConfig::new(config.mgcs.clone());
+    registration.mwd = config.restart_delay_max;
+    registration.accept_unregistered = config.mgcs.is_empty();
+    let local = address::with_ports(&config.h248).map_err(StartError::H248)?;
+    let mid = match &config.mid {
+        Some(mid) => mid.clone(),
+        None => address::mid_of(&local, &config.mgcs),
+    };
+    let role = h248_endpoint::Role::Gateway;
+    let mut endpoint = h248_endpoint::Config::new(mid, role, rand::rng().random());
+    endpoint.encoding = config.encoding;
+    endpoint.version_max = config.version_max;
+    endpoint.timers.t_max = config.h248_timeout;
+    endpoint.timers.long = endpoint
+        .timers
+        .long
+        .max(config.h248_timeout + address::WANDER_MAX);
+    h248_endpoint::Shell::gateway(endpoint, registration, &local)
+        .await
+        .map_err(StartError::H248)
+}
+
+impl Mrfp {
+    /// The MSRP addresses bound, in the order of the configuration.
+    #[must_use]
+    pub fn msrp_addrs(&self) -> &[SocketAddr] {
+        &self.msrp_addrs
+    }
+
+    /// The H.248 addresses bound, in the order of the configuration.
+    #[must_use]
+    pub fn h248_addrs(&self) -> Vec<TransportAddr> {
+        self.h248_addrs.clone()
+    }
+
+    /// The reactor in use; never [`ReactorKind::Auto`].
+    #[must_use]
+    pub fn reactor(&self) -> ReactorKind {
+        self.reactor
+    }
+
+    /// How many shards run.
+    #[must_use]
+    pub fn shards(&self) -> u8 {
+        self.shards
+    }
+
+    /// Returns once a controller has accepted our registration for the first time; at once if it
+    /// has already.
+    pub async fn registered(&mut self) {
+        // An error means that the task has ended: nobody will register any more.
+        if self
+            .registered
+            .wait_for(|is_registered| *is_registered)
+            .await
+            .is_err()
+        {
+            core::future::pending::<()>().await;
+        }
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.shared
+            .metrics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes leave: announces the end (ServiceChange Graceful, reason 908), takes no new
+    /// terminations, waits until there are none or `drain` has passed, announces that it is over
+    /// (Forced), and stops.
+    pub async fn shutdown(mut self, drain: Duration) {
+        if self.leave.send(drain).await.is_ok()
+            && let Err(error) = (&mut self.task).await
+        {
+            tracing::error!(%error, "the MRFP's control task failed");
+        }
+    }
+}
+
+impl Drop for Mrfp {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,257 @@
+//! The control task: one loop around the gateway.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use clock::{Duration, Instant};
+use h248::ast::TransactionId;
+use h248_endpoint::{Departure, Event, Peer, RequestKey, describe, first_error};
+use switch::ShardIndex;
+use tokio::sync::{mpsc, watch};
+
+use super::Shared;
+use super::shards::{Inbox, Shards};
+use crate::gateway::{Gateway, NotifyId, Output};
+
+/// How often the shards' threads are looked after.
+const CARE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// When a shard's full mailbox is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Events of shards handled before the controller gets its turn.
+const EVENTS_PER_TURN_MAX: usize = 1024;
+
+/// What is left after the drain must be confirmed within this time.
+const REMOVE_MAX: Duration = Duration::from_secs(2);
+
+/// Everything the control task owns.
+#[derive(Debug)]
+pub(super) struct Task {
+    gateway: Gateway<RequestKey>,
+    h248: h248_endpoint::Shell,
+    shards: Shards,
+    inbox: Inbox,
+    shared: Arc<Shared>,
+    registered: watch::Sender<bool>,
+    /// The controller, as registered with, or as last heard from.
+    controller: Option<Peer>,
+    notifies: HashMap<TransactionId, NotifyId>,
+    deadline: Option<Instant>,
+    care_at: Instant,
+    is_departed: bool,
+}
+
+impl Task {
+    pub(super) fn new(
+        (gateway, h248): (Gateway<RequestKey>, h248_endpoint::Shell),
+        (shards, inbox): (Shards, Inbox),
+        (shared, registered): (Arc<Shared>, watch::Sender<bool>),
+    ) -> Self {
+        shared.set(gateway.metrics());
+        Self {
+            gateway,
+            h248,
+            shards,
+            inbox,
+            shared,
+            registered,
+            controller: None,
+            notifies: HashMap::new(),
+            deadline: None,
+            care_at: Instant::ZERO,
+            is_departed: false,
+        }
+    }
+
+    /// Works until told to leave, then leaves.
+    pub(super) async fn run(mut self, mut leaving: mpsc::Receiver<Duration>) {
+        let drain = loop {
+            tokio::select! {
+                drain = leaving.recv() => break drain.unwrap_or_default(),
+                () = self.step() => {}
+            }
+        };
+        self.leave(drain).await;
+        let shards = self.shards;
+        if let Err(error) = tokio::task::spawn_blocking(move || shards.stop()).await {
+            tracing::error!(%error, "stopping the shards failed");
+        }
+    }
+
+    /// Waits for one input and does all that follows from it. Cancel-safe: it waits first.
+    async fn step(&mut self) {
+        let at = self
+            .deadline
+            .map_or(self.care_at, |at| at.min(self.care_at));
+        let wait = at.since(reactor::now());
+        tokio::select! {
+            event = self.h248.next() => self.handle_h248(event),
+            (shard, event) = self.inbox.next() => self.handle_shard(shard, event),
+            () = tokio::time::sleep(wait) => {}
+        }
+        let now = reactor::now();
+        if at <= now {
+            self.handle_time(now);
+        }
+        self.drain_outputs();
+    }
+
+    fn handle_h248(&mut self, event: Event) {
+        let now = reactor::now();
+        match event {
+            Event::Request(request) => {
+                if self.h248.associations().next().is_none() {
+                    self.controller = Some(request.peer);
+                }
+                let (key, version) = (request.key, request.version);
+                let broken = request.broken.as_deref();
+                self.gateway
+                    .handle_request(now, key, version, &request.request, broken);
+            }
+            Event::Reply { id, reply, .. } => self.handle_notified(id, Some(&reply.body)),
+            Event::Failed { id, .. } => self.handle_notified(id, None),
+            Event::Registered(registered) => {
+                self.controller = Some(registered.peer);
+                self.registered.send_replace(true);
+            }
+            // Contexts are kept: whoever controls us next will audit them (H.248.1 section 11.5).
+            Event::Lost { .. } => self.controller = None,
+            Event::Departed => self.is_departed = true,
+            Event::Leaving { .. } | Event::RegistrationFailed { .. } | Event::Problem(_) => {}
+        }
+    }
+
+    fn handle_notified(&mut self, id: TransactionId, reply: Option<&h248::ast::ReplyBody>) {
+        let Some(notify) = self.notifies.remove(&id) else {
+            return;
+        };
+        if let Some(error) = reply.and_then(first_error) {
+            tracing::warn!(transaction = id.0, error = %describe(error), "Notify refused");
+        }
+        self.gateway.handle_notified(reactor::now(), notify, reply);
+    }
+
+    fn handle_shard(&mut self, shard: ShardIndex, event: switch::Event) {
+        let now = reactor::now();
+        let mut next = Some((shard, event));
+        for _ in 0..EVENTS_PER_TURN_MAX {
+            let Some((shard, event)) = next else { return };
+            match &event {
+                switch::Event::Done { .. } => self.shards.confirmed(shard),
+                switch::Event::Lost { session, cause } => {
+                    tracing::info!(
+                        termination = session.termination,
+                        stream = session.stream,
+                        ?cause,
+                        "MSRP connection lost"
+                    );
+                }
+                switch::Event::Bound { session, .. } => {
+                    tracing::debug!(
+                        termination = session.termination,
+                        stream = session.stream,
+                        "MSRP connection bound"
+                    );
+                }
+            }
+            self.gateway.handle_event(now, shard, event);
+            next = self.inbox.try_next();
+        }
+        if let Some((shard, event)) = next {
+            self.gateway.handle_event(now, shard, event);
+        }
+    }
+
+    fn handle_time(&mut self, now: Instant) {
+        self.gateway.handle_deadline(now);
+        if self.care_at > now {
+            return;
+        }
+        let is_stuck = self.shards.feed_all();
+        self.care_at = now
+            + if is_stuck {
+                RETRY_INTERVAL
+            } else {
+                CARE_INTERVAL
+            };
+        for shard in self.shards.newly_dead() {
+            tracing::error!(
+                shard = shard.0,
+                "a shard has died; its conferences are lost"
+            );
+            self.gateway.handle_shard_lost(now, shard);
+        }
+        let dropped = self.shards.take_dropped();
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "connection events dropped: the control task is overloaded"
+            );
+        }
+    }
+
+    /// Does everything the gateway wants done.
+    fn drain_outputs(&mut self) {
+        loop {
+            match self.gateway.poll() {
+                Output::Order { shard, command } => {
+                    if self.shards.order(shard, command) {
+                        self.care_at = reactor::now() + RETRY_INTERVAL;
+                    }
+                }
+                Output::Reply { key, body } => {
+                    if let Some(error) = first_error(&body) {
+                        let peer = self.controller;
+                        tracing::info!(?peer, error = %describe(error), "H.248 request refused");
+                    }
+                    self.h248.reply(key, body);
+                }
+                Output::Notify { id, action } => {
+                    let sent = self
+                        .controller
+                        .map(|peer| self.h248.send_request(peer, vec![action]));
+                    if let Some(Ok(transaction)) = sent {
+                        self.notifies.insert(transaction, id);
+                    } else {
+                        tracing::warn!("no controller to notify");
+                        self.gateway.handle_notified(reactor::now(), id, None);
+                    }
+                }
+                Output::Wait(deadline) => {
+                    self.deadline = deadline;
+                    break;
+                }
+            }
+        }
+        let mut metrics = self.gateway.metrics();
+        metrics.is_registered = self.h248.associations().next().is_some();
+        self.shared.set(metrics);
+    }
+
+    /// Graceful, until there is nothing left or no more time; then Forced.
+    async fn leave(&mut self, drain: Duration) {
+        if drain > Duration::ZERO && self.gateway.metrics().terminations > 0 {
+            self.gateway.drain(reactor::now());
+            self.drain_outputs();
+            let delay_s = u32::try_from(drain.as_secs()).unwrap_or(u32::MAX);
+            self.h248.depart(Departure::Graceful { delay_s });
+            self.steps_until(drain, |task| task.gateway.metrics().terminations == 0)
+                .await;
+        }
+        self.gateway.remove_all(reactor::now());
+        self.drain_outputs();
+        self.steps_until(REMOVE_MAX, |task| task.gateway.is_idle())
+            .await;
+        self.h248.depart(Departure::Forced);
+        self.steps_until(Duration::MAX, |task| task.is_departed)
+            .await;
+    }
+
+    async fn steps_until(&mut self, patience: Duration, is_done: impl Fn(&Self) -> bool) {
+        let until = reactor::now() + patience;
+        while !is_done(self) && reactor::now() < until {
+            self.step().await;
+        }
+    }
+}

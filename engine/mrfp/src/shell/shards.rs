@@ -1,0 +1,260 @@
+//! The shard threads and the queues to and from them.
+
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use rand::RngExt;
+use reactor::{
+    Control, EventSink, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig,
+};
+use switch::{Command, Event, Shard, ShardConfig, ShardIndex};
+use tokio::sync::mpsc;
+
+use super::StartError;
+use crate::Config;
+
+/// Orders a shard may have unconfirmed; further ones wait here. Below the mailbox's own bound, so
+/// that connections that move between shards find room beside them.
+const ORDERS_OPEN_MAX: usize = reactor::limits::MAILBOX_MAX / 2;
+
+/// Bound and Lost events not yet seen by the gateway; beyond it they are dropped and counted. (A
+/// confirmation is never dropped: there is room for one per order.)
+const EVENTS_MAX: usize = 65_536;
+
+/// All shards.
+#[derive(Debug)]
+pub(super) struct Shards {
+    handles: Vec<ShardHandle>,
+    lanes: Vec<Lane>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// What waits for one shard.
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: VecDeque<Command>,
+    open: usize,
+    is_dead: bool,
+}
+
+/// Where shards' events arrive.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    done: mpsc::Receiver<(ShardIndex, Event)>,
+    others: mpsc::Receiver<(ShardIndex, Event)>,
+}
+
+impl Inbox {
+    /// The next event; pending for ever when all shards have ended. Cancel-safe.
+    pub(super) async fn next(&mut self) -> (ShardIndex, Event) {
+        tokio::select! {
+            Some(event) = self.done.recv() => event,
+            Some(event) = self.others.recv() => event,
+            else => core::future::pending().await,
+        }
+    }
+
+    /// An event that is already there.
+    pub(super) fn try_next(&mut self) -> Option<(ShardIndex, Event)> {
+        self.done
+            .try_recv()
+            .or_else(|_| self.others.try_recv())
+            .ok()
+    }
+}
+
+impl Shards {
+    /// Opens the listeners and starts the threads; waits until all are up.
+    pub(super) fn start(config: &Config) -> Result<(Self, Inbox), StartError> {
+        let count = shard_count(config)?;
+        let reactor = config
+            .reactor
+            .resolve()
+            .map_err(|reason| StartError::Shard {
+                shard: 0,
+                reactor: config.reactor,
+                source: io::Error::new(io::ErrorKind::Unsupported, reason),
+            })?;
+        let failed = |shard: u8, source| StartError::Shard {
+            shard,
+            reactor,
+            source,
+        };
+        let mailboxes = (0..count)
+            .map(|shard| Mailbox::new().map_err(|e| failed(shard, e)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let links = ShardLinks::new(&mailboxes);
+        let (done_tx, done) = mpsc::channel(usize::from(count) * ORDERS_OPEN_MAX);
+        let (others_tx, others) = mpsc::channel(EVENTS_MAX);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let cores = cores();
+        let mut handles = Vec::new();
+        let listeners = listen(config, count)?;
+        for ((shard, mailbox), listeners) in (0..count).zip(mailboxes).zip(listeners) {
+            let index = ShardIndex(shard);
+            let events = sink(
+                index,
+                done_tx.clone(),
+                others_tx.clone(),
+                Arc::clone(&dropped),
+            );
+            let mut thread = ShardThreadConfig::new(index, mailbox, links.clone(), events);
+            thread.reactor = reactor;
+            thread.listeners = listeners;
+            // Pinning more threads than cores, or the only one, would help nobody.
+            thread.core = (count > 1 && usize::from(count) <= cores).then_some(usize::from(shard));
+            let logic = ShardConfig {
+                index,
+                shards: count,
+                limits: config.switch_limits,
+                seed: rand::rng().random(),
+            };
+            let handle = reactor::spawn_shard(thread, move || Shard::new(logic));
+            handles.push(handle.map_err(|e| failed(shard, e))?);
+        }
+        let lanes = handles.iter().map(|_| Lane::default()).collect();
+        Ok((
+            Self {
+                handles,
+                lanes,
+                dropped,
+            },
+            Inbox { done, others },
+        ))
+    }
+
+    pub(super) fn count(&self) -> u8 {
+        u8::try_from(self.handles.len()).expect("at most 62")
+    }
+
+    pub(super) fn reactor(&self) -> ReactorKind {
+        self.handles[0].reactor()
+    }
+
+    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
+        self.handles[0].local_addrs()
+    }
+
+    /// Queues an order. Returns whether it is stuck behind a full mailbox.
+    pub(super) fn order(&mut self, shard: ShardIndex, command: Command) -> bool {
+        self.lanes[usize::from(shard.0)].waiting.push_back(command);
+        self.feed(shard)
+    }
+
+    /// An order was confirmed: there is room for another.
+    pub(super) fn confirmed(&mut self, shard: ShardIndex) {
+        self.lanes[usize::from(shard.0)].open -= 1;
+        self.feed(shard);
+    }
+
+    /// Hands over what waits, as far as there is room. Returns whether something is stuck behind a
+    /// full mailbox and must be tried again.
+    pub(super) fn feed_all(&mut self) -> bool {
+        let shards = 0..self.count();
+        shards.filter(|shard| self.feed(ShardIndex(*shard))).count() > 0
+    }
+
+    fn feed(&mut self, shard: ShardIndex) -> bool {
+        let index = usize::from(shard.0);
+        let (lane, handle) = (&mut self.lanes[index], &self.handles[index]);
+        while lane.open < ORDERS_OPEN_MAX {
+            let Some(command) = lane.waiting.pop_front() else {
+                return false;
+            };
+            match handle.send(Control::Command(command)) {
+                Ok(()) => lane.open += 1,
+                Err(reactor::Full(Control::Command(command))) => {
+                    lane.waiting.push_front(command);
+                    return true;
+                }
+                Err(reactor::Full(Control::Adopt { .. })) => return true,
+            }
+        }
+        false
+    }
+
+    /// Shards whose thread has ended since the last call.
+    pub(super) fn newly_dead(&mut self) -> Vec<ShardIndex> {
+        let mut dead = Vec::new();
+        for (index, handle) in self.handles.iter().enumerate() {
+            if handle.is_finished() && !self.lanes[index].is_dead {
+                self.lanes[index].is_dead = true;
+                dead.push(ShardIndex(u8::try_from(index).expect("at most 62")));
+            }
+        }
+        dead
+    }
+
+    /// Events dropped since the last call.
+    pub(super) fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+
+    /// Stops all and waits for them.
+    pub(super) fn stop(self) {
+        self.handles.iter().for_each(ShardHandle::stop);
+        for (shard, handle) in self.handles.into_iter().enumerate() {
+            if let Err(error) = handle.join() {
+                tracing::error!(shard, %error, "a shard failed");
+            }
+        }
+    }
+}
+
+fn shard_count(config: &Config) -> Result<u8, StartError> {
+    let max = switch::limits::SHARDS_MAX;
+    let count = match config.shards {
+        Some(count) => count.get(),
+        None => u8::try_from(cores()).unwrap_or(max).min(max),
+    };
+    if count > max {
+        Err(StartError::TooManyShards(count))
+    } else {
+        Ok(count)
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, core::num::NonZero::get)
+}
+
+/// The listeners of each shard.
+fn listen(config: &Config, count: u8) -> Result<Vec<Vec<std::net::TcpListener>>, StartError> {
+    let mut all: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+    for addr in &config.msrp {
+        let listeners =
+            reactor::bind_listeners(&[*addr], usize::from(count)).map_err(|source| {
+                StartError::Listen {
+                    addr: addr.to_string(),
+                    source,
+                }
+            })?;
+        for (shard, listeners) in all.iter_mut().zip(listeners) {
+            shard.extend(listeners);
+        }
+    }
+    Ok(all)
+}
+
+/// Runs on the shard's thread: never blocks.
+fn sink(
+    shard: ShardIndex,
+    done: mpsc::Sender<(ShardIndex, Event)>,
+    others: mpsc::Sender<(ShardIndex, Event)>,
+    dropped: Arc<AtomicU64>,
+) -> EventSink {
+    Box::new(move |event| {
+        let queue = if matches!(event, Event::Done { .. }) {
+            &done
+        } else {
+            &others
+        };
+        // A closed queue means that the MRFP is being dropped: nobody counts any more.
+        if queue.try_send((shard, event)).is_err() {
+            dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+}
