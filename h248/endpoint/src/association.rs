@@ -78,7 +78,7 @@ impl Associations {
         endpoint: &mut Endpoint,
         request: Request,
     ) -> Option<Request> {
-        let Some(services) = of_root(&request.request) else {
+        let Some(services) = of_root(&request) else {
             self.touch(now, &request.mid);
             if self.gateways.contains_key(&request.mid) || self.config.accept_unregistered {
                 return Some(request);

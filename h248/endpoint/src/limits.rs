@@ -13,7 +13,7 @@ pub const TPKT_HEADER_BYTES: usize = 4;
 /// Requests awaiting a reply from one peer.
 pub const PEER_OUTSTANDING_MAX: usize = 4_096;
 /// Peers with state (estimators, versions, acknowledgements due).
-pub const PEERS_MAX: usize = 1_024;
+pub const PEERS_MAX: usize = 4_096;
 /// Peer names (mId) whose requests are remembered.
 pub const REMOTES_MAX: usize = 1_024;
 /// Requests of one mId that the owner is executing; one more is answered 510.
@@ -24,8 +24,6 @@ pub const REMOTE_STORED_MAX: usize = 65_536;
 pub const REMOTE_STORED_BYTES_MAX: usize = 64 << 20;
 /// Transactions acknowledged in one `TransactionResponseAck`; when as many wait, they are sent.
 pub const ACK_RANGES_MAX: usize = 32;
-/// Ids in one received acknowledgement range that are acted upon.
-pub const ACK_RANGE_IDS_MAX: u32 = 65_536;
 /// Segments of one version 3 reply.
 pub const REPLY_SEGMENTS_MAX: u16 = 64;
 /// Message-level errors sent to a second, to all peers together: garbage must not be amplified.
@@ -42,6 +40,8 @@ pub const RECEIVED_QUEUE_MESSAGES: usize = 1_024;
 pub const SEND_QUEUE_MESSAGES: usize = 1_024;
 
 const _: () = assert!(TPKT_MESSAGE_BYTES_MAX + TPKT_HEADER_BYTES == u16::MAX as usize);
+// A peer's negotiated version must not be evicted: an association has at most two addresses.
+const _: () = assert!(PEERS_MAX >= 2 * ASSOCIATIONS_MAX);
 const _: () = assert!(REMOTE_RUNNING_MAX <= REMOTE_STORED_MAX);
 
 /// Octets of one message on `kind`; a longer reply becomes error 533.

@@ -15,7 +15,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Execute, then reply with the key, once. Registrations and refusals (504, 505) are dealt
-    /// with before; a ServiceChange of single terminations comes here.
+    /// with before. A ServiceChange of single terminations comes here, and at a gateway also the
+    /// controller's own Restart, Forced or Graceful on ROOT.
     Request(Request),
     /// A request of ours was answered.
     Reply {

@@ -277,3 +277,63 @@ pub enum ProblemKind {
     #[error("segmented reply unusable")]
     Segments,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use h248::ast::TerminationId;
+
+    fn tail(context: Option<ContextId>, is_named: bool, continues_last: bool) -> BrokenTail {
+        let error = crate::error(442, "test");
+        let result = CommandResult::Notify {
+            terminations: TerminationId::Root.into(),
+            error: Some(error.clone()),
+        };
+        BrokenTail {
+            context,
+            result: is_named.then_some(result),
+            error,
+            continues_last,
+        }
+    }
+
+    fn executed() -> ReplyBody {
+        let terminations = TerminationId::Root.into();
+        let result = CommandResult::Notify {
+            terminations,
+            error: None,
+        };
+        crate::single_reply(ContextId::Id(7), result)
+    }
+
+    /// Per action: context, commands, whether an error stands at action level.
+    #[track_caller]
+    fn check(tail: &BrokenTail, before: ReplyBody, expected: &[(ContextId, usize, bool)]) {
+        let mut body = before;
+        tail.append_to(&mut body);
+        let ReplyBody::Actions(actions) = &body else {
+            panic!("{body:?}");
+        };
+        let shape = |a: &ActionReply| (a.context, a.commands.len(), a.error.is_some());
+        assert_eq!(actions.iter().map(shape).collect::<Vec<_>>(), expected);
+        assert!(has_error(&body));
+        assert_eq!(first_error(&body).map(|e| e.code), Some(442));
+    }
+
+    #[test]
+    fn the_error_of_a_broken_request_stands_as_deep_as_it_can() {
+        let (seven, choose) = (ContextId::Id(7), ContextId::Choose);
+        let command = tail(Some(choose), true, true);
+        check(&command, executed(), &[(seven, 2, false)]);
+        let unnamed = tail(Some(choose), false, true);
+        check(&unnamed, executed(), &[(seven, 1, true)]);
+        let other = tail(Some(choose), true, false);
+        check(&other, executed(), &[(seven, 1, false), (choose, 1, false)]);
+        let first = tail(Some(choose), true, true);
+        check(&first, ReplyBody::Actions(vec![]), &[(choose, 1, false)]);
+        let mut body = executed();
+        assert!(!has_error(&body));
+        tail(None, true, false).append_to(&mut body);
+        assert_eq!(body, ReplyBody::Error(crate::error(442, "test")));
+    }
+}

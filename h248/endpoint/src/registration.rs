@@ -270,7 +270,7 @@ impl Registration {
             endpoint.reply(now, request.key, ReplyBody::Error(refusal));
             return None;
         }
-        let Some(services) = of_root(&request.request) else {
+        let Some(services) = of_root(&request) else {
             return Some(request);
         };
         if services.method != ServiceChangeMethod::HandOff {

@@ -4,11 +4,10 @@ use clock::{Duration, Instant};
 use h248::ast::{
     ActionRequest, AuditDescriptor, AuditRequest, Command, CommandRequest, CommandResult,
     ContextId, ContextProperties, MId, ReplyBody, ServiceChange, ServiceChangeAddress,
-    ServiceChangeMethod, ServiceChangeResult, TerminationId, TerminationIds, TimeStamp,
-    TransactionRequest, Value,
+    ServiceChangeMethod, ServiceChangeResult, TerminationId, TerminationIds, TimeStamp, Value,
 };
 
-use crate::{Peer, TransportAddr, TransportKind};
+use crate::{Peer, Request, TransportAddr, TransportKind};
 
 /// The port of text-encoded messages, when none is named (H.248.1 section 9.1).
 pub(crate) const PORT_TEXT: u16 = 2944;
@@ -64,13 +63,16 @@ pub(crate) fn plain(method: ServiceChangeMethod, reason: &str) -> ServiceChange 
 }
 
 /// The ServiceChange on ROOT in the null context, if that is all of the request.
-pub(crate) fn of_root(request: &TransactionRequest) -> Option<&ServiceChange> {
-    let [action] = request.actions.as_slice() else {
+pub(crate) fn of_root(request: &Request) -> Option<&ServiceChange> {
+    let [action] = request.request.actions.as_slice() else {
         return None;
     };
     let [command] = action.commands.as_slice() else {
         return None;
     };
+    if request.broken.is_some() {
+        return None;
+    }
     if let Command::ServiceChange {
         terminations: TerminationIds(ids),
         services,

@@ -15,20 +15,34 @@ use tokio::task::JoinSet;
 use crate::limits::{RECEIVED_QUEUE_MESSAGES, SEND_QUEUE_MESSAGES};
 use crate::transport::{Inbound, tcp, udp};
 use crate::{
-    AssociationConfig, Config, Departure, Event, Node, NodeOutput, Peer, Problem, Registered,
-    RegistrationConfig, RequestKey, SendError, TransportAddr, TransportId, TransportKind,
+    AssociationConfig, Config, Departure, Event, Node, NodeOutput, Peer, Problem, ProblemKind,
+    Registered, RegistrationConfig, RequestKey, SendError, TransportAddr, TransportId,
+    TransportKind,
 };
 
 /// Owns the sockets and the protocol machines of one gateway or controller.
 ///
-/// ```text
-/// loop {
-///     select! {
-///         event = shell.next() => match event {
-///             Event::Request(request) => { ...; shell.reply(request.key, body); }
-///             ...
-///         },
-///         command = commands.recv() => { shell.send_request(peer, actions)?; }
+/// ```no_run
+/// use h248_endpoint::{Event, Peer, Shell, error, error_reply};
+/// use h248::ast::ActionRequest;
+///
+/// async fn serve(
+///     mut shell: Shell,
+///     mut commands: tokio::sync::mpsc::Receiver<(Peer, Vec<ActionRequest>)>,
+/// ) -> Result<(), h248_endpoint::SendError> {
+///     loop {
+///         tokio::select! {
+///             event = shell.next() => match event {
+///                 Event::Request(request) => {
+///                     shell.reply(request.key, error_reply(error(501, "Not Implemented")));
+///                 }
+///                 Event::Departed => return Ok(()),
+///                 _ => {}
+///             },
+///             Some((peer, actions)) = commands.recv() => {
+///                 shell.send_request(peer, actions)?;
+///             }
+///         }
 ///     }
 /// }
 /// ```
@@ -390,5 +404,20 @@ fn log_problem(problem: &Problem) {
         kind,
     } = problem;
     let transaction = transaction.map(|id| id.0);
-    tracing::warn!(%peer, ?mid, ?transaction, "H.248: {kind}");
+    match kind {
+        // Whoever sends garbage must not fill the log, and late replies are everyday on UDP.
+        ProblemKind::MessageDropped { .. } | ProblemKind::ReplyUnexpected => {
+            tracing::debug!(%peer, ?mid, ?transaction, "H.248: {kind}");
+        }
+        ProblemKind::MessageUnreadable { .. }
+        | ProblemKind::TransactionUnreadable { .. }
+        | ProblemKind::ErrorReceived(_)
+        | ProblemKind::TooManyTransactions { .. }
+        | ProblemKind::Busy(_)
+        | ProblemKind::ReplyTooLong { .. }
+        | ProblemKind::StoreFull(_)
+        | ProblemKind::Segments => {
+            tracing::warn!(%peer, ?mid, ?transaction, "H.248: {kind}");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use clock::{Duration, Instant};
 use h248::ast::{MId, Name, ReplyBody, ServiceChangeMethod};
 use h248_endpoint::{
-    AssociationConfig, Departure, Event, FailReason, LostReason, Node, NodeOutput, Peer,
-    Registered, RegistrationConfig, Role, TransportAddr, TransportId, TransportKind, first_error,
+    AssociationConfig, Departure, Event, LostReason, Node, NodeOutput, Peer, Registered,
+    RegistrationConfig, Role, TransportAddr, TransportId, TransportKind, first_error,
 };
 use support::{audit, config, mid, ms, refused};
 
@@ -191,10 +191,7 @@ fn describe(event: &Event) -> String {
             Some(error) => format!("reply {}", error.code),
             None => "reply".to_owned(),
         },
-        Event::Failed { reason, .. } => match reason {
-            FailReason::TimedOut => "failed: timed out".to_owned(),
-            other => format!("failed: {other}"),
-        },
+        Event::Failed { reason, .. } => format!("failed: {reason}"),
         Event::Registered(r) => format!(
             "registered {:?} {} v{} {:?}",
             r.method,
@@ -480,7 +477,7 @@ fn a_controller_that_answers_no_request_is_left_for_the_first_of_the_list() {
     assert_eq!(
         net.told(10),
         [
-            "failed: timed out",
+            "failed: no reply within T-MAX",
             "lost 1 Silent",
             "failed at 1: no answer in time",
             "registered Disconnected 2 v2 \"mgc2.example\""
