@@ -22,12 +22,36 @@ use crate::end_mark::{EndMark, Match};
 use crate::head::{Head, HeadFault, Method, Start};
 use crate::head_parse::{self, After};
 use crate::head_scan::{HeadScan, Scanned};
-use crate::limits::{END_LINE_BYTES_MAX, HELD_BYTES_MAX, Limits, OTHER_BODY_BYTES_MAX};
+use crate::held::Held;
+use crate::limits::{END_LINE_BYTES_MAX, Limits, OTHER_BODY_BYTES_MAX};
 
 /// Finds the frames in the octets of one connection.
 ///
 /// Keeps no heap between frames, and none in a body. After an error the connection must be closed
 /// and the deframer dropped.
+///
+/// ```
+/// use msrp::{Body, Deframer, Item};
+///
+/// let mut input: &[u8] = b"MSRP t1t1 SEND\r\nTo-Path: msrp://a:1/x;tcp\r\n\
+///     From-Path: msrp://b:2/y;tcp\r\nMessage-ID: m1m1\r\nContent-Type: text/plain\r\n\r\n\
+///     hello\r\n-------t1t1$\r\n";
+/// let mut deframer = Deframer::default();
+/// let mut text = Vec::new();
+/// loop {
+///     let step = deframer.next(input)?;
+///     match step.item {
+///         Some(Item::Head(head)) => assert_eq!(head.fault, None),
+///         Some(Item::Body(Body::Input(range))) => text.extend_from_slice(&input[range]),
+///         Some(Item::Body(Body::Held(octets))) => text.extend_from_slice(octets),
+///         Some(Item::End(flag)) => assert_eq!(flag.as_byte(), b'$'),
+///         None => break,
+///     }
+///     input = &input[step.consumed..];
+/// }
+/// assert_eq!(text, b"hello");
+/// # Ok::<(), msrp::Fatal>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Deframer {
     limits: Limits,
@@ -75,7 +99,7 @@ pub enum Body<'a> {
     /// This range of the input just passed.
     Input(Range<usize>),
     /// Octets of earlier inputs that might have begun an end-line but did not; at most
-    /// [`HELD_BYTES_MAX`].
+    /// [`HELD_BYTES_MAX`](crate::limits::HELD_BYTES_MAX).
     Held(&'a [u8]),
 }
 
@@ -254,53 +278,60 @@ impl Deframer {
         while input[skip..].starts_with(b"\r\n") {
             skip += 2;
         }
-        let text = &input[skip..];
+        let (base, text) = (base + skip, &input[skip..]);
         self.scan = HeadScan::default();
-        if text.is_empty() {
-            return Ok(Step {
-                consumed: base + skip,
-                item: None,
-            });
-        }
         let scanned = match text {
-            b"\r" => Scanned::More,
+            [] | [b'\r'] => Scanned::More,
             _ => self.scan.run(text, &mut self.mark, &self.limits)?,
         };
-        let more = Step {
-            consumed: base + input.len(),
-            item: None,
-        };
-        let (head_bytes, frame_bytes, after) = match scanned {
-            Scanned::More => {
-                self.head.extend_from_slice(text);
-                return Ok(more);
-            }
+        match scanned {
+            Scanned::More => Ok(self.keep_head(base, text, text.len())),
             Scanned::EndLine {
                 head_bytes,
                 frame_bytes,
                 flag,
-            } => (head_bytes, frame_bytes, After::EndLine(flag)),
+            } => {
+                let head = &text[..head_bytes];
+                self.head_in_place(head, base + frame_bytes, After::EndLine(flag))
+            }
             Scanned::Blank { head_bytes } => {
-                let body = head_bytes + 2;
+                let (head, body) = (&text[..head_bytes], head_bytes + 2);
                 match self.mark.judge_bare(&text[body..]) {
-                    Match::No => (head_bytes, body, After::Body),
+                    Match::No => self.head_in_place(head, base + body, After::Body),
                     Match::Complete { bytes, flag } => {
-                        (head_bytes, body + bytes, After::BlankThenEndLine(flag))
+                        let after = After::BlankThenEndLine(flag);
+                        self.head_in_place(head, base + body + bytes, after)
                     }
                     Match::Partial => {
-                        self.head.extend_from_slice(&text[..head_bytes]);
                         self.held.push(&text[body..]);
                         self.state = State::Look;
-                        return Ok(more);
+                        Ok(self.keep_head(base, text, head_bytes))
                     }
                 }
             }
-        };
+        }
+    }
+
+    /// Keeps the first `bytes` of `text` for the next input; all of it is consumed.
+    fn keep_head(&mut self, base: usize, text: &[u8], bytes: usize) -> Step<'static> {
+        self.head.extend_from_slice(&text[..bytes]);
+        Step {
+            consumed: base + text.len(),
+            item: None,
+        }
+    }
+
+    fn head_in_place<'a>(
+        &mut self,
+        text: &'a [u8],
+        consumed: usize,
+        after: After,
+    ) -> Result<Step<'a>> {
         self.start_frame(after);
-        let head = head_parse::parse(&text[..head_bytes], after, &self.limits)?;
+        let head = head_parse::parse(text, after, &self.limits)?;
         self.kind = Kind::of(head.start);
         Ok(Step {
-            consumed: base + skip + frame_bytes,
+            consumed,
             item: Some(Item::Head(head)),
         })
     }
@@ -527,80 +558,6 @@ impl Deframer {
         if self.head.capacity() > 0 {
             self.head = Vec::new();
         }
-    }
-}
-
-/// Octets kept from earlier inputs because they may begin an end-line.
-///
-/// `from ≤ to ≤ HELD_BYTES_MAX`
-#[derive(Debug)]
-struct Held {
-    octets: [u8; HELD_BYTES_MAX],
-    from: u8,
-    to: u8,
-}
-
-/// Held octets and as much of an input behind them as an end-line may need.
-struct Joined {
-    octets: [u8; 2 * HELD_BYTES_MAX],
-    bytes: usize,
-}
-
-impl Joined {
-    fn octets(&self) -> &[u8] {
-        &self.octets[..self.bytes]
-    }
-}
-
-impl Default for Held {
-    fn default() -> Self {
-        Self {
-            octets: [0; HELD_BYTES_MAX],
-            from: 0,
-            to: 0,
-        }
-    }
-}
-
-impl Held {
-    fn is_empty(&self) -> bool {
-        self.from == self.to
-    }
-
-    fn octets(&self) -> &[u8] {
-        &self.octets[usize::from(self.from)..usize::from(self.to)]
-    }
-
-    fn clear(&mut self) {
-        (self.from, self.to) = (0, 0);
-    }
-
-    /// Keeps `more` as well; together they are a partial end-line, hence shorter than the whole.
-    fn push(&mut self, more: &[u8]) {
-        let bytes = self.octets().len();
-        self.octets
-            .copy_within(usize::from(self.from)..usize::from(self.to), 0);
-        self.octets[bytes..bytes + more.len()].copy_from_slice(more);
-        self.from = 0;
-        self.to = u8::try_from(bytes + more.len()).expect("a partial end-line is short");
-    }
-
-    fn pop_front(&mut self, bytes: usize) -> &[u8] {
-        let at = usize::from(self.from);
-        self.from += u8::try_from(bytes).expect("no more than are held");
-        &self.octets[at..at + bytes]
-    }
-
-    fn join(&self, input: &[u8]) -> Joined {
-        let mut joined = Joined {
-            octets: [0; 2 * HELD_BYTES_MAX],
-            bytes: 0,
-        };
-        for part in [self.octets(), &input[..input.len().min(HELD_BYTES_MAX)]] {
-            joined.octets[joined.bytes..joined.bytes + part.len()].copy_from_slice(part);
-            joined.bytes += part.len();
-        }
-        joined
     }
 }
 

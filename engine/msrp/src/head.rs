@@ -46,7 +46,9 @@ impl<'a> Head<'a> {
     /// All header fields in the order received, blanks around values trimmed. Lines that are no
     /// fields (no colon, no proper name) are left out.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
-        lines(self.lines).filter_map(|line| Field::parse(line).ok())
+        lines(self.lines)
+            .filter_map(|line| Field::split(line).ok())
+            .filter(Field::has_token_name)
     }
 
     /// The To-Path URIs, next hop first. The octets of each are not checked when there is a fault.
@@ -86,20 +88,20 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Splits a header line.
-    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, HeadFault> {
+    /// Splits a header line at its colon. The name may still be no token.
+    pub(crate) fn split(line: &'a [u8]) -> Result<Self, HeadFault> {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(HeadFault::Folded);
         }
         let colon = memchr::memchr(b':', line).ok_or(HeadFault::NoColon)?;
-        let name = &line[..colon];
-        if name.is_empty() || !octet::all(name, octet::TOKEN) {
-            return Err(HeadFault::FieldName);
-        }
         Ok(Self {
-            name,
+            name: &line[..colon],
             value: trim(&line[colon + 1..]),
         })
+    }
+
+    pub(crate) fn has_token_name(&self) -> bool {
+        !self.name.is_empty() && octet::all(self.name, octet::TOKEN)
     }
 
     /// Whether the field has this name, in any case.

@@ -87,8 +87,14 @@ impl Known {
             14 => &[Self::FailureReport, Self::SuccessReport],
             _ => &[],
         };
-        let known = |known: &&Self| name.eq_ignore_ascii_case(known.name().as_bytes());
-        candidates.iter().find(known).copied()
+        // Nearly everybody writes the registered spelling, which compares much faster.
+        let is_exact = |known: &&Self| name == known.name().as_bytes();
+        let is_same = |known: &&Self| name.eq_ignore_ascii_case(known.name().as_bytes());
+        candidates
+            .iter()
+            .find(is_exact)
+            .or_else(|| candidates.iter().find(is_same))
+            .copied()
     }
 
     fn name(self) -> &'static str {
@@ -120,7 +126,7 @@ impl<'a> Parsing<'a> {
     }
 
     fn take_line(&mut self, index: usize, line: &'a [u8]) {
-        let field = match Field::parse(line) {
+        let field = match Field::split(line) {
             Ok(field) => field,
             Err(fault) => return self.fault(fault),
         };
@@ -128,6 +134,9 @@ impl<'a> Parsing<'a> {
             self.fault(HeadFault::Control);
         }
         let known = Known::of(field.name);
+        if known.is_none() && !field.has_token_name() {
+            return self.fault(HeadFault::FieldName);
+        }
         self.check_place(index, known);
         if self.grammar == Grammar::Strict {
             self.check_spacing(line, field);

@@ -22,6 +22,7 @@ pub mod head;
 mod head_fault;
 mod head_parse;
 mod head_scan;
+mod held;
 pub mod ident;
 pub mod limits;
 mod media_type;

@@ -14,8 +14,6 @@ pub(crate) const SESSION_ID: u8 = 1 << 4;
 pub(crate) const NAME: u8 = 1 << 5;
 /// Userinfo in a URI (RFC 3986 section 3.2.1).
 pub(crate) const USERINFO: u8 = 1 << 6;
-/// Control characters other than HTAB.
-pub(crate) const CONTROL: u8 = 1 << 7;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -39,8 +37,6 @@ const fn classes() -> [u8; 256] {
         if octet.is_ascii_alphanumeric() {
             classes[octet as usize] =
                 ALPHANUMERIC | IDENT | TOKEN | UNRESERVED | SESSION_ID | NAME | USERINFO;
-        } else if octet.is_ascii_control() && octet != b'\t' {
-            classes[octet as usize] = CONTROL;
         }
         octet += 1;
     }
@@ -92,9 +88,5 @@ mod tests {
         check(SESSION_ID, b"-._~+=/");
         check(NAME, b"-._~%!$&'()*+,=");
         check(USERINFO, b"-._~%!$&'()*+,=;:");
-        for octet in 0..=255_u8 {
-            let expected = (octet < 0x20 && octet != b'\t') || octet == 0x7f;
-            assert_eq!(is(octet, CONTROL), expected, "{}", octet.escape_ascii());
-        }
     }
 }
