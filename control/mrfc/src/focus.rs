@@ -171,6 +171,7 @@ impl Focus {
         focus
     }
 
+    /// Works until `commands` is closed, then closes the SIP side.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             self.drain_queue().await;
@@ -187,11 +188,12 @@ impl Focus {
                 event = self.h248.next() => self.handle_h248(event),
                 command = commands.recv() => match command {
                     Some(command) => self.handle_command(command),
-                    None => return,
+                    None => break,
                 },
                 () = sleep_until(at) => self.handle_deadline(),
             }
         }
+        self.sip.close().await;
     }
 
     fn now(&self) -> Instant {

@@ -46,6 +46,7 @@ pub struct Mrfc {
     counters: Arc<status::Counters>,
     registered: watch::Receiver<usize>,
     commands: mpsc::Sender<Command>,
+    focus: tokio::task::JoinHandle<()>,
 }
 
 /// What the focus serves; Allow says so.
@@ -95,13 +96,14 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
         counters.clone(),
         registered_sender,
     );
-    tokio::spawn(focus.run(queue));
+    let focus = tokio::spawn(focus.run(queue));
     Ok(Mrfc {
         sip_addrs,
         h248_addrs,
         counters,
         registered,
         commands,
+        focus,
     })
 }
 
@@ -167,5 +169,11 @@ impl Mrfc {
         if tokio::time::timeout(drain, drained).await.is_err() {
             tracing::warn!("participants are left after the drain time");
         }
+        let Self {
+            commands, focus, ..
+        } = self;
+        drop(commands);
+        // An error is a panic of the focus, which is over then, too.
+        let _ = focus.await;
     }
 }

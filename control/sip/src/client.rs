@@ -223,6 +223,11 @@ impl SipClient {
         }
     }
 
+    /// Sends what is queued and closes the socket.
+    pub async fn close(self) {
+        self.stack.close().await;
+    }
+
     async fn response(&mut self, id: DialogId, wanted: &Method) -> Result<Response, ClientError> {
         let is_it = |event: &Event| matches!(event, Event::Response { dialog, method, .. } if *dialog == id && method == wanted);
         if let Some(at) = self.events.iter().position(is_it)

@@ -42,6 +42,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(32);
 pub const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
 /// Seconds a refused peer is told to wait.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
+/// How long a stack that closes waits for what is queued for its connections.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a TCP connection attempt may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -16,6 +16,7 @@ use core::net::SocketAddr;
 use io::Core;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// What a stack listens on and can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +54,15 @@ pub struct Trace {
     pub bytes: Vec<u8>,
 }
 
-/// A running user agent. Dropping it and every [`Handle`] closes the sockets.
+/// A running user agent. Dropping it closes the sockets soon; [`Self::close`] waits for that.
 #[derive(Debug)]
 pub struct Stack {
     handle: Handle,
     events: mpsc::Receiver<Event>,
     addrs: Vec<SipAddr>,
     trace: Option<mpsc::Receiver<Trace>>,
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
+    core: JoinHandle<()>,
 }
 
 /// Gives commands to a [`Stack`]. After the stack is gone commands do nothing.
@@ -116,13 +118,14 @@ impl Stack {
         let (stop, stopped) = oneshot::channel();
         let trace_sender = config.trace.then_some(trace_sender);
         let core = Core::new(agent, udp, tcp, inputs, trace_sender);
-        tokio::spawn(core.run(input_queue, command_queue, event_sender, stopped));
+        let core = tokio::spawn(core.run(input_queue, command_queue, event_sender, stopped));
         Ok(Self {
             handle: Handle { commands },
             events,
             addrs,
             trace: config.trace.then_some(trace),
-            _stop: stop,
+            stop,
+            core,
         })
     }
 
@@ -141,6 +144,15 @@ impl Stack {
     /// The next event. Cancel-safe. `None` only if the core panicked.
     pub async fn next_event(&mut self) -> Option<Event> {
         self.events.recv().await
+    }
+
+    /// Stops: carries out the commands given so far, sends what is queued for connections (for
+    /// at most [`crate::limits::CLOSE_TIMEOUT`]) and closes the sockets.
+    pub async fn close(self) {
+        let Self { stop, core, .. } = self;
+        drop(stop);
+        // An error is a panic of the core: closed all the same.
+        let _ = core.await;
     }
 
     /// The messages sent and received from now on; once, and only if configured.

@@ -13,7 +13,7 @@ use h248_endpoint::{
 use tokio::sync::mpsc;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     Add {
         context: Option<u32>,
         local: String,
@@ -35,13 +35,13 @@ enum Script {
     Depart(Departure),
 }
 
-pub struct FakeMrfp {
+pub(crate) struct FakeMrfp {
     seen: mpsc::Receiver<Seen>,
     script: mpsc::Sender<Script>,
 }
 
 impl FakeMrfp {
-    pub async fn start(mgc: TransportAddr) -> Self {
+    pub(crate) async fn start(mgc: TransportAddr) -> Self {
         let mid = MId::Domain {
             name: Name::new("mrfp.home2.net"),
             port: None,
@@ -66,24 +66,24 @@ impl FakeMrfp {
     }
 
     /// The next command that the MRFC sent.
-    pub async fn seen(&mut self) -> Seen {
+    pub(crate) async fn seen(&mut self) -> Seen {
         self.seen.recv().await.expect("the gateway lives")
     }
 
     /// Adds are not answered from now on.
-    pub async fn hold(&self) {
+    pub(crate) async fn hold(&self) {
         self.tell(Script::Hold).await;
     }
 
-    pub async fn release(&self) {
+    pub(crate) async fn release(&self) {
         self.tell(Script::Release).await;
     }
 
-    pub async fn fail_next(&self, code: u16) {
+    pub(crate) async fn fail_next(&self, code: u16) {
         self.tell(Script::FailNext(code)).await;
     }
 
-    pub async fn depart(&self, departure: Departure) {
+    pub(crate) async fn depart(&self, departure: Departure) {
         self.tell(Script::Depart(departure)).await;
     }
 

@@ -4,7 +4,7 @@ use super::tcp::{Connection, Outgoing, connect, serve};
 use super::{Command, Trace, near_addr};
 use crate::addr::Transport;
 use crate::agent::{Agent, Destination, Event, Flow, Hop, Output, TxnId};
-use crate::limits::{CONNECTIONS_MAX, DATAGRAM_BYTES_MAX, SEND_QUEUE_MAX};
+use crate::limits::{CLOSE_TIMEOUT, CONNECTIONS_MAX, DATAGRAM_BYTES_MAX, SEND_QUEUE_MAX};
 use crate::parse::{Parsed, parse_datagram};
 use clock::Instant;
 use core::net::{IpAddr, SocketAddr};
@@ -45,7 +45,10 @@ pub(super) struct Core {
     by_remote: HashMap<SocketAddr, u64>,
     next_channel: u64,
     epoch: tokio::time::Instant,
+    /// Readers of datagrams, acceptors, resolvers.
     tasks: JoinSet<()>,
+    /// One a connection.
+    streams: JoinSet<()>,
 }
 
 impl Core {
@@ -68,6 +71,7 @@ impl Core {
             next_channel: 0,
             epoch: tokio::time::Instant::now(),
             tasks: JoinSet::new(),
+            streams: JoinSet::new(),
         }
     }
 
@@ -94,8 +98,24 @@ impl Core {
                 }
                 () = sleep_until(at) => self.agent.handle_deadline(self.now()),
                 Some(_) = self.tasks.join_next() => {}
+                Some(_) = self.streams.join_next() => {}
                 _ = &mut stopped => break,
             }
+        }
+        while let Ok(command) = commands.try_recv() {
+            self.handle_command(command);
+        }
+        self.drain().await;
+        self.finish_streams(inputs).await;
+    }
+
+    /// Lets the connections send what is queued, then ends them.
+    async fn finish_streams(mut self, inputs: mpsc::Receiver<Input>) {
+        drop(inputs);
+        self.connections.clear();
+        let ended = async { while self.streams.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE_TIMEOUT, ended).await.is_err() {
+            debug!("connections cut with messages queued");
         }
     }
 
@@ -343,7 +363,7 @@ impl Core {
         let (channel, queue) = self.open(addr);
         self.enqueue(channel, message);
         let (inputs, keep) = (self.inputs.clone(), self.trace.is_some());
-        self.tasks
+        self.streams
             .spawn(connect(addr, channel, queue, inputs, keep));
     }
 
@@ -354,7 +374,7 @@ impl Core {
         }
         let (channel, queue) = self.open(remote);
         let (inputs, keep) = (self.inputs.clone(), self.trace.is_some());
-        self.tasks
+        self.streams
             .spawn(serve(stream, remote, channel, queue, inputs, keep));
     }
 

@@ -1,0 +1,160 @@
+//! A stack on real loopback sockets, spoken to in plain octets.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names the one outcome it wants"
+)]
+
+use core::net::SocketAddr;
+use sip::{Answer, Event, Method, SipAddr, Stack, StackConfig, Transport};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+async fn stack(listen: &[&str]) -> Stack {
+    let config = StackConfig {
+        listen: listen
+            .iter()
+            .map(|text| text.parse().expect("an address"))
+            .collect(),
+        allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Options],
+        accept: vec!["application/sdp".into()],
+        supported: Vec::new(),
+        trace: false,
+    };
+    Stack::bind(config).await.expect("free ports")
+}
+
+fn options(transport: Transport, port: u16, extra: &str) -> String {
+    format!(
+        "OPTIONS sip:room@example.net SIP/2.0\r\n\
+         Via: SIP/2.0/{} 127.0.0.1:{port};branch=z9hG4bK{port}\r\n\
+         From: <sip:a@b>;tag=1\r\nTo: <sip:room@example.net>\r\nCall-ID: c{port}\r\n\
+         CSeq: 1 OPTIONS\r\n{extra}\r\n",
+        transport.via_token()
+    )
+}
+
+async fn answer_one(stack: &mut Stack) -> SocketAddr {
+    match stack.next_event().await.expect("the stack lives") {
+        Event::Request { txn, flow, .. } => {
+            stack.handle().respond(txn, Answer::new(200)).await;
+            flow.local
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\r\n\r\n") {
+        text.push(stream.read_u8().await.expect("an octet"));
+    }
+    String::from_utf8(text).expect("text")
+}
+
+#[tokio::test]
+async fn a_wildcard_listener_knows_its_address() {
+    let mut stack = stack(&["udp:0.0.0.0:0", "tcp:0.0.0.0:0"]).await;
+    let port = stack.addrs()[0].addr.port();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("port");
+    let own = socket.local_addr().expect("addr").port();
+    let text = options(Transport::Udp, own, "");
+    socket
+        .send_to(text.as_bytes(), ("127.0.0.1", port))
+        .await
+        .expect("sent");
+    let local = answer_one(&mut stack).await;
+    assert_eq!(local, SocketAddr::from(([127, 0, 0, 1], port)));
+    let mut buffer = [0; 1500];
+    let count = socket.recv(&mut buffer).await.expect("answer");
+    assert!(buffer[..count].starts_with(b"SIP/2.0 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn unreadable_datagrams_are_answered_where_they_can_be() {
+    let stack = stack(&["udp:127.0.0.1:0"]).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("port");
+    let own = socket.local_addr().expect("addr").port();
+    let to = stack.addrs()[0].addr;
+    let good = options(Transport::Udp, own, "");
+    for (text, status) in [
+        ("\r\n\r\n".to_owned(), ""),
+        ("rubbish".to_owned(), ""),
+        (
+            good.replace("SIP/2.0\r\nVia", "SIP/9.0\r\nVia"),
+            "SIP/2.0 505 ",
+        ),
+        (good.replace("CSeq: 1 OPTIONS\r\n", ""), "SIP/2.0 400 "),
+        (good.replace("OPTIONS", "FROBNICATE"), "SIP/2.0 501 "),
+        (good.replace("OPTIONS", "REGISTER"), "SIP/2.0 405 "),
+    ] {
+        socket.send_to(text.as_bytes(), to).await.expect("sent");
+        if status.is_empty() {
+            continue;
+        }
+        let mut buffer = [0; 1500];
+        let count = socket.recv(&mut buffer).await.expect("answer");
+        let answer = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        assert!(answer.starts_with(status), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_carries_pings_and_requests_and_ends_when_framing_is_lost() {
+    let mut stack = stack(&["tcp:[::1]:0"]).await;
+    let mut stream = TcpStream::connect(stack.addrs()[0].addr)
+        .await
+        .expect("connected");
+    stream.write_all(b"\r\n\r\n").await.expect("sent");
+    let mut pong = [0; 2];
+    stream.read_exact(&mut pong).await.expect("pong");
+    assert_eq!(&pong, b"\r\n");
+    let text = options(Transport::Tcp, 1, "Content-Length: 0\r\n");
+    let (first, second) = text.split_at(60);
+    stream.write_all(first.as_bytes()).await.expect("sent");
+    stream.write_all(second.as_bytes()).await.expect("sent");
+    answer_one(&mut stack).await;
+    assert!(
+        read_head(&mut stream)
+            .await
+            .starts_with("SIP/2.0 200 OK\r\n")
+    );
+    let text = options(Transport::Tcp, 2, "Content-Length: (…)\r\n");
+    stream.write_all(text.as_bytes()).await.expect("sent");
+    assert!(read_head(&mut stream).await.starts_with("SIP/2.0 400 "));
+    assert_eq!(stream.read(&mut [0; 16]).await.expect("closed"), 0);
+}
+
+#[tokio::test]
+async fn closing_sends_what_was_queued() {
+    let mut stack = stack(&["tcp:127.0.0.1:0"]).await;
+    let mut stream = TcpStream::connect(stack.addrs()[0].addr)
+        .await
+        .expect("connected");
+    let text = options(Transport::Tcp, 3, "Content-Length: 0\r\n");
+    stream.write_all(text.as_bytes()).await.expect("sent");
+    answer_one(&mut stack).await;
+    stack.close().await;
+    assert!(
+        read_head(&mut stream)
+            .await
+            .starts_with("SIP/2.0 200 OK\r\n")
+    );
+    assert_eq!(stream.read(&mut [0; 16]).await.expect("closed"), 0);
+}
+
+#[tokio::test]
+async fn a_listener_that_is_taken_is_named() {
+    let first = stack(&["tcp:127.0.0.1:0"]).await;
+    let taken = first.addrs()[0];
+    let config = StackConfig {
+        listen: vec![taken],
+        allow: Vec::new(),
+        accept: Vec::new(),
+        supported: Vec::new(),
+        trace: false,
+    };
+    let error = Stack::bind(config).await.expect_err("taken");
+    assert!(error.to_string().contains(&taken.to_string()), "{error}");
+    assert_eq!(taken, SipAddr::tcp(taken.addr));
+}
