@@ -1,0 +1,119 @@
+"""Erlang/OTP's megaco as the controller of `mrf mrfp`."""
+
+import functools
+import socket
+import subprocess
+
+from check_msrp import binary, bind, seed_message, three_chunks
+from msrp import WAIT_SECONDS, Endpoint, own_path
+from process import Mrf, Process, ensure
+
+MGC_SECONDS = 90
+MEBIBYTE = 1 << 20
+
+
+class Controller(Process):
+    """mgc.escript; `port` is where the gateway shall register."""
+
+    def __init__(self, env, transport, encoding, version, *arguments):
+        command = ["escript", env.path("mgc.escript"), transport, encoding, str(version), *arguments]
+        super().__init__("mgc", command, env.directory, stdin=subprocess.PIPE)
+        self.transport, self.version = transport, version
+        self.port = int(self.expect(r"^listening (\d+)$")[1])
+
+    def gateway(self, env, *flags):
+        """Starts an `mrf mrfp` that registers here."""
+        mgc = f"{self.transport}:127.0.0.1:{self.port}"
+        wanted = ["--mgc", mgc, "--msrp", "127.0.0.1:0", "--h248", f"{self.transport}:127.0.0.1:0"]
+        wanted += ["--h248-version", str(self.version), "--http", "off", "--shards", "2"]
+        return Mrf(env, "mrfp", *wanted, *flags)
+
+    def verdict(self, mrfp):
+        """Waits for the end; fails with everything that did not hold."""
+        lines = self.rest(MGC_SECONDS)
+        code = self.exit_code()
+        bad = [line for line in lines if line.startswith("not ok")]
+        ensure(not bad, f"{'; '.join(bad)}; {mrfp.tail()}")
+        ensure(code == 0 and lines[-1].startswith("done"), f"exit {code}, {lines[-1:]}; {self.tail()}")
+        ensure(int(lines[-1].split()[1]) > 40, f"too few steps: {lines[-1]}")
+        return lines
+
+
+def audit(env, transport, encoding, version):
+    """The whole of mgc.escript, then a clean leave."""
+    mgc = Controller(env, transport, encoding, version)
+    mrfp = mgc.gateway(env)
+    mgc.verdict(mrfp)
+    mrfp.ensure_alive()
+    ensure(mrfp.stop() == 0, f"SIGTERM: exit {mrfp.child.returncode}; {mrfp.tail()}")
+
+
+def statistics(lines, leg):
+    """The msrpstat counters of a leg."""
+    rows = [line.split()[2:] for line in lines if line.startswith(f"statistics {leg} ")]
+    ensure(len(rows) == 1, f"statistics of leg {leg}: {rows}")
+    return {name: int(value) for name, value in (word.split("=") for word in rows[0])}
+
+
+def converse(mgc, mrfp, alice, bob):
+    """Messages through the terminations; the counters tell of them."""
+    seed_message(alice, bob)
+    three_chunks(alice, bob)
+    binary(alice, bob, MEBIBYTE, "application/octet-stream")
+    mgc.say("go on")
+    lines = mgc.verdict(mrfp)
+    sent, received = statistics(lines, 1), statistics(lines, 2)
+    ensure(sent["msrpstat/nmr"] == 3 and sent["msrpstat/nms"] == 0, f"counters of the sender: {sent}")
+    ensure(received["msrpstat/nms"] == 3 and received["msrpstat/nmr"] == 0, f"of the recipient: {received}")
+    for counters, name in ((sent, "msrpstat/vmr"), (received, "msrpstat/vms")):
+        ensure(counters[name] > MEBIBYTE, f"{name} {counters[name]}")
+    alice.close()
+    bob.close()
+
+
+def media_passive(env, transport, reactor):
+    """The MRFP listens, as it does for every controller that says nothing of roles."""
+    paths = [own_path("127.0.0.1"), own_path("127.0.0.1")]
+    mgc = Controller(env, transport, "compact", 2, "hold", *paths)
+    mrfp = mgc.gateway(env, "--reactor", reactor)
+    legs = [mgc.expect(rf"^leg {n} (\S+)$")[1] for n in (1, 2)]
+    mgc.expect("^hold$")
+    alice, bob = (Endpoint(own, peer).connect() for own, peer in zip(paths, legs))
+    bind(alice, bob)
+    converse(mgc, mrfp, alice, bob)
+
+
+def media_active(env, reactor):
+    """Told to obey SDP, the MRFP connects to a passive party and says which session it means."""
+    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    paths = [own_path("127.0.0.1", one.getsockname()[1]) for one in listening]
+    mgc = Controller(env, "udp", "pretty", 2, "hold", "setup=passive", *paths)
+    mrfp = mgc.gateway(env, "--honour-sdp", "on", "--reactor", reactor)
+    legs = [mgc.expect(rf"^leg {n} (\S+)$")[1] for n in (1, 2)]
+    parties = []
+    for server, own, peer in zip(listening, paths, legs):
+        server.settimeout(WAIT_SECONDS)
+        party = Endpoint(own, peer).attach(server.accept()[0])
+        first = party.message().frames[0]
+        ensure(first.body is None, "the binding SEND has a body though nobody has spoken")
+        ensure(first.get("To-Path") == own, f"binding To-Path {first.get('To-Path')!r}")
+        ensure(first.get("From-Path") == peer, f"binding From-Path {first.get('From-Path')!r}")
+        parties.append(party)
+        server.close()
+    mgc.expect("^hold$")
+    converse(mgc, mrfp, *parties)
+
+
+def checks():
+    """Names and functions."""
+    for transport in ("udp", "tcp"):
+        for encoding in ("pretty", "compact"):
+            for version in (1, 2, 3):
+                yield f"h248-{transport}-{encoding}-v{version}", functools.partial(
+                    audit, transport=transport, encoding=encoding, version=version
+                )
+    for reactor in ("auto", "mio"):
+        yield f"h248-media-passive-{reactor}", functools.partial(
+            media_passive, transport="tcp", reactor=reactor
+        )
+        yield f"h248-media-active-{reactor}", functools.partial(media_active, reactor=reactor)

@@ -1,0 +1,105 @@
+"""SIPp plays the network side of TS 24.247 A.5.1 against the bundled controller."""
+
+import functools
+import os
+import socket
+
+from process import Mrf, Process, ensure, poll
+
+SIPP_SECONDS = 30
+
+
+def has_ipv6():
+    """Whether loopback has ::1."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+def listeners(family=4):
+    """Flags that put every listener of `mrf run` on a free port."""
+    at = "127.0.0.1:0" if family == 4 else "[::1]:0"
+    flags = ["--msrp", at, "--http", "off", "--shards", "2"]
+    for transport in ("udp", "tcp"):
+        flags += ["--sip", f"{transport}:{at}", "--h248", f"{transport}:127.0.0.1:0"]
+    return flags
+
+
+def free_port(host):
+    """A port that nobody uses now; SIPp left alone would take 5060, the default of others."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as one:
+        one.bind((host, 0))
+        return one.getsockname()[1]
+
+
+def sipp(env, scenario, server, transport, conference):
+    """Runs a scenario once; (exit code, what went wrong)."""
+    host, port = server
+    bracketed = f"[{host}]" if ":" in host else host
+    errors = os.path.join(env.directory, f"{scenario}-errors.log")
+    via = "icscf2_s.home2.example" if transport == "udp" else bracketed
+    command = ["sipp", f"{bracketed}:{port}", "-sf", env.path("sipp", f"{scenario}.xml"), "-i", bracketed]
+    command += ["-p", str(free_port(host))]
+    command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-m", "1", "-nostdin", "-timeout", "20s"]
+    command += ["-timeout_error", "-recv_timeout", "15000", "-trace_err", "-error_file", errors]
+    keys = {"conference": conference, "via_host": via, "address": host}
+    keys["ue"] = "[5555::aaa:bbb:ccc:ddd]:1357"  # Brackets mean a keyword inside a scenario.
+    for key, value in keys.items():
+        command += ["-key", key, value]
+    # SIPp draws its screen on stdout; nobody looks.
+    child = Process("sipp", command, env.directory, cwd=env.directory)
+    code = child.exit_code(SIPP_SECONDS)
+    said = ""
+    if os.path.exists(errors):
+        with open(errors, errors="replace") as log:
+            said = log.read()[-1500:]
+    return code, f"sipp {scenario} exit {code}: {said}"
+
+
+def play(env, scenario, family, transport):
+    """A scenario against `mrf run`."""
+    mrf = Mrf(env, "run", *listeners(family))
+    code, said = sipp(env, scenario, mrf.address(f"sip.{transport}"), transport, "conference1")
+    mrf.ensure_alive()
+    ensure(code == 0, f"{said}; {mrf.tail()}" if code else "")
+    ensure(mrf.stop() == 0, f"SIGTERM: exit {mrf.child.returncode}; {mrf.tail()}")
+
+
+def unknown_conference(env):
+    """The controller alone makes no conference on first join: 404, once it has an MRFP."""
+    mrfc = Mrf(env, "mrfc", *[f for f in without(listeners(), "--msrp", "--shards")])
+    host, port = mrfc.address("h248.tcp")
+    Mrf(env, "mrfp", "--mgc", f"tcp:{host}:{port}", "--msrp", "127.0.0.1:0", "--http", "off", "--shards", "1")
+
+    def attempt():
+        code, said = sipp(env, "unknown-conference", mrfc.address("sip.udp"), "udp", "nowhere")
+        ensure(code == 0 or "503" in said, f"{said}; {mrfc.tail()}")
+        return code == 0  # 503: the MRFP has yet to register.
+
+    poll(attempt, SIPP_SECONDS, "a 404 from a controller with an MRFP")
+    mrfc.ensure_alive()
+
+
+def without(flags, *names):
+    """`flags` less some of them and their values."""
+    pairs = zip(flags[::2], flags[1::2])
+    return [word for pair in pairs if pair[0] not in names for word in pair]
+
+
+def checks():
+    """Names and functions."""
+    for family in [4, 6] if has_ipv6() else [4]:
+        for transport in ("udp", "tcp"):
+            yield f"sip-join-{transport}{family}", functools.partial(
+                play, scenario="join", family=family, transport=transport
+            )
+    for scenario in ("no-message-media", "not-sdp", "options", "unknown-method"):
+        for transport in ("udp", "tcp"):
+            yield f"sip-{scenario}-{transport}", functools.partial(
+                play, scenario=scenario, family=4, transport=transport
+            )
+    yield "sip-unknown-conference", unknown_conference

@@ -1,0 +1,106 @@
+"""tshark reads everything that one conference put on the wire, and finds nothing malformed."""
+
+import os
+import signal
+import socket
+import subprocess
+
+from check_msrp import Participant, bind, seed_message, three_chunks
+from check_sip import listeners, without
+from msrp import ident
+from process import Mrf, Process, ensure, poll
+
+CAPTURE_SECONDS = 20
+TSHARK_SECONDS = 120
+# What one conference of two surely puts on the wire, per protocol.
+PACKETS_MIN = {"sip": 8, "megaco": 8, "msrp": 8}
+
+
+class Capture(Process):
+    """dumpcap on loopback, for some ports and a port of its own that tells when it is at work."""
+
+    def __init__(self, env, name, ports):
+        self.file = os.path.join(env.directory, f"{name}.pcapng")
+        self.probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.probe.bind(("127.0.0.1", 0))
+        own = self.probe.getsockname()[1]
+        wanted = " or ".join(f"port {port}" for port in [own, *ports])
+        command = ["dumpcap", "-q", "-i", "lo", "-f", wanted, "-w", self.file]
+        super().__init__(f"dumpcap-{name}", command, env.directory)
+        self.mark()
+
+    def mark(self):
+        """Waits until a packet sent now is in the file: so is everything before it."""
+        word = f"mark-{ident()}".encode()
+
+        def written():
+            self.probe.sendto(word, self.probe.getsockname())
+            if not os.path.exists(self.file):
+                return False
+            with open(self.file, "rb") as capture:
+                return word in capture.read()
+
+        poll(written, CAPTURE_SECONDS, f"{self.name} to capture")
+
+    def close(self):
+        """Ends the capture with everything written; returns the file."""
+        self.mark()
+        self.stop(signal.SIGINT)
+        self.probe.close()
+        return self.file
+
+
+def tshark(file, decode, condition, *fields):
+    """Rows of the packets that match `condition`."""
+    command = ["tshark", "-n", "-r", file, "-Y", condition, "-T", "fields", "-e", "frame.number"]
+    for field in fields:
+        command += ["-e", field]
+    for rule in decode:
+        command += ["-d", rule]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TSHARK_SECONDS, check=False)
+    ensure(done.returncode == 0, f"tshark: {done.stderr}")
+    return done.stdout.splitlines()
+
+
+def judge(file, decode, counts):
+    """Nothing malformed, nothing of severity error, and as many packets of each protocol as due."""
+    wrong = '_ws.malformed or _ws.expert.severity == "Error"'
+    bad = tshark(file, decode, wrong, "_ws.col.Protocol", "_ws.expert.message", "_ws.col.Info")
+    ensure(not bad, f"{len(bad)} bad packets: {bad[:5]}")
+    for protocol in counts:
+        found = len(tshark(file, decode, protocol))
+        ensure(found >= PACKETS_MIN[protocol], f"only {found} packets of {protocol}")
+
+
+def wire(env, h248, sip):
+    """A controller and an MRFP apart, so that registration is in the capture too."""
+    mrfc = Mrf(env, "mrfc", *without(listeners(), "--msrp", "--shards"), "--create-on-join", "on")
+    sip_port, h248_port = mrfc.address(f"sip.{sip}")[1], mrfc.address(f"h248.{h248}")[1]
+    control = Capture(env, "control", [sip_port, h248_port])
+    mgc = f"{h248}:127.0.0.1:{h248_port}"
+    mrfp = Mrf(env, "mrfp", "--mgc", mgc, "--msrp", "127.0.0.1:0", "--http", "off", "--shards", "2")
+    media_port = mrfp.address("msrp")[1]
+    media = Capture(env, "media", [media_port])
+    mrfc.ready["msrp"] = mrfp.ready["msrp"]
+    poll(lambda: registered(control.file, h248, h248_port), CAPTURE_SECONDS, "the registration")
+    alice, bob = Participant(mrfc, "alice", sip), Participant(mrfc, "bob", sip)
+    bind(alice, bob)
+    seed_message(alice, bob)
+    three_chunks(bob, alice)
+    alice.leave()
+    bob.leave()
+    rules = [f"{sip}.port=={sip_port},sip", f"{h248}.port=={h248_port},megaco"]
+    judge(control.close(), rules, ["sip", "megaco"])
+    judge(media.close(), [f"tcp.port=={media_port},msrp"], ["msrp"])
+
+
+def registered(file, transport, port):
+    """Whether the controller's reply to a ServiceChange has been captured."""
+    rule = f"{transport}.port=={port},megaco"
+    return tshark(file, [rule], f"megaco.transaction == \"Reply\" and {transport}.srcport == {port}")
+
+
+def checks():
+    """Names and functions."""
+    yield "wire-h248-udp-sip-udp", lambda env: wire(env, "udp", "udp")
+    yield "wire-h248-tcp-sip-tcp", lambda env: wire(env, "tcp", "tcp")
