@@ -47,6 +47,8 @@ pub(super) struct Ring {
     backlog: VecDeque<squeue::Entry>,
     /// Requests whose last completion has not been reaped.
     in_flight: usize,
+    /// System calls made.
+    enters: u64,
 }
 
 impl Ring {
@@ -71,6 +73,7 @@ impl Ring {
             buffers: Some(buffers),
             backlog: VecDeque::new(),
             in_flight: 0,
+            enters: 0,
         })
     }
 
@@ -81,6 +84,11 @@ impl Ring {
     /// Receive slots that octets still refer to.
     pub(super) fn pinned_slot_count(&self) -> usize {
         self.buffers.as_ref().map_or(0, Buffers::pinned_count)
+    }
+
+    /// System calls made.
+    pub(super) fn enter_count(&self) -> u64 {
+        self.enters
     }
 
     /// Whether the kernel has any request.
@@ -100,6 +108,7 @@ impl Ring {
         self.backlog.push_back(entry);
         if !self.drain_backlog() {
             // What the kernel refuses now it gets with the next enter, after completions were reaped.
+            self.enters += 1;
             _ = self.uring.submit();
             self.drain_backlog();
         }
@@ -128,6 +137,7 @@ impl Ring {
     /// Submits what is queued and waits for a completion, at most `timeout`.
     pub(super) fn enter(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.drain_backlog();
+        self.enters += 1;
         let wait = self.backlog.is_empty()
             && self.uring.completion().is_empty()
             && timeout != Some(Duration::ZERO);

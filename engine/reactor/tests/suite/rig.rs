@@ -28,6 +28,8 @@ pub(crate) trait Rig: Sized {
     /// More than the receive memory of a shard, where there is such a thing.
     const BACKLOG_MIB: u64;
 
+    /// Why the backend cannot be used here, if so.
+    fn unavailable() -> Option<String>;
     /// Starts one shard per mode, each with its own address.
     fn start(modes: &[Mode], connections_max: usize) -> Self;
     fn connect(&mut self, shard: usize) -> Self::Client;
@@ -146,6 +148,10 @@ macro_rules! real_rig {
             type Client = TcpStream;
             const RECEIVERS: usize = 100;
             const BACKLOG_MIB: u64 = 40;
+
+            fn unavailable() -> Option<String> {
+                $kind.resolve().err().map(|reason| reason.to_string())
+            }
 
             fn start(modes: &[Mode], connections_max: usize) -> Self {
                 Self(Real::start($kind, modes, connections_max))
@@ -291,6 +297,10 @@ impl Rig for SimRig {
     type Client = SimClient;
     const RECEIVERS: usize = 10;
     const BACKLOG_MIB: u64 = 3;
+
+    fn unavailable() -> Option<String> {
+        None
+    }
 
     fn start(modes: &[Mode], connections_max: usize) -> Self {
         // Any seed will do; the seeds as such are tried in `sim.rs`.
