@@ -12,6 +12,7 @@ use crate::normalise;
 pub struct Description {
     session: Session,
     ports_to_choose: Vec<bool>,
+    source: Vec<u8>,
 }
 
 /// An `m=` line of any kind.
@@ -70,7 +71,11 @@ impl Description {
     }
 
     fn from_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Self, ParseError> {
-        let normalised = normalise::normalise(lines);
+        let mut source = Vec::new();
+        let normalised = normalise::normalise(lines.inspect(|line| {
+            source.extend_from_slice(line);
+            source.extend_from_slice(b"\r\n");
+        }));
         if normalised.ports_to_choose.len() > MEDIA_LINES_MAX {
             return Err(ParseError::TooManyMedia);
         }
@@ -81,6 +86,7 @@ impl Description {
         Ok(Self {
             session,
             ports_to_choose: normalised.ports_to_choose,
+            source,
         })
     }
 
@@ -113,6 +119,12 @@ impl Description {
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// The text as it came, with CRLF line ends and without blanks around lines.
+    #[must_use]
+    pub fn source(&self) -> &[u8] {
+        &self.source
     }
 
     pub(crate) fn port(&self, index: usize) -> Choice<u16> {

@@ -105,6 +105,7 @@ fn alternatives_start_with_a_version_line() {
     let all = Description::parse_alternatives(text).unwrap();
     let transports: Vec<_> = all.iter().map(|d| d.message().unwrap().transport).collect();
     assert_eq!(transports, [Transport::Tls, Transport::Tcp]);
+    assert_eq!(all[1].source(), b"v=0\r\nm=message $ TCP/MSRP *\r\n");
     assert!(Description::parse_alternatives(b"").unwrap().is_empty());
     let many = b"v=0\n".repeat(limits::ALTERNATIVES_MAX + 1);
     let error = Description::parse_alternatives(&many).unwrap_err();

@@ -1,46 +1,18 @@
 //! Add, Modify, Move and Subtract (H.248.1 sections 7.2.1 to 7.2.4).
 
-use std::collections::BTreeSet;
-
 use h248::ast::{
-    AuditDescriptor, AuditItem, AuditToken, Descriptor, EventBufferControl, Events, Media,
-    MediaStreams, NotifyBehaviour, SignalItem, StreamParms, TerminationId, TerminationState,
+    AuditDescriptor, AuditItem, AuditToken, Descriptor, Media, MediaStreams, TerminationId,
 };
 use switch::{Order, SessionKey, ShardIndex};
 
+use super::apply::{Applied, check_events, check_once, check_state, name_of};
 use super::core::{Core, Scope, Service};
 use super::draft::{Draft, Slot};
 use super::execute::Verb;
 use super::fault::Fault;
-use super::media;
 use super::mirror::{self, Settings};
-use super::notify;
-use super::package::{self, Place, SignalKind};
+use super::package::{self, Place};
 use super::statistics;
-
-/// What the descriptors of a command amount to.
-#[derive(Debug, Default)]
-struct Applied {
-    /// Goes into the reply: what was left to us.
-    chosen: Vec<h248::ast::Stream>,
-    /// Streams whose connection is wanted anew.
-    renewed: BTreeSet<u16>,
-    audit: Option<AuditDescriptor>,
-}
-
-impl Applied {
-    fn descriptors(&mut self) -> Vec<Descriptor> {
-        let streams = core::mem::take(&mut self.chosen);
-        if streams.is_empty() {
-            return Vec::new();
-        }
-        let streams = MediaStreams::Multiple(streams);
-        vec![Descriptor::Media(Media {
-            termination_state: None,
-            streams,
-        })]
-    }
-}
 
 impl Core {
     /// Add on one identifier. A new context is there from the first success on.
@@ -448,225 +420,6 @@ impl Core {
         }
         self.leave(from, number);
     }
-
-    /// Applies descriptors to settings. Nothing else is changed: the caller puts them in place.
-    fn apply(
-        &mut self,
-        settings: &mut Settings,
-        site: (ShardIndex, u32),
-        descriptors: &[Descriptor],
-    ) -> Result<Applied, Fault> {
-        let mut applied = Applied::default();
-        check_once(descriptors)?;
-        let mut signals: &[SignalItem] = &[];
-        for descriptor in descriptors {
-            match descriptor {
-                Descriptor::Media(media) => {
-                    self.apply_media(settings, site, media, &mut applied.chosen)?;
-                }
-                Descriptor::Events(events) => {
-                    check_events(events)?;
-                    settings.events = events.clone();
-                }
-                // They act on streams that the same command may make: left for the end.
-                Descriptor::Signals(items) => signals = items,
-                Descriptor::Audit(audit) => {
-                    check_audit(audit)?;
-                    applied.audit = Some(audit.clone());
-                }
-                Descriptor::Statistics(list) => {
-                    // All are kept anyway.
-                    list.iter()
-                        .try_for_each(|s| package::check_statistic(&s.name))?;
-                }
-                // Profile: no event buffer, digit maps, modems or multiplexes; switching the
-                // buffer off is no harm.
-                Descriptor::EventBuffer(list) if list.is_empty() => {}
-                Descriptor::EventBuffer(_)
-                | Descriptor::DigitMap(_)
-                | Descriptor::Mux { .. }
-                | Descriptor::Modem { .. } => {
-                    return Err(Fault::DescriptorUnsupported(name_of(descriptor)));
-                }
-                Descriptor::ObservedEvents(_)
-                | Descriptor::Packages(_)
-                | Descriptor::Error(_)
-                | Descriptor::Empty(_) => {
-                    return Err(Fault::DescriptorIllegal(name_of(descriptor)));
-                }
-            }
-        }
-        for signal in flattened(signals) {
-            apply_signal(settings, signal, &mut applied.renewed)?;
-        }
-        Ok(applied)
-    }
-
-    fn apply_media(
-        &mut self,
-        settings: &mut Settings,
-        site: (ShardIndex, u32),
-        media: &Media,
-        chosen: &mut Vec<h248::ast::Stream>,
-    ) -> Result<(), Fault> {
-        if let Some(state) = &media.termination_state {
-            check_state(state, Place::Termination)?;
-            settings.service_state = state.service_states.unwrap_or(settings.service_state);
-        }
-        match &media.streams {
-            MediaStreams::One(parms) => {
-                chosen.extend(self.apply_stream(settings, site, 1, parms)?);
-            }
-            MediaStreams::Multiple(streams) => {
-                for (index, stream) in streams.iter().enumerate() {
-                    if streams[..index].iter().any(|s| s.id == stream.id) {
-                        return Err(Fault::DescriptorTwice("Stream"));
-                    }
-                    chosen.extend(self.apply_stream(settings, site, stream.id, &stream.parms)?);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Applies one stream's descriptors; returns what the reply must show of it.
-    fn apply_stream(
-        &mut self,
-        settings: &mut Settings,
-        (shard, number): (ShardIndex, u32),
-        id: u16,
-        parms: &StreamParms,
-    ) -> Result<Option<h248::ast::Stream>, Fault> {
-        let max = self.config.limits.streams_per_termination_max;
-        if id == 0 {
-            return Err(Fault::ValueUnsupported("Stream=0".to_owned()));
-        }
-        if !settings.streams.contains_key(&id) && settings.streams.len() >= max {
-            return Err(Fault::InsufficientResources(format!("{max} streams")));
-        }
-        let mut shown = StreamParms::default();
-        let stream = settings.streams.entry(id).or_default();
-        if let Some(control) = &parms.local_control {
-            media::set_control(stream, control)?;
-        }
-        if let Some(octets) = &parms.local {
-            let random = self.random();
-            let site = Self::site(&self.config, shard, number);
-            if media::set_local(stream, octets, &site, random)? {
-                let text = stream
-                    .local
-                    .as_ref()
-                    .map(|l| l.text.clone())
-                    .unwrap_or_default();
-                shown.local = Some(h248::ast::OctetString(text));
-            }
-        }
-        if let Some(octets) = &parms.remote {
-            let is_chosen = media::set_remote(stream, octets, self.config.honour_sdp)?;
-            if stream.local.is_none() && stream.remote.is_some() {
-                return Err(Fault::LocalMissing(id));
-            }
-            if let (true, Some(remote)) = (is_chosen, &stream.remote) {
-                shown.remote = Some(h248::ast::OctetString(remote.text.clone()));
-            }
-        }
-        for statistic in parms.statistics.iter().flatten() {
-            package::check_statistic(&statistic.name)?;
-        }
-        if (parms.local.is_some() || parms.remote.is_some()) && stream.is_empty() {
-            settings.streams.remove(&id);
-        }
-        let is_shown = shown != StreamParms::default();
-        Ok(is_shown.then_some(h248::ast::Stream { id, parms: shown }))
-    }
-}
-
-/// Signals one after the other; lists play in order.
-fn flattened(items: &[SignalItem]) -> impl Iterator<Item = &h248::ast::Signal> {
-    items.iter().flat_map(|item| match item {
-        SignalItem::Signal(signal) => core::slice::from_ref(signal),
-        SignalItem::List { signals, .. } => signals.as_slice(),
-    })
-}
-
-/// `EstBNC` and `RelBNC` (H.248.89): on one stream, or on all of the termination.
-fn apply_signal(
-    settings: &mut Settings,
-    signal: &h248::ast::Signal,
-    renewed: &mut BTreeSet<u16>,
-) -> Result<(), Fault> {
-    let kind = package::check_signal(&signal.name, &signal.parms)?;
-    let wanted = signal.stream.filter(|s| *s != 0);
-    if let Some(stream) = wanted.filter(|s| !settings.streams.contains_key(s)) {
-        return Err(Fault::ValueUnsupported(format!("Stream={stream}")));
-    }
-    let streams = settings
-        .streams
-        .iter_mut()
-        .filter(|(id, _)| wanted.is_none_or(|w| w == **id));
-    for (&id, stream) in streams {
-        match kind {
-            SignalKind::Establish => {
-                if stream.remote.as_ref().is_some_and(|r| r.to.is_none()) {
-                    let what = "numeric address in Remote";
-                    return Err(Fault::InformationMissing(what));
-                }
-                stream.is_established = true;
-                renewed.insert(id);
-            }
-            SignalKind::Release if stream.is_established => stream.is_established = false,
-            SignalKind::Release => {
-                return Err(Fault::SignalUngenerable(
-                    "tcpbcc/RelBNC while passive".to_owned(),
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_state(state: &TerminationState, place: Place) -> Result<(), Fault> {
-    if state.buffer == Some(EventBufferControl::LockStep) {
-        return Err(Fault::ValueUnsupported("Buffer=LockStep".to_owned()));
-    }
-    package::check_properties(&state.properties, place)
-}
-
-/// Profile: no embedded descriptors and digit maps; notification cannot be regulated.
-fn check_events(events: &Events) -> Result<(), Fault> {
-    if events.request_any {
-        return Err(Fault::ValueUnsupported("Events=*".to_owned()));
-    }
-    for event in &events.events {
-        package::check_event(&event.name, &event.parms)?;
-        if event.embed.is_some() {
-            return Err(Fault::NotImplemented("Embed"));
-        }
-        if event.digit_map.is_some() {
-            return Err(Fault::NotImplemented("DigitMap"));
-        }
-        match event.notify {
-            None | Some(NotifyBehaviour::Immediate) => {}
-            Some(NotifyBehaviour::Never | NotifyBehaviour::Regulated(_)) => {
-                return Err(Fault::NotImplemented("notification behaviour"));
-            }
-        }
-    }
-    notify::check_heartbeat(events)
-}
-
-/// Every kind of descriptor at most once.
-fn check_once(descriptors: &[Descriptor]) -> Result<(), Fault> {
-    for (index, descriptor) in descriptors.iter().enumerate() {
-        let kind = core::mem::discriminant(descriptor);
-        if descriptors[..index]
-            .iter()
-            .any(|d| core::mem::discriminant(d) == kind)
-        {
-            return Err(Fault::DescriptorTwice(name_of(descriptor)));
-        }
-    }
-    Ok(())
 }
 
 /// Single items must exist.
@@ -700,24 +453,5 @@ pub(super) fn is_wildcard(id: &TerminationId) -> bool {
         TerminationId::All => true,
         TerminationId::Name(name) => name.as_str().contains('*'),
         TerminationId::Root | TerminationId::Choose => false,
-    }
-}
-
-/// A descriptor's token.
-fn name_of(descriptor: &Descriptor) -> &'static str {
-    match descriptor {
-        Descriptor::Media(_) => "Media",
-        Descriptor::Events(_) => "Events",
-        Descriptor::EventBuffer(_) => "EventBuffer",
-        Descriptor::Signals(_) => "Signals",
-        Descriptor::DigitMap(_) => "DigitMap",
-        Descriptor::Statistics(_) => "Statistics",
-        Descriptor::Audit(_) => "Audit",
-        Descriptor::ObservedEvents(_) => "ObservedEvents",
-        Descriptor::Packages(_) => "Packages",
-        Descriptor::Error(_) => "Error",
-        Descriptor::Mux { .. } => "Mux",
-        Descriptor::Modem { .. } => "Modem",
-        Descriptor::Empty(_) => "audit token",
     }
 }

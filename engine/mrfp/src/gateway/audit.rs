@@ -87,6 +87,9 @@ impl Core {
     ) -> Result<(), Fault> {
         let targets = self.resolve(scope, id)?;
         check_audit(audit)?;
+        targets
+            .iter()
+            .for_each(|number| self.touch(*number, draft.now));
         if is_merged {
             return self.audit_merged(scope, id, &targets, (audit, draft));
         }
@@ -99,7 +102,6 @@ impl Core {
             let (items, slot) = self.audit_items(number, audit, draft);
             let context = self.context_id(scope, number);
             draft.push(context, value(mirror::id_of(number), items), slot);
-            self.touch(number, draft.now);
         }
         Ok(())
     }

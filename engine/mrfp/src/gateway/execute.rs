@@ -169,34 +169,51 @@ impl Core {
 
     /// Adds the attributes asked for, and, before version 3, something in the place of nothing.
     fn conclude(&mut self, scope: Scope, action: &ActionRequest, draft: &mut Draft) {
-        if let Some(audit) = &action.audit {
-            self.audit_contexts(scope, audit, draft);
+        if let Some(audit) = &action.audit
+            && let Err(fault) = self.audit_contexts(scope, audit, draft)
+        {
+            draft.refuse_action(scope.id(), fault.descriptor());
         }
-        let version = draft.version;
-        if !action.commands.is_empty() || action.audit.is_some() {
+        if !action.commands.is_empty() || (action.audit.is_some() && scope == Scope::Every) {
             return;
         }
+        let version = draft.version;
+        let priority = match scope {
+            Scope::Context(number) => self.contexts.get(&number).and_then(|c| c.priority),
+            Scope::Null | Scope::Every | Scope::New => None,
+        };
         let reply = draft.action(scope.id());
-        if version < 3 {
-            // `C=1{}` cannot be written (H.248.1 Annex B): the properties are echoed.
-            reply.properties = action.properties.clone();
-            if reply.properties.is_empty() {
-                let fault = Fault::IllegalAction("nothing to do");
-                reply.error = Some(fault.descriptor());
-            }
+        if version >= 3 || reply.error.is_some() || !reply.properties.is_empty() {
+            return;
+        }
+        // `C=1{}` cannot be written before version 3 (H.248.1 Annex B): what was set is echoed.
+        reply.properties = action.properties.clone();
+        if action.audit.is_some() {
+            reply.properties.priority = Some(priority.unwrap_or(0));
+        } else if reply.properties.is_empty() {
+            reply.error = Some(Fault::IllegalAction("nothing to do").descriptor());
         }
     }
 
-    fn audit_contexts(&self, scope: Scope, audit: &ContextAudit, draft: &mut Draft) {
+    fn audit_contexts(
+        &self,
+        scope: Scope,
+        audit: &ContextAudit,
+        draft: &mut Draft,
+    ) -> Result<(), Fault> {
         let numbers: Vec<u32> = match scope {
             Scope::Context(number) => vec![number],
             Scope::Every => self.contexts.keys().copied().collect(),
             Scope::Null | Scope::New => Vec::new(),
         };
         if audit.selection.is_some() {
-            let fault = Fault::NotImplemented("selection in ContextAudit");
-            draft.refuse_action(scope.id(), fault.descriptor());
-            return;
+            return Err(Fault::NotImplemented("selection in ContextAudit"));
+        }
+        if scope == Scope::Null {
+            return Err(Fault::IllegalAction("the null context has no attributes"));
+        }
+        if numbers.is_empty() && scope == Scope::Every {
+            return Err(Fault::NoMatch("*".to_owned()));
         }
         let version = draft.version;
         for number in numbers {
@@ -223,12 +240,12 @@ impl Core {
                     }
                     ContextAuditItem::Attributes(names) => {
                         let name = names.first().map(|(name, _)| super::fault::written(name));
-                        let fault = Fault::AuditedUnknown(name.unwrap_or_default());
-                        reply.error = Some(fault.descriptor());
+                        return Err(Fault::AuditedUnknown(name.unwrap_or_default()));
                     }
                 }
             }
         }
+        Ok(())
     }
 
     /// Tries one command on all that it names. Returns whether all went well.

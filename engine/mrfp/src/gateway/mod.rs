@@ -16,6 +16,7 @@
 //! **Invariant:** all orders of one termination go to one shard, in order.
 
 mod amm;
+mod apply;
 mod audit;
 mod core;
 mod draft;

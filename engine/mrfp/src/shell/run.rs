@@ -25,10 +25,18 @@ const EVENTS_PER_TURN_MAX: usize = 1024;
 /// What is left after the drain must be confirmed within this time.
 const REMOVE_MAX: Duration = Duration::from_secs(2);
 
+/// A request, for its reply and for the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    key: RequestKey,
+    peer: Peer,
+    transaction: TransactionId,
+}
+
 /// Everything the control task owns.
 #[derive(Debug)]
 pub(super) struct Task {
-    gateway: Gateway<RequestKey>,
+    gateway: Gateway<Origin>,
     h248: h248_endpoint::Shell,
     shards: Shards,
     inbox: Inbox,
@@ -44,7 +52,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(
-        (gateway, h248): (Gateway<RequestKey>, h248_endpoint::Shell),
+        (gateway, h248): (Gateway<Origin>, h248_endpoint::Shell),
         (shards, inbox): (Shards, Inbox),
         (shared, registered): (Arc<Shared>, watch::Sender<bool>),
     ) -> Self {
@@ -104,10 +112,16 @@ impl Task {
                 if self.h248.associations().next().is_none() {
                     self.controller = Some(request.peer);
                 }
-                let (key, version) = (request.key, request.version);
+                let version = request.version;
+                let transaction = request.request.id;
+                let origin = Origin {
+                    key: request.key,
+                    peer: request.peer,
+                    transaction,
+                };
                 let broken = request.broken.as_deref();
                 self.gateway
-                    .handle_request(now, key, version, &request.request, broken);
+                    .handle_request(now, origin, version, &request.request, broken);
             }
             Event::Reply { id, reply, .. } => self.handle_notified(id, Some(&reply.body)),
             Event::Failed { id, .. } => self.handle_notified(id, None),
@@ -200,12 +214,13 @@ impl Task {
                         self.care_at = reactor::now() + RETRY_INTERVAL;
                     }
                 }
-                Output::Reply { key, body } => {
+                Output::Reply { key: origin, body } => {
                     if let Some(error) = first_error(&body) {
-                        let peer = self.controller;
-                        tracing::info!(?peer, error = %describe(error), "H.248 request refused");
+                        let (peer, transaction) = (origin.peer, origin.transaction.0);
+                        let error = describe(error);
+                        tracing::info!(%peer, transaction, %error, "H.248 request refused");
                     }
-                    self.h248.reply(key, body);
+                    self.h248.reply(origin.key, body);
                 }
                 Output::Notify { id, action } => {
                     let sent = self

@@ -1,0 +1,398 @@
+//! Add, Modify, Move, Subtract, ServiceChange, and how a transaction runs.
+
+use super::*;
+
+#[test]
+fn the_first_participant_makes_a_context_and_gets_a_whole_local() {
+    let mut bench = Bench::new();
+    let reply = bench.call(&format!("C=${{{}}}", add()));
+    let sdp = local(&reply);
+    let path = path(&sdp).to_owned();
+    assert_eq!(
+        sdp,
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
+             m=message 2855 TCP/MSRP *\r\na=path:{path}\r\n"
+        )
+    );
+    let id = path
+        .strip_prefix("msrp://198.51.100.7:2855/")
+        .and_then(|p| p.strip_suffix(";tcp"));
+    let config = bench.config();
+    assert_eq!(config.local_path.as_ref(), path.as_bytes());
+    assert_eq!(config.session_id.as_ref(), id.unwrap().as_bytes());
+    assert_eq!(switch::owner_of(&config.session_id), Some(ShardIndex(0)));
+    let remote = b"msrp://192.0.2.10:7394/2s93i93idj;tcp".as_slice();
+    assert_eq!(config.remote_path.as_deref(), Some(remote));
+    assert_eq!(config.setup, Setup::Passive);
+    assert!(config.sends && config.receives);
+}
+
+#[test]
+fn contexts_spread_over_shards_and_their_terminations_stay_together() {
+    let mut bench = Bench::new();
+    bench.call(&format!("C=${{{},{}}}", add(), add()));
+    bench.call(&format!("C=${{{}}}", add()));
+    bench.call(&format!("C=1{{{}}}", add()));
+    assert_eq!(
+        bench.order_names(),
+        [
+            "0: install 1.1 in 1",
+            "0: install 2.1 in 1",
+            "1: install 3.1 in 2",
+            "0: install 4.1 in 1"
+        ]
+    );
+    let metrics = bench.gateway.metrics();
+    assert_eq!((metrics.contexts, metrics.terminations), (2, 4));
+    assert_eq!(
+        metrics
+            .shards
+            .iter()
+            .map(|s| s.sessions)
+            .collect::<Vec<_>>(),
+        [3, 1]
+    );
+}
+
+#[test]
+fn the_mode_is_inactive_unless_said_otherwise() {
+    for (control, sends, receives) in [
+        ("", false, false),
+        ("O{},", false, false),
+        ("O{MO=SO},", true, false),
+        ("O{MO=RC},", false, true),
+        ("O{MO=IN},", false, false),
+    ] {
+        let mut bench = Bench::new();
+        bench.call(&format!("C=${{A=${{M{{ST=1{{{control}{LOCAL}}}}}}}}}"));
+        let config = bench.config();
+        assert_eq!(
+            (config.sends, config.receives),
+            (sends, receives),
+            "{control}"
+        );
+        assert_eq!(config.remote_path, None);
+    }
+}
+
+#[test]
+fn stream_1_may_be_written_without_its_number_and_others_beside_it() {
+    let mut bench = Bench::new();
+    bench.check(
+        &format!("C=${{A=${{M{{O{{MO=SR}},{LOCAL}}}}}}}"),
+        "C=1{A=msrp/1{M{ST=1{L{v}}}}}",
+    );
+    bench.check(
+        &format!("C=1{{A=${{M{{ST=1{{{LOCAL}}},ST=2{{{LOCAL}}}}}}}}}"),
+        "C=1{A=msrp/2{M{ST=1{L{v}},ST=2{L{v}}}}}",
+    );
+    let orders = bench.order_names();
+    assert_eq!(orders[..2], ["0: install 1.1 in 1", "0: install 2.1 in 1"]);
+    assert!(orders[2].starts_with("0: install 2.2 in "), "{orders:?}");
+    assert!(
+        !orders[2].ends_with(" 1"),
+        "streams of different ids do not hear each other"
+    );
+}
+
+#[test]
+fn a_modify_of_remote_alone_keeps_mode_and_local() {
+    let mut bench = Bench::new();
+    bench.call(&format!("C=${{A=${{M{{ST=1{{O{{MO=SR}},{LOCAL}}}}}}}}}"));
+    let before = bench.config();
+    bench.check(
+        &format!("C=1{{MF=msrp/1{{M{{ST=1{{{REMOTE}}}}}}}}}"),
+        "C=1{MF=msrp/1}",
+    );
+    let after = bench.config();
+    assert!(after.sends && after.remote_path.is_some());
+    assert_eq!(after.session_id, before.session_id);
+    bench.check("C=1{MF=msrp/1{M{ST=1{R{}}}}}", "C=1{MF=msrp/1}");
+    assert_eq!(bench.config(), before);
+}
+
+#[test]
+fn a_local_control_that_is_there_replaces_the_old_one() {
+    let mut bench = Bench::conference();
+    bench.check("C=1{MF=msrp/1{M{ST=1{O{nt/jit=40}}}}}", "C=1{MF=msrp/1}");
+    let config = bench.config();
+    assert!(!config.sends && !config.receives);
+    bench.check(
+        "C=1{AV=msrp/1{AT{M{ST=1{O}}}}}",
+        "C=1{AV=msrp/1{M{ST=1{O{MO=IN,RV=OFF,RG=OFF,nt/jit=40}}}}}",
+    );
+}
+
+#[test]
+fn a_modify_that_changes_nothing_orders_nothing() {
+    let mut bench = Bench::conference();
+    bench.check("C=1{MF=msrp/1{M{ST=1{O{MO=SR}}}}}", "C=1{MF=msrp/1}");
+    bench.check("C=1{MF=msrp/1}", "C=1{MF=msrp/1}");
+    assert!(bench.orders.is_empty());
+}
+
+#[test]
+fn est_bnc_makes_us_active_once_remote_is_known() {
+    let mut bench = Bench::new();
+    let media = format!("M{{ST=1{{O{{MO=SR}},{LOCAL}}}}}");
+    bench.call(&format!(
+        "C=${{A=${{{media},SG{{tcpbcc/EstBNC{{ST=1}}}}}}}}"
+    ));
+    assert_eq!(bench.config().setup, Setup::Passive);
+    bench.call(&format!("C=1{{MF=msrp/1{{M{{ST=1{{{REMOTE}}}}}}}}}"));
+    assert_eq!(bench.config().setup, ACTIVE);
+    // Asked again, it revives a lost connection.
+    bench.call("C=1{MF=msrp/1{SG{tcpbcc/EstBNC}}}");
+    assert_eq!(bench.config().setup, ACTIVE);
+    bench.check("C=1{MF=msrp/1{SG}}", "C=1{MF=msrp/1}");
+    assert!(
+        bench.orders.is_empty(),
+        "the signal was brief, its effect lasts"
+    );
+    bench.call("C=1{MF=msrp/1{SG{tcpbcc/RelBNC}}}");
+    assert_eq!(bench.config().setup, Setup::Passive);
+}
+
+#[test]
+fn subtract_tells_statistics_unless_told_not_to() {
+    let all = "SA{nt/dur=61000,nt/os=5000,nt/or=9000,msrpstat/nms=34,msrpstat/nmr=12,\
+               msrpstat/vms=8192,msrpstat/vmr=4096}";
+    for (request, expected) in [
+        ("C=1{S=msrp/2}", format!("C=1{{S=msrp/2{{{all}}}}}")),
+        ("C=1{S=msrp/2{AT{SA}}}", format!("C=1{{S=msrp/2{{{all}}}}}")),
+        ("C=1{S=msrp/2{AT{}}}", "C=1{S=msrp/2}".to_owned()),
+        (
+            "C=1{S=msrp/2{AT{SA{nt/os}}}}",
+            "C=1{S=msrp/2{SA{nt/os=5000}}}".to_owned(),
+        ),
+        (
+            "C=1{S=*}",
+            format!("C=1{{S=msrp/1{{{all}}},S=msrp/2{{{all}}}}}"),
+        ),
+        ("C=1{S=msrp/*{AT{}}}", "C=1{S=msrp/1,S=msrp/2}".to_owned()),
+        ("C=1{W-S=*{AT{}}}", "C=1{S=*}".to_owned()),
+        (
+            "C=1{W-S=*{AT{SA{nt/os}}}}",
+            "C=1{S=*{SA{nt/os=10000}}}".to_owned(),
+        ),
+        (
+            "C=*{S=*{AT{}}}",
+            "C=1{S=msrp/1,S=msrp/2},C=2{S=msrp/3}".to_owned(),
+        ),
+        ("C=*{S=msrp/3{AT{}}}", "C=2{S=msrp/3}".to_owned()),
+    ] {
+        Bench::conference().check(request, &expected);
+    }
+}
+
+#[test]
+fn a_context_goes_with_its_last_termination_and_its_number_stays_unused() {
+    let mut bench = Bench::conference();
+    bench.check("C=1{S=*{AT{}}}", "C=1{S=msrp/1,S=msrp/2}");
+    assert_eq!(bench.order_names(), ["0: remove 1.1", "0: remove 2.1"]);
+    bench.check("C=1{AV=*{AT{}}}", "C=1{ER=411{}}");
+    bench.check(&format!("C=${{{}}}", add()), "C=3{A=msrp/4{M{ST=1{L{v}}}}}");
+    assert_eq!(bench.order_names(), ["0: install 4.1 in 3"]);
+}
+
+#[test]
+fn statistics_of_a_stream_that_ended_earlier_are_not_lost() {
+    let mut bench = Bench::new();
+    bench.call(&format!(
+        "C=${{A=${{M{{ST=1{{{LOCAL}}},ST=2{{{LOCAL}}}}}}}}}"
+    ));
+    bench.check("C=1{MF=msrp/1{M{ST=2{L{},R{}}}}}", "C=1{MF=msrp/1}");
+    bench.check(
+        "C=1{AV=msrp/1{AT{SA{nt/os}}}}",
+        "C=1{AV=msrp/1{SA{nt/os=10000}}}",
+    );
+    bench.check(
+        "C=1{S=msrp/1{AT{SA{nt/os}}}}",
+        "C=1{S=msrp/1{SA{nt/os=10000}}}",
+    );
+}
+
+#[test]
+fn move_takes_a_termination_to_another_context_of_its_shard() {
+    let mut bench = Bench::with(|config| config.shards = 1);
+    bench.call(&format!("C=${{{},{}}}", add(), add()));
+    bench.call(&format!("C=${{{}}}", add()));
+    bench.orders.clear();
+    bench.check("C=2{MV=msrp/1}", "C=2{MV=msrp/1}");
+    bench.check("C=${MV=msrp/2{M{O{MO=IN}}}}", "C=3{MV=msrp/2}");
+    assert_eq!(
+        bench.order_names(),
+        ["0: move 1.1 to 2", "0: move 2.1 to 3", "0: update 2.1"]
+    );
+    bench.check("C=1{AV=*{AT{}}}", "C=1{ER=411{}}");
+    bench.check("C=2{AV=*{AT{}}}", "C=2{AV=Context{msrp/1,msrp/3}}");
+}
+
+#[test]
+fn move_to_another_shard_is_refused() {
+    Bench::conference().check("C=2{MV=msrp/1}", "C=2{MV=msrp/1{ER=501{}}}");
+}
+
+#[test]
+fn the_first_failure_stops_the_transaction_unless_it_was_optional() {
+    let mut bench = Bench::conference();
+    bench.check(
+        "C=1{MF=msrp/1,MF=msrp/9,MF=msrp/2},C=2{MF=msrp/3}",
+        "C=1{MF=msrp/1,MF=msrp/9{ER=430{}}}",
+    );
+    bench.check(
+        "C=1{O-MF=msrp/9,MF=msrp/2},C=2{MF=msrp/3}",
+        "C=1{MF=msrp/9{ER=430{}},MF=msrp/2},C=2{MF=msrp/3}",
+    );
+    bench.check(
+        "C=9{O-MF=msrp/9},C=2{MF=msrp/3}",
+        "C=9{ER=411{}},C=2{MF=msrp/3}",
+    );
+    bench.check("C=9{MF=msrp/9},C=2{MF=msrp/3}", "C=9{ER=411{}}");
+}
+
+#[test]
+fn a_wildcard_reports_every_match_even_after_a_failure() {
+    let mut bench = Bench::new();
+    bench.call(&format!("C=${{{},A=$}}", add()));
+    bench.check(
+        &format!("C=1{{MF=*{{M{{ST=1{{{REMOTE}}}}}}},MF=msrp/1}}"),
+        "C=1{MF=msrp/1,MF=msrp/2{ER=441{}}}",
+    );
+}
+
+#[test]
+fn a_failed_first_add_leaves_no_context_and_later_success_names_it() {
+    let mut bench = Bench::new();
+    bench.check("C=${A=${E=1{g/nosuch}}}", "C=${A=${ER=451{}}}");
+    assert_eq!(bench.gateway.metrics().contexts, 0);
+    bench.check(
+        &format!("C=${{O-A=${{E=1{{g/nosuch}}}},{}}}", add()),
+        "C=${A=${ER=451{}}},C=1{A=msrp/1{M{ST=1{L{v}}}}}",
+    );
+}
+
+#[test]
+fn partial_names_with_a_choice_are_choices() {
+    let mut bench = Bench::new();
+    bench.check("C=${A=msrp/$}", "C=1{A=msrp/1}");
+    bench.check("C=1{A=rtp/$}", "C=1{A=rtp/${ER=430{}}}");
+}
+
+#[test]
+fn replies_wait_for_their_shards_and_only_for_them() {
+    let mut gateway = Bench::new().gateway;
+    let add = request(2, &format!("C=${{{},{}}}", add(), add()));
+    gateway.handle_request(Instant::ZERO, 1, 2, &add, None);
+    let mut tokens = Vec::new();
+    while let Output::Order { command, .. } = gateway.poll() {
+        tokens.push(command.token);
+    }
+    let audit = request(2, "C=-{AV=ROOT{AT{}}}");
+    gateway.handle_request(Instant::ZERO, 2, 2, &audit, None);
+    assert!(matches!(gateway.poll(), Output::Reply { key: 2, .. }));
+    assert!(!gateway.is_idle());
+    for (index, token) in tokens.iter().enumerate() {
+        assert!(
+            matches!(gateway.poll(), Output::Wait(_)),
+            "before confirmation {index}"
+        );
+        let done = Event::Done {
+            token: *token,
+            statistics: None,
+        };
+        gateway.handle_event(Instant::ZERO, ShardIndex(0), done);
+    }
+    assert!(matches!(gateway.poll(), Output::Reply { key: 1, .. }));
+}
+
+#[test]
+fn a_broken_tail_is_reported_after_what_could_be_read_went_well() {
+    let tail = BrokenTail {
+        context: Some(h248::ast::ContextId::Id(1)),
+        result: None,
+        error: ErrorDescriptor {
+            code: 422,
+            text: None,
+        },
+        continues_last: true,
+    };
+    let mut bench = Bench::conference();
+    for (actions, expected) in [
+        ("C=1{MF=msrp/1}", "C=1{MF=msrp/1,ER=422{}}"),
+        ("C=1{MF=msrp/9}", "C=1{MF=msrp/9{ER=430{}}}"),
+    ] {
+        let request = request(2, actions);
+        bench
+            .gateway
+            .handle_request(Instant::ZERO, 1, 2, &request, Some(&tail));
+        bench.drain();
+        let mut found = bench.replies.remove(0);
+        simplify(&mut found);
+        assert_eq!(found, reply(2, expected));
+    }
+}
+
+#[test]
+fn service_change_of_the_gateway_stops_and_starts_it() {
+    let mut bench = Bench::conference();
+    let change = |method: &str| format!("C=-{{SC=ROOT{{SV{{MT={method},RE=\"905 x\"}}}}}}");
+    bench.check(&change("GR"), "C=-{SC=ROOT}");
+    bench.check(&format!("C=1{{{}}}", add()), "C=1{A=${ER=503{}}}");
+    bench.check("C=1{MF=msrp/1}", "C=1{MF=msrp/1}");
+    bench.check(&change("FO"), "C=-{SC=ROOT}");
+    assert_eq!(
+        bench.order_names(),
+        ["0: remove 1.1", "0: remove 2.1", "1: remove 3.1"]
+    );
+    bench.check(&change("RS"), "C=-{SC=ROOT}");
+    bench.check(&format!("C=${{{}}}", add()), "C=3{A=msrp/4{M{ST=1{L{v}}}}}");
+}
+
+#[test]
+fn a_termination_out_of_service_carries_nothing() {
+    let mut bench = Bench::conference();
+    bench.check("C=1{SC=msrp/1{SV{MT=FO,RE=\"905 x\"}}}", "C=1{SC=msrp/1}");
+    let config = bench.config();
+    assert!(!config.sends && !config.receives);
+    bench.check(
+        "C=1{AV=msrp/1{AT{M{TS{SI}}}}}",
+        "C=1{AV=msrp/1{M{TS{SI=OS,BF=OFF}}}}",
+    );
+    bench.check(
+        "C=*{SC=*{SV{MT=RS,RE=\"900 x\"}}}",
+        "C=1{SC=msrp/1,SC=msrp/2},C=2{SC=msrp/3}",
+    );
+    assert!(bench.config().sends);
+}
+
+#[test]
+fn a_lost_shard_takes_its_terminations_with_it_and_no_reply_hangs() {
+    let mut bench = Bench::conference();
+    let request = request(2, "C=1{S=msrp/1}");
+    bench
+        .gateway
+        .handle_request(bench.now, 9, 2, &request, None);
+    bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
+    bench.drain();
+    assert_eq!(bench.replies.len(), 1);
+    bench.replies.clear();
+    bench.check("C=1{AV=*{AT{}}}", "C=1{ER=411{}}");
+    bench.check("C=2{AV=*{AT{}}}", "C=2{AV=Context{msrp/3}}");
+    bench.orders.clear();
+    bench.call(&format!("C=${{{}}}", add()));
+    assert_eq!(bench.order_names(), ["1: install 4.1 in 3"]);
+}
+
+#[test]
+fn draining_and_removing_all_need_no_controller() {
+    let mut bench = Bench::conference();
+    bench.gateway.drain(bench.now);
+    bench.drain();
+    assert_eq!(bench.order_names(), ["0: drain ", "1: drain "]);
+    bench.check(&format!("C=1{{{}}}", add()), "C=1{A=${ER=503{}}}");
+    bench.gateway.remove_all(bench.now);
+    bench.drain();
+    assert!(bench.gateway.is_idle());
+}

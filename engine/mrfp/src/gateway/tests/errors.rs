@@ -1,0 +1,233 @@
+//! Which error where (H.248.1 section 7, H.248.8, TS 29.333 5.8): one row each.
+
+use super::*;
+
+/// In a conference of msrp/1 and msrp/2 (context 1) and msrp/3 (context 2).
+#[track_caller]
+fn check(actions: &str, expected: &str) {
+    Bench::conference().check(actions, expected);
+}
+
+/// A Modify of msrp/1 with these descriptors fails with this code.
+#[track_caller]
+fn check_modify(descriptors: &str, code: u16) {
+    check(
+        &format!("C=1{{MF=msrp/1{{{descriptors}}}}}"),
+        &format!("C=1{{MF=msrp/1{{ER={code}{{}}}}}}"),
+    );
+}
+
+#[test]
+fn identifiers_that_are_not_allowed_give_410() {
+    check("C=1{S=$}", "C=1{S=${ER=410{}}}");
+    check("C=1{MF=msrp/${M{O{MO=IN}}}}", "C=1{MF=msrp/${ER=410{}}}");
+    check("C=1{AV=${AT{}}}", "C=1{AV=${ER=410{}}}");
+    check("C=1{A=ROOT}", "C=1{A=ROOT{ER=410{}}}");
+    check("C=1{S=ROOT}", "C=1{S=ROOT{ER=410{}}}");
+    check("C=1{MF=ROOT{E}}", "C=1{MF=ROOT{ER=410{}}}");
+    check("C=1{AV=ROOT{AT{}}}", "C=1{AV=ROOT{ER=410{}}}");
+    check(
+        "C=1{SC=ROOT{SV{MT=FO,RE=\"905\"}}}",
+        "C=1{SC=ROOT{ER=410{}}}",
+    );
+}
+
+#[test]
+fn an_unknown_context_gives_411_at_the_action() {
+    check(
+        "C=4000000001{MF=msrp/1{M{O{MO=IN}}}}",
+        "C=4000000001{ER=411{}}",
+    );
+    check("C=7{S=*}", "C=7{ER=411{}}");
+}
+
+#[test]
+fn contexts_and_terminations_are_limited_with_412_432_434() {
+    let limited = |limits: Limits| Bench::with(|config| config.limits = limits);
+    let add = add();
+    let mut bench = limited(Limits {
+        contexts_max: 1,
+        ..Limits::default()
+    });
+    bench.call(&format!("C=${{{add}}}"));
+    bench.check(&format!("C=${{{add}}}"), "C=${ER=412{}}");
+    let mut bench = limited(Limits {
+        terminations_max: 1,
+        ..Limits::default()
+    });
+    bench.check(
+        &format!("C=${{{add},{add}}}"),
+        "C=1{A=msrp/1{M{ST=1{L{v}}}},A=${ER=432{}}}",
+    );
+    let mut bench = limited(Limits {
+        terminations_per_context_max: 1,
+        ..Limits::default()
+    });
+    bench.check(
+        &format!("C=${{{add},{add}}}"),
+        "C=1{A=msrp/1{M{ST=1{L{v}}}},A=${ER=434{}}}",
+    );
+    let mut bench = limited(Limits {
+        streams_per_termination_max: 1,
+        ..Limits::default()
+    });
+    bench.check(
+        &format!("C=${{A=${{M{{ST=1{{{LOCAL}}},ST=2{{{LOCAL}}}}}}}}}"),
+        "C=${A=${ER=510{}}}",
+    );
+    assert_eq!(
+        bench.gateway.metrics().contexts,
+        0,
+        "a context without success is none"
+    );
+}
+
+#[test]
+fn too_many_replies_waiting_give_511() {
+    let limits = Limits {
+        replies_waiting_max: 0,
+        ..Limits::default()
+    };
+    Bench::with(|config| config.limits = limits).check("C=-{AV=ROOT{AT{}}}", "ER=511{}");
+}
+
+#[test]
+fn actions_that_make_no_sense_give_421() {
+    check("C=${S=msrp/1}", "C=${ER=421{}}");
+    check("C=-{A=$}", "C=-{A=${ER=421{}}}");
+    check("C=*{A=$}", "C=*{A=${ER=421{}}}");
+    check("C=-{MV=msrp/1}", "C=-{MV=msrp/1{ER=421{}}}");
+    check("C=1{MV=msrp/1}", "C=1{MV=msrp/1{ER=421{}}}");
+    check("C=*{PR=3,AV=*{AT{}}}", "C=*{ER=421{}}");
+}
+
+#[test]
+fn terminations_that_are_not_there_give_430_431_433_435() {
+    check(
+        "C=1{MF=nosuch/1{M{O{MO=SR}}}}",
+        "C=1{MF=nosuch/1{ER=430{}}}",
+    );
+    check("C=1{S=msrp/99}", "C=1{S=msrp/99{ER=430{}}}");
+    check("C=1{A=msrp/99}", "C=1{A=msrp/99{ER=430{}}}");
+    check("C=-{AV=msrp/99{AT{}}}", "C=-{AV=msrp/99{ER=430{}}}");
+    check("C=1{MF=rtp/*{M{O{MO=IN}}}}", "C=1{MF=rtp/*{ER=431{}}}");
+    check("C=1{A=*}", "C=1{A=*{ER=431{}}}");
+    check("C=-{AV=*{AT{}}}", "C=-{AV=*{ER=431{}}}");
+    check("C=1{A=msrp/3}", "C=1{A=msrp/3{ER=433{}}}");
+    check("C=1{MF=msrp/3{M{O{MO=IN}}}}", "C=1{MF=msrp/3{ER=435{}}}");
+    check("C=1{S=MSRP/3}", "C=1{S=MSRP/3{ER=435{}}}");
+    check("C=-{AV=msrp/3{AT{}}}", "C=-{AV=msrp/3{ER=435{}}}");
+}
+
+#[test]
+fn unknown_packages_and_items_give_440_and_450_to_454() {
+    check_modify("M{O{MO=SR,nosuch/p=1}}", 440);
+    check_modify("E=1{al/of}", 440);
+    check_modify("SG{mess/sm}", 440);
+    check_modify("AT{SA{rtp/ps}}", 440);
+    check_modify("M{O{MO=SR,nt/nosuch=1}}", 450);
+    check_modify("E=1{g/nosuch}", 451);
+    check_modify("SG{tcpbcc/nosuch}", 452);
+    check(
+        "C=1{S=msrp/1{AT{SA{nt/nosuch}}}}",
+        "C=1{S=msrp/1{ER=453{}}}",
+    );
+    check_modify("E=1{hangterm/thb{nosuch=1}}", 454);
+    check_modify("SG{tcpbcc/EstBNC{nosuch=1}}", 454);
+}
+
+#[test]
+fn descriptors_out_of_place_give_444_447_448() {
+    check_modify("DM={(0)}", 444);
+    check_modify("EB{g/cause}", 444);
+    check_modify("M{O{MO=SR}},M{O{MO=IN}}", 448);
+    check("C=-{MF=ROOT{M{ST=1{O{MO=IN}}}}}", "C=-{MF=ROOT{ER=447{}}}");
+}
+
+#[test]
+fn properties_and_values_we_have_not_give_445_449_455_456_517_534() {
+    check("C=1{EG,MF=msrp/1}", "C=1{ER=445{}}");
+    check_modify("M{O{MO=SR,RV=ON}}", 449);
+    check_modify("M{O{MO=SR,RG=ON}}", 449);
+    check_modify("M{O{MO=SR,tcpbcc/bceb=Blocked}}", 449);
+    check_modify("M{TS{BF=LockStep}}", 449);
+    check_modify("SG{tcpbcc/EstBNC{ST=9}}", 449);
+    check_modify("M{O{MO=SR,root/normalMGExecutionTime=5}}", 455);
+    check_modify("M{TS{tcpbcc/bceb=Unblocked}}", 455);
+    check_modify("M{O{MO=SR,nt/jit=5,NT/JIT=6}}", 456);
+    check_modify("M{O{MO=LB}}", 517);
+    check(
+        "C=-{MF=ROOT{M{TS{root/maxNumberOfContexts=5}}}}",
+        "C=-{MF=ROOT{ER=534{}}}",
+    );
+}
+
+#[test]
+fn session_descriptions_we_cannot_serve_give_441_449_472_474_515() {
+    let add = |media: &str, code: u16| {
+        let request = format!("C=${{A=${{M{{ST=1{{{media}}}}}}}}}");
+        check(&request, &format!("C=${{A=${{ER={code}{{}}}}}}"));
+    };
+    add(REMOTE, 441);
+    add("L{v=0\nc=IN IP4 192.0.2.99\nm=message $ TCP/MSRP *\n}", 449);
+    add("L{v=0\nc=IN IP4 $\nm=message 2856 TCP/MSRP *\n}", 449);
+    add("L{v=0\nc=IN IP4 $\nm=message $ TCP/TLS/MSRP *\n}", 449);
+    add("L{v=0\nc=IN IP4 $\nm=message $ SCTP/MSRP *\n}", 449);
+    add(
+        "L{v=0\nc=IN IP4 $\nm=message $ TCP/MSRP *\na=path:msrp://192.0.2.99:1/x;tcp\n}",
+        449,
+    );
+    add(
+        "L{v=0\nc=IN IP4 mrfp.example.net\nm=message $ TCP/MSRP *\n}",
+        449,
+    );
+    add(
+        &format!("{LOCAL},R{{v=0\nc=IN IP4 $\nm=message $ TCP/MSRP *\na=path:$\n}}"),
+        449,
+    );
+    add(
+        &format!("{LOCAL},R{{v=0\nc=IN IP4 192.0.2.1\nm=message 1 TCP/MSRP *\n}}"),
+        472,
+    );
+    add("L{v=0\nthis is not SDP\n}", 474);
+    add(
+        &format!("{LOCAL},R{{v=0\nm=message 1 TCP/MSRP *\na=path:sip:x\n}}"),
+        474,
+    );
+    add("L{v=0\nc=IN IP4 $\nm=audio $ RTP/AVP 0\n}", 515);
+}
+
+#[test]
+fn what_cannot_be_detected_or_generated_gives_512_513() {
+    check_modify("E=1{nt/qualert{th=5}}", 512);
+    check_modify("E=1{msrpstat/mquota{msq=100}}", 512);
+    check_modify("SG{tcpbcc/RelBNC}", 513);
+}
+
+#[test]
+fn what_is_not_implemented_gives_443_or_501() {
+    check("C=1{N=msrp/1{OE=1{g/cause}}}", "C=1{N=msrp/1{ER=443{}}}");
+    check("C=1{AC=msrp/1{AT{M}}}", "C=1{AC=msrp/1{ER=501{}}}");
+    check_modify("E=1{g/cause{EM{SG{tcpbcc/EstBNC}}}}", 501);
+    check("C=${MV=*}", "C=${MV=*{ER=501{}}}");
+}
+
+#[test]
+fn audits_of_what_is_not_there_give_532() {
+    check("C=1{AV=msrp/1{AT{M{ST=7{L}}}}}", "C=1{AV=msrp/1{ER=532{}}}");
+    check(
+        "C=1{AV=msrp/1{AT{PG{nosuch-1}}}}",
+        "C=1{AV=msrp/1{ER=532{}}}",
+    );
+}
+
+#[test]
+fn an_error_leaves_everything_as_it_was() {
+    let mut bench = Bench::conference();
+    let before = bench.call("C=1{AV=msrp/1{AT{M,E}}}");
+    bench.orders.clear();
+    let modify = "C=1{MF=msrp/1{M{ST=1{O{MO=IN},R{}}},E=5{g/cause},SG{tcpbcc/nosuch}}}";
+    bench.check(modify, "C=1{MF=msrp/1{ER=452{}}}");
+    assert!(bench.orders.is_empty());
+    assert_eq!(bench.call("C=1{AV=msrp/1{AT{M,E}}}"), before);
+}

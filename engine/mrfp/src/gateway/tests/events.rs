@@ -1,0 +1,157 @@
+//! What the controller is notified of.
+
+use std::io::ErrorKind;
+
+use super::*;
+
+/// A conference whose msrp/1 has these events armed.
+fn armed(events: &str) -> Bench {
+    let mut bench = Bench::conference();
+    bench.check(&format!("C=1{{MF=msrp/1{{{events}}}}}"), "C=1{MF=msrp/1}");
+    bench
+}
+
+#[test]
+fn a_lost_connection_is_a_cause_when_that_is_armed() {
+    for (cause, general, text) in [
+        (
+            LossCause::Closed,
+            "NR",
+            "TCP connection closed by the participant",
+        ),
+        (
+            LossCause::ConnectFailed(ErrorKind::TimedOut),
+            "FT",
+            "TCP connect failed: timed out",
+        ),
+        (
+            LossCause::Protocol,
+            "IW",
+            "MSRP protocol broken by the participant",
+        ),
+        (
+            LossCause::TooSlow { limit_bytes: 4096 },
+            "UR",
+            "participant reads too slowly: 4096 octets queued",
+        ),
+        (
+            LossCause::NeverBound,
+            "FT",
+            "no MSRP request arrived in time",
+        ),
+    ] {
+        let mut bench = armed("E=77{g/cause}");
+        bench.lose(1, cause);
+        bench.check_notify(&format!(
+            "C=1{{N=msrp/1{{OE=77{{g/cause{{Generalcause={general},Failurecause=\"{text}\"}}}}}}}}"
+        ));
+        assert!(bench.notifies.is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_told_that_was_not_asked_for() {
+    let mut bench = armed("E=77{hangterm/thb{timerx=0}}");
+    bench.lose(1, LossCause::Closed);
+    bench.lose(2, LossCause::Closed);
+    bench.lose(99, LossCause::Closed);
+    bench.call("C=1{MF=msrp/1{E=78{g/cause{ST=2}}}}");
+    bench.lose(1, LossCause::Closed);
+    bench.call("C=1{MF=msrp/1{E}}");
+    bench.lose(1, LossCause::Closed);
+    assert!(bench.notifies.is_empty());
+    assert_eq!(bench.gateway.metrics().shards[0].lost, 5);
+}
+
+#[test]
+fn several_events_of_one_loss_go_into_one_notify() {
+    let mut bench = armed("E=5{g/cause{ST=1},nt/netfail,tcpbcc/BNCChange}");
+    bench.lose(1, LossCause::Error(ErrorKind::ConnectionReset));
+    bench.check_notify(
+        "C=1{N=msrp/1{OE=5{g/cause{ST=1,Generalcause=FT,\
+         Failurecause=\"TCP connection failed: connection reset\"},nt/netfail,\
+         tcpbcc/BNCChange{Type=Rel}}}}",
+    );
+}
+
+#[test]
+fn a_connection_is_told_when_bnc_change_is_armed() {
+    let mut bench = armed("E=6{tcpbcc/*}");
+    let session = SessionKey {
+        termination: 1,
+        stream: 1,
+    };
+    let peer = "192.0.2.10:5".parse().unwrap();
+    bench.event(Event::Bound { session, peer });
+    bench.check_notify("C=1{N=msrp/1{OE=6{tcpbcc/BNCChange{Type=Est}}}}");
+}
+
+#[test]
+fn one_notify_at_a_time_and_the_rest_together() {
+    let mut bench = armed("E=6{tcpbcc/BNCChange}");
+    for _ in 0..3 {
+        bench.lose(1, LossCause::Closed);
+    }
+    let one = "tcpbcc/BNCChange{Type=Rel}";
+    let id = bench.check_notify(&format!("C=1{{N=msrp/1{{OE=6{{{one}}}}}}}"));
+    assert!(bench.notifies.is_empty(), "the others wait");
+    bench.gateway.handle_notified(bench.now, id, None);
+    bench.drain();
+    let id = bench.check_notify(&format!("C=1{{N=msrp/1{{OE=6{{{one},{one}}}}}}}"));
+    bench
+        .gateway
+        .handle_notified(bench.now, id, Some(&reply(2, "C=1{N=msrp/1}")));
+    bench.drain();
+    assert!(bench.notifies.is_empty());
+}
+
+#[test]
+fn what_waits_for_a_notify_is_bounded() {
+    let mut bench = armed("E=6{tcpbcc/BNCChange}");
+    for _ in 0..limits::NOTIFY_QUEUE_MAX + 10 {
+        bench.lose(1, LossCause::Closed);
+    }
+    let id = bench.notifies.pop_front().unwrap().0;
+    bench.gateway.handle_notified(bench.now, id, None);
+    bench.drain();
+    let one = "tcpbcc/BNCChange{Type=Rel}";
+    let many = vec![one; limits::NOTIFY_QUEUE_MAX].join(",");
+    bench.check_notify(&format!("C=1{{N=msrp/1{{OE=6{{{many}}}}}}}"));
+}
+
+#[test]
+fn the_heartbeat_runs_while_no_message_concerns_the_termination() {
+    let mut bench = armed("E=9{hangterm/thb{timerx=10}}");
+    let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+    let due = |bench: &mut Bench| match bench.gateway.poll() {
+        Output::Wait(at) => at,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(due(&mut bench), Some(at(10)));
+    bench.now = at(4);
+    bench.call("C=1{AV=msrp/1{AT{E}}}");
+    assert_eq!(due(&mut bench), Some(at(14)));
+    bench.now = at(14);
+    bench.gateway.handle_deadline(bench.now);
+    bench.drain();
+    let id = bench.check_notify("C=1{N=msrp/1{OE=9{hangterm/thb}}}");
+    assert_eq!(due(&mut bench), Some(at(24)));
+    // The controller does not know it: nobody would ever subtract it.
+    bench
+        .gateway
+        .handle_notified(bench.now, id, Some(&reply(2, "C=1{N=msrp/1{ER=430{}}}")));
+    bench.drain();
+    bench.check("C=1{AV=*{AT{}}}", "C=1{AV=Context{msrp/2}}");
+    assert_eq!(due(&mut bench), None);
+}
+
+#[test]
+fn timers_out_of_range_are_refused() {
+    let mut bench = Bench::conference();
+    for timer in ["2147481", "x", "[1:2]"] {
+        bench.check(
+            &format!("C=1{{MF=msrp/1{{E=9{{hangterm/thb{{timerx={timer}}}}}}}}}"),
+            "C=1{MF=msrp/1{ER=449{}}}",
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! Local and Remote by TS 29.333, and obeyed beyond it.
+
+use super::*;
+
+fn honouring() -> Bench {
+    Bench::with(|config| config.honour_sdp = true)
+}
+
+/// Adds a stream with these SDP lines beside the necessary ones, and tells its configuration.
+fn configured(mut bench: Bench, local: &str, remote: &str) -> SessionConfig {
+    let local = LOCAL.replace('}', &format!("{local}}}"));
+    let remote = REMOTE.replace('}', &format!("{remote}}}"));
+    bench.call(&format!(
+        "C=${{A=${{M{{ST=1{{O{{MO=SR}},{local},{remote}}}}}}}}}"
+    ));
+    bench.config()
+}
+
+#[test]
+fn attributes_outside_the_profile_are_ignored_unless_honoured() {
+    let local = "a=max-size:1000\na=accept-types:text/plain message/cpim\n";
+    let remote = "a=max-size:2000\na=setup:passive\n";
+    let config = configured(Bench::new(), local, remote);
+    assert_eq!(
+        (config.receive_bytes_max, config.send_bytes_max),
+        (None, None)
+    );
+    assert!(config.accept_types.is_empty());
+    assert_eq!(config.setup, Setup::Passive);
+    let config = configured(honouring(), local, remote);
+    assert_eq!(
+        (config.receive_bytes_max, config.send_bytes_max),
+        (Some(1000), Some(2000))
+    );
+    assert_eq!(
+        config.accept_types,
+        ["text/plain".into(), "message/cpim".into()]
+    );
+    assert_eq!(config.setup, ACTIVE);
+}
+
+#[test]
+fn honoured_roles_follow_the_peer_unless_local_says_otherwise() {
+    for (local, remote, is_active) in [
+        ("", "", false),
+        ("", "a=setup:active\n", false),
+        ("", "a=setup:actpass\n", false),
+        ("", "a=setup:holdconn\n", false),
+        ("", "a=setup:passive\n", true),
+        ("a=setup:active\n", "", true),
+        ("a=setup:active\n", "a=setup:actpass\n", true),
+        ("a=setup:passive\n", "a=setup:passive\n", false),
+    ] {
+        let config = configured(honouring(), local, remote);
+        let expected = if is_active { ACTIVE } else { Setup::Passive };
+        assert_eq!(config.setup, expected, "{local}{remote}");
+    }
+}
+
+#[test]
+fn the_peer_is_reached_at_its_media_address_or_its_path() {
+    let media =
+        "v=0\nc=IN IP4 192.0.2.1\nm=message 7 TCP/MSRP *\na=path:msrp://192.0.2.2:8/x;tcp\n";
+    for (honour, cema, expected) in [
+        (false, "", "192.0.2.1:7"),
+        (false, "a=msrp-cema\n", "192.0.2.1:7"),
+        (true, "", "192.0.2.2:8"),
+        (true, "a=msrp-cema\n", "192.0.2.1:7"),
+    ] {
+        let mut bench = Bench::with(|config| config.honour_sdp = honour);
+        bench.call(&format!(
+            "C=${{A=${{M{{ST=1{{{LOCAL},R{{{media}{cema}}}}}}},SG{{tcpbcc/EstBNC}}}}}}"
+        ));
+        let to = expected.parse().unwrap();
+        assert_eq!(
+            bench.config().setup,
+            Setup::Active { to },
+            "{honour} {cema}"
+        );
+    }
+    let mut bench = Bench::new();
+    let named = "R{c=IN IP4 $\nm=message $ TCP/MSRP *\na=path:msrp://ue.invalid/x;tcp\n}";
+    let named = named
+        .replace("IP4 $", "IP4 0.0.0.0")
+        .replace("message $", "message 0");
+    bench.check(
+        &format!("C=${{A=${{M{{ST=1{{{LOCAL},{named}}}}}}}}}"),
+        "C=${A=${ER=472{}}}",
+    );
+}
+
+#[test]
+fn every_spelling_of_choose_is_filled_in() {
+    for media in [
+        "c=IN IP4 $\nm=message $ TCP/MSRP *\na=path:$\n",
+        "c=IN IP4 $\nm=message $ TCP/MSRP *\na=path:msrp://$:$/$;tcp\n",
+        "c=IN IP4 198.51.100.7\nm=message $ TCP/MSRP *\na=path:msrp://198.51.100.7:$/$;tcp\n",
+        "c=IN IP4 198.51.100.7\nm=message 2855 TCP/MSRP *\n",
+        "c=IN IP4 $\nm=message $ TCP/MSRP\n",
+        "m=message $ TCP/MSRP *\n",
+        "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nc=IN IP4 $\r\nm=message $ TCP/MSRP *\r\n",
+    ] {
+        let mut bench = Bench::new();
+        let body = bench.call(&format!("C=${{A=${{M{{ST=1{{L{{{media}}}}}}}}}}}"));
+        let sdp = local(&body);
+        assert!(
+            sdp.contains("m=message 2855 TCP/MSRP *\r\n"),
+            "{media} -> {sdp}"
+        );
+        assert!(
+            path(&sdp).starts_with("msrp://198.51.100.7:2855/0"),
+            "{media} -> {sdp}"
+        );
+    }
+}
+
+#[test]
+fn the_family_follows_the_connection_line() {
+    let mut bench = Bench::new();
+    let v6 = LOCAL.replace("IP4", "IP6");
+    let body = bench.call(&format!("C=${{A=${{M{{ST=1{{{v6}}}}}}}}}"));
+    let sdp = local(&body);
+    assert!(sdp.contains("c=IN IP6 2001:db8::7\r\n"), "{sdp}");
+    assert!(
+        path(&sdp).starts_with("msrp://[2001:db8::7]:2855/"),
+        "{sdp}"
+    );
+}
+
+#[test]
+fn a_local_that_was_filled_in_may_be_sent_back() {
+    let mut bench = Bench::new();
+    let first = local(&bench.call(&format!("C=${{A=${{M{{ST=1{{{LOCAL}}}}}}}}}")));
+    bench.orders.clear();
+    bench.check(
+        &format!("C=1{{MF=msrp/1{{M{{ST=1{{L{{{first}}}}}}}}}}}"),
+        "C=1{MF=msrp/1}",
+    );
+    let again = local(&bench.call(&format!("C=1{{MF=msrp/1{{M{{ST=1{{{LOCAL}}}}}}}}}")));
+    assert_eq!(again, first, "the session is kept");
+    assert!(bench.orders.is_empty());
+}
+
+#[test]
+fn one_of_several_descriptions_is_chosen_and_told() {
+    let mut bench = Bench::new();
+    let local = "L{v=0\nc=IN IP4 $\nm=message $ TCP/TLS/MSRP *\nv=0\nc=IN IP4 $\n\
+        m=message $ TCP/MSRP *\n}";
+    let remote = "R{v=0\nm=audio 4 RTP/AVP 0\nv=0\nc=IN IP4 192.0.2.1\nm=message 7 TCP/MSRP *\n\
+        a=path:msrp://192.0.2.1:7/x;tcp\n}";
+    bench.check(
+        &format!("C=${{A=${{M{{ST=1{{{local},{remote}}}}}}}}}"),
+        "C=1{A=msrp/1{M{ST=1{L{v},R{v}}}}}",
+    );
+    assert_eq!(
+        bench.config().remote_path.as_deref(),
+        Some(b"msrp://192.0.2.1:7/x;tcp".as_slice())
+    );
+}
+
+#[test]
+fn session_ids_differ() {
+    let mut bench = Bench::new();
+    bench.call(&format!("C=${{{}}}", vec![add(); 50].join(",")));
+    let ids: std::collections::BTreeSet<_> = bench
+        .orders
+        .iter()
+        .map(|(_, order)| match order {
+            Order::Install { config, .. } => config.session_id.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ids.len(), 50);
+}

@@ -1,0 +1,295 @@
+//! The MRFP on real sockets: a controller over UDP, two participants over TCP.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use h248::ast::{
+    ActionRequest, CommandResult, Descriptor, MId, MediaStreams, MessageBody, ReplyBody,
+    Transaction,
+};
+use h248_endpoint::{AssociationConfig, Event, Peer, Role, Shell, TransportAddr};
+use mrfp::{Config, Mrfp, ReactorKind, StartError};
+
+/// Nothing here takes longer unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Controller {
+    shell: Shell,
+    gateway: Option<Peer>,
+    gone: bool,
+}
+
+impl Controller {
+    async fn new(transport: &str) -> Self {
+        let mid = MId::Domain {
+            name: "mrfc.example.net".into(),
+            port: None,
+        };
+        let config = h248_endpoint::Config::new(mid, Role::Controller, 1);
+        let listen: TransportAddr = transport.parse().unwrap();
+        let shell = Shell::controller(config, AssociationConfig::default(), &[listen])
+            .await
+            .unwrap();
+        Self {
+            shell,
+            gateway: None,
+            gone: false,
+        }
+    }
+
+    /// Handles events until `is_done` or an answer to a request.
+    async fn until(&mut self, is_done: impl Fn(&Self) -> bool) -> Option<ReplyBody> {
+        while !is_done(self) {
+            let event = tokio::time::timeout(PATIENCE, self.shell.next())
+                .await
+                .expect("no event");
+            match event {
+                Event::Registered(registered) => self.gateway = Some(registered.peer),
+                Event::Lost { .. } => self.gone = true,
+                Event::Reply { reply, .. } => return Some(reply.body),
+                Event::Failed { reason, .. } => panic!("{reason}"),
+                Event::Request(request) => {
+                    let reply = ReplyBody::Actions(Vec::new());
+                    self.shell.reply(request.key, reply);
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    async fn call(&mut self, text: &str) -> ReplyBody {
+        let peer = self.gateway.expect("registered");
+        self.shell.send_request(peer, actions(text)).unwrap();
+        self.until(|_| false).await.expect("an answer")
+    }
+
+    /// Adds a participant to a context and returns the path to reach the MRFP by.
+    async fn add(&mut self, context: &str, name: &str) -> String {
+        let reply = self
+            .call(&format!(
+                "C={context}{{A=${{M{{ST=1{{O{{MO=SR}},L{{v=0\nc=IN IP4 $\nm=message $ TCP/MSRP *\n\
+                 a=path:$\n}},R{{v=0\nc=IN IP4 127.0.0.1\nm=message 9 TCP/MSRP *\n\
+                 a=path:msrp://127.0.0.1:9/{name};tcp\n}}}}}}}}}}"
+            ))
+            .await;
+        local_path(&reply).unwrap_or_else(|| panic!("{reply:?}"))
+    }
+}
+
+fn actions(text: &str) -> Vec<ActionRequest> {
+    let text = format!("!/2 <mrfc.example.net> T=1{{{text}}}");
+    let message = h248::parse(text.as_bytes(), &h248::Limits::default()).unwrap();
+    let MessageBody::Transactions(mut list) = message.body else {
+        panic!("{text}")
+    };
+    match list.pop() {
+        Some(Transaction::Request(request)) => request.actions,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn local_path(reply: &ReplyBody) -> Option<String> {
+    let ReplyBody::Actions(actions) = reply else {
+        return None;
+    };
+    let CommandResult::Add(amm) = &actions[0].commands[0].result else {
+        return None;
+    };
+    let Descriptor::Media(media) = amm.descriptors.first()? else {
+        return None;
+    };
+    let MediaStreams::Multiple(streams) = &media.streams else {
+        return None;
+    };
+    let sdp = String::from_utf8(streams[0].parms.local.clone()?.0).unwrap();
+    sdp.lines()
+        .find_map(|l| l.strip_prefix("a=path:"))
+        .map(str::to_owned)
+}
+
+/// A participant who connects to the MRFP.
+struct Participant {
+    stream: TcpStream,
+    to: String,
+    from: String,
+    received: String,
+}
+
+impl Participant {
+    fn connect(addr: SocketAddr, to: &str, name: &str) -> Self {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            to: to.to_owned(),
+            from: format!("msrp://127.0.0.1:9/{name};tcp"),
+            received: String::new(),
+        }
+    }
+
+    fn send(&mut self, id: &str, body: Option<&str>) {
+        let mut text = format!(
+            "MSRP {id} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: m{id}\r\n",
+            self.to, self.from
+        );
+        if let Some(body) = body {
+            let length = body.len();
+            text += &format!(
+                "Byte-Range: 1-{length}/{length}\r\nContent-Type: text/plain\r\n\r\n{body}\r\n"
+            );
+        }
+        text += &format!("-------{id}$\r\n");
+        self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The next frame.
+    fn receive(&mut self) -> String {
+        loop {
+            if let Some(at) = self.received.find("$\r\n") {
+                let rest = self.received.split_off(at + 3);
+                return std::mem::replace(&mut self.received, rest);
+            }
+            let mut octets = [0; 4096];
+            let count = self.stream.read(&mut octets).expect("octets in time");
+            assert_ne!(count, 0, "closed after {:?}", self.received);
+            self.received += std::str::from_utf8(&octets[..count]).unwrap();
+        }
+    }
+
+    fn expect(&mut self, parts: &[&str]) {
+        let frame = self.receive();
+        for part in parts {
+            assert!(frame.contains(part), "{part:?} is missing in {frame:?}");
+        }
+    }
+}
+
+async fn mrfp(reactor: ReactorKind, mgc: TransportAddr) -> Mrfp {
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let mut mrfp = mrfp::start(Config {
+        msrp: vec![loopback],
+        mgcs: vec![mgc],
+        reactor,
+        shards: NonZeroU8::new(2),
+        ..Config::default()
+    })
+    .await
+    .unwrap();
+    assert_ne!(mrfp.reactor(), ReactorKind::Auto);
+    assert_eq!(mrfp.shards(), 2);
+    assert!(!mrfp.metrics().is_registered);
+    assert!(
+        tokio::time::timeout(Duration::ZERO, mrfp.registered())
+            .await
+            .is_err()
+    );
+    mrfp
+}
+
+async fn conference(reactor: ReactorKind, transport: &str) {
+    let mut controller = Controller::new(transport).await;
+    let mgc = controller.shell.bound()[0];
+    let mut mrfp = mrfp(reactor, mgc).await;
+    controller.until(|c| c.gateway.is_some()).await;
+    tokio::time::timeout(PATIENCE, mrfp.registered())
+        .await
+        .expect("registered");
+    let alice = controller.add("$", "alice").await;
+    let bob = controller.add("1", "bob").await;
+    assert_eq!(
+        (mrfp.metrics().contexts, mrfp.metrics().terminations),
+        (1, 2)
+    );
+    let addr = mrfp.msrp_addrs()[0];
+    let talk = tokio::task::spawn_blocking(move || {
+        let mut alice = Participant::connect(addr, &alice, "alice");
+        let mut bob = Participant::connect(addr, &bob, "bob");
+        for (participant, id) in [(&mut alice, "aaaa1111"), (&mut bob, "bbbb1111")] {
+            participant.send(id, None);
+            participant.expect(&[&format!("MSRP {id} 200")]);
+        }
+        alice.send("aaaa2222", Some("Hello, Bob"));
+        alice.expect(&["MSRP aaaa2222 200"]);
+        bob.expect(&[
+            " SEND\r\n",
+            "To-Path: msrp://127.0.0.1:9/bob;tcp",
+            "Hello, Bob",
+        ]);
+    });
+    talk.await.unwrap();
+    let reply = format!("{:?}", controller.call("C=1{S=msrp/1}").await);
+    assert!(reply.contains("nmr"), "{reply}");
+    assert_eq!(mrfp.metrics().terminations, 1);
+    assert!(mrfp.metrics().requests >= 3);
+    let ((), _) = tokio::join!(mrfp.shutdown(Duration::ZERO), controller.until(|c| c.gone));
+}
+
+#[tokio::test]
+async fn a_conference_of_two_over_udp_and_mio() {
+    conference(ReactorKind::Mio, "udp:127.0.0.1:0").await;
+}
+
+#[tokio::test]
+async fn a_conference_of_two_over_tcp_and_the_best_reactor() {
+    conference(ReactorKind::Auto, "tcp:127.0.0.1:0").await;
+}
+
+#[tokio::test]
+async fn draining_waits_for_the_last_termination() {
+    let mut controller = Controller::new("udp:127.0.0.1:0").await;
+    let mgc = controller.shell.bound()[0];
+    let mrfp = mrfp(ReactorKind::Mio, mgc).await;
+    controller.until(|c| c.gateway.is_some()).await;
+    controller.add("$", "alice").await;
+    let leave = async {
+        mrfp.shutdown(PATIENCE).await;
+    };
+    let stay = async {
+        // Graceful comes first; the participant may stay until it is subtracted.
+        controller.call("C=1{S=msrp/1{AT{}}}").await;
+        controller.until(|c| c.gone).await;
+    };
+    tokio::join!(leave, stay);
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why() {
+    let nothing = Config {
+        msrp: Vec::new(),
+        ..Config::default()
+    };
+    assert!(matches!(
+        mrfp::start(nothing).await,
+        Err(StartError::NoListener("MSRP"))
+    ));
+    let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = occupied.local_addr().unwrap();
+    let config = Config {
+        msrp: vec![addr],
+        ..Config::default()
+    };
+    match mrfp::start(config).await {
+        Err(StartError::Listen { addr: named, .. }) => assert_eq!(named, addr.to_string()),
+        other => panic!("{other:?}"),
+    }
+    let wildcard = Config {
+        msrp: vec!["0.0.0.0:0".parse().unwrap()],
+        ..Config::default()
+    };
+    assert!(matches!(
+        mrfp::start(wildcard).await,
+        Err(StartError::Wildcard(_))
+    ));
+    let many = Config {
+        msrp: vec!["127.0.0.1:0".parse().unwrap()],
+        shards: NonZeroU8::new(63),
+        ..Config::default()
+    };
+    assert!(matches!(
+        mrfp::start(many).await,
+        Err(StartError::TooManyShards(63))
+    ));
+}
