@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use clock::Instant;
-use msrp::{Body, Deframer, FailureReport, Flag, Head, Item, Method, Start, StatusCode};
+use msrp::{Body, Deframer, FailureReport, Flag, Head, HeadFault, Item, Method, Start, StatusCode};
 
 use crate::api::{ConnId, LossCause, Octets, Output, ShardIndex};
 use crate::connection::{Chunk, Frame};
@@ -86,7 +86,7 @@ impl<B: Octets> Shard<B> {
                         .take()
                         .map_or(Piece::Empty, |p| Piece::Shared(octets, p));
                     self.take_body(now, conn, piece, Some(flag));
-                    self.end_frame(now, conn, flag);
+                    self.end_frame(now, conn, flag, deframer.end_fault());
                 }
                 None => {
                     if let Some(piece) = last.take() {
@@ -330,13 +330,17 @@ impl<B: Octets> Shard<B> {
         }
     }
 
-    fn end_frame(&mut self, now: Instant, conn: ConnId, flag: Flag) {
+    fn end_frame(&mut self, now: Instant, conn: ConnId, flag: Flag, fault: Option<HeadFault>) {
         let Some(connection) = self.connection(conn) else {
             return;
         };
         let Some(mut frame) = connection.frame.take() else {
             return;
         };
+        if let Some(fault) = fault {
+            tracing::info!(peer = %connection.peer, %fault, "request refused at its end");
+            frame.answer = frame.answer.map(|_| fault.status());
+        }
         let must_close = connection.strikes >= self.config.limits.strikes_max;
         self.answer(conn, &frame);
         if let (Some(chunk), Some(session)) = (frame.chunk.take(), frame.session) {

@@ -1,0 +1,2 @@
+//! Micro benchmarks; see `benches/`.
+#![forbid(unsafe_code)]
