@@ -129,6 +129,8 @@ pub enum Hangup {
     MixerLost,
     /// Its session cannot go on: no usable answer, or its termination failed.
     MediaFailed,
+    /// It did not refresh its session, or did not answer a refresh.
+    SessionExpired,
     /// Somebody removed it.
     Removed,
     /// The conference ends.

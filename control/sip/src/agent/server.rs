@@ -71,6 +71,7 @@ impl ServerKey {
 impl Agent {
     pub(super) fn begin_server(
         &mut self,
+        now: Instant,
         request: &Request,
         via: &Via,
         flow: Flow,
@@ -98,6 +99,10 @@ impl Agent {
             end: None,
         };
         self.server.insert(txn, entry);
+        // Nobody waits longer for an answer that the application forgot to give.
+        if request.method != Method::Invite {
+            self.arm_server_end(now, txn, TIMEOUT);
+        }
         txn
     }
 
@@ -229,8 +234,9 @@ impl Agent {
 
     fn arm_server_end(&mut self, now: Instant, txn: TxnId, wait: Duration) {
         let timer = self.timers.arm(now + wait, Timer::ServerEnd(txn));
-        if let Some(entry) = self.server.get_mut(&txn) {
-            entry.end = Some(timer);
+        let old = self.server.get_mut(&txn).and_then(|e| e.end.replace(timer));
+        if let Some(old) = old {
+            self.timers.cancel(old);
         }
     }
 

@@ -212,6 +212,7 @@ fn what_cannot_be_served_is_refused_and_never_ignored() {
     );
     check_invite("Cseq: 127 INVITE\r\n", "", "400", None);
     check_invite("127 INVITE", "127 BYE", "400", None);
+    check_invite("Cseq: 127", "Call-ID: x\r\nCseq: 127", "400", None);
     check_invite("127 INVITE", "99999999999 INVITE", "400", None);
     check_invite("To: <sip:conference1@home2.net>", "To: <", "400", None);
     check_invite("Contact:", "X-Contact:", "400 Bad Request - Contact", None);

@@ -20,6 +20,11 @@ struct Basics {
 impl Basics {
     fn read(request: &Request) -> Result<Self, &'static str> {
         let headers = &request.headers;
+        for name in ["From", "To", "Call-ID", "CSeq", "Content-Length"] {
+            if headers.all(name).nth(1).is_some() {
+                return Err("Header Field Repeated");
+            }
+        }
         let via = Via::top(headers).ok_or("Via Missing Or Malformed")?;
         let from = headers.from().ok_or("From Missing Or Malformed")?;
         let to = headers.to().ok_or("To Missing Or Malformed")?;
@@ -70,7 +75,7 @@ impl Agent {
             request.method.clone(),
         );
         let is_merged = !in_dialog && self.merge_keys.contains_key(&merge);
-        let txn = self.begin_server(&request, &basics.via, flow, merge);
+        let txn = self.begin_server(now, &request, &basics.via, flow, merge);
         if let Some(refusal) = self.inspect(&request, is_merged) {
             return self.refuse(now, txn, &refusal);
         }
@@ -204,7 +209,7 @@ impl Agent {
             basics.cseq,
             Method::Cancel,
         );
-        let txn = self.begin_server(request, &basics.via, flow, merge);
+        let txn = self.begin_server(now, request, &basics.via, flow, merge);
         let Some(invite) = invite else {
             return self.refuse(now, txn, &Answer::new(481));
         };
