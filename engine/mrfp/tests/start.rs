@@ -1,5 +1,10 @@
 //! The MRFP on real sockets: a controller over UDP, two participants over TCP.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that fails here has found something"
+)]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU8;
@@ -54,7 +59,10 @@ impl Controller {
                     let reply = ReplyBody::Actions(Vec::new());
                     self.shell.reply(request.key, reply);
                 }
-                _ => {}
+                Event::Leaving { .. }
+                | Event::RegistrationFailed { .. }
+                | Event::Departed
+                | Event::Problem(_) => {}
             }
         }
         None

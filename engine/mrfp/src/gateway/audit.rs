@@ -253,11 +253,11 @@ impl Core {
                     Descriptor::Packages(list.clone())
                 }
                 AuditItem::Whole(AuditToken::Events) | AuditItem::Events { .. } => {
-                    events(&self.root_events)
+                    Descriptor::Events(self.root_events.clone())
                 }
-                AuditItem::Whole(token) => Descriptor::Empty(*token),
-                AuditItem::EventBuffer(_) => Descriptor::Empty(AuditToken::EventBuffer),
-                AuditItem::Signals(_) => Descriptor::Empty(AuditToken::Signals),
+                AuditItem::Whole(token) => empty(*token),
+                AuditItem::EventBuffer(_) => empty(AuditToken::EventBuffer),
+                AuditItem::Signals(_) => empty(AuditToken::Signals),
                 AuditItem::Media(_) | AuditItem::Statistics(_) | AuditItem::DigitMap(_) => {
                     return Err(Fault::AuditedUnknown("item of ROOT".to_owned()));
                 }
@@ -315,24 +315,33 @@ fn audited(termination: &Termination, entry: &AuditItem) -> Option<Descriptor> {
         AuditItem::Whole(AuditToken::Media) => media(termination, None),
         AuditItem::Media(wanted) => media(termination, Some(wanted)),
         AuditItem::Whole(AuditToken::Events) | AuditItem::Events { .. } => {
-            events(&termination.settings.events)
+            Descriptor::Events(termination.settings.events.clone())
         }
         AuditItem::Whole(AuditToken::Packages) => Descriptor::Packages(package::versions()),
         AuditItem::Packages(list) => Descriptor::Packages(list.clone()),
         AuditItem::Whole(AuditToken::Statistics) | AuditItem::Statistics(_) => return None,
         // EstBNC and RelBNC are over at once; there is no buffer, map, modem or multiplex.
-        AuditItem::Whole(token) => Descriptor::Empty(*token),
-        AuditItem::EventBuffer(_) => Descriptor::Empty(AuditToken::EventBuffer),
-        AuditItem::Signals(_) => Descriptor::Empty(AuditToken::Signals),
-        AuditItem::DigitMap(_) => Descriptor::Empty(AuditToken::DigitMap),
+        AuditItem::Whole(token) => empty(*token),
+        AuditItem::EventBuffer(_) => empty(AuditToken::EventBuffer),
+        AuditItem::Signals(_) => empty(AuditToken::Signals),
+        AuditItem::DigitMap(_) => empty(AuditToken::DigitMap),
     })
 }
 
-fn events(events: &Events) -> Descriptor {
-    if events.events.is_empty() {
-        return Descriptor::Empty(AuditToken::Events);
+/// A descriptor that exists and is empty: the bare token.
+fn empty(token: AuditToken) -> Descriptor {
+    match token {
+        AuditToken::Events => Descriptor::Events(Events::default()),
+        AuditToken::EventBuffer => Descriptor::EventBuffer(Vec::new()),
+        AuditToken::Signals => Descriptor::Signals(Vec::new()),
+        AuditToken::Media
+        | AuditToken::Modem
+        | AuditToken::Mux
+        | AuditToken::ObservedEvents
+        | AuditToken::DigitMap
+        | AuditToken::Statistics
+        | AuditToken::Packages => Descriptor::Empty(token),
     }
-    Descriptor::Events(events.clone())
 }
 
 /// Media as it is now, whole or only what is `wanted`.

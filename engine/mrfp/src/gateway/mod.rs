@@ -30,6 +30,10 @@ mod package;
 mod service;
 mod statistics;
 #[cfg(test)]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks at what it expects"
+)]
 mod tests;
 mod topology;
 

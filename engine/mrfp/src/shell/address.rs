@@ -1,6 +1,6 @@
 //! Which addresses are shown to whom.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 
@@ -62,19 +62,14 @@ pub(super) fn with_ports(addresses: &[TransportAddr]) -> io::Result<Vec<Transpor
     addresses.iter().map(with_port).collect()
 }
 
-/// Our name when none is configured: the first local address, else one of the controllers' family.
-pub(super) fn mid_of(local: &[TransportAddr], mgcs: &[TransportAddr]) -> MId {
-    let address = match (local.first(), mgcs.first()) {
-        (Some(local), _) => local.addr(),
-        (None, Some(mgc)) if mgc.addr().is_ipv6() => {
-            SocketAddr::from((core::net::Ipv6Addr::LOCALHOST, 0))
-        }
-        (None, _) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-    };
-    let ip: IpAddr = address.ip();
+/// Our name when none is configured: the first local address, without which there is no port. A
+/// wildcard names nobody; then `reachable` stands in for it.
+pub(super) fn mid_of(local: &[TransportAddr], reachable: IpAddr) -> MId {
+    let first = local.first().map(|l| l.addr());
+    let named = first.map(|a| a.ip()).filter(|ip| !ip.is_unspecified());
     MId::Ip {
-        address: ip,
-        port: Some(address.port()).filter(|p| *p != 0),
+        address: named.unwrap_or(reachable),
+        port: first.map(|a| a.port()),
     }
 }
 
@@ -121,20 +116,25 @@ mod tests {
         let local = with_ports(&["udp:127.0.0.1:0".parse().unwrap()]).unwrap();
         let port = local[0].addr().port();
         assert_ne!(port, 0);
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let reachable: IpAddr = "192.0.2.1".parse().unwrap();
+        let address = "127.0.0.1".parse().unwrap();
         assert_eq!(
-            mid_of(&local, &[]),
+            mid_of(&local, reachable),
             MId::Ip {
                 address,
                 port: Some(port)
             }
         );
-        let mgcs = ["tcp:[::1]:2944".parse().unwrap()];
-        let address = "::1".parse().unwrap();
+        let wildcard = ["tcp:[::]:2944".parse().unwrap()];
+        let named = MId::Ip {
+            address: reachable,
+            port: Some(2944),
+        };
+        assert_eq!(mid_of(&wildcard, reachable), named);
         assert_eq!(
-            mid_of(&[], &mgcs),
+            mid_of(&[], reachable),
             MId::Ip {
-                address,
+                address: reachable,
                 port: None
             }
         );

@@ -9,7 +9,7 @@ mod address;
 mod run;
 mod shards;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,7 +103,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
     }
     let (shards, inbox) = start_shards(&config).await?;
     let addresses = address::advertised(shards.local_addrs(), config.advertise)?;
-    let h248 = open_h248(&config).await?;
+    let h248 = open_h248(&config, addresses[0].ip()).await?;
     let gateway = Gateway::new(
         gateway::Config {
             addresses,
@@ -146,14 +146,14 @@ async fn start_shards(config: &Config) -> Result<(Shards, shards::Inbox), StartE
     }
 }
 
-async fn open_h248(config: &Config) -> Result<h248_endpoint::Shell, StartError> {
+async fn open_h248(config: &Config, reachable: IpAddr) -> Result<h248_endpoint::Shell, StartError> {
     let mut registration = RegistrationConfig::new(config.mgcs.clone());
     registration.mwd = config.restart_delay_max;
     registration.accept_unregistered = config.mgcs.is_empty();
     let local = address::with_ports(&config.h248).map_err(StartError::H248)?;
     let mid = match &config.mid {
         Some(mid) => mid.clone(),
-        None => address::mid_of(&local, &config.mgcs),
+        None => address::mid_of(&local, reachable),
     };
     let role = h248_endpoint::Role::Gateway;
     let mut endpoint = h248_endpoint::Config::new(mid, role, rand::rng().random());

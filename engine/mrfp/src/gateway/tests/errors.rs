@@ -140,8 +140,23 @@ fn unknown_packages_and_items_give_440_and_450_to_454() {
 fn descriptors_out_of_place_give_444_447_448() {
     check_modify("DM={(0)}", 444);
     check_modify("EB{g/cause}", 444);
-    check_modify("M{O{MO=SR}},M{O{MO=IN}}", 448);
     check("C=-{MF=ROOT{M{ST=1{O{MO=IN}}}}}", "C=-{MF=ROOT{ER=447{}}}");
+}
+
+/// The parser refuses it first; another source of commands might not.
+#[test]
+fn a_descriptor_that_appears_twice_gives_448() {
+    let mut request = request(2, "C=1{MF=msrp/1{M{O{MO=SR}}}}");
+    let h248::ast::Command::Modify(amm) = &mut request.actions[0].commands[0].command else {
+        panic!("{request:?}");
+    };
+    amm.descriptors.push(amm.descriptors[0].clone());
+    let mut bench = Bench::conference();
+    bench
+        .gateway
+        .handle_request(bench.now, 1, 2, &request, None);
+    bench.drain();
+    assert_eq!(first_error(&bench.replies[0]).map(|e| e.code), Some(448));
 }
 
 #[test]

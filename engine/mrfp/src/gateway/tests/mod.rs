@@ -4,6 +4,7 @@ mod audits;
 mod commands;
 mod errors;
 mod events;
+mod model;
 mod sdp;
 mod topology;
 
