@@ -25,7 +25,9 @@ class Controller(Process):
         """Starts an `mrf mrfp` that registers here."""
         mgc = f"{self.transport}:127.0.0.1:{self.port}"
         wanted = ["--mgc", mgc, "--msrp", "127.0.0.1:0", "--h248", f"{self.transport}:127.0.0.1:0"]
-        wanted += ["--h248-version", str(self.version), "--http", "off", "--shards", "2"]
+        wanted += ["--http", "off", "--shards", "2"]
+        if self.version > 2:  # Version 2 is offered by default (TS 29.333); a lower one is agreed.
+            wanted += ["--h248-version", str(self.version)]
         return Mrf(env, "mrfp", *wanted, *flags)
 
     def verdict(self, mrfp):

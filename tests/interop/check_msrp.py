@@ -4,12 +4,16 @@ import functools
 
 from check_sip import has_ipv6, listeners
 from msrp import Endpoint, ident, own_path, parse_uri
-from process import Mrf, Process, ensure
+from process import Failure, Mrf, Process, ensure
 from sip import Agent, attribute, offer
 
 SEED_TEXT = b"those are my principles. If you don't like them I have others - Groucho Marx."
 SEED_TID, SEED_MESSAGE_ID = "a97ghjut", "9972"
 FLOW_SECONDS = 60
+
+
+class NotReady(Failure):
+    """503: the controller has no MRFP yet."""
 
 
 class Participant(Endpoint):
@@ -20,6 +24,8 @@ class Participant(Endpoint):
         super().__init__(own_path(server[0]))
         self.agent = Agent(transport, server, user)
         answer = self.agent.invite("sip:lobby@home2.example", offer(self.own_path, server[0]))
+        if answer.status == 503:
+            raise NotReady(f"INVITE answered 503; {mrf.tail()}")
         ensure(answer.status == 200, f"INVITE answered {answer.status}; {mrf.tail()}")
         ensure(attribute(answer.body, "setup") == "passive", f"not passive: {answer.body}")
         self.peer_path = attribute(answer.body, "path")

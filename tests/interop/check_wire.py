@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 
-from check_msrp import Participant, bind, seed_message, three_chunks
+from check_msrp import NotReady, Participant, bind, seed_message, three_chunks
 from check_sip import listeners, without
 from msrp import ident
 from process import Mrf, Process, ensure, poll
@@ -82,22 +82,26 @@ def wire(env, h248, sip):
     media_port = mrfp.address("msrp")[1]
     media = Capture(env, "media", [media_port])
     mrfc.ready["msrp"] = mrfp.ready["msrp"]
-    poll(lambda: registered(control.file, h248, h248_port), CAPTURE_SECONDS, "the registration")
-    alice, bob = Participant(mrfc, "alice", sip), Participant(mrfc, "bob", sip)
+    alice = poll(lambda: joined(mrfc, "alice", sip), CAPTURE_SECONDS, "the MRFP's registration")
+    bob = Participant(mrfc, "bob", sip)
     bind(alice, bob)
     seed_message(alice, bob)
     three_chunks(bob, alice)
     alice.leave()
     bob.leave()
     rules = [f"{sip}.port=={sip_port},sip", f"{h248}.port=={h248_port},megaco"]
+    mrfc.ensure_alive()
+    mrfp.ensure_alive()
     judge(control.close(), rules, ["sip", "megaco"])
     judge(media.close(), [f"tcp.port=={media_port},msrp"], ["msrp"])
 
 
-def registered(file, transport, port):
-    """Whether the controller's reply to a ServiceChange has been captured."""
-    rule = f"{transport}.port=={port},megaco"
-    return tshark(file, [rule], f"megaco.transaction == \"Reply\" and {transport}.srcport == {port}")
+def joined(mrfc, user, transport):
+    """A participant, or `None` as long as the MRFP has not registered."""
+    try:
+        return Participant(mrfc, user, transport)
+    except NotReady:
+        return None
 
 
 def checks():

@@ -1,6 +1,6 @@
 #!/usr/bin/env escript
 %% -*- erlang -*-
-%%! -noinput -kernel logger_level critical
+%%! -kernel logger_level critical
 %%
 %% A media gateway controller on Erlang/OTP's megaco application, as judge of `mrf mrfp`: it takes the
 %% gateway's registration, runs a messaging conference through its life and says what held.
