@@ -1,8 +1,8 @@
 //! What an endpoint is told at start.
 
-use crate::{Encoding, Limits};
 use clock::Duration;
 use h248::ast::{MId, Name, Profile, ServiceChangeMethod};
+use h248::{Encoding, Limits};
 
 use crate::TransportAddr;
 

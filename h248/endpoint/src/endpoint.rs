@@ -380,13 +380,10 @@ impl ErrorBudget {
     }
 }
 
-/// An error descriptor with a text.
+/// An error descriptor with a text; what a quoted string cannot hold becomes blank.
 #[must_use]
 pub fn error(code: u16, text: &str) -> ErrorDescriptor {
-    ErrorDescriptor {
-        code,
-        text: Some(text.into()),
-    }
+    ErrorDescriptor::new(h248::ErrorCode(code), text)
 }
 
 /// A reply that fails a whole transaction.

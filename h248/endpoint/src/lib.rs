@@ -36,6 +36,7 @@ pub use addr::{Peer, TransportAddr, TransportAddrError, TransportId, TransportKi
 pub use association::Associations;
 pub use config::{AssociationConfig, Config, Departure, RegistrationConfig, Role, Timers};
 pub use endpoint::{Endpoint, error};
+pub use h248::{Encoding, Limits};
 pub use node::{Event, LostReason, Node, NodeOutput, Registered};
 pub use output::{
     BrokenTail, FailReason, Output, Problem, ProblemKind, Request, RequestKey, describe, error_of,
@@ -45,4 +46,3 @@ pub use registration::Registration;
 pub use replier::{error_reply, single_reply};
 pub use requester::SendError;
 pub use shell::Shell;
-pub use wire::shim::{Encoding, Limits};

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use h248::ast::{
-    ErrorDescriptor, MId, Message, MessageBody, Transaction, TransactionId, TransactionRequest,
+    AmmReply, AuditReply, CommandKind, CommandResult, Descriptor, ErrorDescriptor, MId, Message,
+    ServiceChangeResult, TerminationIds, Transaction, TransactionId, TransactionRequest,
 };
+use h248::{BrokenTransaction, Encoding, Limits, ReceivedBody};
 
 use crate::BrokenTail;
 
@@ -48,50 +50,83 @@ impl Item {
     }
 }
 
-/// Stand-ins until the codec has its own.
-pub mod shim {
-    /// Token form.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Encoding {
-        /// Long tokens.
-        Pretty,
-        /// Short tokens.
-        Compact,
-    }
-    /// Bounds of the parser.
-    #[derive(Clone, Copy, Debug, Default)]
-    pub struct Limits;
-}
-
-static SHIM: std::sync::Mutex<Vec<Message>> = std::sync::Mutex::new(Vec::new());
-
-pub(crate) fn read(octets: &[u8], _limits: &crate::Limits) -> Result<Received, Unreadable> {
-    let bad = || Unreadable {
-        error: crate::error(400, "Syntax error in message"),
-        what: "shim".into(),
+pub(crate) fn read(octets: &[u8], limits: &Limits) -> Result<Received, Unreadable> {
+    let received = h248::parse_recovering(octets, limits).map_err(|cause| Unreadable {
+        error: ErrorDescriptor::new(cause.code, &cause.to_string()),
+        what: cause.to_string(),
+    })?;
+    let body = match received.body {
+        ReceivedBody::Error(error) => Body::Error(error),
+        ReceivedBody::Transactions(transactions) => Body::Items(
+            transactions
+                .into_iter()
+                .map(|transaction| match transaction {
+                    Ok(transaction) => Item::Whole(transaction),
+                    Err(broken) => Item::Broken(Box::new(explain(broken))),
+                })
+                .collect(),
+        ),
     };
-    let text = core::str::from_utf8(octets).map_err(|_| bad())?;
-    let n: usize = text
-        .strip_prefix("MSG")
-        .ok_or_else(bad)?
-        .trim()
-        .parse()
-        .map_err(|_| bad())?;
-    let m = SHIM.lock().unwrap()[n].clone();
     Ok(Received {
-        version: m.version,
-        mid: m.mid,
-        body: match m.body {
-            MessageBody::Error(e) => Body::Error(e),
-            MessageBody::Transactions(t) => Body::Items(t.into_iter().map(Item::Whole).collect()),
-        },
+        version: received.version,
+        mid: received.mid,
+        body,
     })
 }
 
-pub(crate) fn print(message: &Message, _encoding: crate::Encoding) -> Bytes {
-    let mut all = SHIM.lock().unwrap();
-    all.push(message.clone());
-    let n = all.len() - 1;
-    let len = format!("{message:?}").len();
-    Bytes::from(format!("MSG{n}{:len$}", ""))
+pub(crate) fn print(message: &Message, encoding: Encoding) -> Bytes {
+    Bytes::from(h248::print(message, encoding))
+}
+
+fn explain(broken: BrokenTransaction) -> Broken {
+    let what = broken.error.to_string();
+    let error = ErrorDescriptor::new(broken.code, &what);
+    let last = broken.partial.as_ref().and_then(|p| p.actions.last());
+    let continues_last = last.is_some_and(|action| Some(action.context) == broken.context);
+    let result = broken
+        .command
+        .map(|(kind, terminations)| failed_result(kind, terminations, error.clone()));
+    Broken {
+        id: broken.id,
+        is_request: broken.is_request,
+        partial: broken.partial,
+        tail: BrokenTail {
+            context: broken.context,
+            result,
+            error,
+            continues_last,
+        },
+        what,
+    }
+}
+
+/// The reply of a command that failed as a whole.
+fn failed_result(
+    kind: CommandKind,
+    terminations: TerminationIds,
+    error: ErrorDescriptor,
+) -> CommandResult {
+    let failed = |terminations, error| AmmReply {
+        terminations,
+        descriptors: vec![Descriptor::Error(error)],
+    };
+    let audited = |terminations, error| AuditReply::Terminations(failed(terminations, error));
+    match kind {
+        CommandKind::Add => CommandResult::Add(failed(terminations, error)),
+        CommandKind::Modify => CommandResult::Modify(failed(terminations, error)),
+        CommandKind::Move => CommandResult::Move(failed(terminations, error)),
+        CommandKind::Subtract => CommandResult::Subtract(failed(terminations, error)),
+        CommandKind::AuditValue => CommandResult::AuditValue(audited(terminations, error)),
+        CommandKind::AuditCapability => {
+            CommandResult::AuditCapability(audited(terminations, error))
+        }
+        CommandKind::Notify => CommandResult::Notify {
+            terminations,
+            error: Some(error),
+        },
+        CommandKind::ServiceChange => CommandResult::ServiceChange {
+            terminations,
+            result: ServiceChangeResult::Error(error),
+        },
+    }
 }
