@@ -380,7 +380,7 @@ impl ErrorBudget {
     }
 }
 
-/// An error descriptor with a text; what a quoted string cannot hold becomes blank.
+/// An error descriptor with a text; the printer replaces what a quoted string cannot hold.
 #[must_use]
 pub fn error(code: u16, text: &str) -> ErrorDescriptor {
     ErrorDescriptor::new(h248::ErrorCode(code), text)
