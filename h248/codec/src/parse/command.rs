@@ -1,0 +1,308 @@
+//! Commands, their replies and the descriptors in both.
+
+use super::value::choose;
+use super::{Failure, Parsed, Parser, Word};
+use crate::ast::{
+    AmmReply, AmmRequest, AuditDescriptor, AuditReply, AuditRequest, AuditToken, Command,
+    CommandKind, CommandReply, CommandResult, Descriptor, ErrorDescriptor, ServiceChangeResult,
+    TerminationId, TerminationIds,
+};
+use crate::error_code::ErrorCode;
+use crate::token::Token;
+
+/// On which side of a transaction a descriptor stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Request,
+    Reply,
+}
+
+impl<'a> Parser<'a> {
+    /// Terminations of the command at hand, noted for an error report.
+    fn command_terminations(&mut self, kind: CommandKind) -> Parsed<TerminationIds> {
+        self.equal()?;
+        let terminations = self.termination_ids()?;
+        self.progress.command = Some((kind, terminations.clone()));
+        Ok(terminations)
+    }
+
+    pub(super) fn command_request(&mut self, kind: CommandKind) -> Parsed<Command> {
+        let terminations = self.command_terminations(kind)?;
+        match kind {
+            CommandKind::Add => Ok(Command::Add(self.amm(terminations)?)),
+            CommandKind::Modify => Ok(Command::Modify(self.amm(terminations)?)),
+            CommandKind::Move => Ok(Command::Move(self.amm(terminations)?)),
+            CommandKind::Subtract => {
+                let audit = self.optional_audit()?;
+                Ok(Command::Subtract {
+                    terminations,
+                    audit,
+                })
+            }
+            CommandKind::AuditValue => Ok(Command::AuditValue(self.audit_request(terminations)?)),
+            CommandKind::AuditCapability => {
+                Ok(Command::AuditCapability(self.audit_request(terminations)?))
+            }
+            CommandKind::Notify => self.notify(terminations),
+            CommandKind::ServiceChange => {
+                self.open()?;
+                self.keyword(Token::Services, "Services")?;
+                let services = self.service_change()?;
+                self.close()?;
+                Ok(Command::ServiceChange {
+                    terminations,
+                    services,
+                })
+            }
+        }
+    }
+
+    fn amm(&mut self, terminations: TerminationIds) -> Parsed<AmmRequest> {
+        Ok(AmmRequest {
+            terminations,
+            descriptors: self.descriptors(Side::Request)?,
+        })
+    }
+
+    fn keyword(&mut self, token: Token, expected: &'static str) -> Parsed<()> {
+        let word = self.word(expected)?;
+        if word.is(token) {
+            return Ok(());
+        }
+        Err(self
+            .failure_at(word.at, expected)
+            .with_code(ErrorCode::DESCRIPTOR_NOT_LEGAL))
+    }
+
+    /// `[{ Audit{...} }]`.
+    fn optional_audit(&mut self) -> Parsed<Option<AuditDescriptor>> {
+        if self.next() != Some(b'{') {
+            return Ok(None);
+        }
+        self.open()?;
+        self.keyword(Token::Audit, "Audit")?;
+        let audit = self.audit_descriptor()?;
+        self.close()?;
+        Ok(Some(audit))
+    }
+
+    fn audit_request(&mut self, terminations: TerminationIds) -> Parsed<AuditRequest> {
+        // Only version 3 lets a sender leave Audit out, but older ones have done so as well.
+        let audit = self.optional_audit()?;
+        Ok(AuditRequest {
+            terminations,
+            audit,
+        })
+    }
+
+    fn notify(&mut self, terminations: TerminationIds) -> Parsed<Command> {
+        self.open()?;
+        self.keyword(Token::ObservedEvents, "ObservedEvents")?;
+        let observed = self.observed_events()?;
+        let mut error = None;
+        if self.eat(b',') {
+            self.keyword(Token::Error, "Error")?;
+            error = Some(self.error_descriptor()?);
+        }
+        self.close()?;
+        Ok(Command::Notify {
+            terminations,
+            observed,
+            error,
+        })
+    }
+
+    /// `[{ descriptor, ... }]`, each kind at most once.
+    fn descriptors(&mut self, side: Side) -> Parsed<Vec<Descriptor>> {
+        if self.next() != Some(b'{') {
+            return Ok(Vec::new());
+        }
+        let mut seen = 0;
+        self.list(|parser| {
+            let word = parser.word("a descriptor")?;
+            parser.descriptor(word, side, &mut seen)
+        })
+    }
+
+    fn descriptor(&mut self, word: Word<'a>, side: Side, seen: &mut u32) -> Parsed<Descriptor> {
+        let token = word.token();
+        let bit = token.and_then(|token| choose(token, DESCRIPTORS));
+        let (Some(token), Some(bit)) = (token, bit) else {
+            return Err(self.unknown_descriptor(word));
+        };
+        self.check_legal(word, side)?;
+        self.once(seen, bit, word, ErrorCode::DESCRIPTOR_TWICE)?;
+        if side == Side::Reply
+            && let Some(empty) = empty_descriptor(token)
+            && !matches!(self.next(), Some(b'{' | b'=' | b'['))
+        {
+            return Ok(Descriptor::Empty(empty));
+        }
+        Ok(match word.token() {
+            Some(Token::Media) => Descriptor::Media(self.media()?),
+            Some(Token::Events) => Descriptor::Events(self.events()?),
+            Some(Token::EventBuffer) => Descriptor::EventBuffer(self.event_buffer()?),
+            Some(Token::Signals) => Descriptor::Signals(self.signals()?),
+            Some(Token::DigitMap) => Descriptor::DigitMap(self.digit_map()?),
+            Some(Token::Statistics) => Descriptor::Statistics(self.statistics()?),
+            Some(Token::Audit) => Descriptor::Audit(self.audit_descriptor()?),
+            Some(Token::ObservedEvents) => Descriptor::ObservedEvents(self.observed_events()?),
+            Some(Token::Packages) => Descriptor::Packages(self.list(Self::package_version)?),
+            Some(Token::Error) => Descriptor::Error(self.error_descriptor()?),
+            Some(Token::Mux) => self.mux()?,
+            Some(Token::Modem) => self.modem()?,
+            _ => return Err(self.unknown_descriptor(word)),
+        })
+    }
+
+    fn unknown_descriptor(&self, word: Word<'_>) -> Failure {
+        self.failure_at(word.at, "a descriptor")
+            .with_code(ErrorCode::UNKNOWN_DESCRIPTOR)
+    }
+
+    /// Which descriptors a request may hold: Statistics since version 3, no results ever.
+    fn check_legal(&self, word: Word<'_>, side: Side) -> Parsed<()> {
+        let is_legal = match word.token() {
+            Some(Token::ObservedEvents | Token::Packages | Token::Error) => side == Side::Reply,
+            Some(Token::Statistics) => side == Side::Reply || self.version >= 3,
+            Some(Token::Audit) => side == Side::Request,
+            _ => true,
+        };
+        if is_legal {
+            return Ok(());
+        }
+        Err(self
+            .failure_at(word.at, "a descriptor legal in this command")
+            .with_code(ErrorCode::DESCRIPTOR_NOT_LEGAL))
+    }
+
+    pub(super) fn command_reply(
+        &mut self,
+        kind: CommandKind,
+        optional: bool,
+        wildcard_response: bool,
+    ) -> Parsed<CommandReply> {
+        let result = match kind {
+            CommandKind::Add => CommandResult::Add(self.amm_reply(kind)?),
+            CommandKind::Modify => CommandResult::Modify(self.amm_reply(kind)?),
+            CommandKind::Move => CommandResult::Move(self.amm_reply(kind)?),
+            CommandKind::Subtract => CommandResult::Subtract(self.amm_reply(kind)?),
+            CommandKind::AuditValue => CommandResult::AuditValue(self.audit_reply(kind)?),
+            CommandKind::AuditCapability => CommandResult::AuditCapability(self.audit_reply(kind)?),
+            CommandKind::Notify => {
+                let terminations = self.command_terminations(kind)?;
+                let error = self.optional_error()?;
+                CommandResult::Notify {
+                    terminations,
+                    error,
+                }
+            }
+            CommandKind::ServiceChange => {
+                let terminations = self.command_terminations(kind)?;
+                let result = self.service_change_result()?;
+                CommandResult::ServiceChange {
+                    terminations,
+                    result,
+                }
+            }
+        };
+        Ok(CommandReply {
+            optional,
+            wildcard_response,
+            result,
+        })
+    }
+
+    fn amm_reply(&mut self, kind: CommandKind) -> Parsed<AmmReply> {
+        Ok(AmmReply {
+            terminations: self.command_terminations(kind)?,
+            descriptors: self.descriptors(Side::Reply)?,
+        })
+    }
+
+    /// `=tid[{...}]`, `=Context{tid, ...}` or `=Context{Error=...}`.
+    fn audit_reply(&mut self, kind: CommandKind) -> Parsed<AuditReply> {
+        let at = self.cursor.pos();
+        self.equal()?;
+        let is_context = Token::of(self.cursor.word()) == Some(Token::Context);
+        if !is_context || self.next() != Some(b'{') {
+            self.cursor.seek(at);
+            return Ok(AuditReply::Terminations(self.amm_reply(kind)?));
+        }
+        self.open()?;
+        let start = self.cursor.pos();
+        let is_error = Token::of(self.cursor.word()) == Some(Token::Error);
+        if is_error && self.next() == Some(b'=') {
+            let error = self.error_descriptor()?;
+            self.close()?;
+            return Ok(AuditReply::ContextError(error));
+        }
+        self.cursor.seek(start);
+        let mut terminations: Vec<TerminationId> = Vec::new();
+        self.separated(&mut |parser: &mut Self| {
+            terminations.push(parser.termination_id()?);
+            Ok(())
+        })?;
+        self.close()?;
+        Ok(AuditReply::ContextList(terminations))
+    }
+
+    /// `[{ Error=... }]`.
+    fn optional_error(&mut self) -> Parsed<Option<ErrorDescriptor>> {
+        if self.next() != Some(b'{') {
+            return Ok(None);
+        }
+        self.open()?;
+        self.keyword(Token::Error, "Error")?;
+        let error = self.error_descriptor()?;
+        self.close()?;
+        Ok(Some(error))
+    }
+
+    /// `[{ Services{...} | Error=... }]`.
+    fn service_change_result(&mut self) -> Parsed<ServiceChangeResult> {
+        if self.next() != Some(b'{') {
+            return Ok(ServiceChangeResult::Empty);
+        }
+        self.open()?;
+        let word = self.word("Services or Error")?;
+        let result = match word.token() {
+            Some(Token::Services) => ServiceChangeResult::Services(self.service_change_reply()?),
+            Some(Token::Error) => ServiceChangeResult::Error(self.error_descriptor()?),
+            _ => return self.fail_at(word.at, "Services or Error"),
+        };
+        self.close()?;
+        Ok(result)
+    }
+}
+
+/// The keywords of descriptors, with a bit to count each by.
+const DESCRIPTORS: &[(Token, u32)] = &[
+    (Token::Media, 0),
+    (Token::Events, 1),
+    (Token::EventBuffer, 2),
+    (Token::Signals, 3),
+    (Token::DigitMap, 4),
+    (Token::Statistics, 5),
+    (Token::Audit, 6),
+    (Token::ObservedEvents, 7),
+    (Token::Packages, 8),
+    (Token::Error, 9),
+    (Token::Mux, 10),
+    (Token::Modem, 11),
+];
+
+/// Descriptors that have no empty form of their own: bare, they are [`Descriptor::Empty`].
+fn empty_descriptor(token: Token) -> Option<AuditToken> {
+    choose(
+        token,
+        &[
+            (Token::Media, AuditToken::Media),
+            (Token::Modem, AuditToken::Modem),
+            (Token::Mux, AuditToken::Mux),
+            (Token::DigitMap, AuditToken::DigitMap),
+            (Token::ObservedEvents, AuditToken::ObservedEvents),
+            (Token::Packages, AuditToken::Packages),
+        ],
+    )
+}

@@ -1,0 +1,229 @@
+//! Context properties, topology and context audits.
+
+use super::transaction::context_id;
+use super::value::{number, package_item};
+use super::{Parsed, Parser, Word};
+use crate::ast::{
+    ContextAudit, ContextAuditItem, ContextId, ContextProperties, PackageItem, PropertyValue,
+    SelectLogic, TopologyDirection, TopologyTriple,
+};
+use crate::error_code::ErrorCode;
+use crate::token::Token;
+
+impl<'a> Parser<'a> {
+    /// A context property whose keyword is `word`; says whether it was one.
+    pub(super) fn context_property(
+        &mut self,
+        word: Word<'a>,
+        seen: &mut u32,
+        properties: &mut ContextProperties,
+    ) -> Parsed<bool> {
+        let twice = ErrorCode::PROPERTY_TWICE;
+        match word.token() {
+            Some(Token::Topology) => {
+                self.once(seen, 0, word, twice)?;
+                properties.topology = self.topology()?;
+            }
+            Some(Token::Priority) => {
+                self.once(seen, 1, word, twice)?;
+                properties.priority = Some(self.priority()?);
+            }
+            Some(token @ (Token::Emergency | Token::EmergencyOff)) => {
+                self.once(seen, 2, word, twice)?;
+                if token == Token::EmergencyOff {
+                    self.since(2, word)?;
+                }
+                properties.emergency = Some(token == Token::Emergency);
+            }
+            Some(Token::IepsCall) => {
+                self.once(seen, 3, word, twice)?;
+                self.since(3, word)?;
+                properties.ieps = Some(self.on_off()?);
+            }
+            Some(Token::ContextAttr) => {
+                self.since(3, word)?;
+                self.context_attributes(properties)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn priority(&mut self) -> Parsed<u8> {
+        self.assigned("a priority from 0 to 15", |text| {
+            number(text, 5).filter(|priority| *priority <= 15)
+        })
+    }
+
+    /// `{ pkg/prop value, ... }` or `{ ContextList = { ... } }`, possibly several of each.
+    fn context_attributes(&mut self, properties: &mut ContextProperties) -> Parsed<()> {
+        self.braced(|parser| {
+            let word = parser.word("a package/property or ContextList")?;
+            if word.is(Token::ContextList) {
+                let contexts = parser.assigned_contexts()?;
+                properties.context_list.extend(contexts);
+            } else {
+                properties.attributes.push(parser.property(word)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// `= { ctx, ctx }`.
+    fn assigned_contexts(&mut self) -> Parsed<Vec<ContextId>> {
+        self.equal()?;
+        self.list(|parser| parser.read("a context id", context_id))
+    }
+
+    fn topology(&mut self) -> Parsed<Vec<TopologyTriple>> {
+        self.list(Self::topology_triple)
+    }
+
+    fn topology_triple(&mut self) -> Parsed<TopologyTriple> {
+        let from = self.termination_id()?;
+        self.expect(b',', "\",\"")?;
+        let to = self.termination_id()?;
+        self.expect(b',', "\",\"")?;
+        let mut triple = TopologyTriple {
+            from,
+            to,
+            direction: self.choice("a topology direction", TOPOLOGY_DIRECTIONS)?,
+            stream: None,
+        };
+        while self.topology_suffix(&mut triple)? {}
+        Ok(triple)
+    }
+
+    /// `, Stream = n` after a triple, or the second direction that Erlang/OTP writes for the
+    /// version 3 ones (`OW, OWE`). Says whether there was one; a triple's own comma stays.
+    fn topology_suffix(&mut self, triple: &mut TopologyTriple) -> Parsed<bool> {
+        let at = self.cursor.pos();
+        if !self.eat(b',') {
+            return Ok(false);
+        }
+        let token = Token::of(self.cursor.word());
+        let next = self.next();
+        match token {
+            Some(Token::Stream) if next == Some(b'=') && triple.stream.is_none() => {
+                triple.stream = Some(self.assigned_u16()?);
+            }
+            Some(Token::OnewayExternal) => triple.direction = TopologyDirection::OnewayExternal,
+            Some(Token::OnewayBoth) => triple.direction = TopologyDirection::OnewayBoth,
+            _ => {
+                self.cursor.seek(at);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `{ ... }` of a ContextAudit.
+    pub(super) fn context_audit(&mut self) -> Parsed<ContextAudit> {
+        let mut audit = ContextAudit::default();
+        let mut seen = 0;
+        self.braced(|parser| parser.context_audit_item(&mut audit, &mut seen))?;
+        Ok(audit)
+    }
+
+    fn context_audit_item(&mut self, audit: &mut ContextAudit, seen: &mut u32) -> Parsed<()> {
+        let expected = "an auditable context property";
+        let word = self.word(expected)?;
+        let has_value = self.next() == Some(b'=');
+        // A property may be asked for and, in version 3, selected by as well: once each.
+        let bit = |bit: u32| bit + if has_value { 8 } else { 0 };
+        let twice = ErrorCode::PROPERTY_TWICE;
+        let item = match word.token() {
+            Some(Token::Topology) => {
+                self.once(seen, 0, word, twice)?;
+                ContextAuditItem::Topology
+            }
+            Some(Token::Emergency) => {
+                self.once(seen, 1, word, twice)?;
+                ContextAuditItem::Emergency
+            }
+            Some(Token::Priority) => {
+                self.once(seen, bit(2), word, twice)?;
+                let value = has_value.then(|| self.priority()).transpose()?;
+                ContextAuditItem::Priority(value)
+            }
+            Some(Token::IepsCall) => {
+                self.once(seen, bit(3), word, twice)?;
+                let value = has_value.then(|| self.on_off()).transpose()?;
+                ContextAuditItem::Ieps(value)
+            }
+            Some(Token::EmergencyValue) => {
+                self.once(seen, 4, word, twice)?;
+                ContextAuditItem::EmergencyValue(self.emergency_value()?)
+            }
+            Some(token @ (Token::AndLogic | Token::OrLogic)) => {
+                self.once(seen, 5, word, twice)?;
+                let is_and = token == Token::AndLogic;
+                audit.selection = Some(if is_and {
+                    SelectLogic::And
+                } else {
+                    SelectLogic::Or
+                });
+                return Ok(());
+            }
+            Some(Token::ContextAttr) => {
+                self.open()?;
+                let items = self.context_attr_audit()?;
+                self.close()?;
+                items
+            }
+            _ => match package_item(word.text) {
+                Some(name) => {
+                    let value = self.selected_value()?;
+                    ContextAuditItem::Attributes(vec![(name, value)])
+                }
+                None => return self.fail_at(word.at, expected),
+            },
+        };
+        audit.items.push(item);
+        Ok(())
+    }
+
+    fn emergency_value(&mut self) -> Parsed<bool> {
+        self.equal()?;
+        self.choice(
+            "Emergency or EmergencyOff",
+            &[(Token::Emergency, true), (Token::EmergencyOff, false)],
+        )
+    }
+
+    /// Inside `ContextAttr{ ... }` of an audit.
+    fn context_attr_audit(&mut self) -> Parsed<ContextAuditItem> {
+        let at = self.cursor.pos();
+        if Token::of(self.cursor.word()) == Some(Token::ContextList) {
+            let contexts = match self.next() {
+                Some(b'=') => self.assigned_contexts()?,
+                _ => Vec::new(),
+            };
+            return Ok(ContextAuditItem::ContextList(contexts));
+        }
+        self.cursor.seek(at);
+        let mut names: Vec<(PackageItem, Option<PropertyValue>)> = Vec::new();
+        self.separated(&mut |parser: &mut Self| {
+            let name = parser.package_item()?;
+            names.push((name, parser.selected_value()?));
+            Ok(())
+        })?;
+        Ok(ContextAuditItem::Attributes(names))
+    }
+
+    /// The value to select by, when one is written.
+    pub(super) fn selected_value(&mut self) -> Parsed<Option<PropertyValue>> {
+        match self.next() {
+            Some(b'=' | b'#' | b'<' | b'>') => self.property_value().map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+const TOPOLOGY_DIRECTIONS: &[(Token, TopologyDirection)] = &[
+    (Token::Isolate, TopologyDirection::Isolate),
+    (Token::Oneway, TopologyDirection::Oneway),
+    (Token::Bothway, TopologyDirection::Bothway),
+    (Token::OnewayExternal, TopologyDirection::OnewayExternal),
+    (Token::OnewayBoth, TopologyDirection::OnewayBoth),
+];

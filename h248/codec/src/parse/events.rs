@@ -1,0 +1,352 @@
+//! Events, signals, observed events and digit maps.
+
+use compact_str::CompactString;
+
+use super::value::{choose, is_name, number, request_id, time_stamp};
+use super::{Parsed, Parser, Word};
+use crate::ast::{
+    CompletionReason, DigitMap, Embed, EventSpec, Events, Name, NotifyBehaviour, ObservedEvent,
+    ObservedEvents, PackageItem, Signal, SignalDirection, SignalItem, SignalType,
+};
+use crate::error_code::ErrorCode;
+use crate::token::Token;
+
+const TWICE: ErrorCode = ErrorCode::PROPERTY_TWICE;
+
+impl<'a> Parser<'a> {
+    /// `[= id { event, ... }]`.
+    pub(super) fn events(&mut self) -> Parsed<Events> {
+        let mut events = Events::default();
+        if self.next() != Some(b'=') {
+            return Ok(events);
+        }
+        self.assigned("a request id", |text| {
+            events.request_any = text == "*";
+            if !events.request_any {
+                events.request_id = Some(number(text, 10)?);
+            }
+            Some(())
+        })?;
+        events.events = self.list(Self::event_spec)?;
+        Ok(events)
+    }
+
+    /// `[{ event, ... }]`.
+    pub(super) fn event_buffer(&mut self) -> Parsed<Vec<EventSpec>> {
+        if !self.has_items()? {
+            return Ok(Vec::new());
+        }
+        self.list(Self::event_spec)
+    }
+
+    pub(super) fn event_spec(&mut self) -> Parsed<EventSpec> {
+        let mut event = EventSpec::from(self.package_item()?);
+        if self.next() == Some(b'{') {
+            let mut seen = 0;
+            self.braced(|parser| parser.event_parm(&mut event, &mut seen))?;
+        }
+        Ok(event)
+    }
+
+    fn event_parm(&mut self, event: &mut EventSpec, seen: &mut u32) -> Parsed<()> {
+        let word = self.word("an event parameter")?;
+        let follows = self.next();
+        let is_bare = matches!(follows, Some(b',' | b'}'));
+        match word.token() {
+            Some(Token::KeepActive) if is_bare => {
+                self.once(seen, 0, word, TWICE)?;
+                event.keep_active = true;
+            }
+            Some(Token::ResetEvents) if is_bare => {
+                self.once(seen, 1, word, TWICE)?;
+                event.reset_events = true;
+            }
+            Some(Token::Stream) if follows == Some(b'=') => {
+                self.once(seen, 2, word, TWICE)?;
+                event.stream = Some(self.assigned_u16()?);
+            }
+            Some(Token::Embed) if follows == Some(b'{') => {
+                self.once(seen, 3, word, TWICE)?;
+                event.embed = Some(self.embed()?);
+            }
+            Some(Token::DigitMap) if !is_bare => {
+                self.once(seen, 4, word, TWICE)?;
+                event.digit_map = Some(self.digit_map()?);
+            }
+            Some(Token::ImmediateNotify) if is_bare => {
+                self.once(seen, 5, word, TWICE)?;
+                event.notify = Some(NotifyBehaviour::Immediate);
+            }
+            Some(Token::NeverNotify) if is_bare => {
+                self.once(seen, 5, word, TWICE)?;
+                event.notify = Some(NotifyBehaviour::Never);
+            }
+            Some(Token::RegulatedNotify) if is_bare || follows == Some(b'{') => {
+                self.once(seen, 5, word, TWICE)?;
+                event.notify = Some(NotifyBehaviour::Regulated(self.regulated()?));
+            }
+            _ => event.parms.push(self.parm(word)?),
+        }
+        Ok(())
+    }
+
+    /// `{ Embed{...} }` or nothing.
+    fn regulated(&mut self) -> Parsed<Option<Embed>> {
+        if self.next() != Some(b'{') {
+            return Ok(None);
+        }
+        self.open()?;
+        let word = self.word("Embed")?;
+        if !word.is(Token::Embed) {
+            return self.fail_at(word.at, "Embed");
+        }
+        let embed = self.embed()?;
+        self.close()?;
+        Ok(Some(embed))
+    }
+
+    /// `{ [Signals...] [,] [Events...] }`.
+    fn embed(&mut self) -> Parsed<Embed> {
+        let mut embed = Embed::default();
+        let mut seen = 0;
+        self.braced(|parser| {
+            let word = parser.word("Signals or Events")?;
+            match word.token() {
+                Some(Token::Signals) if seen == 0 => {
+                    parser.once(&mut seen, 0, word, TWICE)?;
+                    embed.signals = Some(parser.signals()?);
+                }
+                Some(Token::Events) => {
+                    parser.once(&mut seen, 1, word, TWICE)?;
+                    embed.events = Some(parser.events()?);
+                }
+                _ => return parser.fail_at(word.at, "Signals, then Events"),
+            }
+            Ok(())
+        })?;
+        Ok(embed)
+    }
+
+    /// `= name [{ value }]` or `= { value }`; the `=` before a brace may be missing, as
+    /// Erlang/OTP tolerates and others have sent.
+    pub(super) fn digit_map(&mut self) -> Parsed<DigitMap> {
+        let mut map = DigitMap::default();
+        if self.next() != Some(b'{') {
+            self.equal()?;
+        }
+        if self.next() != Some(b'{') {
+            let name = |text| is_name(text).then(|| Name::new(text));
+            map.name = Some(self.read("the name of a digit map", name)?);
+        }
+        if self.next() == Some(b'{') {
+            map.value = Some(self.digit_map_value()?);
+        }
+        Ok(map)
+    }
+
+    fn digit_map_value(&mut self) -> Parsed<CompactString> {
+        self.open()?;
+        let at = self.cursor.pos();
+        let value = self.cursor.until(b'}').and_then(|value| {
+            let value = core::str::from_utf8(value).ok()?.trim_matches(is_blank);
+            let is_text = |c: char| !c.is_control() || is_blank(c);
+            (!value.is_empty() && value.chars().all(is_text)).then(|| CompactString::new(value))
+        });
+        let Some(value) = value else {
+            return self.fail_at(at, "a digit map and \"}\"");
+        };
+        self.close()?;
+        Ok(value)
+    }
+
+    /// `[{ signal, ... }]`; the braces may be empty.
+    pub(super) fn signals(&mut self) -> Parsed<Vec<SignalItem>> {
+        if !self.has_items()? {
+            return Ok(Vec::new());
+        }
+        self.list(|parser| {
+            let word = parser.word("a signal or SignalList")?;
+            if word.is(Token::SignalList) && parser.next() == Some(b'=') {
+                let id = parser.assigned_u16()?;
+                let signals = parser.list(Self::signal)?;
+                return Ok(SignalItem::List { id, signals });
+            }
+            parser.cursor.seek(word.at);
+            Ok(SignalItem::Signal(parser.signal()?))
+        })
+    }
+
+    pub(super) fn signal(&mut self) -> Parsed<Signal> {
+        let mut signal = Signal::from(self.package_item()?);
+        if self.next() == Some(b'{') {
+            let mut seen = 0;
+            self.braced(|parser| parser.signal_parm(&mut signal, &mut seen))?;
+        }
+        Ok(signal)
+    }
+
+    fn signal_parm(&mut self, signal: &mut Signal, seen: &mut u32) -> Parsed<()> {
+        let word = self.word("a signal parameter")?;
+        let is_bare = matches!(self.next(), Some(b',' | b'}'));
+        let token = word.token();
+        if let Some(bit) = token.and_then(signal_bit)
+            && is_bare == (token == Some(Token::KeepActive))
+        {
+            self.once(seen, bit, word, TWICE)?;
+        }
+        match token {
+            Some(Token::KeepActive) if is_bare => signal.keep_active = true,
+            Some(Token::Stream) => signal.stream = Some(self.assigned_u16()?),
+            Some(Token::SignalType) => signal.kind = Some(self.signal_type()?),
+            Some(Token::Duration) => signal.duration = Some(self.assigned_u16()?),
+            Some(Token::Intersignal) => signal.intersignal = Some(self.assigned_u16()?),
+            Some(Token::SpaDirection) => signal.direction = Some(self.signal_direction()?),
+            Some(Token::SpaRequestId) => {
+                signal.request_id = Some(self.assigned("a request id", request_id)?);
+            }
+            Some(Token::NotifyCompletion) => {
+                self.equal()?;
+                signal.notify_completion = self.list(Self::completion_reason)?;
+            }
+            _ => signal.parms.push(self.parm(word)?),
+        }
+        Ok(())
+    }
+
+    fn signal_type(&mut self) -> Parsed<SignalType> {
+        self.equal()?;
+        self.choice(
+            "OnOff, TimeOut or Brief",
+            &[
+                (Token::OnOff, SignalType::OnOff),
+                (Token::TimeOut, SignalType::TimeOut),
+                (Token::Brief, SignalType::Brief),
+            ],
+        )
+    }
+
+    fn signal_direction(&mut self) -> Parsed<SignalDirection> {
+        self.equal()?;
+        self.choice(
+            "External, Internal or Both",
+            &[
+                (Token::External, SignalDirection::External),
+                (Token::Internal, SignalDirection::Internal),
+                (Token::Both, SignalDirection::Both),
+            ],
+        )
+    }
+
+    fn completion_reason(&mut self) -> Parsed<CompletionReason> {
+        self.choice(
+            "a completion reason",
+            &[
+                (Token::TimeOut, CompletionReason::TimeOut),
+                (Token::IntByEvent, CompletionReason::InterruptByEvent),
+                (
+                    Token::IntBySigDescr,
+                    CompletionReason::InterruptByNewSignals,
+                ),
+                (Token::OtherReason, CompletionReason::OtherReason),
+                (Token::Iteration, CompletionReason::Iteration),
+            ],
+        )
+    }
+
+    /// `= id { [time :] event, ... }`.
+    pub(super) fn observed_events(&mut self) -> Parsed<ObservedEvents> {
+        Ok(ObservedEvents {
+            request_id: self.assigned("a request id", request_id)?,
+            events: self.list(Self::observed_event)?,
+        })
+    }
+
+    fn observed_event(&mut self) -> Parsed<ObservedEvent> {
+        let expected = "a time stamp or a package/event name";
+        let mut word = self.word(expected)?;
+        let time = time_stamp(word.text);
+        if time.is_some() {
+            self.expect(b':', "\":\"")?;
+            word = self.word("a package/event name")?;
+        }
+        let name = super::value::package_item(word.text)
+            .ok_or_else(|| self.failure_at(word.at, expected))?;
+        let mut event = ObservedEvent {
+            time,
+            name,
+            stream: None,
+            parms: Vec::new(),
+        };
+        if self.next() == Some(b'{') {
+            let mut seen = 0;
+            self.braced(|parser| parser.observed_parm(&mut event, &mut seen))?;
+        }
+        Ok(event)
+    }
+
+    fn observed_parm(&mut self, event: &mut ObservedEvent, seen: &mut u32) -> Parsed<()> {
+        let word: Word<'a> = self.word("an event parameter")?;
+        if word.is(Token::Stream) && self.next() == Some(b'=') {
+            self.once(seen, 0, word, TWICE)?;
+            event.stream = Some(self.assigned_u16()?);
+        } else {
+            event.parms.push(self.parm(word)?);
+        }
+        Ok(())
+    }
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
+/// A bit to count each keyword parameter of a signal by.
+fn signal_bit(token: Token) -> Option<u32> {
+    choose(
+        token,
+        &[
+            (Token::KeepActive, 0),
+            (Token::Stream, 1),
+            (Token::SignalType, 2),
+            (Token::Duration, 3),
+            (Token::Intersignal, 4),
+            (Token::SpaDirection, 5),
+            (Token::SpaRequestId, 6),
+            (Token::NotifyCompletion, 7),
+        ],
+    )
+}
+
+impl From<PackageItem> for EventSpec {
+    /// The event without parameters.
+    fn from(name: PackageItem) -> Self {
+        Self {
+            name,
+            stream: None,
+            keep_active: false,
+            embed: None,
+            digit_map: None,
+            notify: None,
+            reset_events: false,
+            parms: Vec::new(),
+        }
+    }
+}
+
+impl From<PackageItem> for Signal {
+    /// The signal without parameters.
+    fn from(name: PackageItem) -> Self {
+        Self {
+            name,
+            stream: None,
+            kind: None,
+            duration: None,
+            notify_completion: Vec::new(),
+            keep_active: false,
+            direction: None,
+            request_id: None,
+            intersignal: None,
+            parms: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Everything before the body: authentication, version and sender.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::value::{is_path_name, number};
+use super::{Parsed, Parser, Word};
+use crate::ast::{Authentication, ErrorDescriptor, MId, Name};
+use crate::error_code::ErrorCode;
+use crate::limits::NAME_OCTETS;
+use crate::token::Token;
+
+/// The header of a message.
+pub(super) struct Header {
+    pub(super) authentication: Option<Authentication>,
+    pub(super) version: u8,
+    /// Where the version stands.
+    pub(super) version_at: usize,
+    pub(super) mid: MId,
+}
+
+/// Longest text between the brackets of an address: a full IPv6 one with an IPv4 tail.
+const ADDRESS_OCTETS: usize = 45;
+
+impl<'a> Parser<'a> {
+    /// Reads the header and puts its version in force.
+    pub(super) fn header(&mut self) -> Parsed<Header> {
+        if self.cursor.len() > self.limits.message_octets {
+            self.cursor.seek(self.limits.message_octets);
+            return self.fail("the end of the message: it is too long");
+        }
+        let mut word = self.word("\"MEGACO/\" or \"!/\"")?;
+        let mut authentication = None;
+        if word.is(Token::Authentication) {
+            authentication = Some(self.authentication()?);
+            word = self.word("\"MEGACO/\" or \"!/\"")?;
+        }
+        let (version, version_at) = self.protocol(word)?;
+        self.separator("a blank after the version")?;
+        let mid = self.mid()?;
+        if self.cursor.peek().is_some() {
+            self.separator("a blank after the sender's name")?;
+        }
+        self.version = version.clamp(*super::VERSIONS.start(), *super::VERSIONS.end());
+        Ok(Header {
+            authentication,
+            version,
+            version_at,
+            mid,
+        })
+    }
+
+    /// `Error` as the whole body of a message.
+    pub(super) fn message_error(&mut self) -> Parsed<Option<ErrorDescriptor>> {
+        self.cursor.blank();
+        let at = self.cursor.pos();
+        if Token::of(self.cursor.word()) != Some(Token::Error) {
+            self.cursor.seek(at);
+            return Ok(None);
+        }
+        let error = self.error_descriptor()?;
+        if !self.is_at_end() {
+            return self.fail("the end of the message");
+        }
+        Ok(Some(error))
+    }
+
+    /// `=0xSPI:0xSEQ:0xICV` and SEP; no blanks around the colons.
+    fn authentication(&mut self) -> Parsed<Authentication> {
+        self.equal()?;
+        let spi = self.hex("0x and 8 hexadecimal digits", 8..=8)?;
+        self.colon()?;
+        let sequence = self.hex("0x and 8 hexadecimal digits", 8..=8)?;
+        self.colon()?;
+        let icv = self.hex("0x and 24 to 64 hexadecimal digits", 24..=64)?;
+        self.separator("a blank after the authentication header")?;
+        Ok(Authentication { spi, sequence, icv })
+    }
+
+    fn colon(&mut self) -> Parsed<()> {
+        if self.cursor.eat(b':') {
+            Ok(())
+        } else {
+            self.fail("\":\"")
+        }
+    }
+
+    fn hex(
+        &mut self,
+        expected: &'static str,
+        digits: core::ops::RangeInclusive<usize>,
+    ) -> Parsed<Name> {
+        let at = self.cursor.pos();
+        let text = self.cursor.word();
+        let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+        hex.filter(|hex| digits.contains(&hex.len()) && is_hex(hex))
+            .map(Name::new)
+            .ok_or_else(|| self.failure_at(at, expected))
+    }
+
+    /// `MEGACO/version`: the version and its place.
+    fn protocol(&self, word: Word<'a>) -> Parsed<(u8, usize)> {
+        let (name, version) = word.text.split_once('/').unwrap_or((word.text, ""));
+        if Token::of(name) != Some(Token::Megaco) {
+            return self.fail_at(word.at, "\"MEGACO/\" or \"!/\"");
+        }
+        let at = word.at + name.len() + usize::from(word.text.len() > name.len());
+        match number(version, 2) {
+            Some(version) => Ok((version, at)),
+            None => self.fail_at(at, "a version of one or two digits"),
+        }
+    }
+
+    fn separator(&mut self, expected: &'static str) -> Parsed<()> {
+        if self.cursor.blank() {
+            Ok(())
+        } else {
+            self.fail(expected)
+        }
+    }
+
+    /// The name of an MG or MGC.
+    pub(super) fn mid(&mut self) -> Parsed<MId> {
+        self.cursor.blank();
+        match self.cursor.peek() {
+            Some(b'<') => self.domain(),
+            Some(b'[') => self.address(),
+            _ => self.mtp_or_device(),
+        }
+    }
+
+    fn domain(&mut self) -> Parsed<MId> {
+        self.cursor.skip();
+        let at = self.cursor.pos();
+        let name = self.cursor.word();
+        if !is_domain(name) {
+            return self.fail_at(at, "a domain name");
+        }
+        if !self.cursor.eat(b'>') {
+            return self.fail("\">\"");
+        }
+        let port = self.port()?;
+        let name = Name::new(name);
+        Ok(MId::Domain { name, port })
+    }
+
+    fn address(&mut self) -> Parsed<MId> {
+        self.cursor.skip();
+        let at = self.cursor.pos();
+        let address = self.cursor.until(b']').and_then(ip_address);
+        let Some(address) = address else {
+            return self.fail_at(at, "an IPv4 or IPv6 address");
+        };
+        self.cursor.skip();
+        let port = self.port()?;
+        Ok(MId::Ip { address, port })
+    }
+
+    /// `[":" port]`.
+    fn port(&mut self) -> Parsed<Option<u16>> {
+        if !self.cursor.eat(b':') {
+            return Ok(None);
+        }
+        let at = self.cursor.pos();
+        match number(self.cursor.word(), 5) {
+            Some(port) => Ok(Some(port)),
+            None => self.fail_at(at, "a port number"),
+        }
+    }
+
+    fn mtp_or_device(&mut self) -> Parsed<MId> {
+        let word = self.word("a message identifier")?;
+        if word.is(Token::Mtp) {
+            let at = self.cursor.pos();
+            if self.next() == Some(b'{') {
+                return self.mtp();
+            }
+            self.cursor.seek(at);
+        }
+        if !is_path_name(word.text) {
+            return self.fail_at(word.at, "a device name");
+        }
+        Ok(MId::Device(Name::new(word.text)))
+    }
+
+    fn mtp(&mut self) -> Parsed<MId> {
+        self.open()?;
+        let digits = self.read("4 to 8 hexadecimal digits", |text| {
+            ((4..=8).contains(&text.len()) && is_hex(text)).then(|| Name::new(text))
+        })?;
+        self.cursor.blank();
+        if !self.cursor.eat(b'}') {
+            return self.fail("\"}\"");
+        }
+        self.depth -= 1;
+        Ok(MId::Mtp(digits))
+    }
+}
+
+/// Whether `text` can stand between the angle brackets of an mId.
+pub(crate) fn is_domain(text: &str) -> bool {
+    text.len() <= NAME_OCTETS
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c))
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_hexdigit())
+}
+
+/// Reads what stands between the square brackets of an mId.
+pub(crate) fn ip_address(text: &[u8]) -> Option<IpAddr> {
+    let text = core::str::from_utf8(text).ok()?;
+    if text.len() > ADDRESS_OCTETS {
+        return None;
+    }
+    if text.contains(':') {
+        return text.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    }
+    // Unlike the standard library, the ABNF allows leading zeros; they are decimal.
+    let mut parts = text.split('.');
+    let mut octets = [0u8; 4];
+    for octet in &mut octets {
+        *octet = number(parts.next()?, 3)?;
+    }
+    parts
+        .next()
+        .is_none()
+        .then(|| IpAddr::V4(Ipv4Addr::from(octets)))
+}
+
+impl core::str::FromStr for MId {
+    type Err = super::ParseError;
+
+    /// Reads an mId as it stands in a message header.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let limits = crate::limits::Limits::default();
+        let mut parser = Parser::new(text.as_bytes(), &limits);
+        parser.code = ErrorCode::INCORRECT_IDENTIFIER;
+        let mid = parser.mid().and_then(|mid| match parser.cursor.peek() {
+            None => Ok(mid),
+            Some(_) => parser.fail("the end of the identifier"),
+        });
+        mid.map_err(|failure| failure.locate(text.as_bytes()))
+    }
+}

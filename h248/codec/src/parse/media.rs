@@ -1,0 +1,290 @@
+//! Media, Mux and Modem descriptors, and statistics.
+
+use super::value::{is_name, number, package_item};
+use super::{Parsed, Parser, Word};
+use crate::ast::{
+    Descriptor, EventBufferControl, LocalControl, Media, MediaStreams, Name, OctetString,
+    PackageItem, PropertyParm, ServiceState, Statistic, Stream, StreamMode, StreamParms,
+    TerminationState,
+};
+use crate::error_code::ErrorCode;
+use crate::lex::is_safe;
+use crate::token::Token;
+
+const TWICE: ErrorCode = ErrorCode::DESCRIPTOR_TWICE;
+
+impl<'a> Parser<'a> {
+    pub(super) fn media(&mut self) -> Parsed<Media> {
+        let mut termination_state = None;
+        let mut streams: Vec<Stream> = Vec::new();
+        let mut one = StreamParms::default();
+        let mut seen = 0;
+        let mut seen_one = 0;
+        self.braced(|parser| {
+            let word = parser.word("TerminationState, Stream or stream parameters")?;
+            match word.token() {
+                Some(Token::TerminationState) => {
+                    parser.once(&mut seen, 0, word, TWICE)?;
+                    termination_state = Some(parser.termination_state()?);
+                }
+                Some(Token::Stream) if seen_one == 0 => streams.push(parser.stream()?),
+                _ if streams.is_empty() => parser.stream_parm(word, &mut seen_one, &mut one)?,
+                _ => return parser.fail_at(word.at, "no mixture of Stream and its parameters"),
+            }
+            Ok(())
+        })?;
+        let streams = if seen_one == 0 {
+            MediaStreams::Multiple(streams)
+        } else {
+            MediaStreams::One(one)
+        };
+        Ok(Media {
+            termination_state,
+            streams,
+        })
+    }
+
+    fn stream(&mut self) -> Parsed<Stream> {
+        let id = self.assigned_u16()?;
+        let mut parms = StreamParms::default();
+        let mut seen = 0;
+        self.braced(|parser| {
+            let word = parser.word("LocalControl, Local, Remote or Statistics")?;
+            parser.stream_parm(word, &mut seen, &mut parms)
+        })?;
+        Ok(Stream { id, parms })
+    }
+
+    fn stream_parm(
+        &mut self,
+        word: Word<'a>,
+        seen: &mut u32,
+        parms: &mut StreamParms,
+    ) -> Parsed<()> {
+        match word.token() {
+            Some(Token::LocalControl) => {
+                self.once(seen, 0, word, TWICE)?;
+                parms.local_control = Some(self.local_control()?);
+            }
+            Some(Token::Local) => {
+                self.once(seen, 1, word, TWICE)?;
+                parms.local = Some(self.octet_string()?);
+            }
+            Some(Token::Remote) => {
+                self.once(seen, 2, word, TWICE)?;
+                parms.remote = Some(self.octet_string()?);
+            }
+            Some(Token::Statistics) => {
+                self.since(3, word)?;
+                self.once(seen, 3, word, TWICE)?;
+                parms.statistics = Some(self.statistics()?);
+            }
+            _ => {
+                let failure = self.failure_at(word.at, "LocalControl, Local, Remote or Statistics");
+                return Err(failure.with_code(ErrorCode::UNKNOWN_DESCRIPTOR));
+            }
+        }
+        Ok(())
+    }
+
+    /// `{` octets `}`: everything up to the first brace that no backslash precedes.
+    pub(super) fn octet_string(&mut self) -> Parsed<OctetString> {
+        self.open()?;
+        let Some(octets) = self.cursor.octets() else {
+            return self.fail("\"}\" after text without NUL");
+        };
+        self.close()?;
+        Ok(OctetString(octets))
+    }
+
+    fn local_control(&mut self) -> Parsed<LocalControl> {
+        let mut control = LocalControl::default();
+        let mut seen = 0;
+        self.braced(|parser| parser.local_parm(&mut control, &mut seen))?;
+        Ok(control)
+    }
+
+    fn local_parm(&mut self, control: &mut LocalControl, seen: &mut u32) -> Parsed<()> {
+        let word = self.word("a LocalControl property")?;
+        let twice = ErrorCode::PROPERTY_TWICE;
+        match word.token() {
+            Some(Token::Mode) => {
+                self.once(seen, 0, word, twice)?;
+                self.equal()?;
+                control.mode = Some(self.stream_mode()?);
+            }
+            Some(Token::ReservedValue) => {
+                self.once(seen, 1, word, twice)?;
+                control.reserved_value = Some(self.on_off()?);
+            }
+            Some(Token::ReservedGroup) => {
+                self.once(seen, 2, word, twice)?;
+                control.reserved_group = Some(self.on_off()?);
+            }
+            _ => control.properties.push(self.property(word)?),
+        }
+        Ok(())
+    }
+
+    pub(super) fn stream_mode(&mut self) -> Parsed<StreamMode> {
+        self.choice(
+            "a stream mode",
+            &[
+                (Token::SendOnly, StreamMode::SendOnly),
+                (Token::ReceiveOnly, StreamMode::ReceiveOnly),
+                (Token::SendReceive, StreamMode::SendReceive),
+                (Token::Inactive, StreamMode::Inactive),
+                (Token::Loopback, StreamMode::Loopback),
+            ],
+        )
+    }
+
+    fn termination_state(&mut self) -> Parsed<TerminationState> {
+        let mut state = TerminationState::default();
+        let mut seen = 0;
+        self.braced(|parser| parser.termination_state_parm(&mut state, &mut seen))?;
+        Ok(state)
+    }
+
+    fn termination_state_parm(
+        &mut self,
+        state: &mut TerminationState,
+        seen: &mut u32,
+    ) -> Parsed<()> {
+        let word = self.word("a TerminationState property")?;
+        let twice = ErrorCode::PROPERTY_TWICE;
+        match word.token() {
+            Some(Token::ServiceStates) => {
+                self.once(seen, 0, word, twice)?;
+                self.equal()?;
+                state.service_states = Some(self.service_state()?);
+            }
+            Some(Token::Buffer) => {
+                self.once(seen, 1, word, twice)?;
+                self.equal()?;
+                state.buffer = Some(self.choice(
+                    "OFF or LockStep",
+                    &[
+                        (Token::Off, EventBufferControl::Off),
+                        (Token::LockStep, EventBufferControl::LockStep),
+                    ],
+                )?);
+            }
+            _ => state.properties.push(self.property(word)?),
+        }
+        Ok(())
+    }
+
+    pub(super) fn service_state(&mut self) -> Parsed<ServiceState> {
+        self.choice(
+            "Test, OutOfService or InService",
+            &[
+                (Token::Test, ServiceState::Test),
+                (Token::OutOfService, ServiceState::OutOfService),
+                (Token::InService, ServiceState::InService),
+            ],
+        )
+    }
+
+    /// `[{ pkg/stat[=value], ... }]`; the braces may be missing or empty.
+    pub(super) fn statistics(&mut self) -> Parsed<Vec<Statistic>> {
+        if !self.has_items()? {
+            return Ok(Vec::new());
+        }
+        self.list(Self::statistic)
+    }
+
+    /// Whether a `{` with something in it follows; takes `{}`.
+    pub(super) fn has_items(&mut self) -> Parsed<bool> {
+        if self.next() != Some(b'{') {
+            return Ok(false);
+        }
+        let at = self.cursor.pos();
+        self.open()?;
+        if self.next() == Some(b'}') {
+            self.close()?;
+            return Ok(false);
+        }
+        self.depth -= 1;
+        self.cursor.seek(at);
+        Ok(true)
+    }
+
+    fn statistic(&mut self) -> Parsed<Statistic> {
+        let name = self.package_item()?;
+        let mut values = Vec::new();
+        if self.eat(b'=') {
+            if self.eat(b'[') {
+                self.separated(&mut |parser: &mut Self| {
+                    values.push(parser.value()?);
+                    Ok(())
+                })?;
+                self.expect(b']', "\",\" or \"]\"")?;
+            } else {
+                values.push(self.value()?);
+            }
+        }
+        Ok(Statistic { name, values })
+    }
+
+    /// `= kind { tid, ... }`.
+    pub(super) fn mux(&mut self) -> Parsed<Descriptor> {
+        let kind = self.assigned("a multiplex type", extensible)?;
+        let terminations = self.list(Self::termination_id)?;
+        Ok(Descriptor::Mux { kind, terminations })
+    }
+
+    /// `= kind` or `[kind, ...]`, then properties.
+    pub(super) fn modem(&mut self) -> Parsed<Descriptor> {
+        let mut kinds = Vec::new();
+        if self.eat(b'[') {
+            self.separated(&mut |parser: &mut Self| {
+                kinds.push(parser.read("a modem type", extensible)?);
+                Ok(())
+            })?;
+            self.expect(b']', "\",\" or \"]\"")?;
+        } else {
+            kinds.push(self.assigned("a modem type", extensible)?);
+        }
+        let properties = match self.next() {
+            Some(b'{') => self.list(Self::modem_property)?,
+            _ => Vec::new(),
+        };
+        Ok(Descriptor::Modem { kinds, properties })
+    }
+
+    fn modem_property(&mut self) -> Parsed<PropertyParm> {
+        let name = self.read("a property", |text| {
+            package_item(text).or_else(|| {
+                Some(PackageItem {
+                    package: Name::default(),
+                    item: extensible(text)?,
+                })
+            })
+        })?;
+        let value = self.property_value()?;
+        Ok(PropertyParm { name, value })
+    }
+}
+
+/// A NAME, or an extension such as `X-abc`.
+pub(super) fn extensible(text: &str) -> Option<Name> {
+    (is_name(text) || is_extension(text)).then(|| Name::new(text))
+}
+
+/// `X-` or `X+` and 1 to 6 letters or digits; more are tolerated.
+pub(super) fn is_extension(text: &str) -> bool {
+    let octets = text.as_bytes();
+    let is_prefixed = matches!(octets, [b'X' | b'x', b'-' | b'+', _, ..]);
+    is_prefixed && octets[2..].iter().all(u8::is_ascii_alphanumeric)
+}
+
+/// Whether `text` can be written as a value without quotes.
+pub(crate) fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_safe)
+}
+
+/// A version of one or two digits.
+pub(super) fn version(text: &str) -> Option<u8> {
+    number(text, 2)
+}

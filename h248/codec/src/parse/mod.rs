@@ -1,0 +1,338 @@
+//! Recursive descent over the octets of a message.
+//!
+//! One pass, no token stream, no backtracking beyond a word. Versions 1 to 3 share one grammar; what
+//! only version 3 (or 2) has is refused in an older message, because a peer of that version means
+//! something else or nothing by it.
+
+mod audit;
+mod command;
+mod context;
+mod events;
+mod header;
+mod media;
+mod recover;
+mod service;
+mod transaction;
+mod value;
+
+pub(crate) use media::is_plain;
+pub(crate) use value::is_path_name;
+
+pub use recover::{BrokenTransaction, Received, ReceivedBody, parse_recovering};
+
+use core::fmt;
+
+use crate::ast::{Message, MessageBody};
+use crate::error_code::ErrorCode;
+use crate::lex::{Cursor, line_column};
+use crate::limits::{FOUND_OCTETS, Limits};
+use crate::token::Token;
+
+/// Why a text is not a message, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: expected {expected}, found {found}")]
+pub struct ParseError {
+    /// From 1; CR, LF and CRLF each end a line.
+    pub line: usize,
+    /// From 1, in octets.
+    pub column: usize,
+    /// Octets before the error.
+    pub offset: usize,
+    /// What stands there, shortened.
+    pub found: String,
+    /// What may stand there.
+    pub expected: &'static str,
+    /// What to answer the sender with.
+    pub code: ErrorCode,
+}
+
+/// Parses a whole message, of version 1 to 3, and nothing less.
+///
+/// # Errors
+///
+/// The first violation of the grammar or of `limits`, with its place. An unsupported version has
+/// the code 406.
+///
+/// ```
+/// let limits = h248::Limits::default();
+/// let error = h248::parse(b"!/2 <mgc.example.net> T=1{C=1{S}}", &limits).unwrap_err();
+/// assert_eq!(error.to_string(), "1:32: expected \"=\", found \"}\"");
+/// assert_eq!(error.code, h248::ErrorCode::SYNTAX_ERROR_IN_COMMAND);
+/// ```
+pub fn parse(text: &[u8], limits: &Limits) -> Result<Message, ParseError> {
+    let mut parser = Parser::new(text, limits);
+    parser.message().map_err(|failure| failure.locate(text))
+}
+
+/// Versions the codec knows.
+pub const VERSIONS: core::ops::RangeInclusive<u8> = 1..=3;
+
+/// A [`ParseError`] without line, column and copies: cheap enough to make and drop.
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    at: usize,
+    expected: &'static str,
+    code: ErrorCode,
+}
+
+type Parsed<T> = Result<T, Failure>;
+
+impl Failure {
+    fn locate(self, text: &[u8]) -> ParseError {
+        let (line, column) = line_column(text, self.at);
+        ParseError {
+            line,
+            column,
+            offset: self.at.min(text.len()),
+            found: found(&text[self.at.min(text.len())..]),
+            expected: self.expected,
+            code: self.code,
+        }
+    }
+
+    fn with_code(self, code: ErrorCode) -> Self {
+        Self { code, ..self }
+    }
+}
+
+/// Names what `rest` starts with: a word, a character or the end.
+fn found(rest: &[u8]) -> String {
+    let Some(first) = rest.first() else {
+        return "the end of the message".to_owned();
+    };
+    let mut cursor = Cursor::new(&rest[..rest.len().min(FOUND_OCTETS)]);
+    match cursor.word() {
+        "" if first.is_ascii_graphic() || *first == b' ' => quote(char::from(*first)),
+        "" => format!("octet 0x{first:02X}"),
+        word => quote(word),
+    }
+}
+
+fn quote(what: impl fmt::Display) -> String {
+    format!("\"{what}\"")
+}
+
+/// The parser: a cursor, the rules of the place it is at, and what it has achieved so far.
+struct Parser<'a> {
+    cursor: Cursor<'a>,
+    limits: &'a Limits,
+    /// Which version's additions are in force.
+    version: u8,
+    /// Open braces.
+    depth: usize,
+    /// Commands seen in the transaction at hand.
+    commands: usize,
+    /// The code of a plain syntax error here (H.248.8: 400, 403, 422, 442 by place).
+    code: ErrorCode,
+    progress: transaction::Progress,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a [u8], limits: &'a Limits) -> Self {
+        Self {
+            cursor: Cursor::new(text),
+            limits,
+            version: *VERSIONS.end(),
+            depth: 0,
+            commands: 0,
+            code: ErrorCode::SYNTAX_ERROR_IN_MESSAGE,
+            progress: transaction::Progress::default(),
+        }
+    }
+
+    fn message(&mut self) -> Parsed<Message> {
+        let header = self.header()?;
+        if !VERSIONS.contains(&header.version) {
+            return Err(self
+                .failure_at(header.version_at, "version 1, 2 or 3")
+                .with_code(ErrorCode::VERSION_NOT_SUPPORTED));
+        }
+        let body = match self.message_error()? {
+            Some(error) => MessageBody::Error(error),
+            None => {
+                let mut transactions = Vec::new();
+                while !self.is_at_end() {
+                    self.check_transactions(transactions.len())?;
+                    transactions.push(self.transaction()?);
+                }
+                if transactions.is_empty() {
+                    return self.fail("a transaction or an Error");
+                }
+                MessageBody::Transactions(transactions)
+            }
+        };
+        Ok(Message {
+            authentication: header.authentication,
+            version: header.version,
+            mid: header.mid,
+            body,
+        })
+    }
+
+    fn check_transactions(&self, so_far: usize) -> Parsed<()> {
+        if so_far < self.limits.transactions {
+            return Ok(());
+        }
+        Err(self
+            .failure("the end of the message: too many transactions")
+            .with_code(ErrorCode::TOO_MANY_TRANSACTIONS))
+    }
+
+    /// Skips blanks; says whether nothing follows.
+    fn is_at_end(&mut self) -> bool {
+        self.cursor.blank();
+        self.cursor.peek().is_none()
+    }
+
+    fn failure(&self, expected: &'static str) -> Failure {
+        self.failure_at(self.cursor.pos(), expected)
+    }
+
+    fn failure_at(&self, at: usize, expected: &'static str) -> Failure {
+        Failure {
+            at,
+            expected,
+            code: self.code,
+        }
+    }
+
+    fn fail<T>(&self, expected: &'static str) -> Parsed<T> {
+        Err(self.failure(expected))
+    }
+
+    fn fail_at<T>(&self, at: usize, expected: &'static str) -> Parsed<T> {
+        Err(self.failure_at(at, expected))
+    }
+
+    /// Runs `parse` with `code` in force; a failure leaves it so.
+    fn within<T>(
+        &mut self,
+        code: ErrorCode,
+        parse: impl FnOnce(&mut Self) -> Parsed<T>,
+    ) -> Parsed<T> {
+        let outer = core::mem::replace(&mut self.code, code);
+        let parsed = parse(self)?;
+        self.code = outer;
+        Ok(parsed)
+    }
+
+    /// The next character that is not blank, without taking it.
+    fn next(&mut self) -> Option<u8> {
+        self.cursor.blank();
+        self.cursor.peek()
+    }
+
+    /// Takes `mark` with the blanks around it, if it comes next.
+    fn eat(&mut self, mark: u8) -> bool {
+        let ate = self.next() == Some(mark) && self.cursor.eat(mark);
+        if ate {
+            self.cursor.blank();
+        }
+        ate
+    }
+
+    fn expect(&mut self, mark: u8, expected: &'static str) -> Parsed<()> {
+        if self.eat(mark) {
+            Ok(())
+        } else {
+            self.fail(expected)
+        }
+    }
+
+    fn equal(&mut self) -> Parsed<()> {
+        self.expect(b'=', "\"=\"")
+    }
+
+    /// Takes a `{` that is not a list's: the caller closes it by [`Self::close`].
+    fn open(&mut self) -> Parsed<()> {
+        if self.depth == self.limits.depth {
+            return self.fail("fewer nested braces");
+        }
+        self.expect(b'{', "\"{\"")?;
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Parsed<()> {
+        self.expect(b'}', "\"}\"")?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// `{ item *( , item) }`.
+    fn braced(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<()>) -> Parsed<()> {
+        self.open()?;
+        self.separated(&mut item)?;
+        if self.next() != Some(b'}') {
+            return self.fail("\",\" or \"}\"");
+        }
+        self.close()
+    }
+
+    /// `item *( , item)`.
+    fn separated(&mut self, item: &mut impl FnMut(&mut Self) -> Parsed<()>) -> Parsed<()> {
+        for _ in 0..self.limits.list_items {
+            item(self)?;
+            if !self.eat(b',') {
+                return Ok(());
+            }
+        }
+        self.fail("a shorter list")
+    }
+
+    /// The items of a braced list, collected.
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        let mut items = Vec::new();
+        self.braced(|parser| {
+            items.push(item(parser)?);
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    /// A non-empty word and its place.
+    fn word(&mut self, expected: &'static str) -> Parsed<Word<'a>> {
+        self.cursor.blank();
+        let at = self.cursor.pos();
+        match self.cursor.word() {
+            "" => self.fail(expected),
+            text => Ok(Word { text, at }),
+        }
+    }
+
+    /// Refuses what came with a later version than the message's.
+    fn since(&self, version: u8, word: Word<'_>) -> Parsed<()> {
+        if self.version >= version {
+            return Ok(());
+        }
+        self.fail_at(word.at, "something of the message's own version")
+    }
+
+    /// Marks `bit` in `seen`, refusing a second time with `code`.
+    fn once(&self, seen: &mut u32, bit: u32, word: Word<'_>, code: ErrorCode) -> Parsed<()> {
+        let mask = 1 << bit;
+        if *seen & mask != 0 {
+            let failure = self.failure_at(word.at, "each item at most once");
+            return Err(failure.with_code(code));
+        }
+        *seen |= mask;
+        Ok(())
+    }
+}
+
+/// A run of SafeChars.
+#[derive(Clone, Copy)]
+struct Word<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Word<'_> {
+    fn token(self) -> Option<Token> {
+        Token::of(self.text)
+    }
+
+    fn is(self, token: Token) -> bool {
+        self.token() == Some(token)
+    }
+}

@@ -1,0 +1,237 @@
+//! Reading a message of which some transactions are broken.
+//!
+//! ```text
+//! header unreadable            -> the whole message fails, 400
+//! for each transaction:
+//!     parse it
+//!     failed -> keep what was whole of it, go back to its start,
+//!               skip to the brace that closes it (strings, comments and SDP skipped as such)
+//! ```
+//!
+//! Each transaction is looked at twice at most, so the work stays linear in the text.
+
+use super::{Failure, ParseError, Parsed, Parser};
+use crate::ast::{
+    Authentication, CommandKind, ContextId, ErrorDescriptor, MId, TerminationIds, Transaction,
+    TransactionId, TransactionRequest,
+};
+use crate::error_code::ErrorCode;
+use crate::limits::Limits;
+use crate::token::Token;
+
+/// A message as far as it could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Interim authentication header.
+    pub authentication: Option<Authentication>,
+    /// Version of the header, 0 to 99: whether it is acceptable is for the endpoint to say. The
+    /// body of an unknown version is read by the rules of the nearest known one.
+    pub version: u8,
+    /// The sender's name.
+    pub mid: MId,
+    /// What it carries.
+    pub body: ReceivedBody,
+}
+
+/// What a received message carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReceivedBody {
+    /// Message-level error; nobody replies to it.
+    Error(ErrorDescriptor),
+    /// At least one transaction, in order.
+    Transactions(Vec<Result<Transaction, BrokenTransaction>>),
+}
+
+/// A transaction that violates the grammar or a limit somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenTransaction {
+    /// Its id, if that was readable.
+    pub id: Option<TransactionId>,
+    /// Whether it is, or may be, a request: only those are answered.
+    pub is_request: bool,
+    /// What precedes the failure in a request: whole actions and, in the last one, whole commands.
+    /// Never without a command, property or audit in each action.
+    pub partial: Option<TransactionRequest>,
+    /// The context of the action that failed, if the failure is inside an action.
+    pub context: Option<ContextId>,
+    /// The command that failed, if the failure is inside one whose terminations were readable.
+    pub command: Option<(CommandKind, TerminationIds)>,
+    /// What to answer: 403, 422, 442, 443, 444 and so on, by place.
+    pub code: ErrorCode,
+    /// What was wrong, and where.
+    pub error: ParseError,
+}
+
+/// Parses a message for an endpoint, which has to answer every transaction it can make out.
+///
+/// # Errors
+///
+/// Only when there is no telling what to answer to whom: the header is unreadable (400), the
+/// message is too long (400), empty (400) or holds too many transactions (413).
+pub fn parse_recovering(text: &[u8], limits: &Limits) -> Result<Received, ParseError> {
+    let mut parser = Parser::new(text, limits);
+    let received = parser.received(text);
+    received.map_err(|failure| failure.locate(text))
+}
+
+impl Parser<'_> {
+    fn received(&mut self, text: &[u8]) -> Parsed<Received> {
+        let header = self.header()?;
+        let body = match self.message_error()? {
+            Some(error) => ReceivedBody::Error(error),
+            None => ReceivedBody::Transactions(self.transactions(text)?),
+        };
+        Ok(Received {
+            authentication: header.authentication,
+            version: header.version,
+            mid: header.mid,
+            body,
+        })
+    }
+
+    fn transactions(&mut self, text: &[u8]) -> Parsed<Vec<Result<Transaction, BrokenTransaction>>> {
+        let mut transactions = Vec::new();
+        while !self.is_at_end() {
+            self.check_transactions(transactions.len())?;
+            let start = self.cursor.pos();
+            transactions.push(self.transaction().map_err(|failure| {
+                let broken = self.broken(failure, text);
+                self.resume_after(start);
+                broken
+            }));
+        }
+        if transactions.is_empty() {
+            return self.fail("a transaction or an Error");
+        }
+        Ok(transactions)
+    }
+
+    /// Describes the transaction at hand, which `failure` has ended.
+    fn broken(&mut self, failure: Failure, text: &[u8]) -> BrokenTransaction {
+        let progress = core::mem::take(&mut self.progress);
+        let mut actions = progress.actions;
+        actions.retain(|action| {
+            !action.commands.is_empty() || !action.properties.is_empty() || action.audit.is_some()
+        });
+        let partial = match progress.id {
+            Some(id) if progress.is_request && !actions.is_empty() => {
+                Some(TransactionRequest { id, actions })
+            }
+            _ => None,
+        };
+        BrokenTransaction {
+            id: progress.id,
+            is_request: progress.is_request,
+            partial,
+            context: progress.context,
+            command: progress.command,
+            code: failure.code,
+            error: failure.locate(text),
+        }
+    }
+
+    /// Goes on behind the brace that closes the transaction begun at `start`, or to the end.
+    fn resume_after(&mut self, start: usize) {
+        self.code = ErrorCode::SYNTAX_ERROR_IN_MESSAGE;
+        self.cursor.seek(start);
+        let mut skipper = Skipper::default();
+        while !self.is_at_end() {
+            let octet = self.cursor.peek().unwrap_or_default();
+            let is_closed = match octet {
+                b'"' => {
+                    if self.cursor.quoted().is_none() {
+                        self.cursor.skip();
+                    }
+                    false
+                }
+                b'{' => {
+                    self.cursor.skip();
+                    if skipper.open(self.limits.depth) {
+                        self.skip_octets();
+                    }
+                    false
+                }
+                b'}' => {
+                    self.cursor.skip();
+                    skipper.close()
+                }
+                b'=' => {
+                    self.cursor.skip();
+                    skipper.equal();
+                    false
+                }
+                _ => {
+                    let word = Token::of(self.cursor.word());
+                    if word.is_none() && self.cursor.peek() == Some(octet) {
+                        self.cursor.skip();
+                    }
+                    skipper.word(word);
+                    false
+                }
+            };
+            if is_closed {
+                return;
+            }
+        }
+    }
+
+    /// Skips the text of a Local or Remote to its closing brace, or to the end of the message.
+    fn skip_octets(&mut self) {
+        if self.cursor.octets().is_none() {
+            let end = self.cursor.len();
+            self.cursor.seek(end);
+        }
+    }
+}
+
+/// Knows, while skipping, whether an opening brace begins an octet string.
+#[derive(Default)]
+struct Skipper {
+    /// For each open brace, whether it is Media's or Stream's.
+    open: Vec<bool>,
+    /// Open braces beyond the limit, which are only counted.
+    beyond: usize,
+    /// The keyword that would own the next brace.
+    owner: Option<Token>,
+    /// The owner stays while its value is read: `Stream = 1 {`.
+    is_assigned: bool,
+}
+
+impl Skipper {
+    fn word(&mut self, token: Option<Token>) {
+        if !self.is_assigned {
+            self.owner = token;
+        }
+        self.is_assigned = false;
+    }
+
+    fn equal(&mut self) {
+        self.is_assigned = true;
+    }
+
+    /// Notes an opening brace; says whether octets follow.
+    fn open(&mut self, depth: usize) -> bool {
+        let owner = self.owner.take();
+        self.is_assigned = false;
+        let in_media = self.beyond == 0 && self.open.last() == Some(&true);
+        if self.open.len() >= depth {
+            self.beyond += 1;
+        } else {
+            let is_media = matches!(owner, Some(Token::Media | Token::Stream));
+            self.open.push(is_media);
+        }
+        in_media && matches!(owner, Some(Token::Local | Token::Remote))
+    }
+
+    /// Notes a closing brace; says whether it was the outermost one.
+    fn close(&mut self) -> bool {
+        self.owner = None;
+        self.is_assigned = false;
+        if self.beyond > 0 {
+            self.beyond -= 1;
+            return false;
+        }
+        self.open.pop();
+        self.open.is_empty()
+    }
+}

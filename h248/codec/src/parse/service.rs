@@ -1,0 +1,192 @@
+//! Services descriptors of ServiceChange.
+
+use super::media::{is_extension, version};
+use super::value::{is_name, is_path_name, number, time_stamp};
+use super::{Parsed, Parser, Word};
+use crate::ast::{
+    MId, Name, Parm, Profile, ServiceChange, ServiceChangeAddress, ServiceChangeMethod,
+    ServiceChangeReplyParms, Value,
+};
+use crate::error_code::ErrorCode;
+use crate::token::Token;
+
+/// What may be missing or present in a Services descriptor while it is read.
+#[derive(Default)]
+struct Services {
+    method: Option<ServiceChangeMethod>,
+    reason: Option<Value>,
+    delay: Option<u32>,
+    incomplete: bool,
+    audit: Vec<crate::ast::AuditItem>,
+    common: ServiceChangeReplyParms,
+    seen: u32,
+    seen_audits: u32,
+}
+
+impl<'a> Parser<'a> {
+    /// `{ ... }` of a request: Method and Reason are mandatory.
+    pub(super) fn service_change(&mut self) -> Parsed<ServiceChange> {
+        let services = self.services(true)?;
+        let Some(method) = services.method else {
+            return self.fail("Method among the parameters before");
+        };
+        let Some(reason) = services.reason else {
+            return self.fail("Reason among the parameters before");
+        };
+        let common = services.common;
+        Ok(ServiceChange {
+            method,
+            reason,
+            delay: services.delay,
+            address: common.address,
+            mgc_id: common.mgc_id,
+            profile: common.profile,
+            version: common.version,
+            time: common.time,
+            audit: services.audit,
+            incomplete: services.incomplete,
+            extensions: common.extensions,
+        })
+    }
+
+    /// `{ ... }` of a reply.
+    pub(super) fn service_change_reply(&mut self) -> Parsed<ServiceChangeReplyParms> {
+        Ok(self.services(false)?.common)
+    }
+
+    fn services(&mut self, is_request: bool) -> Parsed<Services> {
+        let mut services = Services::default();
+        self.braced(|parser| {
+            let word = parser.word("a ServiceChange parameter")?;
+            let is_known = parser.common_parm(word, &mut services)?
+                || (is_request && parser.request_parm(word, &mut services)?);
+            if is_known {
+                return Ok(());
+            }
+            let failure = parser.failure_at(word.at, "a ServiceChange parameter");
+            Err(failure.with_code(ErrorCode::UNKNOWN_PARAMETER))
+        })?;
+        if services.common.address.is_some() && services.common.mgc_id.is_some() {
+            return self.fail("either ServiceChangeAddress or MgcIdToTry before");
+        }
+        Ok(services)
+    }
+
+    /// Parameters of requests and replies.
+    fn common_parm(&mut self, word: Word<'a>, services: &mut Services) -> Parsed<bool> {
+        let twice = ErrorCode::PROPERTY_TWICE;
+        if let Some(time) = time_stamp(word.text) {
+            self.once(&mut services.seen, 0, word, twice)?;
+            services.common.time = Some(time);
+            return Ok(true);
+        }
+        if is_extension(word.text) {
+            let value = self.property_value()?;
+            services.common.extensions.push(Parm {
+                name: Name::new(word.text),
+                value,
+            });
+            return Ok(true);
+        }
+        match word.token() {
+            Some(Token::ServiceChangeAddress) => {
+                self.once(&mut services.seen, 1, word, twice)?;
+                services.common.address = Some(self.service_change_address()?);
+            }
+            Some(Token::MgcIdToTry) => {
+                self.once(&mut services.seen, 2, word, twice)?;
+                self.equal()?;
+                services.common.mgc_id = Some(self.mid()?);
+            }
+            Some(Token::Profile) => {
+                self.once(&mut services.seen, 3, word, twice)?;
+                services.common.profile = Some(self.assigned("a profile/version", profile)?);
+            }
+            Some(Token::Version) => {
+                self.once(&mut services.seen, 4, word, twice)?;
+                let expected = "a version of one or two digits";
+                services.common.version = Some(self.assigned(expected, version)?);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Parameters of requests only.
+    fn request_parm(&mut self, word: Word<'a>, services: &mut Services) -> Parsed<bool> {
+        let twice = ErrorCode::PROPERTY_TWICE;
+        match word.token() {
+            Some(Token::Method) => {
+                self.once(&mut services.seen, 5, word, twice)?;
+                services.method = Some(self.method()?);
+            }
+            Some(Token::Reason) => {
+                self.once(&mut services.seen, 6, word, twice)?;
+                self.equal()?;
+                services.reason = Some(self.value()?);
+            }
+            Some(Token::Delay) => {
+                self.once(&mut services.seen, 7, word, twice)?;
+                services.delay = Some(self.assigned_u32()?);
+            }
+            Some(Token::ServiceChangeInc) => {
+                self.once(&mut services.seen, 8, word, twice)?;
+                services.incomplete = true;
+            }
+            _ => match self.audit_item(word, &mut services.seen_audits)? {
+                Some(item) => services.audit.push(item),
+                None => return Ok(false),
+            },
+        }
+        Ok(true)
+    }
+
+    fn method(&mut self) -> Parsed<ServiceChangeMethod> {
+        let expected = "a ServiceChange method";
+        self.assigned(expected, |text| match Token::of(text) {
+            Some(Token::Failover) => Some(ServiceChangeMethod::Failover),
+            Some(Token::Forced) => Some(ServiceChangeMethod::Forced),
+            Some(Token::Graceful) => Some(ServiceChangeMethod::Graceful),
+            Some(Token::Restart) => Some(ServiceChangeMethod::Restart),
+            Some(Token::Disconnected) => Some(ServiceChangeMethod::Disconnected),
+            Some(Token::HandOff) => Some(ServiceChangeMethod::HandOff),
+            _ => is_extension(text).then(|| ServiceChangeMethod::Extension(Name::new(text))),
+        })
+        .map_err(|failure| failure.with_code(ErrorCode::UNKNOWN_VALUE))
+    }
+
+    /// `= mId`, `= port`, or any other value.
+    fn service_change_address(&mut self) -> Parsed<ServiceChangeAddress> {
+        self.equal()?;
+        match self.next() {
+            Some(b'<' | b'[') => return Ok(ServiceChangeAddress::MId(self.mid()?)),
+            Some(b'"') => return Ok(ServiceChangeAddress::Value(self.value()?)),
+            _ => {}
+        }
+        let word = self.word("an address, a port or a device name")?;
+        if word.text.bytes().all(|c| c.is_ascii_digit()) {
+            return match number(word.text, 5) {
+                Some(port) => Ok(ServiceChangeAddress::Port(port)),
+                None => self.fail_at(word.at, "a port number"),
+            };
+        }
+        if word.is(Token::Mtp) && self.next() == Some(b'{') {
+            self.cursor.seek(word.at);
+            return Ok(ServiceChangeAddress::MId(self.mid()?));
+        }
+        if is_path_name(word.text) {
+            return Ok(ServiceChangeAddress::MId(MId::Device(Name::new(word.text))));
+        }
+        Ok(ServiceChangeAddress::Value(Value::plain(word.text)))
+    }
+}
+
+/// `NAME/version`.
+fn profile(text: &str) -> Option<Profile> {
+    let (name, digits) = text.split_once('/')?;
+    let version = version(digits)?;
+    is_name(name).then(|| Profile {
+        name: Name::new(name),
+        version,
+    })
+}

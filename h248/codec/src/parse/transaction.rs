@@ -1,0 +1,311 @@
+//! Transactions and their actions.
+
+use super::value::{choose, number};
+use super::{Parsed, Parser, Word};
+use crate::ast::{
+    ActionReply, ActionRequest, CommandKind, CommandRequest, ContextId, ContextProperties,
+    ReplyBody, Segment, TerminationIds, Transaction, TransactionId, TransactionReply,
+    TransactionRequest,
+};
+use crate::error_code::ErrorCode;
+use crate::token::Token;
+
+/// What has been read of the transaction at hand; all of it counts if the rest is broken.
+#[derive(Default)]
+pub(super) struct Progress {
+    pub(super) id: Option<TransactionId>,
+    pub(super) is_request: bool,
+    /// Finished actions, and the one at hand as far as its commands are whole.
+    pub(super) actions: Vec<ActionRequest>,
+    /// The context of the action at hand.
+    pub(super) context: Option<ContextId>,
+    /// The command at hand, from when its terminations are known.
+    pub(super) command: Option<(CommandKind, TerminationIds)>,
+}
+
+/// Items of an action that come before its commands.
+const ACTION_ITEM: &str = "a context property, a ContextAudit or a command";
+
+impl<'a> Parser<'a> {
+    pub(super) fn transaction(&mut self) -> Parsed<Transaction> {
+        // Whatever cannot be named may have been a request: its sender would wait for a reply.
+        self.progress = Progress {
+            is_request: true,
+            ..Progress::default()
+        };
+        self.commands = 0;
+        self.depth = 0;
+        self.code = ErrorCode::SYNTAX_ERROR_IN_TRANSACTION;
+        let word = self.word("a transaction")?;
+        let token = word.token();
+        self.progress.is_request = !matches!(
+            token,
+            Some(Token::Reply | Token::Pending | Token::TransactionResponseAck | Token::Segment)
+        );
+        let transaction = match token {
+            Some(Token::Transaction) => Transaction::Request(self.request()?),
+            Some(Token::Reply) => Transaction::Reply(self.reply()?),
+            Some(Token::Pending) => self.pending()?,
+            Some(Token::TransactionResponseAck) => Transaction::Ack(self.list(Self::ack_range)?),
+            Some(Token::Segment) if self.version >= 3 => self.segment()?,
+            _ => return self.fail_at(word.at, "a transaction"),
+        };
+        self.code = ErrorCode::SYNTAX_ERROR_IN_MESSAGE;
+        Ok(transaction)
+    }
+
+    fn transaction_id(&mut self) -> Parsed<TransactionId> {
+        let id = self.assigned("a transaction id", transaction_id)?;
+        self.progress.id = Some(id);
+        Ok(id)
+    }
+
+    fn pending(&mut self) -> Parsed<Transaction> {
+        let id = self.transaction_id()?;
+        self.open()?;
+        self.close()?;
+        Ok(Transaction::Pending(id))
+    }
+
+    fn ack_range(&mut self) -> Parsed<(TransactionId, TransactionId)> {
+        self.read("a transaction id or a range of them", |text| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            Some((transaction_id(first)?, transaction_id(last)?))
+        })
+    }
+
+    fn segment(&mut self) -> Parsed<Transaction> {
+        let (id, segment) = self.assigned("an id, \"/\" and a segment number", |text| {
+            let (id, segment) = id_and_segment(text)?;
+            Some((id, segment?))
+        })?;
+        self.progress.id = Some(id);
+        Ok(Transaction::Segment { id, segment })
+    }
+
+    fn request(&mut self) -> Parsed<TransactionRequest> {
+        let id = self.transaction_id()?;
+        self.braced(Self::action_request)?;
+        let actions = core::mem::take(&mut self.progress.actions);
+        Ok(TransactionRequest { id, actions })
+    }
+
+    fn action_request(&mut self) -> Parsed<()> {
+        self.context_keyword()?;
+        self.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, |parser| {
+            let context = parser.assigned_context()?;
+            parser.progress.actions.push(ActionRequest {
+                context,
+                properties: ContextProperties::default(),
+                audit: None,
+                commands: Vec::new(),
+            });
+            let mut seen = 0;
+            parser.braced(|parser| parser.action_item(&mut seen))
+        })?;
+        self.progress.context = None;
+        Ok(())
+    }
+
+    fn context_keyword(&mut self) -> Parsed<()> {
+        let word = self.word("Context")?;
+        if word.is(Token::Context) {
+            return Ok(());
+        }
+        self.fail_at(word.at, "Context")
+    }
+
+    fn assigned_context(&mut self) -> Parsed<ContextId> {
+        let context = self.assigned("a context id", context_id)?;
+        self.progress.context = Some(context);
+        Ok(context)
+    }
+
+    /// The action at hand; [`Self::action_request`] has pushed it.
+    fn action(&mut self) -> &mut ActionRequest {
+        self.progress
+            .actions
+            .last_mut()
+            .expect("an action is at hand")
+    }
+
+    fn action_item(&mut self, seen: &mut u32) -> Parsed<()> {
+        let word = self.word(ACTION_ITEM)?;
+        let mut properties = core::mem::take(&mut self.action().properties);
+        let is_property = self.context_property(word, seen, &mut properties);
+        self.action().properties = properties;
+        if is_property? {
+            return Ok(());
+        }
+        if word.is(Token::ContextAudit) && self.next() == Some(b'{') {
+            self.once(seen, 31, word, self.code)?;
+            self.action().audit = Some(self.context_audit()?);
+            return Ok(());
+        }
+        let request =
+            self.prefixed_command(word, |parser, kind, optional, wildcard_response| {
+                let command = parser.command_request(kind)?;
+                Ok(CommandRequest {
+                    optional,
+                    wildcard_response,
+                    command,
+                })
+            })?;
+        self.action().commands.push(request);
+        Ok(())
+    }
+
+    /// `[O-][W-]command`, the word already read, and then what `parse` reads.
+    fn prefixed_command<T>(
+        &mut self,
+        word: Word<'a>,
+        parse: impl FnOnce(&mut Self, CommandKind, bool, bool) -> Parsed<T>,
+    ) -> Parsed<T> {
+        let (optional, rest) = strip_prefix(word.text, "O-");
+        let (wildcard_response, rest) = strip_prefix(rest, "W-");
+        let Some(kind) = Token::of(rest).and_then(command_kind) else {
+            let failure = self.failure_at(word.at, ACTION_ITEM);
+            return Err(failure.with_code(ErrorCode::UNKNOWN_COMMAND));
+        };
+        if self.commands == self.limits.commands {
+            return self.fail_at(word.at, "fewer commands");
+        }
+        self.commands += 1;
+        let parsed = self.within(ErrorCode::SYNTAX_ERROR_IN_COMMAND, |parser| {
+            parse(parser, kind, optional, wildcard_response)
+        })?;
+        self.progress.command = None;
+        Ok(parsed)
+    }
+
+    fn reply(&mut self) -> Parsed<TransactionReply> {
+        let expected = "a transaction id";
+        self.equal()?;
+        let word = self.word(expected)?;
+        let (id, segment) =
+            id_and_segment(word.text).ok_or_else(|| self.failure_at(word.at, expected))?;
+        if segment.is_some() {
+            self.since(3, word)?;
+        }
+        self.progress.id = Some(id);
+        self.open()?;
+        let mut immediate_ack = false;
+        let mut word = self.word("Context, Error or ImmAckRequired")?;
+        if word.is(Token::ImmAckRequired) {
+            immediate_ack = true;
+            self.expect(b',', "\",\"")?;
+            word = self.word("Context or Error")?;
+        }
+        let body = self.reply_body(word)?;
+        self.close()?;
+        Ok(TransactionReply {
+            id,
+            segment,
+            immediate_ack,
+            body,
+        })
+    }
+
+    fn reply_body(&mut self, word: Word<'a>) -> Parsed<ReplyBody> {
+        if word.is(Token::Error) {
+            return Ok(ReplyBody::Error(self.error_descriptor()?));
+        }
+        self.cursor.seek(word.at);
+        let mut actions = Vec::new();
+        self.separated(&mut |parser: &mut Self| {
+            parser.context_keyword()?;
+            let action = parser.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, Self::action_reply)?;
+            actions.push(action);
+            Ok(())
+        })?;
+        Ok(ReplyBody::Actions(actions))
+    }
+
+    fn action_reply(&mut self) -> Parsed<ActionReply> {
+        let mut reply = ActionReply {
+            context: self.assigned_context()?,
+            properties: ContextProperties::default(),
+            commands: Vec::new(),
+            error: None,
+        };
+        let mut seen = 0;
+        if self.next() == Some(b'{') {
+            self.braced(|parser| parser.reply_item(&mut seen, &mut reply))?;
+        }
+        Ok(reply)
+    }
+
+    fn reply_item(&mut self, seen: &mut u32, reply: &mut ActionReply) -> Parsed<()> {
+        let word = self.word("a context property, a command reply or Error")?;
+        if reply.error.is_some() {
+            return self.fail_at(word.at, "nothing after the Error of an action");
+        }
+        if word.is(Token::Error) {
+            reply.error = Some(self.error_descriptor()?);
+            return Ok(());
+        }
+        if self.context_property(word, seen, &mut reply.properties)? {
+            return Ok(());
+        }
+        let command = self.prefixed_command(word, Self::command_reply)?;
+        reply.commands.push(command);
+        Ok(())
+    }
+}
+
+fn strip_prefix<'a>(text: &'a str, prefix: &str) -> (bool, &'a str) {
+    match text.split_at_checked(prefix.len()) {
+        Some((start, rest)) if start.eq_ignore_ascii_case(prefix) => (true, rest),
+        _ => (false, text),
+    }
+}
+
+fn command_kind(token: Token) -> Option<CommandKind> {
+    choose(
+        token,
+        &[
+            (Token::Add, CommandKind::Add),
+            (Token::Modify, CommandKind::Modify),
+            (Token::Move, CommandKind::Move),
+            (Token::Subtract, CommandKind::Subtract),
+            (Token::AuditValue, CommandKind::AuditValue),
+            (Token::AuditCapability, CommandKind::AuditCapability),
+            (Token::Notify, CommandKind::Notify),
+            (Token::ServiceChange, CommandKind::ServiceChange),
+        ],
+    )
+}
+
+fn transaction_id(text: &str) -> Option<TransactionId> {
+    number(text, 10).map(TransactionId)
+}
+
+/// `id[/number[/END]]`.
+fn id_and_segment(text: &str) -> Option<(TransactionId, Option<Segment>)> {
+    let mut parts = text.split('/');
+    let id = transaction_id(parts.next()?)?;
+    let Some(segment) = parts.next() else {
+        return Some((id, None));
+    };
+    let number = number(segment, 5)?;
+    let is_last = match parts.next() {
+        Some(end) if Token::of(end) == Some(Token::End) => true,
+        Some(_) => return None,
+        None => false,
+    };
+    let segment = Segment { number, is_last };
+    parts.next().is_none().then_some((id, Some(segment)))
+}
+
+/// A ContextID; the reserved numbers are not for use on the wire.
+pub(super) fn context_id(text: &str) -> Option<ContextId> {
+    match text {
+        "-" => Some(ContextId::Null),
+        "$" => Some(ContextId::Choose),
+        "*" => Some(ContextId::All),
+        _ => match number(text, 10)? {
+            0 | 0xFFFF_FFFE | 0xFFFF_FFFF => None,
+            id => Some(ContextId::Id(id)),
+        },
+    }
+}

@@ -1,0 +1,266 @@
+//! Names, numbers and values.
+
+use compact_str::CompactString;
+
+use super::{Failure, Parsed, Parser, Word};
+use crate::ast::{
+    ErrorDescriptor, Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue,
+    TerminationId, TerminationIds, TimeStamp, Value,
+};
+use crate::error_code::ErrorCode;
+use crate::limits::NAME_OCTETS;
+use crate::token::Token;
+
+/// Whether `text` is a NAME.
+pub(crate) fn is_name(text: &str) -> bool {
+    let octets = text.as_bytes();
+    octets.first().is_some_and(u8::is_ascii_alphabetic)
+        && octets.len() <= NAME_OCTETS
+        && octets
+            .iter()
+            .all(|c| c.is_ascii_alphanumeric() || *c == b'_')
+}
+
+/// Whether `text` can name a termination or device.
+///
+/// Wider than the ABNF's pathNAME, which starts with a letter: names of digits and slashes alone
+/// are in wide use (physical terminations such as `11111111/00000000/00000001`).
+pub(crate) fn is_path_name(text: &str) -> bool {
+    let (path, domain) = match text.split_once('@') {
+        Some((path, domain)) => (path, Some(domain)),
+        None => (text, None),
+    };
+    let is_path_char = |c: u8| c.is_ascii_alphanumeric() || b"_/*$.-".contains(&c);
+    let starts_well = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'*' | b'$' | b'_');
+    text.len() <= NAME_OCTETS
+        && path.as_bytes().first().is_some_and(starts_well)
+        && path.bytes().all(is_path_char)
+        && domain.is_none_or(is_path_domain)
+}
+
+fn is_path_domain(text: &str) -> bool {
+    let octets = text.as_bytes();
+    let starts_well = |c: &u8| c.is_ascii_alphanumeric() || *c == b'*';
+    octets.first().is_some_and(starts_well)
+        && octets
+            .iter()
+            .all(|c| c.is_ascii_alphanumeric() || b"-*.".contains(c))
+}
+
+/// A decimal number of up to `digits` digits.
+pub(super) fn number<T: TryFrom<u64>>(text: &str, digits: usize) -> Option<T> {
+    if text.is_empty() || text.len() > digits || !text.bytes().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = text.parse().ok()?;
+    T::try_from(value).ok()
+}
+
+/// `package/item`, `package/*` or `*/*`.
+pub(crate) fn package_item(text: &str) -> Option<PackageItem> {
+    let (package, item) = text.split_once('/')?;
+    let is_item = is_name(package) && (is_name(item) || item == "*");
+    (is_item || text == "*/*").then(|| PackageItem {
+        package: Name::new(package),
+        item: Name::new(item),
+    })
+}
+
+/// `yyyymmddThhmmssss`.
+pub(super) fn time_stamp(text: &str) -> Option<TimeStamp> {
+    let octets: &[u8; 17] = text.as_bytes().try_into().ok()?;
+    let date: [u8; 8] = octets[..8].try_into().ok()?;
+    let time: [u8; 8] = octets[9..].try_into().ok()?;
+    let all_digits = |part: [u8; 8]| part.iter().all(u8::is_ascii_digit);
+    let is_stamp = all_digits(date) && octets[8].eq_ignore_ascii_case(&b'T') && all_digits(time);
+    is_stamp.then_some(TimeStamp { date, time })
+}
+
+/// A RequestID that may be ALL: `*` is carried as the highest number, as in the binary encoding.
+pub(super) fn request_id(text: &str) -> Option<u32> {
+    if text == "*" {
+        Some(u32::MAX)
+    } else {
+        number(text, 10)
+    }
+}
+
+/// What `token` stands for among `choices`.
+pub(super) fn choose<T: Copy>(token: Token, choices: &[(Token, T)]) -> Option<T> {
+    let choice = choices.iter().find(|(choice, _)| *choice == token)?;
+    Some(choice.1)
+}
+
+impl<'a> Parser<'a> {
+    /// A word that `read` understands.
+    pub(super) fn read<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Parsed<T> {
+        let word = self.word(expected)?;
+        read(word.text).ok_or_else(|| self.failure_at(word.at, expected))
+    }
+
+    /// `= word`, understood by `read`.
+    pub(super) fn assigned<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Parsed<T> {
+        self.equal()?;
+        self.read(expected, read)
+    }
+
+    /// `= UINT16`.
+    pub(super) fn assigned_u16(&mut self) -> Parsed<u16> {
+        self.assigned("a number up to 65535", |text| number(text, 5))
+    }
+
+    /// `= UINT32`.
+    pub(super) fn assigned_u32(&mut self) -> Parsed<u32> {
+        self.assigned("a number up to 4294967295", |text| number(text, 10))
+    }
+
+    /// A keyword out of a set; anything else is an unknown value.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        expected: &'static str,
+        choices: &[(Token, T)],
+    ) -> Parsed<T> {
+        self.read(expected, |text| choose(Token::of(text)?, choices))
+            .map_err(|failure| failure.with_code(ErrorCode::UNKNOWN_VALUE))
+    }
+
+    /// `= ON` or `= OFF`.
+    pub(super) fn on_off(&mut self) -> Parsed<bool> {
+        self.equal()?;
+        self.choice("ON or OFF", &[(Token::On, true), (Token::Off, false)])
+    }
+
+    pub(super) fn package_item(&mut self) -> Parsed<PackageItem> {
+        self.read("a package/item name", package_item)
+    }
+
+    pub(super) fn package_version(&mut self) -> Parsed<PackageVersion> {
+        self.read("a package-version", |text| {
+            let (name, version) = text.rsplit_once('-')?;
+            let version = number(version, 5)?;
+            let name = is_name(name).then(|| Name::new(name))?;
+            Some(PackageVersion { name, version })
+        })
+    }
+
+    pub(super) fn termination_id(&mut self) -> Parsed<TerminationId> {
+        self.read("a termination id", TerminationId::parse)
+    }
+
+    /// `tid` or, in version 3, `[tid, tid]`.
+    pub(super) fn termination_ids(&mut self) -> Parsed<TerminationIds> {
+        if !self.eat(b'[') {
+            return Ok(self.termination_id()?.into());
+        }
+        let mut ids = Vec::new();
+        self.separated(&mut |parser: &mut Self| {
+            ids.push(parser.termination_id()?);
+            Ok(())
+        })?;
+        self.expect(b']', "\",\" or \"]\"")?;
+        Ok(TerminationIds(ids))
+    }
+
+    pub(super) fn value(&mut self) -> Parsed<Value> {
+        if self.next() == Some(b'"') {
+            return Ok(Value::quoted(self.quoted()?));
+        }
+        Ok(Value::plain(self.word("a value")?.text))
+    }
+
+    pub(super) fn quoted(&mut self) -> Parsed<&'a str> {
+        match self.cursor.quoted() {
+            Some(text) => Ok(text),
+            None => self.fail("a quoted string on one line"),
+        }
+    }
+
+    /// A parmValue, with its operator.
+    pub(super) fn property_value(&mut self) -> Parsed<PropertyValue> {
+        let operator = self.next();
+        if let Some(b'=' | b'>' | b'<' | b'#') = operator {
+            self.cursor.skip();
+            self.cursor.blank();
+        }
+        match operator {
+            Some(b'=') => self.alternatives(),
+            Some(b'>') => Ok(PropertyValue::GreaterThan(self.value()?)),
+            Some(b'<') => Ok(PropertyValue::LessThan(self.value()?)),
+            Some(b'#') => Ok(PropertyValue::NotEqual(self.value()?)),
+            _ => self.fail("\"=\", \"#\", \"<\" or \">\" and a value"),
+        }
+    }
+
+    /// An alternativeValue.
+    fn alternatives(&mut self) -> Parsed<PropertyValue> {
+        match self.next() {
+            Some(b'[') => self.bracketed_values(),
+            Some(b'{') => Ok(PropertyValue::OneOf(self.list(Self::value)?)),
+            _ => Ok(PropertyValue::Is(self.value()?)),
+        }
+    }
+
+    /// `[v,v]` or `[v:v]`.
+    fn bracketed_values(&mut self) -> Parsed<PropertyValue> {
+        self.expect(b'[', "\"[\"")?;
+        let first = self.value()?;
+        if self.cursor.eat(b':') {
+            let last = self.value()?;
+            self.expect(b']', "\"]\"")?;
+            return Ok(PropertyValue::Range(first, last));
+        }
+        let mut values = vec![first];
+        if self.eat(b',') {
+            self.separated(&mut |parser: &mut Self| {
+                values.push(parser.value()?);
+                Ok(())
+            })?;
+        }
+        self.expect(b']', "\",\", \":\" or \"]\"")?;
+        Ok(PropertyValue::AllOf(values))
+    }
+
+    /// `pkg/prop value`, the name already read.
+    pub(super) fn property(&mut self, word: Word<'a>) -> Parsed<PropertyParm> {
+        let name = package_item(word.text)
+            .ok_or_else(|| self.unknown(word, "a known item or a package/property"))?;
+        let value = self.property_value()?;
+        Ok(PropertyParm { name, value })
+    }
+
+    /// `NAME value`, the name already read.
+    pub(super) fn parm(&mut self, word: Word<'a>) -> Parsed<Parm> {
+        if !is_name(word.text) {
+            return Err(self.unknown(word, "a parameter"));
+        }
+        let value = self.property_value()?;
+        Ok(Parm {
+            name: Name::new(word.text),
+            value,
+        })
+    }
+
+    fn unknown(&self, word: Word<'_>, expected: &'static str) -> Failure {
+        self.failure_at(word.at, expected)
+    }
+
+    /// `=code{["text"]}`, the keyword already read.
+    pub(super) fn error_descriptor(&mut self) -> Parsed<ErrorDescriptor> {
+        let code = self.assigned("an error code of up to 4 digits", |text| number(text, 4))?;
+        self.open()?;
+        let text = match self.next() {
+            Some(b'"') => Some(CompactString::new(self.quoted()?)),
+            _ => None,
+        };
+        self.close()?;
+        Ok(ErrorDescriptor { code, text })
+    }
+}

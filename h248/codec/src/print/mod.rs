@@ -1,0 +1,342 @@
+//! Writing messages, for people or for the wire.
+//!
+//! Both forms are what Erlang/OTP's and Wireshark's decoders take: bare tokens for empty
+//! descriptors, no escapes unless the data has a `}`, one line end after each line of SDP.
+//!
+//! `parse(print(x)) == x` for every AST the parser can produce. Others are printed as near as the
+//! grammar allows: what only a later version than the message's has is left out, an empty
+//! LocalControl is written as its meaning (`Mode=Inactive`), an empty stream is left out.
+
+mod audit;
+mod command;
+mod events;
+mod media;
+mod service;
+mod transaction;
+
+use core::fmt;
+use std::io::Write as _;
+
+use crate::ast::{
+    ErrorDescriptor, Message, MessageBody, OctetString, PropertyParm, PropertyValue, Transaction,
+    Value,
+};
+use crate::lex::{line_end, with_line_end};
+use crate::parse::is_plain;
+use crate::token::Token;
+
+/// Token form and layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Encoding {
+    /// Long tokens, indented, one item a line.
+    Pretty,
+    /// Short tokens, no blanks.
+    #[default]
+    Compact,
+}
+
+/// Writes a message.
+#[must_use]
+pub fn print(message: &Message, encoding: Encoding) -> Vec<u8> {
+    let mut out = Vec::with_capacity(TYPICAL_OCTETS);
+    print_into(message, encoding, &mut out);
+    out
+}
+
+/// Appends a message to `out`.
+pub fn print_into(message: &Message, encoding: Encoding, out: &mut Vec<u8>) {
+    Writer::new(out, encoding, message.version).message(message);
+}
+
+/// Writes one transaction without a message around it, as in a message of `version`.
+#[must_use]
+pub fn print_transaction(transaction: &Transaction, version: u8, encoding: Encoding) -> Vec<u8> {
+    let mut out = Vec::with_capacity(TYPICAL_OCTETS);
+    Writer::new(&mut out, encoding, version).transaction(transaction);
+    out
+}
+
+/// Room for most messages.
+const TYPICAL_OCTETS: usize = 512;
+/// Blanks per level of a pretty message.
+const INDENT: usize = 2;
+
+struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    is_pretty: bool,
+    version: u8,
+    depth: usize,
+    /// No item has been written since the last opening brace.
+    is_first: bool,
+}
+
+impl<'o> Writer<'o> {
+    fn new(out: &'o mut Vec<u8>, encoding: Encoding, version: u8) -> Self {
+        Self {
+            out,
+            is_pretty: encoding == Encoding::Pretty,
+            version,
+            depth: 0,
+            is_first: true,
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        if let Some(authentication) = &message.authentication {
+            self.token(Token::Authentication);
+            self.display(format_args!(
+                "=0x{}:0x{}:0x{}\n",
+                authentication.spi, authentication.sequence, authentication.icv
+            ));
+        }
+        self.token(Token::Megaco);
+        self.display(format_args!("/{} {}\n", message.version, message.mid));
+        // Nothing but a blank ends a Segment, yet Erlang/OTP takes none after the last one.
+        let mut ends_open = false;
+        match &message.body {
+            MessageBody::Error(error) => self.error(error),
+            MessageBody::Transactions(transactions) => {
+                for (at, transaction) in transactions.iter().enumerate() {
+                    if at > 0 && (self.is_pretty || ends_open) {
+                        self.raw("\n");
+                    }
+                    self.transaction(transaction);
+                    ends_open = matches!(transaction, Transaction::Segment { .. });
+                }
+            }
+        }
+        if self.is_pretty && !ends_open {
+            self.raw("\n");
+        }
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn display(&mut self, what: impl fmt::Display) {
+        write!(self.out, "{what}").expect("a vector takes everything");
+    }
+
+    fn token(&mut self, token: Token) {
+        self.raw(if self.is_pretty {
+            token.long()
+        } else {
+            token.short()
+        });
+    }
+
+    /// `=`, in its blanks if pretty.
+    fn equal(&mut self) {
+        self.operator("=");
+    }
+
+    fn operator(&mut self, operator: &str) {
+        if self.is_pretty {
+            self.display(format_args!(" {operator} "));
+        } else {
+            self.raw(operator);
+        }
+    }
+
+    /// `token = value`.
+    fn assign(&mut self, token: Token, value: impl fmt::Display) {
+        self.token(token);
+        self.equal();
+        self.display(value);
+    }
+
+    /// `token = token`.
+    fn assign_token(&mut self, token: Token, value: Token) {
+        self.token(token);
+        self.equal();
+        self.token(value);
+    }
+
+    fn assign_on_off(&mut self, token: Token, is_on: bool) {
+        self.assign_token(token, if is_on { Token::On } else { Token::Off });
+    }
+
+    /// Begins an item of the block at hand.
+    fn item(&mut self) {
+        if !self.is_first {
+            self.raw(",");
+        }
+        self.is_first = false;
+        self.new_line();
+    }
+
+    fn new_line(&mut self) {
+        if self.is_pretty {
+            self.raw("\n");
+            self.indent();
+        }
+    }
+
+    fn indent(&mut self) {
+        let width = self.out.len() + self.depth * INDENT;
+        self.out.resize(width, b' ');
+    }
+
+    /// A brace, with the blank before it if pretty.
+    fn brace(&mut self) {
+        self.raw(if self.is_pretty { " {" } else { "{" });
+    }
+
+    /// `{ ... }` around what `body` writes.
+    fn block(&mut self, body: impl FnOnce(&mut Self)) {
+        self.brace();
+        self.depth += 1;
+        self.is_first = true;
+        body(self);
+        self.depth -= 1;
+        if !self.is_first {
+            self.new_line();
+        }
+        self.raw("}");
+        self.is_first = false;
+    }
+
+    /// `{ ... }`, or nothing if `body` writes no item.
+    fn optional_block(&mut self, body: impl FnOnce(&mut Self)) {
+        let before = self.out.len();
+        self.brace();
+        let inside = self.out.len();
+        self.out.truncate(before);
+        self.block(body);
+        if self.out.len() == inside + 1 {
+            self.out.truncate(before);
+        }
+    }
+
+    /// A block with an item for each of `items`.
+    fn list<T>(&mut self, items: &[T], mut print: impl FnMut(&mut Self, &T)) {
+        self.block(|writer| {
+            for item in items {
+                writer.item();
+                print(writer, item);
+            }
+        });
+    }
+
+    /// Items on one line, separated by commas.
+    fn inline<T>(&mut self, items: &[T], mut print: impl FnMut(&mut Self, &T)) {
+        for (at, item) in items.iter().enumerate() {
+            if at > 0 {
+                self.comma();
+            }
+            print(self, item);
+        }
+    }
+
+    fn comma(&mut self) {
+        self.raw(if self.is_pretty { ", " } else { "," });
+    }
+
+    /// `{ items }` on one line.
+    fn inline_braces<T>(&mut self, items: &[T], print: impl FnMut(&mut Self, &T)) {
+        self.raw("{");
+        self.inline(items, print);
+        self.raw("}");
+    }
+
+    /// `Error=code{"text"}`.
+    fn error(&mut self, error: &ErrorDescriptor) {
+        self.assign(Token::Error, error.code);
+        self.brace();
+        if let Some(text) = &error.text {
+            self.quoted(text);
+        }
+        self.raw("}");
+    }
+
+    /// A quotedString: there is no escape, so what cannot stand in one is replaced.
+    fn quoted(&mut self, text: &str) {
+        self.raw("\"");
+        for c in text.chars() {
+            let printed = match c {
+                '"' => '\'',
+                '\t' => '\t',
+                _ if c.is_control() => ' ',
+                _ => c,
+            };
+            self.out
+                .extend_from_slice(printed.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        self.raw("\"");
+    }
+
+    fn value(&mut self, value: &Value) {
+        if value.quoted || !is_plain(&value.text) {
+            self.quoted(&value.text);
+        } else {
+            self.raw(&value.text);
+        }
+    }
+
+    fn property(&mut self, property: &PropertyParm) {
+        self.display(&property.name);
+        self.property_value(&property.value);
+    }
+
+    /// Operator and value or values.
+    fn property_value(&mut self, value: &PropertyValue) {
+        match value {
+            PropertyValue::Is(value) => {
+                self.equal();
+                self.value(value);
+            }
+            PropertyValue::AllOf(values) => {
+                self.equal();
+                self.raw("[");
+                self.inline(values, Self::value);
+                self.raw("]");
+            }
+            PropertyValue::OneOf(values) => {
+                self.equal();
+                self.inline_braces(values, Self::value);
+            }
+            PropertyValue::Range(first, last) => {
+                self.equal();
+                self.raw("[");
+                self.value(first);
+                self.raw(":");
+                self.value(last);
+                self.raw("]");
+            }
+            PropertyValue::GreaterThan(value) => {
+                self.operator(">");
+                self.value(value);
+            }
+            PropertyValue::LessThan(value) => {
+                self.operator("<");
+                self.value(value);
+            }
+            PropertyValue::NotEqual(value) => {
+                self.operator("#");
+                self.value(value);
+            }
+        }
+    }
+
+    /// `{octets}`: on lines of their own, `}` escaped, NUL (which no octetString can hold) left
+    /// out.
+    fn octets(&mut self, octets: &OctetString) {
+        self.brace();
+        let text = with_line_end(octets.0.clone());
+        if !text.is_empty() {
+            self.out.extend_from_slice(line_end(&text));
+            for octet in &text {
+                match octet {
+                    b'}' => self.raw("\\}"),
+                    0 => {}
+                    _ => self.out.push(*octet),
+                }
+            }
+            if self.is_pretty {
+                self.indent();
+            }
+        }
+        self.raw("}");
+    }
+}
