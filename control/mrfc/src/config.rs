@@ -69,6 +69,9 @@ pub struct Config {
     /// How long participants are kept after their MRFP was lost (re-registration within this time
     /// does not bring their terminations back).
     pub mrfp_grace: Duration,
+    /// Session interval (RFC 4028) for peers that ask for none, at least 90 s: a peer that does not
+    /// answer a refresh at half of it is removed. `None`: such peers are left alone.
+    pub session_expires: Option<Duration>,
     /// How long the MRFP may take to answer one H.248 transaction.
     pub h248_timeout: Duration,
 }
@@ -96,6 +99,7 @@ impl Default for Config {
             server_identity: None,
             term_ioi: None,
             mrfp_grace: Duration::from_secs(5),
+            session_expires: Some(Duration::from_secs(1800)),
             h248_timeout: Duration::from_secs(10),
         }
     }

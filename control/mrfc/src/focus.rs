@@ -8,12 +8,14 @@
 
 mod joins;
 mod mixers;
+mod sessions;
 
 use crate::commands::{Added, mid_text, termination_text};
 use crate::config::Config;
 use crate::headers::Fields;
 use crate::limits::MRFPS_MAX;
 use crate::media::{Capabilities, Offer, Reserved};
+use crate::session_timer::SessionTimer;
 use crate::status::{ConferenceStatus, Counters, ParticipantStatus, add, set};
 use clock::{Instant, TimerKey, TimerTable};
 use conference::{Conference, Event, Hangup, Intent, ParticipantId, Policy, Refusal};
@@ -51,6 +53,8 @@ struct Leg {
     awaits_answer: bool,
     placed: Option<Placed>,
     origin: (u64, u64),
+    session: Option<SessionTimer>,
+    session_due: Option<TimerKey>,
     /// Our last description.
     answer: String,
     is_connected: bool,
@@ -84,6 +88,14 @@ struct Mrfp {
     is_leaving: bool,
 }
 
+/// Why to wake up.
+enum Timer {
+    /// The MRFP of this conference did not come back.
+    GraceOver(String),
+    /// A session is to be refreshed or was not.
+    SessionDue(ParticipantId),
+}
+
 /// An H.248 request under way.
 enum Task {
     Add {
@@ -109,8 +121,7 @@ pub(crate) struct Focus {
     mrfps: Vec<Mrfp>,
     tasks: HashMap<TransactionId, Task>,
     queue: VecDeque<(String, Event)>,
-    /// End of grace, by conference.
-    timers: TimerTable<String>,
+    timers: TimerTable<Timer>,
     epoch: tokio::time::Instant,
     next_leg: u64,
     counters: Arc<Counters>,
@@ -190,7 +201,7 @@ impl Focus {
                     Some(command) => self.handle_command(command),
                     None => break,
                 },
-                () = sleep_until(at) => self.handle_deadline(),
+                () = sleep_until(at) => self.handle_deadline().await,
             }
         }
         self.sip.close().await;
@@ -216,10 +227,15 @@ impl Focus {
         }
     }
 
-    fn handle_deadline(&mut self) {
-        while let Some(name) = self.timers.expired(self.now()) {
-            info!(conference = %name, "the MRFP did not come back in time");
-            self.queue.push_back((name, Event::GraceOver));
+    async fn handle_deadline(&mut self) {
+        while let Some(timer) = self.timers.expired(self.now()) {
+            match timer {
+                Timer::GraceOver(name) => {
+                    info!(conference = %name, "the MRFP did not come back in time");
+                    self.queue.push_back((name, Event::GraceOver));
+                }
+                Timer::SessionDue(id) => self.handle_session_due(id).await,
+            }
         }
     }
 
@@ -327,7 +343,7 @@ impl Focus {
     fn start_grace(&mut self, name: &str) {
         let at = self.now() + self.config.mrfp_grace;
         if let Some(room) = self.rooms.get_mut(name) {
-            let key = self.timers.arm(at, name.to_owned());
+            let key = self.timers.arm(at, Timer::GraceOver(name.to_owned()));
             if let Some(old) = room.grace.replace(key) {
                 self.timers.cancel(old);
             }
@@ -353,6 +369,9 @@ impl Focus {
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.is_sip_over = true;
             leg.txn = None;
+            if let Some(key) = leg.session_due.take() {
+                self.timers.cancel(key);
+            }
             self.by_dialog.remove(&leg.dialog);
             self.forget_if_over(id);
         }

@@ -51,6 +51,7 @@ pub(crate) fn capabilities(allow: &str) -> Fields {
         field("Allow", allow),
         field("Allow-Events", "conference"),
         field("Accept", "application/sdp"),
+        field("Supported", "timer"),
     ]
 }
 

@@ -7,6 +7,7 @@ mod focus;
 mod headers;
 mod limits;
 mod media;
+mod session_timer;
 mod status;
 
 pub use config::{ConferenceConfig, Config, ContactForm};
@@ -75,7 +76,7 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
         listen: config.sip.clone(),
         allow: METHODS.to_vec(),
         accept: vec!["application/sdp".to_owned()],
-        supported: Vec::new(),
+        supported: vec!["timer".to_owned()],
         trace: false,
     })
     .await

@@ -4,12 +4,31 @@ use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info
 use crate::headers::{Fields, capabilities, contact, of_focus};
 use crate::limits::{LEGS_MAX, RETRY_AFTER_SECONDS};
 use crate::media::{Offer, Unusable};
+use crate::session_timer::SessionTimer;
 use conference::UnknownConference;
 use sip::{DialogId, Flow, Method, Request, TxnId, Uri};
 use tracing::debug;
 
 /// Agent name in Warning headers.
 const WARN_AGENT: &str = "mrfc";
+
+/// The answer follows once the MRFP has replied.
+struct Later;
+
+impl Leg {
+    fn ok(&self) -> Answer {
+        let mut answer = answer_with(200, self.fields.clone());
+        answer
+            .headers
+            .extend(self.session.iter().flat_map(SessionTimer::fields));
+        answer
+    }
+
+    fn ok_with_sdp(&self) -> Answer {
+        self.ok()
+            .with_body("application/sdp", self.answer.as_bytes())
+    }
+}
 
 impl Focus {
     pub(super) async fn handle_sip(&mut self, event: sip::Event) {
@@ -57,6 +76,16 @@ impl Focus {
                     self.handle_left(id, "left");
                 }
             }
+            sip::Event::Response {
+                dialog,
+                method: Method::Update,
+                response,
+                ..
+            } => {
+                if let Some(&id) = self.by_dialog.get(&dialog) {
+                    self.handle_refreshed(id, &response);
+                }
+            }
             sip::Event::Response { dialog, method, .. } => {
                 if let (Some(&id), Method::Bye) = (self.by_dialog.get(&dialog), method) {
                     self.end_sip(id);
@@ -86,6 +115,10 @@ impl Focus {
             Ok(offer) => offer,
             Err(answer) => return self.refuse_at_once(txn, answer).await,
         };
+        let session = match SessionTimer::negotiate(&request.headers, self.config.session_expires) {
+            Ok(session) => session,
+            Err(answer) => return self.refuse_at_once(txn, answer).await,
+        };
         self.next_leg += 1;
         let id = ParticipantId(self.next_leg);
         let from = request.headers.from().map(|from| from.uri.to_string());
@@ -102,6 +135,8 @@ impl Focus {
             next_offer: None,
             placed: None,
             origin: (origin, origin),
+            session,
+            session_due: None,
             answer: String::new(),
             is_connected: false,
             is_sip_over: false,
@@ -162,37 +197,76 @@ impl Focus {
         let Some((id, leg)) = leg.and_then(|id| Some((id, self.legs.get_mut(&id)?))) else {
             return self.sip.handle().respond(txn, Answer::new(481)).await;
         };
-        let is_invite = request.method == Method::Invite;
-        let answer = if request.method == Method::Options {
-            answer_with(200, capabilities(&self.allow))
-                .with("Contact", contact(&self.config, &request.uri, flow))
-        } else if !is_invite && request.method != Method::Update {
-            Answer::new(501).with("Allow", self.allow.clone())
-        } else if leg.txn.is_some() || leg.next_offer.is_some() {
-            Answer::new(500).with("Retry-After", "1")
-        } else if request.body.is_empty() {
-            // A re-INVITE without offer asks for ours, to be answered in the ACK.
-            leg.awaits_answer = is_invite;
-            let answer = answer_with(200, leg.fields.clone());
-            if is_invite {
-                with_sdp(answer, &leg.answer)
-            } else {
-                answer
+        let answer = match request.method {
+            Method::Options => answer_with(200, capabilities(&self.allow))
+                .with("Contact", contact(&self.config, &request.uri, flow)),
+            Method::Invite | Method::Update if leg.txn.is_some() || leg.next_offer.is_some() => {
+                Answer::new(500).with("Retry-After", "1")
             }
-        } else {
-            match read_offer(request) {
-                Err(answer) => answer,
-                Ok(offer) if is_same(offer.as_ref(), leg.offer.as_ref()) => {
-                    with_sdp(answer_with(200, leg.fields.clone()), &leg.answer)
-                }
-                Ok(offer) => {
-                    leg.txn = Some(txn);
-                    leg.next_offer = offer;
-                    return self.tell(id, Event::Reoffered(id));
-                }
-            }
+            Method::Invite | Method::Update => match self.handle_offer(id, txn, request) {
+                Ok(answer) => answer,
+                Err(Later) => return,
+            },
+            // The stack lets nothing else through.
+            Method::Ack
+            | Method::Bye
+            | Method::Cancel
+            | Method::Info
+            | Method::Message
+            | Method::Notify
+            | Method::Prack
+            | Method::Publish
+            | Method::Refer
+            | Method::Register
+            | Method::Subscribe
+            | Method::Other(_) => Answer::new(501).with("Allow", self.allow.clone()),
         };
         self.sip.handle().respond(txn, answer).await;
+    }
+
+    /// A re-INVITE or UPDATE: the answer, or later, when the MRFP has been asked.
+    fn handle_offer(
+        &mut self,
+        id: ParticipantId,
+        txn: TxnId,
+        request: &Request,
+    ) -> Result<Answer, Later> {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return Ok(Answer::new(481));
+        };
+        let session = SessionTimer::negotiate(&request.headers, self.config.session_expires);
+        let offer = match read_offer(request) {
+            Ok(offer) => offer,
+            Err(answer) => return Ok(answer),
+        };
+        match session {
+            Ok(session) => leg.session = session,
+            Err(answer) => return Ok(answer),
+        }
+        let is_invite = request.method == Method::Invite;
+        let answer = match offer {
+            None => {
+                // A re-INVITE without offer asks for ours, to be answered in the ACK.
+                leg.awaits_answer = is_invite;
+                if is_invite {
+                    leg.ok_with_sdp()
+                } else {
+                    leg.ok()
+                }
+            }
+            Some(offer) if leg.offer.as_ref().is_some_and(|old| old.is_same_as(&offer)) => {
+                leg.ok_with_sdp()
+            }
+            Some(offer) => {
+                leg.txn = Some(txn);
+                leg.next_offer = Some(offer);
+                self.restart_session(id);
+                self.tell(id, Event::Reoffered(id));
+                return Err(Later);
+            }
+        };
+        self.restart_session(id);
+        Ok(answer)
     }
 
     fn handle_acked(&mut self, dialog: DialogId, body: &[u8]) {
@@ -235,10 +309,11 @@ impl Focus {
         leg.answer = placed
             .reserved
             .describe(leg.offer.as_ref(), &self.capabilities, leg.origin);
-        let answer = with_sdp(answer_with(200, leg.fields.clone()), &leg.answer);
+        let answer = leg.ok_with_sdp();
         add(&self.counters.joins, 1);
         let termination = crate::commands::termination_text(&placed.added.termination);
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, %termination, "joined");
+        self.restart_session(id);
         self.sip.handle().respond(txn, answer).await;
     }
 
@@ -277,7 +352,7 @@ impl Focus {
             leg.origin.1 += 1;
             leg.answer = describe(leg.origin);
         }
-        let answer = with_sdp(answer_with(200, leg.fields.clone()), &leg.answer);
+        let answer = leg.ok_with_sdp();
         self.sip.handle().respond(txn, answer).await;
     }
 
@@ -303,6 +378,7 @@ impl Focus {
         let reason = match why {
             Hangup::MixerLost => "SIP;cause=503;text=\"Media resources lost\"",
             Hangup::MediaFailed => "SIP;cause=488;text=\"Session not possible\"",
+            Hangup::SessionExpired => "SIP;cause=408;text=\"Session expired\"",
             Hangup::Removed => "SIP;cause=403;text=\"Removed from the conference\"",
             Hangup::Closing => "SIP;cause=410;text=\"Conference ended\"",
         };
@@ -326,10 +402,6 @@ fn read_offer(request: &Request) -> Result<Option<Offer>, Answer> {
         })
 }
 
-fn is_same(new: Option<&Offer>, old: Option<&Offer>) -> bool {
-    new.zip(old).is_some_and(|(new, old)| new.is_same_as(old))
-}
-
 fn refusal(why: Refusal) -> Answer {
     match why {
         Refusal::Full => Answer::new(486),
@@ -351,8 +423,4 @@ fn answer_with(code: u16, headers: Fields) -> Answer {
         headers,
         ..Answer::new(code)
     }
-}
-
-fn with_sdp(answer: Answer, sdp: &str) -> Answer {
-    answer.with_body("application/sdp", sdp.as_bytes())
 }

@@ -1,104 +1,10 @@
-//! The MRFC on real loopback sockets, between a scripted MRFP and SIP clients.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a test names the one outcome it wants"
-)]
+//! Joins, refusals, races, leaves.
 
-mod mrfp;
-
+use super::{ALLOW, Bench, OFFER, check_refused, config, header, until_bye};
+use crate::mrfp::Seen;
 use clock::Duration;
-use h248_endpoint::{Departure, TransportAddr};
-use mrfc::{ConferenceConfig, Config, Mrfc};
-use mrfp::{FakeMrfp, Seen};
-use sip::{Call, Event, Headers, Method, SipAddr, SipClient};
-
-/// The seed's offer, with an address of this host.
-const OFFER: &str = "v=0\r\no=- 2987933615 2987933615 IN IP4 127.0.0.1\r\ns=-\r\n\
-    c=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 2855 TCP/MSRP *\r\n\
-    a=accept-types:message/cpim text/plain text/html\r\n\
-    a=path:msrp://127.0.0.1:2855/s111271;tcp\r\na=max-size:131072\r\n\
-    a=msrp-cema\r\na=setup:active\r\n";
-
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS";
-
-struct Bench {
-    mrfc: Mrfc,
-    mrfp: FakeMrfp,
-}
-
-fn config() -> Config {
-    let any = |text: &str| text.parse().expect("a socket address");
-    Config {
-        sip: vec![
-            SipAddr::udp(any("127.0.0.1:0")),
-            SipAddr::tcp(any("127.0.0.1:0")),
-            SipAddr::udp(any("[::1]:0")),
-            SipAddr::tcp(any("[::1]:0")),
-        ],
-        h248: vec![TransportAddr::Udp(any("127.0.0.1:0"))],
-        conferences: vec![ConferenceConfig::new("conference1")],
-        max_participants: 2,
-        term_ioi: Some("home2.net".into()),
-        mrfp_grace: Duration::ZERO,
-        ..Config::default()
-    }
-}
-
-impl Bench {
-    async fn start(config: Config) -> Self {
-        let mut mrfc = mrfc::start(config).await.expect("starts on free ports");
-        let mrfp = FakeMrfp::start(mrfc.h248_addrs()[0]).await;
-        mrfc.mrfp_registered().await;
-        Self { mrfc, mrfp }
-    }
-
-    fn call(&self, listener: usize) -> Call {
-        Call {
-            uri: "sip:conference1@home2.net".into(),
-            via: self.mrfc.sip_addrs()[listener],
-            from: "sip:user1_public1@home1.net".into(),
-            sdp: Some(OFFER.into()),
-            headers: vec![(
-                "P-Charging-Vector".into(),
-                "icid-value=\"AyretyU0dm+6O2IrT5tAFrbHLso=023551024\";orig-ioi=home1.net".into(),
-            )],
-        }
-    }
-
-    async fn client(&self, listener: usize) -> SipClient {
-        let via = self.mrfc.sip_addrs()[listener];
-        let local = SipAddr {
-            transport: via.transport,
-            addr: core::net::SocketAddr::new(via.addr.ip(), 0),
-        };
-        SipClient::bind(local).await.expect("a free port")
-    }
-
-    /// Joins, acknowledges, and returns what the MRFP saw.
-    async fn join(&mut self, client: &mut SipClient, listener: usize) -> (sip::DialogId, Seen) {
-        let outcome = client.invite(&self.call(listener)).await.expect("placed");
-        assert_eq!(outcome.response.code, 200, "{:?}", outcome.response);
-        client.ack(outcome.dialog, None).await;
-        (outcome.dialog, self.mrfp.seen().await)
-    }
-}
-
-fn header<'a>(headers: &'a Headers, name: &str) -> &'a str {
-    headers
-        .get(name)
-        .unwrap_or_else(|| panic!("no {name} in {headers:?}"))
-}
-
-async fn until_bye(client: &mut SipClient) -> String {
-    loop {
-        match client.next_event().await.expect("the stack lives") {
-            Event::Bye { request, .. } => {
-                return request.headers.get("Reason").unwrap_or("").to_owned();
-            }
-            _ => continue,
-        }
-    }
-}
+use h248_endpoint::Departure;
+use sip::{Call, Event, Method, SipAddr, SipClient};
 
 #[tokio::test]
 async fn a_join_and_a_leave_over_every_listener() {
@@ -169,15 +75,6 @@ async fn a_join_and_a_leave_over_every_listener() {
             }
         );
         bench.mrfc.shutdown(Duration::from_secs(30)).await;
-    }
-}
-
-#[track_caller]
-fn check_refused(response: &sip::Response, code: u16, name: &str, value: &str) {
-    assert_eq!(response.code, code, "{response:?}");
-    if !name.is_empty() {
-        let found = header(&response.headers, name);
-        assert!(found.contains(value), "{name}: {found}");
     }
 }
 

@@ -1,0 +1,178 @@
+//! Session timers (RFC 4028): a peer that is gone without a word gives its seat back.
+//!
+//! The focus takes the interval and the refresher that a peer asks for. Where a peer knows nothing
+//! of timers the focus refreshes, at half of its own interval: an answer of any kind shows that
+//! somebody is there.
+
+use clock::Duration;
+use sip::{Answer, Headers};
+
+/// Shortest interval accepted, seconds: the RFC's own minimum (5).
+pub(crate) const MIN_SE_SECONDS: u64 = 90;
+
+/// A session timer agreed with one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionTimer {
+    seconds: u64,
+    /// Whether the peer refreshes; else we do.
+    by_peer: bool,
+    /// Whether the peer understands what we write about it.
+    is_understood: bool,
+}
+
+impl SessionTimer {
+    /// Agrees on what an INVITE or UPDATE asks for; `own` is our interval for peers that ask for
+    /// nothing, `None` to leave those alone.
+    ///
+    /// # Errors
+    ///
+    /// The answer to an interval that is too small or unreadable.
+    pub(crate) fn negotiate(
+        headers: &Headers,
+        own: Option<Duration>,
+    ) -> Result<Option<Self>, Answer> {
+        let is_understood =
+            headers.has_token("Supported", "timer") || headers.has_token("Require", "timer");
+        let Some(value) = headers.get("Session-Expires").or_else(|| headers.get("x")) else {
+            return Ok(own.map(|own| Self {
+                seconds: own.as_secs().max(MIN_SE_SECONDS),
+                by_peer: false,
+                is_understood,
+            }));
+        };
+        let mut parts = value.split(';').map(str::trim);
+        let seconds = parts
+            .next()
+            .and_then(|s| s.parse().ok())
+            .ok_or_else(|| Answer::new(400))?;
+        if seconds < MIN_SE_SECONDS {
+            return Err(Answer::new(422).with("Min-SE", MIN_SE_SECONDS.to_string()));
+        }
+        let by_us = parts.any(|p| p.eq_ignore_ascii_case("refresher=uas"));
+        Ok(Some(Self {
+            seconds,
+            by_peer: is_understood && !by_us,
+            is_understood,
+        }))
+    }
+
+    /// The fields of our answer.
+    pub(crate) fn fields(&self) -> Vec<(String, String)> {
+        let field = |name: &str, value: String| (name.to_owned(), value);
+        let refresher = if self.by_peer { "uac" } else { "uas" };
+        let mut fields = Vec::new();
+        // RFC 4028 9: Require only if the peer is to refresh.
+        if self.by_peer {
+            fields.push(field("Require", "timer".to_owned()));
+        }
+        if self.is_understood {
+            let value = format!("{};refresher={refresher}", self.seconds);
+            fields.push(field("Session-Expires", value));
+        }
+        fields
+    }
+
+    /// The fields of a refresh that we send.
+    pub(crate) fn refresh_fields(&self) -> Vec<(String, String)> {
+        vec![
+            ("Supported".to_owned(), "timer".to_owned()),
+            (
+                "Session-Expires".to_owned(),
+                format!("{};refresher=uac", self.seconds),
+            ),
+        ]
+    }
+
+    /// Whether silence until [`Self::wait`] ends the session; else it is time to refresh.
+    pub(crate) fn ends_in_silence(&self) -> bool {
+        self.by_peer
+    }
+
+    /// From one refresh to what is then due (RFC 4028 10): our refresh at half of the interval, or
+    /// our BYE a third of it, but at most 32 seconds, before its end.
+    pub(crate) fn wait(&self) -> Duration {
+        let seconds = if self.by_peer {
+            self.seconds - (self.seconds / 3).min(32)
+        } else {
+            self.seconds / 2
+        };
+        Duration::from_secs(seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in fields {
+            headers.push(*name, *value);
+        }
+        headers
+    }
+
+    /// Answered fields, who acts and when; or the code of a refusal.
+    #[track_caller]
+    fn check(
+        fields: &[(&str, &str)],
+        own: Option<u64>,
+        expected: Result<Option<(&str, bool, u64)>, u16>,
+    ) {
+        let own = own.map(Duration::from_secs);
+        let agreed = SessionTimer::negotiate(&headers(fields), own);
+        let shown = agreed.map_err(|answer| answer.code).map(|timer| {
+            timer.map(|timer| {
+                let fields: Vec<_> = timer
+                    .fields()
+                    .iter()
+                    .map(|(n, v)| format!("{n}: {v}"))
+                    .collect();
+                (
+                    fields.join(", "),
+                    timer.ends_in_silence(),
+                    timer.wait().as_secs(),
+                )
+            })
+        });
+        let expected = expected.map(|e| e.map(|(text, ends, wait)| (text.to_owned(), ends, wait)));
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn who_refreshes_is_agreed_by_the_book() {
+        let timer = ("Supported", "gruu, timer");
+        let by_uac = "Require: timer, Session-Expires: 1800;refresher=uac";
+        check(
+            &[timer, ("Session-Expires", "1800")],
+            None,
+            Ok(Some((by_uac, true, 1768))),
+        );
+        check(
+            &[timer, ("x", "1800;refresher=uac")],
+            None,
+            Ok(Some((by_uac, true, 1768))),
+        );
+        let by_uas = "Session-Expires: 90;refresher=uas";
+        check(
+            &[timer, ("Session-Expires", "90 ; refresher=uas")],
+            None,
+            Ok(Some((by_uas, false, 45))),
+        );
+        check(
+            &[timer],
+            Some(1800),
+            Ok(Some(("Session-Expires: 1800;refresher=uas", false, 900))),
+        );
+        // A proxy asked on behalf of a peer that knows no timers.
+        check(
+            &[("Session-Expires", "300")],
+            None,
+            Ok(Some(("", false, 150))),
+        );
+        check(&[], Some(10), Ok(Some(("", false, 45))));
+        check(&[], None, Ok(None));
+        check(&[timer, ("Session-Expires", "89")], None, Err(422));
+        check(&[timer, ("Session-Expires", "soon")], None, Err(400));
+    }
+}
