@@ -5,8 +5,8 @@ use core::num::NonZeroU8;
 
 use crate::ReactorKind;
 use clock::Duration;
+use h248::Encoding;
 use h248::ast::MId;
-use h248_endpoint::Encoding;
 use h248_endpoint::TransportAddr;
 
 use crate::gateway;

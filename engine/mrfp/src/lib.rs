@@ -10,7 +10,7 @@ mod metrics;
 mod shell;
 
 pub use config::Config;
-pub use h248_endpoint::Encoding;
+pub use h248::Encoding;
 pub use metrics::{Metrics, ShardMetrics};
 pub use reactor::ReactorKind;
 pub use shell::{Mrfp, StartError, start};

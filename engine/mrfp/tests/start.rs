@@ -28,12 +28,12 @@ struct Controller {
 
 impl Controller {
     async fn new(transport: &str) -> Self {
+        let listen = transport.parse().unwrap();
         let mid = MId::Domain {
             name: "mrfc.example.net".into(),
             port: None,
         };
         let config = h248_endpoint::Config::new(mid, Role::Controller, 1);
-        let listen: TransportAddr = transport.parse().unwrap();
         let shell = Shell::controller(config, AssociationConfig::default(), &[listen])
             .await
             .unwrap();
@@ -130,6 +130,10 @@ impl Participant {
     fn connect(addr: SocketAddr, to: &str, name: &str) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::on(stream, to, name)
+    }
+
+    fn on(stream: TcpStream, to: &str, name: &str) -> Self {
         Self {
             stream,
             to: to.to_owned(),
@@ -175,11 +179,11 @@ impl Participant {
     }
 }
 
-async fn mrfp(reactor: ReactorKind, mgc: TransportAddr) -> Mrfp {
+async fn mrfp(reactor: ReactorKind, mgcs: &[TransportAddr]) -> Mrfp {
     let loopback = "127.0.0.1:0".parse().unwrap();
     let mut mrfp = mrfp::start(Config {
         msrp: vec![loopback],
-        mgcs: vec![mgc],
+        mgcs: mgcs.to_vec(),
         reactor,
         shards: NonZeroU8::new(2),
         ..Config::default()
@@ -200,7 +204,7 @@ async fn mrfp(reactor: ReactorKind, mgc: TransportAddr) -> Mrfp {
 async fn conference(reactor: ReactorKind, transport: &str) {
     let mut controller = Controller::new(transport).await;
     let mgc = controller.shell.bound()[0];
-    let mut mrfp = mrfp(reactor, mgc).await;
+    let mut mrfp = mrfp(reactor, &[mgc]).await;
     controller.until(|c| c.gateway.is_some()).await;
     tokio::time::timeout(PATIENCE, mrfp.registered())
         .await
@@ -246,10 +250,56 @@ async fn a_conference_of_two_over_tcp_and_the_best_reactor() {
 }
 
 #[tokio::test]
+async fn contexts_outlive_their_controller() {
+    let mut controller = Controller::new("tcp:127.0.0.1:0").await;
+    let mut other = Controller::new("tcp:127.0.0.1:0").await;
+    let mgcs = [controller.shell.bound()[0], other.shell.bound()[0]];
+    let mrfp = mrfp(ReactorKind::Mio, &mgcs).await;
+    controller.until(|c| c.gateway.is_some()).await;
+    controller.add("$", "alice").await;
+    drop(controller);
+    other.until(|c| c.gateway.is_some()).await;
+    let reply = format!("{:?}", other.call("C=*{AV=*{AT{}}}").await);
+    assert!(reply.contains("msrp/1"), "{reply}");
+    tokio::join!(mrfp.shutdown(Duration::ZERO), other.until(|c| c.gone));
+}
+
+#[tokio::test]
+async fn an_active_session_connects_and_binds_itself() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut controller = Controller::new("udp:127.0.0.1:0").await;
+    let mgc = controller.shell.bound()[0];
+    let mrfp = mrfp(ReactorKind::Auto, &[mgc]).await;
+    controller.until(|c| c.gateway.is_some()).await;
+    let port = addr.port();
+    let ours = controller
+        .call(&format!(
+            "C=${{A=${{M{{ST=1{{O{{MO=SR}},L{{v=0\nc=IN IP4 $\nm=message $ TCP/MSRP *\na=path:$\n}},\
+             R{{v=0\nc=IN IP4 127.0.0.1\nm=message {port} TCP/MSRP *\n\
+             a=path:msrp://127.0.0.1:{port}/carol;tcp\n}}}}}},SG{{tcpbcc/EstBNC{{ST=1}}}}}}}}"
+        ))
+        .await;
+    let ours = local_path(&ours).unwrap();
+    let bound = tokio::task::spawn_blocking(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut carol = Participant::on(stream, &ours, "carol");
+        carol.expect(&[
+            " SEND\r\n",
+            &format!("To-Path: msrp://127.0.0.1:{port}/carol;tcp\r\n"),
+            &format!("From-Path: {ours}\r\n"),
+        ]);
+    });
+    bound.await.unwrap();
+    tokio::join!(mrfp.shutdown(Duration::ZERO), controller.until(|c| c.gone));
+}
+
+#[tokio::test]
 async fn draining_waits_for_the_last_termination() {
     let mut controller = Controller::new("udp:127.0.0.1:0").await;
     let mgc = controller.shell.bound()[0];
-    let mrfp = mrfp(ReactorKind::Mio, mgc).await;
+    let mrfp = mrfp(ReactorKind::Mio, &[mgc]).await;
     controller.until(|c| c.gateway.is_some()).await;
     controller.add("$", "alice").await;
     let leave = async {
