@@ -213,15 +213,18 @@ impl NameAddr {
     /// Each maps to 400.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         let text = text.trim();
-        let mut quoted = false;
-        let open = text.char_indices().find(|&(at, c)| {
-            if c == '"' && !text[..at].ends_with('\\') {
-                quoted = !quoted;
+        let (mut quoted, mut escaped) = (false, false);
+        let open = text.bytes().position(|octet| {
+            match octet {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                _ => {}
             }
-            c == '<' && !quoted
+            octet == b'<' && !quoted
         });
         let (uri, parameters) = match open {
-            Some((open, _)) => {
+            Some(open) => {
                 let rest = &text[open + 1..];
                 let close = rest.find('>').ok_or(UriError::Host)?;
                 (&rest[..close], &rest[close + 1..])
@@ -286,6 +289,12 @@ mod tests {
         let addr = NameAddr::parse(r#""A, <b> \" c" <sip:a@b>; tag=1 ;x"#).expect("addr");
         assert_eq!(addr.uri.as_str(), "sip:a@b");
         assert_eq!(addr.tag(), Some("1"));
+        let addr = NameAddr::parse(r#""a\\" <sip:a@b>;tag=3"#).expect("addr");
+        assert_eq!(
+            addr.tag(),
+            Some("3"),
+            "the backslash is escaped, the quote is not"
+        );
         assert_eq!(
             NameAddr::parse("sip:a@b;tag=2").expect("addr").tag(),
             Some("2")

@@ -97,8 +97,13 @@ impl Focus {
                 .filter(|r| r.mrfp.as_ref() == Some(mid))
                 .count()
         };
-        let usable = self.mrfps.iter().filter(|m| !m.is_leaving);
-        usable.min_by_key(|m| load(&m.mid)).map(|m| m.mid.clone())
+        let usable: Vec<_> = self.mrfps.iter().filter(|m| !m.is_leaving).collect();
+        // The usual case needs no counting.
+        let chosen = match usable.as_slice() {
+            [only] => Some(*only),
+            several => several.iter().copied().min_by_key(|m| load(&m.mid)),
+        };
+        chosen.map(|m| m.mid.clone())
     }
 
     fn peer_of(&self, mid: &MId) -> Option<Peer> {

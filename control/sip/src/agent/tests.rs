@@ -246,6 +246,27 @@ fn what_cannot_be_served_is_refused_and_never_ignored() {
 }
 
 #[test]
+fn blanks_folds_and_strange_names_are_no_reason_to_fail() {
+    let mut bench = Bench::new();
+    let text = "INVITE sip:odd!(user)&with?marks,/;x:pass$wo~d@home2.net SIP/2.0\r\n\
+        v  :  SIP  / 2.0\r\n  / UDP  192.0.2.1 ;\r\n branch  =  z9hG4bK-odd , SIP / 2.0 / UDP b.example\r\n\
+        FROM:\t\"Bell, \\\"A\\\\\" <sip:a@b> ;\r\n\ttag  = 9\r\n\
+        tO : sip:odd@home2.net ;  param=1\r\n\
+        i : odd-1\r\ncseq: 0009\r\n  INVITE\r\nUnknown-%~Field: \u{7}\r\n\
+        m:\"Quoted string \\\"\\\"\" <sip:c@192.0.2.1> ; newparam = v ; q = 0.33\r\nl: 0\r\n\r\n";
+    bench.receive(text);
+    let Some(Event::Invite { txn, .. }) = bench.events.pop() else {
+        panic!("no INVITE event: {:?}", bench.sent);
+    };
+    bench.respond(txn, Answer::new(486));
+    assert!(bench.last().starts_with("SIP/2.0 486 Busy Here\r\n"));
+    let to = response(bench.last()).headers.to().expect("To");
+    assert_eq!(to.parameter("param"), Some("1"));
+    bench.receive(&text.replace("INVITE", "!weird*Method+`.%'~"));
+    assert!(bench.last().starts_with("SIP/2.0 501 "), "{}", bench.last());
+}
+
+#[test]
 fn methods_outside_a_dialog() {
     let check = |method: &str, expected: &str, header: &str| {
         let mut bench = Bench::new();
