@@ -7,6 +7,7 @@ import socket
 from process import Mrf, Process, ensure, poll
 
 SIPP_SECONDS = 30
+BIND_ATTEMPTS = 5
 
 
 def has_ipv6():
@@ -28,22 +29,32 @@ def listeners(family=4):
     return flags
 
 
-def free_port(host):
+def free_port(host, transport):
     """A port that nobody uses now; SIPp left alone would take 5060, the default of others."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as one:
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(family, kind) as one:
         one.bind((host, 0))
         return one.getsockname()[1]
 
 
 def sipp(env, scenario, server, transport, conference):
     """Runs a scenario once; (exit code, what went wrong)."""
+    for _ in range(BIND_ATTEMPTS):
+        code, said = sipp_once(env, scenario, server, transport, conference)
+        if "Unable to bind" not in said:
+            break
+    return code, said
+
+
+def sipp_once(env, scenario, server, transport, conference):
+    """The same, unless another process takes the port in between."""
     host, port = server
     bracketed = f"[{host}]" if ":" in host else host
     errors = os.path.join(env.directory, f"{scenario}-errors.log")
     via = "icscf2_s.home2.example" if transport == "udp" else bracketed
-    command = ["sipp", f"{bracketed}:{port}", "-sf", env.path("sipp", f"{scenario}.xml"), "-i", bracketed]
-    command += ["-p", str(free_port(host))]
+    command = ["sipp", f"{bracketed}:{port}", "-sf", env.path("sipp", f"{scenario}.xml")]
+    command += ["-i", bracketed, "-p", str(free_port(host, transport))]
     command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-m", "1", "-nostdin", "-timeout", "20s"]
     command += ["-timeout_error", "-recv_timeout", "15000", "-trace_err", "-error_file", errors]
     keys = {"conference": conference, "via_host": via, "address": host}
@@ -57,6 +68,7 @@ def sipp(env, scenario, server, transport, conference):
     if os.path.exists(errors):
         with open(errors, errors="replace") as log:
             said = log.read()[-1500:]
+        os.remove(errors)
     return code, f"sipp {scenario} exit {code}: {said}"
 
 
