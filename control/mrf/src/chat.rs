@@ -1,0 +1,340 @@
+//! `mrf chat`: a participant in the terminal.
+//!
+//! What others say goes to standard output, one line each; everything else goes to standard error.
+
+mod lines;
+mod render;
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::SystemTime;
+
+use anyhow::{Context, anyhow, bail};
+use sip::{Answer, Event as SipEvent, Method};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::cli::ChatArgs;
+use crate::cpim::{self, Envelope};
+use crate::limits::{ANSWER_WITHIN, UNANSWERED_MAX};
+use crate::logging;
+use crate::msrp_client::{Event, Outgoing};
+use crate::participant::{Caller, Joined, Target};
+use crate::values::LogFormat;
+
+/// Takes part in a conference until the user, or the conference, ends it.
+///
+/// # Errors
+///
+/// When joining fails, the connection is lost, or a message was not delivered.
+pub fn run(args: ChatArgs) -> anyhow::Result<()> {
+    logging::start(LogFormat::Text, "error").map_err(|error| anyhow!(error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(talk(args))
+}
+
+async fn talk(args: ChatArgs) -> anyhow::Result<()> {
+    let name = user_name(args.name)?;
+    let target = Target::resolve(&args.uri, args.via).await?;
+    let session = msrp::session_id(rand::random());
+    let session = String::from_utf8_lossy(session.as_bytes()).into_owned();
+    let from = |local: core::net::SocketAddr| format!("sip:{name}@{local}");
+    let mut caller = Caller::bind(target.via, from, &session).await?;
+    let outcome = caller.invite(&target, Vec::new()).await?;
+    let response = &outcome.response;
+    if !(200..300).contains(&response.code) {
+        let warning = response.headers.get("Warning").unwrap_or_default();
+        bail!(
+            "{} refused the call: {} {} {warning}",
+            target.uri,
+            response.code,
+            response.reason
+        );
+    }
+    let from = caller.from().to_owned();
+    let joined = caller.accept(&outcome).await?.connect(false).await?;
+    let chat = Chat {
+        form: Form::of(&joined.media.accept_types)?,
+        max_bytes: joined.media.max_size,
+        joined,
+        name,
+        from,
+        to: target.uri,
+        waiting: HashMap::new(),
+        failures: 0,
+    };
+    chat.run().await
+}
+
+fn user_name(given: Option<String>) -> anyhow::Result<String> {
+    let name = match given {
+        Some(name) => name,
+        None => std::env::var("USER").unwrap_or_else(|_| "guest".to_owned()),
+    };
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || !name.chars().all(is_legal) {
+        bail!("--name {name:?}: expected letters, digits, `.`, `_` or `-`");
+    }
+    Ok(name)
+}
+
+/// How a line is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// In `message/cpim`, so that others see who speaks.
+    Wrapped,
+    /// As `text/plain`.
+    Plain,
+}
+
+impl Form {
+    /// The best form that the conference takes.
+    fn of(accept_types: &[String]) -> anyhow::Result<Self> {
+        let takes = |names: &[&str]| {
+            let is = |accepted: &String| names.iter().any(|n| accepted.eq_ignore_ascii_case(n));
+            accept_types.iter().any(is)
+        };
+        if takes(&["*", "message/*", "message/cpim"]) {
+            Ok(Self::Wrapped)
+        } else if takes(&["text/*", "text/plain"]) {
+            Ok(Self::Plain)
+        } else {
+            bail!("the conference takes neither message/cpim nor text/plain")
+        }
+    }
+}
+
+struct Chat {
+    joined: Joined,
+    form: Form,
+    /// Octets of the largest message the conference takes.
+    max_bytes: Option<u64>,
+    name: String,
+    from: String,
+    to: String,
+    /// Messages without their answer, and when each counts as lost.
+    waiting: HashMap<String, Instant>,
+    failures: usize,
+}
+
+enum Next {
+    Go,
+    Leave,
+    /// The other side left; there is no dialog any more.
+    Over,
+}
+
+impl Chat {
+    async fn run(mut self) -> anyhow::Result<()> {
+        // A SEND without body binds the connection to the session (RFC 4975 section 5.4).
+        self.send(Outgoing::default()).await?;
+        eprintln!("in {} as {}; /quit leaves", self.to, self.name);
+        let mut lines = lines::of_stdin();
+        let end = self.converse(&mut lines).await;
+        let is_over = matches!(end, Ok(Next::Over));
+        if !is_over {
+            self.joined.sip.bye(self.joined.dialog).await?;
+        }
+        end?;
+        match self.failures {
+            0 => Ok(()),
+            count => bail!("{count} not delivered"),
+        }
+    }
+
+    async fn converse(&mut self, lines: &mut mpsc::Receiver<String>) -> anyhow::Result<Next> {
+        let mut is_leaving = false;
+        while !(is_leaving && self.waiting.is_empty()) {
+            let may_type = !is_leaving && self.waiting.len() < UNANSWERED_MAX;
+            let oldest = self.waiting.values().min().copied();
+            let next = tokio::select! {
+                line = lines.recv(), if may_type => self.typed(line).await?,
+                event = self.joined.msrp.next_event() => self.heard(event)?,
+                event = self.joined.sip.next_event() => self.signalled(event).await?,
+                () = sleep_until(oldest.unwrap_or_else(Instant::now)), if oldest.is_some() => {
+                    self.give_up();
+                    Next::Go
+                }
+            };
+            match next {
+                Next::Go => {}
+                Next::Leave => is_leaving = true,
+                Next::Over => return Ok(Next::Over),
+            }
+        }
+        Ok(Next::Leave)
+    }
+
+    async fn typed(&mut self, line: Option<String>) -> anyhow::Result<Next> {
+        let Some(line) = line else {
+            return Ok(Next::Leave);
+        };
+        let text = line.trim_end();
+        match text {
+            "" => {}
+            "/quit" => return Ok(Next::Leave),
+            command if command.starts_with('/') => {
+                eprintln!("unknown command {command}; there is /quit");
+            }
+            text => self.say(text).await?,
+        }
+        Ok(Next::Go)
+    }
+
+    async fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        let (content_type, body) = match self.form {
+            Form::Plain => ("text/plain", text.as_bytes().to_vec()),
+            Form::Wrapped => ("message/cpim", self.wrap(text)),
+        };
+        let limit = self.max_bytes.unwrap_or(u64::MAX);
+        if body.len() as u64 > limit {
+            self.failures += 1;
+            eprintln!(
+                "not sent: {} octets, the conference takes {limit}",
+                body.len()
+            );
+            return Ok(());
+        }
+        self.send(Outgoing {
+            content_type: Some(content_type.to_owned()),
+            body,
+            ..Outgoing::default()
+        })
+        .await
+    }
+
+    fn wrap(&self, text: &str) -> Vec<u8> {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let envelope = Envelope {
+            name: &self.name,
+            from: &self.from,
+            to: &self.to,
+            since_epoch: since_epoch.unwrap_or(Duration::ZERO),
+        };
+        cpim::wrap(&envelope, text)
+    }
+
+    async fn send(&mut self, mut message: Outgoing) -> anyhow::Result<()> {
+        let id = msrp::message_id(rand::random());
+        let id = String::from_utf8_lossy(id.as_bytes()).into_owned();
+        message.message_id = Some(id.clone());
+        self.joined.msrp.send(message).await?;
+        self.waiting.insert(id, Instant::now() + ANSWER_WITHIN);
+        Ok(())
+    }
+
+    fn heard(&mut self, event: Option<Event>) -> anyhow::Result<Next> {
+        match event {
+            Some(Event::Message(message)) => {
+                let mut stdout = std::io::stdout().lock();
+                let text = render::message(&message);
+                // Whoever closed the pipe wants to read no more.
+                let _ = stdout
+                    .write_all(text.as_bytes())
+                    .and_then(|()| stdout.flush());
+            }
+            Some(Event::Answered {
+                message_id,
+                is_last,
+                status,
+                comment,
+            }) => {
+                if status != msrp::StatusCode::OK {
+                    self.failed(&message_id, &format!("{status} {comment}"));
+                } else if is_last {
+                    self.waiting.remove(&message_id);
+                }
+            }
+            Some(Event::Reported { message_id, status }) => {
+                if status != msrp::StatusCode::OK {
+                    self.failed(&message_id, &format!("report {status} {}", status.phrase()));
+                }
+            }
+            Some(Event::Received(_) | Event::Sent(_)) => {}
+            Some(Event::Closed(why)) => bail!("the MSRP connection is gone: {why}"),
+            None => bail!("the MSRP connection is gone"),
+        }
+        Ok(Next::Go)
+    }
+
+    fn failed(&mut self, message_id: &str, why: &str) {
+        self.waiting.remove(message_id);
+        self.failures += 1;
+        eprintln!("not delivered: {}", render::plain(why.trim()));
+    }
+
+    /// Messages whose answer did not come in time.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        let late: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in late {
+            self.failed(&id, "no answer");
+        }
+    }
+
+    async fn signalled(&mut self, event: Option<SipEvent>) -> anyhow::Result<Next> {
+        match event {
+            Some(SipEvent::Bye { .. }) => {
+                eprintln!("the conference ended the call");
+                return Ok(Next::Over);
+            }
+            Some(SipEvent::Request { txn, request, .. }) => {
+                // Nothing can be changed about this session; OPTIONS only asks who we are.
+                let code = if request.method == Method::Options {
+                    200
+                } else {
+                    488
+                };
+                self.joined.sip.respond(txn, Answer::new(code)).await;
+            }
+            Some(SipEvent::Invite { txn, .. }) => {
+                self.joined.sip.respond(txn, Answer::new(486)).await;
+            }
+            Some(
+                SipEvent::Acked { .. }
+                | SipEvent::Cancelled { .. }
+                | SipEvent::AckTimeout { .. }
+                | SipEvent::Response { .. },
+            ) => {}
+            None => bail!("the SIP side stopped"),
+        }
+        Ok(Next::Go)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wrapped_form_is_preferred_where_it_is_taken() {
+        let form = |types: &[&str]| {
+            let types: Vec<_> = types.iter().map(|t| (*t).to_owned()).collect();
+            Form::of(&types).ok()
+        };
+        assert_eq!(form(&["text/plain", "message/CPIM"]), Some(Form::Wrapped));
+        assert_eq!(form(&["*"]), Some(Form::Wrapped));
+        assert_eq!(form(&["text/plain", "text/html"]), Some(Form::Plain));
+        assert_eq!(form(&["image/png"]), None);
+        assert_eq!(form(&[]), None);
+    }
+
+    #[test]
+    fn names_are_plain() {
+        assert_eq!(
+            user_name(Some("ann-1".into())).ok().as_deref(),
+            Some("ann-1")
+        );
+        assert!(user_name(Some("a b".into())).is_err());
+        assert!(user_name(Some(String::new())).is_err());
+    }
+}

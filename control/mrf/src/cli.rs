@@ -1,0 +1,491 @@
+//! The command line: commands, flags, help.
+
+use core::num::NonZeroU8;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Options;
+use crate::values::{
+    Advertised, BusyPoll, H248Addr, HttpAddr, LogFormat, Mid, MsrpAddr, Period, Reactor,
+    SipListener, Switch, XdpInterface,
+};
+
+/// A Multimedia Resource Function for session-based messaging (3GPP TS 24.247): group chat over
+/// MSRP, driven by text H.248, with a SIP focus beside it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mrf",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = false,
+    after_help = "Without a command, mrf runs `mrf run`; flags may follow: mrf --http off\n\n\
+        Examples:\n  \
+        mrf                                       the whole system on loopback\n  \
+        mrf chat sip:lobby@127.0.0.1 --name ann   talk in a conference of it\n  \
+        mrf flow a.5.1                            play and check the flow of TS 24.247 A.5.1\n  \
+        mrf mrfp --mgc udp:192.0.2.7:2944         the media plane for your own controller\n\n\
+        Exit codes: 0 ok, 1 failed, 2 usage."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// MRFP and MRFC in one process, joined by real H.248 over loopback: the quick start
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
+    /// The media plane alone, for any MRFC
+    #[command(after_help = MRFP_EXAMPLES)]
+    Mrfp(Box<MrfpCommandArgs>),
+    /// The bundled controller alone, driving one or more MRFPs
+    #[command(after_help = MRFC_EXAMPLES)]
+    Mrfc(Box<MrfcCommandArgs>),
+    /// Take part in a conference from the terminal
+    #[command(after_help = CHAT_EXAMPLES)]
+    Chat(ChatArgs),
+    /// Play a flow of TS 24.247 A.5 and check every step
+    #[command(after_help = FLOW_EXAMPLES)]
+    Flow(FlowArgs),
+    /// Parse and pretty-print MSRP, H.248 or SDP, or say what is wrong and where
+    #[command(after_help = DECODE_EXAMPLES)]
+    Decode(DecodeArgs),
+    /// Validate a configuration file
+    #[command(after_help = "Prints `ok`, or FILE:line:column: what (exit code 1).")]
+    CheckConfig(CheckConfigArgs),
+}
+
+const RUN_EXAMPLES: &str = "Examples:\n  \
+    mrf run\n  \
+    mrf run --sip udp:192.0.2.9:5060 --msrp 192.0.2.9:2855\n  \
+    mrf run --sip udp:127.0.0.1:0 --h248 udp:127.0.0.1:0 --msrp 127.0.0.1:0 --http 127.0.0.1:0\n\n\
+    Every flag is also a key of the configuration file and an environment variable; a flag wins \
+    over the environment, the environment over the file. When all is listening and the MRFP has \
+    registered, one line goes to stdout: ready msrp=ADDR h248.udp=ADDR ... SIGTERM drains, a second \
+    one stops at once, SIGHUP reads the log filter again.";
+
+const MRFP_EXAMPLES: &str = "Examples:\n  \
+    mrf mrfp --mgc udp:192.0.2.7:2944 --msrp 192.0.2.20:2855\n  \
+    mrf mrfp --mgc tcp:192.0.2.7:2944 --mgc tcp:192.0.2.8:2944 --shards 4 --reactor uring";
+
+const MRFC_EXAMPLES: &str = "Examples:\n  \
+    mrf mrfc --sip udp:192.0.2.9:5060 --h248 udp:192.0.2.9:2944 --domain conf.example.net\n  \
+    mrf mrfc --config /etc/mrf/mrf.toml";
+
+const CHAT_EXAMPLES: &str = "Examples:\n  \
+    mrf chat sip:lobby@127.0.0.1 --name ann\n  \
+    mrf chat sip:lobby@conf.example.net --via tcp:192.0.2.9:5060\n\n\
+    A line typed is a message sent; /quit or end of input leaves the conference.";
+
+const FLOW_EXAMPLES: &str = "Examples:\n  \
+    mrf flow a.5.1                               starts a system of its own on free ports\n  \
+    mrf flow a.5.1 --target sip:conference1@home2.net --via udp:127.0.0.1:5060\n\n\
+    Exit code 1 when a step deviates.";
+
+const DECODE_EXAMPLES: &str = "Examples:\n  \
+    mrf decode msrp capture.msrp\n  \
+    mrf decode h248 --compact message.txt\n  \
+    mrf decode sdp - < offer.sdp\n\n\
+    On bad input: line:column: what was expected (exit code 1).";
+
+/// Flags of `mrf run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    media: MediaArgs,
+    #[command(flatten)]
+    focus: FocusArgs,
+    /// H.248 listener of the MRFC: udp:ADDR or tcp:ADDR; repeatable. The MRFP registers with the
+    /// first one [default: udp:127.0.0.1:2944 and tcp:127.0.0.1:2944]
+    #[arg(
+        long,
+        value_name = "udp:ADDR|tcp:ADDR",
+        env = "MRF_H248",
+        value_delimiter = ','
+    )]
+    h248: Vec<H248Addr>,
+    /// H.248 name of the MRFC: <DOMAIN>[:PORT], [ADDRESS][:PORT] or a device name [default: from
+    /// the first H.248 address]
+    #[arg(long, value_name = "MID", env = "MRF_MID")]
+    mid: Option<Mid>,
+}
+
+/// Flags of `mrf mrfp`.
+#[derive(Debug, Args)]
+pub struct MrfpCommandArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    media: MediaArgs,
+    /// Controller to register with: udp:ADDR or tcp:ADDR; repeatable, in order of preference
+    /// [default: none, any controller may speak first]
+    #[arg(
+        long,
+        value_name = "udp:ADDR|tcp:ADDR",
+        env = "MRF_MGC",
+        value_delimiter = ','
+    )]
+    mgc: Vec<H248Addr>,
+    /// H.248 listener: udp:ADDR or tcp:ADDR; repeatable [default: udp:127.0.0.1:0]
+    #[arg(
+        long,
+        value_name = "udp:ADDR|tcp:ADDR",
+        env = "MRF_H248",
+        value_delimiter = ','
+    )]
+    h248: Vec<H248Addr>,
+    /// H.248 name of this gateway: <DOMAIN>[:PORT], [ADDRESS][:PORT] or a device name [default:
+    /// from the first H.248 address]
+    #[arg(long, value_name = "MID", env = "MRF_MID")]
+    mid: Option<Mid>,
+}
+
+/// Flags of `mrf mrfc`.
+#[derive(Debug, Args)]
+pub struct MrfcCommandArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    focus: FocusArgs,
+    /// H.248 listener: udp:ADDR or tcp:ADDR; repeatable [default: udp:127.0.0.1:2944 and
+    /// tcp:127.0.0.1:2944]
+    #[arg(
+        long,
+        value_name = "udp:ADDR|tcp:ADDR",
+        env = "MRF_H248",
+        value_delimiter = ','
+    )]
+    h248: Vec<H248Addr>,
+    /// H.248 name of this controller: <DOMAIN>[:PORT], [ADDRESS][:PORT] or a device name [default:
+    /// from the first H.248 address]
+    #[arg(long, value_name = "MID", env = "MRF_MID")]
+    mid: Option<Mid>,
+}
+
+/// Flags of every server.
+#[derive(Debug, Args)]
+struct CommonArgs {
+    /// Configuration file (TOML; its keys are these flags) [default: none]
+    #[arg(long, value_name = "FILE", env = "MRF_CONFIG")]
+    config: Option<PathBuf>,
+    /// Status page, /metrics, /healthz, /readyz and the read-only API; `off` for none [default:
+    /// 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR|off", env = "MRF_HTTP")]
+    http: Option<HttpAddr>,
+    /// How long taking leave may last after SIGTERM, with unit (ms, s, m, h) [default: 10s]
+    #[arg(long, value_name = "TIME", env = "MRF_DRAIN")]
+    drain: Option<Period>,
+    /// Form of the log on stderr: text or json; RUST_LOG filters it [default: text]
+    #[arg(long, value_name = "text|json", env = "MRF_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// Flags of the media plane.
+#[derive(Debug, Args)]
+struct MediaArgs {
+    /// MSRP listener (TCP); repeatable. tls:, ws: and wss: are not in this build yet [default:
+    /// 127.0.0.1:2855]
+    #[arg(long, value_name = "ADDR", env = "MRF_MSRP", value_delimiter = ',')]
+    msrp: Vec<MsrpAddr>,
+    /// Address that SDP and MSRP URIs show, with or without port [default: the listen address]
+    #[arg(long, value_name = "ADDR", env = "MRF_ADVERTISE")]
+    advertise: Option<Advertised>,
+    /// Reactor of the shards: auto, uring or mio; xdp is not in this build yet [default: auto]
+    #[arg(long, value_name = "auto|uring|mio|xdp", env = "MRF_REACTOR")]
+    reactor: Option<Reactor>,
+    /// Number of shards, each a thread with a reactor of its own [default: one per core]
+    #[arg(long, value_name = "N", env = "MRF_SHARDS")]
+    shards: Option<NonZeroU8>,
+    /// Network interface of the xdp reactor; not in this build yet [default: none]
+    #[arg(long, value_name = "IF", env = "MRF_XDP_IF")]
+    xdp_if: Option<XdpInterface>,
+    /// How long a shard polls before it sleeps, in microseconds; only 0 in this build [default: 0]
+    #[arg(long, value_name = "N", env = "MRF_BUSY_POLL_US")]
+    busy_poll_us: Option<BusyPoll>,
+    /// Obey a=setup, a=max-size, a=accept-types and a=msrp-cema in H.248 Local and Remote, which
+    /// TS 29.333 tells an MRFP to ignore [default: off in mrfp, on in run]
+    #[arg(long, value_name = "on|off", env = "MRF_HONOUR_SDP")]
+    honour_sdp: Option<Switch>,
+}
+
+/// Flags of the controller.
+#[derive(Debug, Args)]
+struct FocusArgs {
+    /// SIP listener: udp:ADDR or tcp:ADDR; repeatable. tls:, ws: and wss: are not in this build yet
+    /// [default: udp:127.0.0.1:5060 and tcp:127.0.0.1:5060]
+    #[arg(
+        long,
+        value_name = "udp:ADDR|tcp:ADDR",
+        env = "MRF_SIP",
+        value_delimiter = ','
+    )]
+    sip: Vec<SipListener>,
+    /// Host part of conference URIs served; repeatable [default: any]
+    #[arg(long, value_name = "NAME", env = "MRF_DOMAIN", value_delimiter = ',')]
+    domain: Vec<String>,
+    /// Make a conference when the first one joins it [default: on in run, off in mrfc]
+    #[arg(long, value_name = "on|off", env = "MRF_CREATE_ON_JOIN")]
+    create_on_join: Option<Switch>,
+}
+
+/// Flags of `mrf chat`.
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    /// The conference, for example sip:lobby@127.0.0.1
+    #[arg(value_name = "SIP-URI")]
+    pub uri: String,
+    /// Next hop of SIP: udp:ADDR or tcp:ADDR [default: udp: and the host and port of the URI]
+    #[arg(long, value_name = "udp:ADDR|tcp:ADDR")]
+    pub via: Option<SipListener>,
+    /// The name that others see: letters, digits, `.`, `_`, `-` [default: $USER, or guest]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// Which flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FlowName {
+    /// A user joins a messaging conference
+    #[value(name = "a.5.1")]
+    A51,
+    /// The MRFC invites a user to one
+    #[value(name = "a.5.2")]
+    A52,
+}
+
+/// Flags of `mrf flow`.
+#[derive(Debug, Args)]
+pub struct FlowArgs {
+    /// The flow
+    #[arg(value_enum)]
+    pub flow: FlowName,
+    /// Conference of a running system, for example sip:conference1@127.0.0.1:5060; H.248 cannot be
+    /// seen then [default: a system started for this flow]
+    #[arg(long, value_name = "SIP-URI")]
+    pub target: Option<String>,
+    /// Next hop of SIP, with --target [default: udp: and the host and port of the URI]
+    #[arg(long, value_name = "udp:ADDR|tcp:ADDR", requires = "target")]
+    pub via: Option<SipListener>,
+    /// Print every message in full below the ladder
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+/// What to decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// One or more MSRP frames (RFC 4975)
+    Msrp,
+    /// One H.248 text message (H.248.1 Annex B)
+    H248,
+    /// One session description (RFC 8866)
+    Sdp,
+}
+
+/// Flags of `mrf decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// What the input is
+    #[arg(value_enum)]
+    pub language: Language,
+    /// The input; `-` is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub file: PathBuf,
+    /// Short tokens and no indentation (h248 only)
+    #[arg(long)]
+    pub compact: bool,
+}
+
+/// Flags of `mrf check-config`.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// What a server was asked to do: the file named, and the options set elsewhere.
+#[derive(Debug)]
+pub struct Asked {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// Flags and environment.
+    pub options: Options,
+}
+
+impl RunArgs {
+    /// The options of this command.
+    #[must_use]
+    pub fn asked(self) -> Asked {
+        let mut options = Options {
+            h248: self.h248,
+            mid: self.mid,
+            ..Options::default()
+        };
+        self.media.fill(&mut options);
+        self.focus.fill(&mut options);
+        self.common.fill(options)
+    }
+}
+
+impl MrfpCommandArgs {
+    /// The options of this command.
+    #[must_use]
+    pub fn asked(self) -> Asked {
+        let mut options = Options {
+            mgc: self.mgc,
+            h248: self.h248,
+            mid: self.mid,
+            ..Options::default()
+        };
+        self.media.fill(&mut options);
+        self.common.fill(options)
+    }
+}
+
+impl MrfcCommandArgs {
+    /// The options of this command.
+    #[must_use]
+    pub fn asked(self) -> Asked {
+        let mut options = Options {
+            h248: self.h248,
+            mid: self.mid,
+            ..Options::default()
+        };
+        self.focus.fill(&mut options);
+        self.common.fill(options)
+    }
+}
+
+impl MediaArgs {
+    fn fill(self, options: &mut Options) {
+        options.msrp = self.msrp;
+        options.advertise = self.advertise;
+        options.reactor = self.reactor;
+        options.shards = self.shards;
+        options.xdp_if = self.xdp_if;
+        options.busy_poll_us = self.busy_poll_us;
+        options.honour_sdp = self.honour_sdp;
+    }
+}
+
+impl FocusArgs {
+    fn fill(self, options: &mut Options) {
+        options.sip = self.sip;
+        options.domain = self.domain;
+        options.create_on_join = self.create_on_join;
+    }
+}
+
+impl CommonArgs {
+    fn fill(self, mut options: Options) -> Asked {
+        options.http = self.http;
+        options.drain = self.drain;
+        options.log_format = self.log_format;
+        Asked {
+            config: self.config,
+            options,
+        }
+    }
+}
+
+/// Puts `run` in where no command is named: `mrf`, `mrf --http off`.
+#[must_use]
+pub fn with_default_command(mut args: Vec<OsString>) -> Vec<OsString> {
+    let is_ours =
+        |arg: &OsString| matches!(arg.to_str(), Some("-h" | "--help" | "-V" | "--version"));
+    let is_flag = |arg: &OsString| arg.to_str().is_some_and(|text| text.starts_with('-'));
+    match args.get(1) {
+        None => args.push("run".into()),
+        Some(first) if is_flag(first) && !is_ours(first) => args.insert(1, "run".into()),
+        Some(_) => {}
+    }
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        let args = core::iter::once(&"mrf").chain(args).map(OsString::from);
+        Cli::try_parse_from(with_default_command(args.collect()))
+    }
+
+    fn run_options(args: &[&str]) -> Options {
+        match parse(args).unwrap().command {
+            Command::Run(args) => args.asked().options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        assert_eq!(run_options(&[]), Options::default());
+        let options = run_options(&["--http", "off"]);
+        assert_eq!(options.http, Some(HttpAddr(None)));
+        assert!(parse(&["rum"]).unwrap_err().to_string().contains("run"));
+    }
+
+    #[test]
+    fn repeatable_flags_repeat_and_take_lists() {
+        let options = run_options(&[
+            "--sip",
+            "udp:127.0.0.1:1,tcp:127.0.0.1:1",
+            "--sip",
+            "udp:[::1]:0",
+        ]);
+        assert_eq!(options.sip.len(), 3);
+        let options = run_options(&["run", "--msrp", "127.0.0.1:0", "--msrp", "[::1]:0"]);
+        assert_eq!(options.msrp.len(), 2);
+    }
+
+    #[test]
+    fn what_this_build_lacks_is_a_usage_error_that_says_so() {
+        for args in [
+            &["--msrp", "tls:127.0.0.1:2855"][..],
+            &["--sip", "wss:127.0.0.1:443"],
+            &["--reactor", "xdp"],
+            &["--xdp-if", "eth0"],
+            &["mrfp", "--busy-poll-us", "50"],
+        ] {
+            let error = parse(args).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(
+                error.to_string().contains("not in this build yet"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn flags_belong_to_their_commands() {
+        assert!(
+            parse(&[
+                "mrfp",
+                "--mgc",
+                "udp:127.0.0.1:1",
+                "--mgc",
+                "tcp:127.0.0.1:1"
+            ])
+            .is_ok()
+        );
+        assert!(parse(&["mrfp", "--sip", "udp:127.0.0.1:1"]).is_err());
+        assert!(parse(&["mrfc", "--msrp", "127.0.0.1:1"]).is_err());
+        assert!(parse(&["flow", "a.5.1", "--via", "udp:127.0.0.1:1"]).is_err());
+        assert!(parse(&["decode", "h248", "--compact"]).is_ok());
+    }
+}

@@ -1,0 +1,355 @@
+//! The configuration file: TOML, the same keys as the flags, every fault with its place.
+
+use core::fmt;
+use core::num::{NonZeroU8, NonZeroU32, NonZeroU64};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use toml::de::DeTable;
+
+use crate::limits::CONFIG_BYTES_MAX;
+use crate::position::{Fault, Position};
+use crate::values::{
+    Advertised, BusyPoll, H248Addr, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, Period, Reactor,
+    SipListener, Switch, XdpInterface,
+};
+
+/// Every key at the top of a file.
+pub const KEYS: [&str; 21] = [
+    "advertise",
+    "busy-poll-us",
+    "conference",
+    "create-on-join",
+    "domain",
+    "drain",
+    "h248",
+    "honour-sdp",
+    "http",
+    "log",
+    "log-format",
+    "max-conferences",
+    "max-participants",
+    "max-size",
+    "mgc",
+    "mid",
+    "msrp",
+    "reactor",
+    "shards",
+    "sip",
+    "xdp-if",
+];
+
+/// Every key of a `[[conference]]`.
+pub const CONFERENCE_KEYS: [&str; 2] = ["max-participants", "name"];
+
+/// What was asked for, by flags, environment or file; absent means the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Options {
+    /// MSRP listeners.
+    #[serde(deserialize_with = "one_or_many")]
+    pub msrp: Vec<MsrpAddr>,
+    /// Address in SDP and MSRP URIs.
+    pub advertise: Option<Advertised>,
+    /// Controllers, the most preferred first.
+    #[serde(deserialize_with = "one_or_many")]
+    pub mgc: Vec<H248Addr>,
+    /// H.248 listeners.
+    #[serde(deserialize_with = "one_or_many")]
+    pub h248: Vec<H248Addr>,
+    /// H.248 name.
+    pub mid: Option<Mid>,
+    /// Reactor of the shards.
+    pub reactor: Option<Reactor>,
+    /// Number of shards.
+    pub shards: Option<NonZeroU8>,
+    /// Not in this build.
+    pub xdp_if: Option<XdpInterface>,
+    /// Not in this build.
+    pub busy_poll_us: Option<BusyPoll>,
+    /// Whether SDP attributes in H.248 are obeyed.
+    pub honour_sdp: Option<Switch>,
+    /// SIP listeners.
+    #[serde(deserialize_with = "one_or_many")]
+    pub sip: Vec<SipListener>,
+    /// Host parts served.
+    #[serde(deserialize_with = "strings")]
+    pub domain: Vec<String>,
+    /// Whether an INVITE to an unknown name makes that conference.
+    pub create_on_join: Option<Switch>,
+    /// HTTP listener.
+    pub http: Option<HttpAddr>,
+    /// How long leaving may take.
+    pub drain: Option<Period>,
+    /// Log lines as text or JSON.
+    pub log_format: Option<LogFormat>,
+    /// Log filter, as in `RUST_LOG`.
+    pub log: Option<LogFilter>,
+    /// Conferences that may exist at once.
+    pub max_conferences: Option<NonZeroU32>,
+    /// Seats in one conference.
+    pub max_participants: Option<NonZeroU32>,
+    /// Octets of the largest message.
+    pub max_size: Option<NonZeroU64>,
+    /// Provisioned conferences.
+    pub conference: Vec<ConferenceOptions>,
+}
+
+/// One `[[conference]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ConferenceOptions {
+    /// User part of its URI.
+    pub name: String,
+    /// Seats in it.
+    pub max_participants: Option<NonZeroU32>,
+}
+
+impl Options {
+    /// What `self` leaves open is taken from `fallback`.
+    #[must_use]
+    pub fn or(self, fallback: Self) -> Self {
+        Self {
+            msrp: either(self.msrp, fallback.msrp),
+            advertise: self.advertise.or(fallback.advertise),
+            mgc: either(self.mgc, fallback.mgc),
+            h248: either(self.h248, fallback.h248),
+            mid: self.mid.or(fallback.mid),
+            reactor: self.reactor.or(fallback.reactor),
+            shards: self.shards.or(fallback.shards),
+            xdp_if: self.xdp_if.or(fallback.xdp_if),
+            busy_poll_us: self.busy_poll_us.or(fallback.busy_poll_us),
+            honour_sdp: self.honour_sdp.or(fallback.honour_sdp),
+            sip: either(self.sip, fallback.sip),
+            domain: either(self.domain, fallback.domain),
+            create_on_join: self.create_on_join.or(fallback.create_on_join),
+            http: self.http.or(fallback.http),
+            drain: self.drain.or(fallback.drain),
+            log_format: self.log_format.or(fallback.log_format),
+            log: self.log.or(fallback.log),
+            max_conferences: self.max_conferences.or(fallback.max_conferences),
+            max_participants: self.max_participants.or(fallback.max_participants),
+            max_size: self.max_size.or(fallback.max_size),
+            conference: either(self.conference, fallback.conference),
+        }
+    }
+}
+
+fn either<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
+    if first.is_empty() { second } else { first }
+}
+
+/// Why a file was refused; the operator's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is larger than [`CONFIG_BYTES_MAX`].
+    #[error("{}: larger than {CONFIG_BYTES_MAX} octets", .0.display())]
+    TooLarge(PathBuf),
+    /// Its text is wrong.
+    #[error("{}:{fault}", path.display())]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        fault: Fault,
+    },
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+///
+/// [`FileError`], printed as `FILE:line:column: what` when the text is at fault.
+pub fn read(path: &Path) -> Result<Options, FileError> {
+    let source = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let octets = std::fs::metadata(path).map_err(source)?.len();
+    if octets > CONFIG_BYTES_MAX {
+        return Err(FileError::TooLarge(path.to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(source)?;
+    parse(&text).map_err(|fault| FileError::Text {
+        path: path.to_owned(),
+        fault,
+    })
+}
+
+/// Parses and checks the text of a file.
+///
+/// # Errors
+///
+/// The first [`Fault`] in it.
+pub fn parse(text: &str) -> Result<Options, Fault> {
+    let table = DeTable::parse(text).map_err(|error| fault(text, &error))?;
+    check_keys(text, table.get_ref(), &KEYS)?;
+    for (key, value) in table.get_ref() {
+        let conferences = value.get_ref().as_array();
+        if let Some(conferences) = conferences.filter(|_| key.get_ref() == "conference") {
+            for one in conferences {
+                if let Some(one) = one.get_ref().as_table() {
+                    check_keys(text, one, &CONFERENCE_KEYS)?;
+                }
+            }
+        }
+    }
+    toml::from_str(text).map_err(|error| fault(text, &error))
+}
+
+fn check_keys(text: &str, table: &DeTable<'_>, known: &[&str]) -> Result<(), Fault> {
+    let unknown = table
+        .keys()
+        .filter(|key| !known.contains(&&**key.get_ref()))
+        .min_by_key(|key| key.span().start);
+    let Some(key) = unknown else { return Ok(()) };
+    let name = key.get_ref();
+    let hint = nearest(name, known).map_or_else(
+        || format!("; known keys: {}", known.join(", ")),
+        |near| format!("; did you mean {near:?}?"),
+    );
+    Err(Fault {
+        at: Position::of(text.as_bytes(), key.span().start),
+        what: format!("unknown key {name:?}{hint}"),
+    })
+}
+
+fn fault(text: &str, error: &toml::de::Error) -> Fault {
+    let offset = error.span().map_or(0, |span| span.start);
+    Fault {
+        at: Position::of(text.as_bytes(), offset),
+        what: error.message().replace('\n', "; "),
+    }
+}
+
+/// The known word that `word` most likely means: at most two edits away, or the same but for
+/// `_` and case.
+fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase().replace('_', "-");
+    let mut by_distance: Vec<_> = known.iter().map(|k| (distance(&word, k), *k)).collect();
+    by_distance.sort_unstable();
+    by_distance
+        .first()
+        .filter(|(d, _)| *d <= 2)
+        .map(|(_, k)| *k)
+}
+
+/// Edit distance (insert, delete, replace).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Lets a type that parses from text be written in TOML as a string, a number or a boolean.
+macro_rules! deserialize_from_text {
+    ($($type:ty),+) => {
+        $(impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                from.deserialize_any(TextVisitor(core::marker::PhantomData))
+            }
+        })+
+    };
+}
+
+deserialize_from_text!(
+    MsrpAddr,
+    Advertised,
+    H248Addr,
+    Mid,
+    Reactor,
+    XdpInterface,
+    BusyPoll,
+    Switch,
+    SipListener,
+    HttpAddr,
+    Period,
+    LogFilter,
+    LogFormat
+);
+
+struct TextVisitor<T>(core::marker::PhantomData<T>);
+
+impl<T> Visitor<'_> for TextVisitor<T>
+where
+    T: core::str::FromStr,
+    T::Err: fmt::Display,
+{
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+}
+
+/// A single value or an array of them.
+fn one_or_many<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + core::str::FromStr,
+    T::Err: fmt::Display,
+{
+    from.deserialize_any(ListVisitor(core::marker::PhantomData))
+}
+
+struct ListVisitor<T>(core::marker::PhantomData<T>);
+
+impl<'de, T> Visitor<'de> for ListVisitor<T>
+where
+    T: Deserialize<'de> + core::str::FromStr,
+    T::Err: fmt::Display,
+{
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of strings")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+        Ok(vec![text.parse().map_err(E::custom)?])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(all)
+    }
+}
+
+fn strings<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    from.deserialize_any(ListVisitor(core::marker::PhantomData))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,285 @@
+//! Counters as Prometheus text (exposition format 0.0.4).
+
+use core::fmt::{Display, Write};
+
+use crate::live::Counters;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// All counters as one page.
+pub(super) fn text(counters: &Counters) -> String {
+    let mut page = Page(String::new());
+    page.family("mrf_info", Kind::Gauge, "Always 1; the version is a label.");
+    page.sample("mrf_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    if let Some(metrics) = &counters.mrfc {
+        mrfc(&mut page, metrics);
+    }
+    if let Some(metrics) = &counters.mrfp {
+        mrfp(&mut page, metrics);
+        shards(&mut page, metrics);
+    }
+    page.0
+}
+
+fn mrfc(page: &mut Page, m: &mrfc::Metrics) {
+    use Kind::{Counter, Gauge};
+    for (name, kind, help, value) in [
+        (
+            "mrf_mrfc_invites_total",
+            Counter,
+            "INVITEs that reached a conference check.",
+            m.invites,
+        ),
+        (
+            "mrf_mrfc_joins_total",
+            Counter,
+            "INVITEs answered with 200.",
+            m.joins,
+        ),
+        (
+            "mrf_mrfc_refusals_total",
+            Counter,
+            "INVITEs answered with 3xx to 6xx.",
+            m.refusals,
+        ),
+        (
+            "mrf_mrfc_leaves_total",
+            Counter,
+            "Participants gone after their 200.",
+            m.leaves,
+        ),
+        (
+            "mrf_mrfc_ack_timeouts_total",
+            Counter,
+            "200s that nobody acknowledged.",
+            m.ack_timeouts,
+        ),
+        ("mrf_mrfc_adds_total", Counter, "H.248 Adds sent.", m.adds),
+        (
+            "mrf_mrfc_subtracts_total",
+            Counter,
+            "H.248 Subtracts sent.",
+            m.subtracts,
+        ),
+        (
+            "mrf_mrfc_h248_failures_total",
+            Counter,
+            "H.248 transactions that failed or timed out.",
+            m.h248_failures,
+        ),
+        (
+            "mrf_mrfc_mrfp_losses_total",
+            Counter,
+            "Associations lost.",
+            m.mrfp_losses,
+        ),
+        ("mrf_mrfc_mrfps", Gauge, "MRFPs associated now.", m.mrfps),
+        (
+            "mrf_mrfc_conferences",
+            Gauge,
+            "Conferences now.",
+            m.conferences,
+        ),
+        (
+            "mrf_mrfc_participants",
+            Gauge,
+            "Participants now.",
+            m.participants,
+        ),
+    ] {
+        page.single(name, kind, help, value);
+    }
+}
+
+fn mrfp(page: &mut Page, m: &mrfp::Metrics) {
+    use Kind::{Counter, Gauge};
+    for (name, kind, help, value) in [
+        (
+            "mrf_mrfp_registered",
+            Gauge,
+            "1 while a controller has accepted the registration.",
+            u64::from(m.is_registered),
+        ),
+        (
+            "mrf_mrfp_contexts",
+            Gauge,
+            "Contexts now.",
+            u64::from(m.contexts),
+        ),
+        (
+            "mrf_mrfp_terminations",
+            Gauge,
+            "Terminations now.",
+            u64::from(m.terminations),
+        ),
+        (
+            "mrf_mrfp_h248_requests_total",
+            Counter,
+            "H.248 requests executed.",
+            m.requests,
+        ),
+        (
+            "mrf_mrfp_h248_notifies_total",
+            Counter,
+            "H.248 Notify requests sent.",
+            m.notifies,
+        ),
+    ] {
+        page.single(name, kind, help, value);
+    }
+    let name = "mrf_mrfp_h248_errors_total";
+    page.family(name, Counter, "H.248 error descriptors sent, by code.");
+    for (code, count) in &m.errors {
+        page.sample(name, &[("code", &code.to_string())], count);
+    }
+}
+
+fn shards(page: &mut Page, m: &mrfp::Metrics) {
+    use Kind::{Counter, Gauge};
+    type Read = fn(&mrfp::ShardMetrics) -> u64;
+    let families: [(&str, Kind, &str, Read); 8] = [
+        ("mrf_shard_sessions", Gauge, "MSRP sessions now.", |s| {
+            u64::from(s.sessions)
+        }),
+        (
+            "mrf_shard_bound_total",
+            Counter,
+            "Times a session got a connection.",
+            |s| s.bound,
+        ),
+        (
+            "mrf_shard_lost_total",
+            Counter,
+            "Times a session lost its connection.",
+            |s| s.lost,
+        ),
+        (
+            "mrf_shard_too_slow_total",
+            Counter,
+            "Of these, by reading too slowly.",
+            |s| s.too_slow,
+        ),
+        (
+            "mrf_shard_messages_sent_total",
+            Counter,
+            "Messages sent, ended sessions.",
+            |s| s.messages_sent,
+        ),
+        (
+            "mrf_shard_messages_received_total",
+            Counter,
+            "Messages received, ended sessions.",
+            |s| s.messages_received,
+        ),
+        (
+            "mrf_shard_sent_bytes_total",
+            Counter,
+            "Octets sent, ended sessions.",
+            |s| s.octets_sent,
+        ),
+        (
+            "mrf_shard_received_bytes_total",
+            Counter,
+            "Octets received, ended sessions.",
+            |s| s.octets_received,
+        ),
+    ];
+    for (name, kind, help, read) in families {
+        page.family(name, kind, help);
+        for (index, shard) in m.shards.iter().enumerate() {
+            page.sample(name, &[("shard", &index.to_string())], read(shard));
+        }
+    }
+}
+
+/// The text so far. Writing to a string cannot fail, so results are dropped.
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: Kind, help: &str) {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<_> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", labels.join(","))
+        };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn single(&mut self, name: &str, kind: Kind, help: &str, value: u64) {
+        self.family(name, kind, help);
+        self.sample(name, &[], value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters() -> Counters {
+        let mut mrfp = mrfp::Metrics {
+            is_registered: true,
+            contexts: 2,
+            shards: vec![mrfp::ShardMetrics::default(); 2],
+            ..mrfp::Metrics::default()
+        };
+        mrfp.errors.insert(430, 3);
+        mrfp.shards[1].bound = 5;
+        let mrfc = mrfc::Metrics {
+            joins: 9,
+            ..mrfc::Metrics::default()
+        };
+        Counters {
+            mrfc: Some(mrfc),
+            mrfp: Some(mrfp),
+        }
+    }
+
+    #[test]
+    fn every_sample_has_its_value_and_labels() {
+        let page = text(&counters());
+        for line in [
+            "mrf_mrfc_joins_total 9",
+            "mrf_mrfp_registered 1",
+            "mrf_mrfp_contexts 2",
+            "mrf_mrfp_h248_errors_total{code=\"430\"} 3",
+            "mrf_shard_bound_total{shard=\"0\"} 0",
+            "mrf_shard_bound_total{shard=\"1\"} 5",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line} in\n{page}");
+        }
+    }
+
+    #[test]
+    fn every_sample_belongs_to_the_family_declared_before_it() {
+        let page = text(&counters());
+        let mut family = String::new();
+        for line in page.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                family = rest.split(' ').next().unwrap().to_owned();
+            } else if !line.starts_with('#') {
+                assert_eq!(line.split(['{', ' ']).next(), Some(&*family), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_that_are_not_there_have_no_samples() {
+        let page = text(&Counters::default());
+        assert!(
+            page.contains("mrf_info") && !page.contains("mrf_mrfp") && !page.contains("mrf_mrfc")
+        );
+    }
+}

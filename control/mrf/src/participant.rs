@@ -1,0 +1,308 @@
+//! A participant of a conference: one SIP dialog and one MSRP session, step by step.
+
+use core::net::SocketAddr;
+
+use anyhow::{Context, anyhow, bail};
+use sdp::{Description, MessageBuilder, MessageMedia, Setup};
+use sip::{Call, DialogId, Outcome, Response, SipAddr, SipClient, Transport, Uri, near_addr};
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
+
+use crate::limits::{ANSWER_WITHIN, MESSAGE_BYTES_MAX};
+use crate::msrp_client::{self, MsrpClient, Paths};
+use crate::values::SipListener;
+
+/// What a participant can read (TS 24.247 A.5.1 step 1 offers the same).
+pub const ACCEPT_TYPES: [&str; 3] = ["message/cpim", "text/plain", "text/html"];
+
+/// The port of SIP when a URI names none (RFC 3261 section 19.1.2).
+const SIP_PORT: u16 = 5060;
+
+/// A conference and the way to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Request-URI and To.
+    pub uri: String,
+    /// Next hop.
+    pub via: SipAddr,
+}
+
+impl Target {
+    /// Reads a SIP URI; without `via` its host and port are the next hop.
+    ///
+    /// # Errors
+    ///
+    /// When the URI is none, or its host has no address.
+    pub async fn resolve(uri: &str, via: Option<SipListener>) -> anyhow::Result<Self> {
+        let parsed = Uri::parse(uri).with_context(|| format!("{uri:?} is no SIP URI"))?;
+        if parsed.scheme() != "sip" {
+            bail!("{uri:?}: expected sip:NAME@HOST");
+        }
+        let via = match via {
+            Some(via) => via.0,
+            None => SipAddr {
+                transport: transport(&parsed)?,
+                addr: address(&parsed).await?,
+            },
+        };
+        Ok(Self {
+            uri: uri.to_owned(),
+            via,
+        })
+    }
+}
+
+fn transport(uri: &Uri) -> anyhow::Result<Transport> {
+    match uri.parameter("transport") {
+        None => Ok(Transport::Udp),
+        Some(name) if name.eq_ignore_ascii_case("udp") => Ok(Transport::Udp),
+        Some(name) if name.eq_ignore_ascii_case("tcp") => Ok(Transport::Tcp),
+        Some(name) => bail!("{uri}: transport {name} is not in this build yet; use udp or tcp"),
+    }
+}
+
+async fn address(uri: &Uri) -> anyhow::Result<SocketAddr> {
+    let host = uri.host().trim_start_matches('[').trim_end_matches(']');
+    let port = uri.port().unwrap_or(SIP_PORT);
+    let mut found = tokio::net::lookup_host((host, port))
+        .await
+        .with_context(|| format!("{host}: no address"))?;
+    found.next().ok_or_else(|| anyhow!("{host}: no address"))
+}
+
+/// A participant that has not called yet.
+#[derive(Debug)]
+pub struct Caller {
+    sip: SipClient,
+    from: String,
+    /// Bound, so that the offer can name its port; connects later.
+    socket: TcpSocket,
+    msrp: SocketAddr,
+    path: String,
+}
+
+/// A participant whose call was answered.
+#[derive(Debug)]
+pub struct Answered {
+    /// The SIP side.
+    pub sip: SipClient,
+    /// The dialog.
+    pub dialog: DialogId,
+    /// What the conference said about MSRP.
+    pub media: MessageMedia,
+    socket: TcpSocket,
+    paths: Paths,
+}
+
+/// A participant that can talk.
+#[derive(Debug)]
+pub struct Joined {
+    /// The SIP side.
+    pub sip: SipClient,
+    /// The dialog.
+    pub dialog: DialogId,
+    /// What the conference said about MSRP.
+    pub media: MessageMedia,
+    /// The MSRP side.
+    pub msrp: MsrpClient,
+}
+
+impl Caller {
+    /// Opens the sockets. `from` makes the caller's URI out of our address; `session_id` names the
+    /// MSRP session.
+    ///
+    /// # Errors
+    ///
+    /// When there is no route to `via` or no free port.
+    pub async fn bind(
+        via: SipAddr,
+        from: impl FnOnce(SocketAddr) -> String,
+        session_id: &str,
+    ) -> anyhow::Result<Self> {
+        let near = near_addr(via.addr).with_context(|| format!("no route to {via}"))?;
+        let local = SocketAddr::new(near.ip(), 0);
+        let sip = SipClient::bind(SipAddr {
+            transport: via.transport,
+            addr: local,
+        })
+        .await?;
+        let socket = match local {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind(local)?;
+        let msrp = socket.local_addr()?;
+        Ok(Self {
+            from: from(sip.local().addr),
+            path: format!("msrp://{msrp}/{session_id};tcp"),
+            sip,
+            socket,
+            msrp,
+        })
+    }
+
+    /// Our URI.
+    #[must_use]
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
+    /// Our MSRP URI.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The SIP side.
+    pub fn sip(&mut self) -> &mut SipClient {
+        &mut self.sip
+    }
+
+    /// Our offer: we open the connection.
+    #[must_use]
+    pub fn offer(&self) -> String {
+        let mut offer = MessageBuilder::new(self.msrp, self.path.clone());
+        // Milliseconds would do; what counts is that no two sessions share it (RFC 8866 5.2).
+        offer.origin_id = u64::from(rand::random::<u32>());
+        offer.origin_version = offer.origin_id;
+        offer.accept_types = ACCEPT_TYPES.map(str::to_owned).to_vec();
+        offer.max_size = Some(MESSAGE_BYTES_MAX as u64);
+        offer.has_cema = true;
+        offer.setup = Some(Setup::Active);
+        offer.write()
+    }
+
+    /// Calls the conference and waits for the final response.
+    ///
+    /// # Errors
+    ///
+    /// When the call cannot be placed; a refusal is an outcome.
+    pub async fn invite(
+        &mut self,
+        target: &Target,
+        headers: Vec<(String, String)>,
+    ) -> anyhow::Result<Outcome> {
+        let call = Call {
+            uri: target.uri.clone(),
+            via: target.via,
+            from: self.from.clone(),
+            sdp: Some(self.offer()),
+            headers,
+        };
+        Ok(self.sip.invite(&call).await?)
+    }
+
+    /// Takes a 2xx: acknowledges it and reads its session description.
+    ///
+    /// # Errors
+    ///
+    /// When the description is unusable; the call is over then.
+    pub async fn accept(self, outcome: &Outcome) -> anyhow::Result<Answered> {
+        let Self {
+            mut sip,
+            socket,
+            path,
+            ..
+        } = self;
+        sip.ack(outcome.dialog, None).await;
+        match read_answer(&outcome.response) {
+            Ok((media, remote)) => Ok(Answered {
+                sip,
+                dialog: outcome.dialog,
+                media,
+                socket,
+                paths: Paths {
+                    local: path,
+                    remote,
+                },
+            }),
+            Err(error) => {
+                sip.bye(outcome.dialog).await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The media of an answer, and its path.
+fn read_answer(response: &Response) -> anyhow::Result<(MessageMedia, String)> {
+    let description = Description::parse(&response.body).context("the answer")?;
+    let media = description.message().context("the answer")?;
+    let path = media.path.as_ref().map(|path| path.as_str().to_owned());
+    let path = path.ok_or_else(|| anyhow!("the answer has no a=path"))?;
+    Ok((media, path))
+}
+
+impl Answered {
+    /// Opens the MSRP connection.
+    ///
+    /// # Errors
+    ///
+    /// When the conference wants to open it itself, or it cannot be opened.
+    pub async fn connect(self, trace: bool) -> anyhow::Result<Joined> {
+        if self.media.setup == Some(Setup::Active) {
+            bail!("the conference answered a=setup:active to our active");
+        }
+        let remote = self.media.remote_transport_address()?;
+        let stream = timeout(ANSWER_WITHIN, msrp_client::connect(self.socket, remote))
+            .await
+            .map_err(|_| anyhow!("{remote}: no answer to the TCP connection"))?
+            .with_context(|| format!("MSRP connection to {remote}"))?;
+        Ok(Joined {
+            sip: self.sip,
+            dialog: self.dialog,
+            media: self.media,
+            msrp: MsrpClient::start(stream, self.paths, trace),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(uri: &str, via: Option<&str>) -> anyhow::Result<Target> {
+        let via = via.map(|text| text.parse().unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(Target::resolve(uri, via))
+    }
+
+    #[track_caller]
+    fn check(uri: &str, via: Option<&str>, expected: Result<&str, &str>) {
+        match (resolve(uri, via), expected) {
+            (Ok(target), Ok(via)) => {
+                assert_eq!(target.via.to_string(), via);
+                assert_eq!(target.uri, uri);
+            }
+            (Err(error), Err(words)) => {
+                assert!(format!("{error:#}").contains(words), "{error:#}");
+            }
+            (got, _) => panic!("{uri}: {got:?}"),
+        }
+    }
+
+    #[test]
+    fn the_next_hop_comes_from_the_uri_unless_it_is_given() {
+        check("sip:lobby@127.0.0.1", None, Ok("udp:127.0.0.1:5060"));
+        check(
+            "sip:lobby@[::1]:7000;transport=tcp",
+            None,
+            Ok("tcp:[::1]:7000"),
+        );
+        check(
+            "sip:lobby@home2.net",
+            Some("tcp:127.0.0.1:5070"),
+            Ok("tcp:127.0.0.1:5070"),
+        );
+        check("lobby", None, Err("is no SIP URI"));
+        check("tel:+1", None, Err("expected sip:NAME@HOST"));
+        check(
+            "sip:a@127.0.0.1;transport=tls",
+            None,
+            Err("not in this build yet"),
+        );
+    }
+}

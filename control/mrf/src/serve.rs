@@ -1,0 +1,218 @@
+//! `mrf run`, `mrf mrfp` and `mrf mrfc`: start the parts, say `ready`, obey signals, take leave.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use mrfc::Mrfc;
+use mrfp::Mrfp;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::Asked;
+use crate::config::{self, Options};
+use crate::limits::REGISTER_WITHIN;
+use crate::live::Live;
+use crate::logging::{self, Reload};
+use crate::ready::{Facts, next_steps};
+use crate::settings::{self, Common};
+use crate::{http, start_fault};
+
+/// Which parts a server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Both.
+    Run,
+    /// The media plane.
+    Mrfp,
+    /// The controller.
+    Mrfc,
+}
+
+/// Runs a server until a signal ends it.
+///
+/// # Errors
+///
+/// When it cannot start, or a second signal cut its leave-taking short.
+pub fn serve(kind: Kind, asked: Asked) -> anyhow::Result<()> {
+    let options = match &asked.config {
+        Some(path) => asked.options.clone().or(config::read(path)?),
+        None => asked.options.clone(),
+    };
+    let common = Common::new(&options);
+    let reload = logging::start(common.log_format, &common.log).map_err(|e| anyhow!(e))?;
+    let server = Server {
+        kind,
+        options,
+        common,
+        config: asked.config,
+        reload,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(server.run())
+}
+
+struct Server {
+    kind: Kind,
+    options: Options,
+    common: Common,
+    config: Option<PathBuf>,
+    reload: Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+enum Heard {
+    Leave,
+    Reload,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Cancel-safe.
+    async fn heard(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.terminate.recv() => Heard::Leave,
+            _ = self.interrupt.recv() => Heard::Leave,
+            _ = self.hang_up.recv() => Heard::Reload,
+        }
+    }
+
+    /// A SIGHUP meanwhile counts for nothing.
+    async fn leave(&mut self) {
+        while let Heard::Reload = self.heard().await {}
+    }
+}
+
+impl Server {
+    async fn run(self) -> anyhow::Result<()> {
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        let http = self.bind_http().await?;
+        let started = tokio::select! {
+            started = self.start() => started?,
+            () = signals.leave() => return Ok(()),
+        };
+        let (mrfc, mrfp) = started;
+        let http_addr = http.as_ref().and_then(|l| l.local_addr().ok());
+        let facts = Facts::new(mrfc.as_ref(), mrfp.as_ref(), http_addr);
+        let has_controller = self.kind == Kind::Run || !self.options.mgc.is_empty();
+        let live = Arc::new(Live::new(mrfc, mrfp, has_controller, facts.to_string()));
+        if let Some(listener) = http {
+            tokio::spawn(http::serve(listener, live.clone()));
+        }
+        self.announce(&facts)?;
+        while let Heard::Reload = signals.heard().await {
+            self.reload_log();
+        }
+        self.leave(&live, &mut signals).await
+    }
+
+    async fn bind_http(&self) -> anyhow::Result<Option<TcpListener>> {
+        let Some(addr) = self.common.http else {
+            return Ok(None);
+        };
+        match TcpListener::bind(addr).await {
+            Ok(listener) => Ok(Some(listener)),
+            Err(error) => Err(start_fault::listen("--http", &addr.to_string(), &error)),
+        }
+    }
+
+    async fn start(&self) -> anyhow::Result<(Option<Mrfc>, Option<Mrfp>)> {
+        match self.kind {
+            Kind::Mrfp => {
+                let mrfp = start_fault::start_mrfp(settings::mrfp(&self.options)).await?;
+                Ok((None, Some(mrfp)))
+            }
+            Kind::Mrfc => {
+                let mrfc = start_fault::start_mrfc(settings::mrfc(&self.options, false)).await?;
+                Ok((Some(mrfc), None))
+            }
+            Kind::Run => {
+                let mrfc = start_fault::start_mrfc(settings::mrfc(&self.options, true)).await?;
+                let Some(&mgc) = mrfc.h248_addrs().first() else {
+                    bail!("--h248: the MRFC needs a listener for its MRFP");
+                };
+                let config = settings::mrfp_beside(&self.options, mgc);
+                let mrfp = start_fault::start_mrfp(config).await?;
+                registered(mrfc, mrfp).await
+            }
+        }
+    }
+
+    fn announce(&self, facts: &Facts) -> anyhow::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        // A closed pipe must not end a server that nobody watches.
+        let _ = writeln!(stdout, "ready {facts}").and_then(|()| stdout.flush());
+        let has_focus = self.kind != Kind::Mrfp;
+        if has_focus && std::io::stderr().is_terminal() {
+            std::io::stderr().write_all(next_steps(facts).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// SIGHUP: only the log filter can change while running.
+    fn reload_log(&self) {
+        let filter = match self.config.as_deref().map(config::read) {
+            None => self.common.log.clone(),
+            Some(Ok(options)) => Common::new(&options).log,
+            Some(Err(error)) => {
+                tracing::error!(%error, "SIGHUP: nothing changed");
+                return;
+            }
+        };
+        match self.reload.apply(&filter) {
+            Err(error) => tracing::error!(error, "SIGHUP: nothing changed"),
+            Ok(filter) if logging::is_fixed_by_environment() => {
+                tracing::info!(
+                    filter,
+                    "SIGHUP: RUST_LOG decides about the log; nothing changed"
+                );
+            }
+            Ok(filter) => tracing::info!(
+                filter,
+                "SIGHUP: log filter reloaded; every other setting is read at start only"
+            ),
+        }
+    }
+
+    async fn leave(&self, live: &Live, signals: &mut Signals) -> anyhow::Result<()> {
+        let drain = self.common.drain;
+        tracing::info!(?drain, "taking leave; a second signal stops at once");
+        tokio::select! {
+            () = live.shutdown(drain) => tracing::info!("everyone has left"),
+            () = tokio::time::sleep(drain) => tracing::warn!("not everyone had left in time"),
+            () = signals.leave() => bail!("stopped before everyone had left"),
+        }
+        Ok(())
+    }
+}
+
+/// Waits until both sides know of the registration.
+async fn registered(
+    mut mrfc: Mrfc,
+    mut mrfp: Mrfp,
+) -> anyhow::Result<(Option<Mrfc>, Option<Mrfp>)> {
+    let both = async {
+        mrfp.registered().await;
+        mrfc.mrfp_registered().await;
+    };
+    tokio::time::timeout(REGISTER_WITHIN, both)
+        .await
+        .map_err(|_| anyhow!("the MRFP could not register with the MRFC over loopback"))?;
+    Ok((Some(mrfc), Some(mrfp)))
+}

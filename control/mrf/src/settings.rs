@@ -1,0 +1,181 @@
+//! From options to the configurations of the parts: here the defaults are chosen.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
+
+use h248_endpoint::TransportAddr;
+
+use crate::config::Options;
+use crate::values::LogFormat;
+
+/// How long taking leave may last unless said otherwise.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Log filter unless said otherwise.
+const LOG: &str = "info";
+
+/// What concerns the process and not its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Common {
+    /// HTTP listener, if any.
+    pub http: Option<SocketAddr>,
+    /// How long taking leave may last.
+    pub drain: Duration,
+    /// Form of log lines.
+    pub log_format: LogFormat,
+    /// Log filter where `RUST_LOG` is not set.
+    pub log: String,
+}
+
+impl Common {
+    /// The settings that `options` ask for.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        Self {
+            http: options.http.map_or(Some(loopback(8080)), |http| http.0),
+            drain: options.drain.map_or(DRAIN, |drain| drain.0),
+            log_format: options.log_format.unwrap_or_default(),
+            log: options
+                .log
+                .clone()
+                .map_or_else(|| LOG.to_owned(), |log| log.0),
+        }
+    }
+}
+
+/// The media plane of `mrf mrfp`.
+#[must_use]
+pub fn mrfp(options: &Options) -> mrfp::Config {
+    let mut config = media(options);
+    config.mgcs = options.mgc.iter().map(|addr| addr.0).collect();
+    if !options.h248.is_empty() {
+        config.h248 = options.h248.iter().map(|addr| addr.0).collect();
+    }
+    config.mid = options.mid.clone().map(|mid| mid.0);
+    config
+}
+
+/// The media plane of `mrf run`, which registers with the controller at `mgc`.
+#[must_use]
+pub fn mrfp_beside(options: &Options, mgc: TransportAddr) -> mrfp::Config {
+    let mgc = reachable(mgc);
+    let mut config = media(options);
+    config.mgcs = vec![mgc];
+    config.h248 = vec![TransportAddr::new(
+        mgc.kind(),
+        SocketAddr::new(mgc.addr().ip(), 0),
+    )];
+    config.honour_sdp = options.honour_sdp.is_none_or(|switch| switch.0);
+    config
+}
+
+fn media(options: &Options) -> mrfp::Config {
+    let mut config = mrfp::Config::default();
+    if !options.msrp.is_empty() {
+        config.msrp = options.msrp.iter().map(|addr| addr.0).collect();
+    }
+    config.advertise = options.advertise.map(|addr| addr.0);
+    config.reactor = options.reactor.map_or(config.reactor, |reactor| reactor.0);
+    config.shards = options.shards;
+    config.honour_sdp = options.honour_sdp.is_some_and(|switch| switch.0);
+    config
+}
+
+/// The controller; `create_on_join` unless `options` say otherwise.
+#[must_use]
+pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
+    let mut config = mrfc::Config::default();
+    if !options.sip.is_empty() {
+        config.sip = options.sip.iter().map(|addr| addr.0).collect();
+    }
+    if !options.h248.is_empty() {
+        config.h248 = options.h248.iter().map(|addr| addr.0).collect();
+    }
+    config.mid = options.mid.clone().map(|mid| mid.0);
+    config.domains.clone_from(&options.domain);
+    config.create_on_join = options
+        .create_on_join
+        .map_or(create_on_join, |switch| switch.0);
+    let number = |given: Option<core::num::NonZeroU32>, default| given.map_or(default, u32::from);
+    config.max_conferences = number(options.max_conferences, config.max_conferences);
+    config.max_participants = number(options.max_participants, config.max_participants);
+    config.max_size = options.max_size.map_or(config.max_size, u64::from);
+    for asked in &options.conference {
+        let mut conference = mrfc::ConferenceConfig::new(asked.name.clone());
+        conference.max_participants = asked.max_participants.map(u32::from);
+        config.conferences.push(conference);
+    }
+    config
+}
+
+/// Where a listener is reached from this host: a wildcard address through loopback.
+fn reachable(listener: TransportAddr) -> TransportAddr {
+    let addr = listener.addr();
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(core::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    TransportAddr::new(listener.kind(), SocketAddr::new(ip, addr.port()))
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let options = Options::default();
+        let common = Common::new(&options);
+        assert_eq!(common.http, Some(loopback(8080)));
+        assert_eq!(common.drain, Duration::from_secs(10));
+        let mrfp = mrfp(&options);
+        assert_eq!(mrfp.msrp, vec![loopback(2855)]);
+        assert_eq!(mrfp.h248, vec![TransportAddr::Udp(loopback(0))]);
+        assert!(mrfp.mgcs.is_empty());
+        assert!(!mrfp.honour_sdp);
+        let controller = mrfc(&options, false);
+        let sip: Vec<_> = controller.sip.iter().map(ToString::to_string).collect();
+        assert_eq!(sip, ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]);
+        let h248: Vec<_> = controller.h248.iter().map(ToString::to_string).collect();
+        assert_eq!(h248, ["udp:127.0.0.1:2944", "tcp:127.0.0.1:2944"]);
+        assert!(!controller.create_on_join);
+        assert!(mrfc(&options, true).create_on_join);
+    }
+
+    #[test]
+    fn the_built_in_mrfp_talks_to_its_controller_over_loopback() {
+        let mgc = TransportAddr::Udp("0.0.0.0:2944".parse().unwrap());
+        let config = mrfp_beside(&Options::default(), mgc);
+        assert_eq!(config.mgcs, vec![TransportAddr::Udp(loopback(2944))]);
+        assert_eq!(config.h248, vec![TransportAddr::Udp(loopback(0))]);
+        assert!(config.honour_sdp);
+        let off = parse("honour-sdp = \"off\"").unwrap();
+        assert!(!mrfp_beside(&off, mgc).honour_sdp);
+    }
+
+    #[test]
+    fn what_is_asked_for_replaces_the_default() {
+        let options = parse(
+            "http = \"off\"\ndrain = \"1s\"\nmgc = [\"tcp:127.0.0.1:1\"]\nmax-size = 99\n\
+             max-participants = 5\n[[conference]]\nname = \"a\"\n[[conference]]\nname = \"b\"\n\
+             max-participants = 7\n",
+        )
+        .unwrap();
+        assert_eq!(Common::new(&options).http, None);
+        assert_eq!(mrfp(&options).mgcs.len(), 1);
+        let config = mrfc(&options, false);
+        assert_eq!((config.max_size, config.max_participants), (99, 5));
+        let seats: Vec<_> = config
+            .conferences
+            .iter()
+            .map(|c| c.max_participants)
+            .collect();
+        assert_eq!(seats, [None, Some(7)]);
+    }
+}

@@ -1,0 +1,409 @@
+//! Values of flags and configuration keys: how they are written, and why one is refused.
+//!
+//! Every type parses from the same text in all three places (flag, environment, file).
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
+use core::time::Duration;
+
+use h248::ast::{MId, Name};
+use h248_endpoint::TransportAddr;
+use mrfp::ReactorKind;
+use sip::{SipAddr, SipAddrError};
+
+/// Why a value was refused; the operator's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(String);
+
+impl ValueError {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// An MSRP listener: `127.0.0.1:2855`, `tcp:[::1]:0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MsrpAddr(pub SocketAddr);
+
+impl FromStr for MsrpAddr {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let lower = text.to_ascii_lowercase();
+        for scheme in ["tls:", "wss:", "ws:"] {
+            if lower.starts_with(scheme) {
+                return Err(ValueError(format!(
+                    "MSRP over {scheme} is not in this build yet; use ADDRESS:PORT for TCP"
+                )));
+            }
+        }
+        let bare = if lower.starts_with("tcp:") {
+            &text[4..]
+        } else {
+            text
+        };
+        socket_addr(bare).map(Self)
+    }
+}
+
+impl fmt::Display for MsrpAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A SIP listener or next hop: `udp:127.0.0.1:5060`, `tcp:[::1]:0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SipListener(pub SipAddr);
+
+impl FromStr for SipListener {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text.parse() {
+            Ok(addr) => Ok(Self(addr)),
+            Err(SipAddrError::SchemeNotSupported { scheme, .. }) => Err(ValueError(format!(
+                "SIP over {scheme}: is not in this build yet; use udp: or tcp:"
+            ))),
+            Err(
+                error @ (SipAddrError::SchemeMissing(_)
+                | SipAddrError::SchemeUnknown { .. }
+                | SipAddrError::Address { .. }),
+            ) => Err(ValueError(error.to_string())),
+        }
+    }
+}
+
+/// An H.248 listener or controller: `udp:127.0.0.1:2944`, `tcp:[::1]:0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct H248Addr(pub TransportAddr);
+
+impl FromStr for H248Addr {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        text.parse()
+            .map(Self)
+            .map_err(|error: h248_endpoint::TransportAddrError| ValueError(error.to_string()))
+    }
+}
+
+/// What SDP and MSRP URIs say instead of the listen address: `192.0.2.20` or `192.0.2.20:2855`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advertised(pub SocketAddr);
+
+impl FromStr for Advertised {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        if let Ok(ip) = bare.parse::<IpAddr>() {
+            // Port 0: that of the listener.
+            return Ok(Self(SocketAddr::new(ip, 0)));
+        }
+        socket_addr(text).map(Self)
+    }
+}
+
+/// A reactor that this build has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reactor(pub ReactorKind);
+
+impl FromStr for Reactor {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text == "xdp" {
+            return Err(ValueError::new(
+                "the xdp reactor is not in this build yet; use auto, uring or mio",
+            ));
+        }
+        text.parse::<ReactorKind>()
+            .map(Self)
+            .map_err(|error| ValueError(error.to_string()))
+    }
+}
+
+/// A setting that only a later build obeys; every value but the one that means "off" is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BusyPoll;
+
+impl FromStr for BusyPoll {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text.parse::<u32>() {
+            Ok(0) => Ok(Self),
+            Ok(_) => Err(ValueError::new(
+                "busy polling is not in this build yet; leave it at 0",
+            )),
+            Err(_) => Err(ValueError::new("expected a number of microseconds")),
+        }
+    }
+}
+
+/// The interface of the xdp reactor, which this build does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XdpInterface {}
+
+impl FromStr for XdpInterface {
+    type Err = ValueError;
+
+    fn from_str(_: &str) -> Result<Self, ValueError> {
+        Err(ValueError::new("the xdp reactor is not in this build yet"))
+    }
+}
+
+/// `on` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch(pub bool);
+
+impl FromStr for Switch {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "on" | "true" => Ok(Self(true)),
+            "off" | "false" => Ok(Self(false)),
+            _ => Err(ValueError::new("expected on or off")),
+        }
+    }
+}
+
+/// Where HTTP is served, if at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpAddr(pub Option<SocketAddr>);
+
+impl FromStr for HttpAddr {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        socket_addr(text)
+            .map(|addr| Self(Some(addr)))
+            .map_err(|error| ValueError(format!("{error}, or off")))
+    }
+}
+
+/// A time with its unit: `250ms`, `10s`, `2m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period(pub Duration);
+
+impl FromStr for Period {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let millis_per_unit = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => 0,
+        };
+        let millis = number.parse::<u32>().ok().map(u64::from);
+        match millis {
+            Some(count) if millis_per_unit > 0 => {
+                Ok(Self(Duration::from_millis(count * millis_per_unit)))
+            }
+            _ => Err(ValueError::new(
+                "expected a number and a unit: 250ms, 10s, 2m or 1h",
+            )),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(ValueError::new("expected text or json")),
+        }
+    }
+}
+
+/// Which log lines are written, as in `RUST_LOG`: `info`, `warn,mrfp=debug`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(pub String);
+
+impl FromStr for LogFilter {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match tracing_subscriber::EnvFilter::try_new(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(error) => Err(ValueError(format!("no log filter: {error}"))),
+        }
+    }
+}
+
+/// An H.248 message identifier: `<mrfp.example.net>:2944`, `[192.0.2.20]:2944`, `MTP{0a1b}`, or a
+/// device name (H.248.1 Annex B, `mId`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mid(pub MId);
+
+impl FromStr for Mid {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        read_mid(text).map(Self).ok_or_else(|| {
+            ValueError::new("expected <DOMAIN>[:PORT], [ADDRESS][:PORT], MTP{HEX} or a device name")
+        })
+    }
+}
+
+fn read_mid(text: &str) -> Option<MId> {
+    if let Some(rest) = text.strip_prefix('<') {
+        let (name, port) = rest.split_once('>')?;
+        let is_name = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.');
+        let legal = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.len() <= 64
+            && name.bytes().all(is_name);
+        return legal.then_some(MId::Domain {
+            name: Name::new(name),
+            port: read_port(port)?,
+        });
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, port) = rest.split_once(']')?;
+        return Some(MId::Ip {
+            address: address.parse().ok()?,
+            port: read_port(port)?,
+        });
+    }
+    if let Some(hex) = text.strip_prefix("MTP{") {
+        let hex = hex.strip_suffix('}')?;
+        let legal = (4..=8).contains(&hex.len()) && hex.bytes().all(|c| c.is_ascii_hexdigit());
+        return legal.then(|| MId::Mtp(Name::new(hex)));
+    }
+    let is_path =
+        |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'/' | b'_' | b'.' | b'@' | b'-');
+    let legal = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.len() <= 64
+        && text.bytes().all(is_path);
+    legal.then(|| MId::Device(Name::new(text)))
+}
+
+/// An optional `:PORT`.
+#[expect(
+    clippy::option_option,
+    reason = "outer: legal or not; inner: written or not"
+)]
+fn read_port(text: &str) -> Option<Option<u16>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    text.strip_prefix(':')?.parse().ok().map(Some)
+}
+
+fn socket_addr(text: &str) -> Result<SocketAddr, ValueError> {
+    text.parse().map_err(|_| {
+        ValueError(format!(
+            "{text:?}: expected ADDRESS:PORT (a numeric address, IPv6 in brackets)"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused<T: FromStr<Err = ValueError> + fmt::Debug>(text: &str, words: &str) {
+        let error = text.parse::<T>().expect_err(text).to_string();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+
+    #[track_caller]
+    fn check<T: FromStr<Err = ValueError> + fmt::Debug + PartialEq>(text: &str, expected: T) {
+        assert_eq!(text.parse::<T>(), Ok(expected), "{text}");
+    }
+
+    #[test]
+    fn listeners_of_later_builds_are_refused_by_name() {
+        refused::<MsrpAddr>("tls:127.0.0.1:2855", "tls: is not in this build yet");
+        refused::<MsrpAddr>("WS:127.0.0.1:80", "ws: is not in this build yet");
+        refused::<MsrpAddr>("wss:127.0.0.1:443", "wss: is not in this build yet");
+        refused::<SipListener>("tls:127.0.0.1:5061", "tls: is not in this build yet");
+        refused::<SipListener>("wss:127.0.0.1:443", "wss: is not in this build yet");
+        refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
+        refused::<BusyPoll>("50", "busy polling is not in this build yet");
+        refused::<XdpInterface>("eth0", "not in this build yet");
+        refused::<H248Addr>("sctp:127.0.0.1:2944", "SCTP transport is not supported");
+    }
+
+    #[test]
+    fn addresses_need_a_number_and_a_port() {
+        let local: SocketAddr = "127.0.0.1:2855".parse().unwrap();
+        check("127.0.0.1:2855", MsrpAddr(local));
+        check("tcp:127.0.0.1:2855", MsrpAddr(local));
+        refused::<MsrpAddr>("localhost:2855", "expected ADDRESS:PORT");
+        refused::<MsrpAddr>("::1:2855", "IPv6 in brackets");
+        check("127.0.0.1:2855", HttpAddr(Some(local)));
+        check("off", HttpAddr(None));
+        refused::<HttpAddr>("on", "or off");
+        check("127.0.0.1:2855", Advertised(local));
+        check(
+            "2001:db8::1",
+            Advertised("[2001:db8::1]:0".parse().unwrap()),
+        );
+        check(
+            "[2001:db8::1]",
+            Advertised("[2001:db8::1]:0".parse().unwrap()),
+        );
+        refused::<SipListener>("127.0.0.1:5060", "expected udp:");
+    }
+
+    #[test]
+    fn times_carry_their_unit() {
+        check("250ms", Period(Duration::from_millis(250)));
+        check("10s", Period(Duration::from_secs(10)));
+        check("2m", Period(Duration::from_secs(120)));
+        check("1h", Period(Duration::from_secs(3600)));
+        for text in ["10", "s", "", "1.5s", "-1s", "10 s", "99999999999s", "1d"] {
+            refused::<Period>(text, "expected a number and a unit");
+        }
+    }
+
+    #[test]
+    fn message_identifiers_have_four_forms() {
+        let ip = |port| MId::Ip {
+            address: "192.0.2.20".parse().unwrap(),
+            port,
+        };
+        check("[192.0.2.20]:2944", Mid(ip(Some(2944))));
+        check("[192.0.2.20]", Mid(ip(None)));
+        check(
+            "<mrfp.example.net>:2944",
+            Mid(MId::Domain {
+                name: Name::new("mrfp.example.net"),
+                port: Some(2944),
+            }),
+        );
+        check("MTP{0a1b}", Mid(MId::Mtp(Name::new("0a1b"))));
+        check("mrfp1/shelf2", Mid(MId::Device(Name::new("mrfp1/shelf2"))));
+        for text in [
+            "", "<>", "<a b>", "[::1", "[::1]x", "[x]", "MTP{0}", "1mrfp", "a b",
+        ] {
+            refused::<Mid>(text, "expected <DOMAIN>");
+        }
+    }
+}
