@@ -196,7 +196,8 @@ pub enum Order {
         /// All of its behaviour.
         config: Box<SessionConfig>,
     },
-    /// Moves a session to another context of the same shard, connection and counters kept.
+    /// Moves a session to another context of the same shard, connection and counters kept. Messages
+    /// in progress from it and to it end there.
     Move {
         /// Which session.
         session: SessionKey,
@@ -213,7 +214,8 @@ pub enum Order {
         /// Which session.
         session: SessionKey,
     },
-    /// Sets whether chunks from one session reach another (both ways by default).
+    /// Sets whether chunks from one session reach another (both ways by default). Closing ends the
+    /// messages in progress; opening holds for messages that begin afterwards.
     Flow {
         /// Who is heard.
         from: SessionKey,
@@ -222,7 +224,9 @@ pub enum Order {
         /// Whether.
         open: bool,
     },
-    /// Stops accepting new connections' sessions: used while draining.
+    /// From here on no connection that arrives binds a session: its requests are refused with 481,
+    /// upon which a sender ends the session (RFC 4975 10.8). What is bound, or being connected by
+    /// us, goes on. There is no way back.
     Drain,
 }
 

@@ -33,14 +33,12 @@ pub(crate) struct Connection<B> {
 }
 
 /// The sending half.
-///
-/// **Invariant:** `queued = pending.octet_count() + octets in flight`.
 #[derive(Debug)]
 pub(crate) struct Transmit<B> {
     /// Filled while the batch in flight, if any, is with the system.
     pub pending: Option<Batch<B>>,
-    pub is_in_flight: bool,
-    pub queued: usize,
+    /// Octets of the batch that is with the system.
+    pub in_flight: Option<usize>,
     /// Whether the connection stands in the shard's list of dirty ones.
     pub is_dirty: bool,
     /// The chunk whose end-line has not been written yet.
@@ -84,6 +82,8 @@ pub(crate) struct Frame {
     pub from_path: Vec<u8>,
     /// Its To-Path: answers about sessions that do not exist come from there.
     pub to_path: Vec<u8>,
+    /// Whether the head broke the grammar: its To-Path may be no path at all.
+    pub is_faulty: bool,
     /// The response due at its end; `None` = silence.
     pub answer: Option<StatusCode>,
     pub failure_report: FailureReport,
@@ -161,8 +161,7 @@ impl<B> Connection<B> {
             probation: None,
             tx: Transmit {
                 pending: None,
-                is_in_flight: false,
-                queued: 0,
+                in_flight: None,
                 is_dirty: false,
                 open: None,
             },
@@ -175,6 +174,11 @@ impl<B> Connection<B> {
 }
 
 impl<B: Clone + AsRef<[u8]>> Transmit<B> {
+    /// Octets not yet handed to the system.
+    pub(crate) fn queued(&self) -> usize {
+        self.pending.as_ref().map_or(0, Batch::octet_count) + self.in_flight.unwrap_or(0)
+    }
+
     /// The batch to fill, taken from `pool` when there is none yet.
     pub(crate) fn batch(&mut self, pool: &mut Vec<Batch<B>>) -> &mut Batch<B> {
         self.pending
@@ -197,10 +201,7 @@ impl<B: Clone + AsRef<[u8]>> Transmit<B> {
 
     /// Appends copied octets.
     pub(crate) fn append(&mut self, pool: &mut Vec<Batch<B>>, write: impl FnOnce(&mut Vec<u8>)) {
-        let batch = self.batch(pool);
-        let before = batch.octet_count();
-        batch.write(write);
-        self.queued += batch.octet_count() - before;
+        self.batch(pool).write(write);
     }
 }
 

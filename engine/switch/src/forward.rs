@@ -22,7 +22,7 @@ use crate::api::{ConnId, Octets};
 use crate::connection::{Chunk, Frame, OpenChunk, TRAIL_OCTETS, Trail};
 use crate::ident::{CHUNK_MASK, DeliverySerial, ORDINAL_MAX, Tid, shared_part};
 use crate::limits::FIXED_CHUNK_BYTES_MAX;
-use crate::message::{Delivery, DeliveryState, Message};
+use crate::message::{Delivery, DeliveryState};
 use crate::session::{Session, SessionRef};
 use crate::shard::Shard;
 
@@ -110,10 +110,7 @@ impl<B: Octets> Shard<B> {
         };
         let message = self.messages.get(chunk.slot as usize);
         if message.is_none_or(|m| m.generation != chunk.generation) {
-            // The session, and its messages with it, ended in the middle of the chunk.
-            frame.chunk = None;
-            frame.answer = frame.answer.map(|_| StatusCode::NO_SUCH_SESSION);
-            return;
+            return self.refuse_rest(frame);
         }
         let received = piece.octets().len() as u64;
         let limit_bytes = self.message_bytes_max(session);
@@ -189,6 +186,19 @@ impl<B: Octets> Shard<B> {
         message.add_range(chunk.offset, octets)
     }
 
+    /// Refuses the rest of a chunk whose message was given up meanwhile, maybe with its session.
+    fn refuse_rest(&self, frame: &mut Frame) {
+        frame.chunk = None;
+        if frame.failure_report != FailureReport::No {
+            let is_there = frame.session.and_then(|s| self.session_at(s)).is_some();
+            frame.answer = Some(if is_there {
+                StatusCode::STOP_SENDING
+            } else {
+                StatusCode::NO_SUCH_SESSION
+            });
+        }
+    }
+
     /// Refuses the rest of a chunk whose beginning was forwarded.
     fn refuse_midway(&mut self, frame: &mut Frame, status: StatusCode) {
         let Some(chunk) = frame.chunk.take() else {
@@ -250,6 +260,7 @@ impl<B: Octets> Shard<B> {
         let message = &mut messages[cut.slot as usize];
         let wants_answers = message.failure_report == FailureReport::Yes;
         let generation = message.serial_generation();
+        let mut has_failed = false;
         for (ordinal, delivery) in message.deliveries.iter_mut().enumerate() {
             if delivery.state != DeliveryState::Going {
                 continue;
@@ -272,13 +283,15 @@ impl<B: Octets> Shard<B> {
                 .filter(|c| !c.is_closing);
             let Some(connection) = connection else {
                 delivery.state = DeliveryState::Failed;
+                has_failed = true;
                 continue;
             };
             let tx = &mut connection.tx;
-            let queued = tx.queued;
+            let queued = tx.queued();
             let mine = tx.open.filter(|o| o.is(cut.slot, ordinal));
             if let Some(end) = refuses(session, &cut) {
                 delivery.state = end;
+                has_failed |= end == DeliveryState::Failed;
                 if let Some(open) = mine {
                     tx.open = None;
                     tx.end_chunk(batch_pool, &open.tid, Flag::Abort);
@@ -302,9 +315,7 @@ impl<B: Octets> Shard<B> {
                     |open| open.tid,
                 );
                 let batch = tx.batch(batch_pool);
-                let before = batch.octet_count();
                 cut.write_body(batch, queued > limits.queue_bytes_soft);
-                tx.queued += batch.octet_count() - before;
                 tx.open = Some(OpenChunk {
                     slot: cut.slot,
                     ordinal: u16::try_from(ordinal).expect("below ORDINAL_MAX"),
@@ -317,17 +328,19 @@ impl<B: Octets> Shard<B> {
                 }
                 session.statistics.volume_sent += cut.octets;
             }
-            session.statistics.octets_sent += (tx.queued - queued) as u64;
+            let now_queued = tx.queued();
+            session.statistics.octets_sent += (now_queued - queued) as u64;
             if !tx.is_dirty {
                 tx.is_dirty = true;
                 dirty.push(connection.id);
             }
-            if tx.queued > limits.queue_bytes_max {
+            if now_queued > limits.queue_bytes_max {
                 overflowed.push(connection.id);
-            } else if tx.queued > limits.queue_bytes_soft && !connection.brake.is_stalled {
+            } else if now_queued > limits.queue_bytes_soft && !connection.brake.is_stalled {
                 pressed.push((connection.id, from));
             }
         }
+        message.has_failed |= has_failed;
     }
 
     /// Queues a whole frame; a chunk open on the connection is interrupted for it.
@@ -352,10 +365,10 @@ impl<B: Octets> Shard<B> {
         let Some(connection) = connection.filter(|c| c.id == conn && !c.is_closing) else {
             return;
         };
-        let before = connection.tx.queued;
+        let before = connection.tx.queued();
         connection.tx.interrupt(batch_pool);
         connection.tx.append(batch_pool, write);
-        let queued = connection.tx.queued;
+        let queued = connection.tx.queued();
         if queued > limits.queue_bytes_max {
             overflowed.push(conn);
         } else if queued > limits.queue_bytes_soft && !connection.brake.is_stalled {
@@ -480,13 +493,4 @@ pub(crate) fn write_fields(head: &Head<'_>, out: &mut Vec<u8>) -> usize {
     }
     out.extend_from_slice(b"\r\n");
     id_end
-}
-
-impl Message {
-    /// Whether the sender has to hear of a recipient that could not be served.
-    pub(crate) fn has_failed_delivery(&self) -> bool {
-        self.deliveries
-            .iter()
-            .any(|d| d.state == DeliveryState::Failed)
-    }
 }

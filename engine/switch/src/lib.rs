@@ -7,6 +7,7 @@ mod connection;
 mod context;
 mod forward;
 mod ident;
+mod invariants;
 pub mod limits;
 mod message;
 mod orders;

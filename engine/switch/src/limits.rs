@@ -21,6 +21,12 @@ pub const FRAME_POOL_MAX: usize = 256;
 /// Messages kept for reuse; more are freed.
 pub const MESSAGE_POOL_MAX: usize = 1024;
 
+/// A recycled message keeps room for at most this many deliveries.
+pub const DELIVERIES_KEEP_MAX: usize = 256;
+
+/// No message is longer, whatever an operator allows: sums of two positions then fit 64 bits.
+pub const MESSAGE_BYTES_CEILING: u64 = u64::MAX >> 1;
+
 /// Messages whose fate a shard follows at once; beyond it a SEND is refused with 413.
 pub const MESSAGES_MAX: usize = 1 << 20;
 

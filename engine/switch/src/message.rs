@@ -3,14 +3,20 @@
 //!
 //! ```text
 //! Open ── last octet in ──► Complete ── every delivery concluded ──► freed
-//!   └──── abort, loss ────► Aborted  ──────────────────────────────► freed
+//!   └──── abort, loss, refusal ────────────────────────────────────► freed
 //! ```
+
+use core::hash::{Hash, Hasher};
+use std::hash::DefaultHasher;
 
 use clock::Instant;
 use msrp::{FailureReport, Outcome, Reassembly, StatusCode};
 
+use crate::api::{ContextKey, Octets};
 use crate::ident::GENERATION_MASK;
+use crate::limits::DELIVERIES_KEEP_MAX;
 use crate::session::SessionRef;
+use crate::shard::Shard;
 
 /// One message of one session.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub(crate) struct Message {
     pub sender: SessionRef,
     /// Message-ID.
     pub id: Vec<u8>,
+    /// [`Shard::hash_of`] of its Message-ID.
+    pub hash: u64,
     /// From-Path of its first chunk: where reports go.
     pub from_path: Vec<u8>,
     pub success_wanted: bool,
@@ -34,6 +42,10 @@ pub(crate) struct Message {
     pub touched_at: Instant,
     /// A failure REPORT was sent: nothing more is said about it.
     pub is_reported: bool,
+    /// A recipient could not be served.
+    pub has_failed: bool,
+    /// Once complete: deliveries about which something can still be learned.
+    waiting: u32,
 }
 
 /// How far a message is.
@@ -43,8 +55,6 @@ pub(crate) enum Phase {
     Open,
     /// Every octet was received and forwarded.
     Complete,
-    /// The sender gave it up, or we refused it.
-    Aborted,
 }
 
 /// One recipient's share.
@@ -88,6 +98,7 @@ impl Message {
             generation,
             sender,
             id: Vec::new(),
+            hash: 0,
             from_path: Vec::new(),
             success_wanted: false,
             failure_report: FailureReport::Yes,
@@ -97,6 +108,8 @@ impl Message {
             deliveries: Vec::new(),
             touched_at: now,
             is_reported: false,
+            has_failed: false,
+            waiting: 0,
         }
     }
 
@@ -108,9 +121,10 @@ impl Message {
     /// Takes note of octets received. Only messages in several chunks keep ranges.
     pub(crate) fn add_range(&mut self, offset: u64, octets: u64) -> Result<(), StatusCode> {
         self.octets = self.octets.max(offset + octets);
-        if octets == 0 {
+        if octets == 0 && offset == 0 {
             return Ok(());
         }
+        // Kept for no octets at a later offset, too: those before it are still to come.
         let ranges = self.ranges.get_or_insert_with(Box::default);
         match ranges.add(offset, octets) {
             Outcome::Added { .. } | Outcome::Duplicate => Ok(()),
@@ -118,7 +132,7 @@ impl Message {
         }
     }
 
-    /// Whether nothing more can be learned about `delivery`.
+    /// Whether nothing more can be learned about a delivery of the complete message.
     fn is_concluded(&self, delivery: &Delivery) -> bool {
         match delivery.state {
             DeliveryState::Done | DeliveryState::Failed | DeliveryState::Left => true,
@@ -133,24 +147,85 @@ impl Message {
         }
     }
 
-    /// Whether every recipient has had its say.
+    /// The last octet is in and forwarded. From here on `waiting` is kept, so that an answer costs
+    /// the same however many recipients there are.
+    pub(crate) fn complete(&mut self) {
+        self.phase = Phase::Complete;
+        for ordinal in 0..self.deliveries.len() {
+            self.credit(ordinal);
+        }
+        let waiting = self.deliveries.iter().filter(|d| !self.is_concluded(d));
+        self.waiting = u32::try_from(waiting.count()).expect("at most ORDINAL_MAX");
+    }
+
+    /// Changes a delivery and keeps `waiting`.
+    fn change(&mut self, ordinal: usize, change: impl FnOnce(&mut Delivery)) {
+        let is_waiting =
+            |m: &Self| m.phase == Phase::Complete && !m.is_concluded(&m.deliveries[ordinal]);
+        let was_waiting = is_waiting(self);
+        change(&mut self.deliveries[ordinal]);
+        if was_waiting && !is_waiting(self) {
+            self.waiting -= 1;
+        }
+    }
+
+    /// A chunk to this recipient was answered 200.
+    pub(crate) fn note_answer(&mut self, ordinal: usize) {
+        self.change(ordinal, |d| d.unanswered = d.unanswered.saturating_sub(1));
+    }
+
+    /// The recipient's part is over.
+    pub(crate) fn settle(&mut self, ordinal: usize, state: DeliveryState) {
+        self.has_failed |= state == DeliveryState::Failed;
+        self.change(ordinal, |d| d.state = state);
+    }
+
+    /// The recipient reported octets as received.
+    pub(crate) fn note_report(&mut self, ordinal: usize, offset: u64, octets: u64) {
+        let reported = self.deliveries[ordinal]
+            .reported
+            .get_or_insert_with(Box::default);
+        // More ranges than the bound: the recipient's word is lost, not ours.
+        let _ = reported.add(offset, octets);
+        if self.phase == Phase::Complete {
+            self.credit(ordinal);
+        }
+    }
+
+    /// A delivery whose success REPORTs cover the complete message is done.
+    fn credit(&mut self, ordinal: usize) {
+        let delivery = &self.deliveries[ordinal];
+        if delivery.state == DeliveryState::Going && delivery.is_reported(self.octets) {
+            self.change(ordinal, |d| d.state = DeliveryState::Done);
+        }
+    }
+
+    /// Whether every recipient of the complete message has had its say.
     pub(crate) fn is_concluded_by_all(&self) -> bool {
-        self.phase != Phase::Open && self.deliveries.iter().all(|d| self.is_concluded(d))
+        self.phase == Phase::Complete && self.waiting == 0
     }
 
     /// Whether all available users have the complete message (TS 24.247 9.3.3.1).
     pub(crate) fn is_success(&self) -> bool {
-        self.phase == Phase::Complete
-            && self.deliveries.iter().all(|d| match d.state {
-                DeliveryState::Done | DeliveryState::Left => true,
-                DeliveryState::Going => self.failure_report == FailureReport::Yes,
-                DeliveryState::Failed => false,
-            })
+        self.is_concluded_by_all() && !self.has_failed
     }
 
-    /// Whether a failure REPORT may go to the sender (RFC 4975 7.1.4).
-    pub(crate) fn reports_failure(&self) -> bool {
-        !self.is_reported && self.failure_report != FailureReport::No
+    /// Where a delivery to `session` stands that is still going on.
+    pub(crate) fn ordinal_of(&self, session: SessionRef) -> Option<usize> {
+        self.deliveries
+            .iter()
+            .position(|d| d.session == session && d.state == DeliveryState::Going)
+    }
+
+    /// Whether a recipient can have something to say about it.
+    pub(crate) fn takes_reports(&self) -> bool {
+        self.success_wanted || self.failure_report != FailureReport::No
+    }
+
+    /// Whether `waiting` is what its definition says.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let waiting = self.deliveries.iter().filter(|d| !self.is_concluded(d));
+        self.phase == Phase::Open || waiting.count() == self.waiting as usize
     }
 
     /// Ready for another message, allocations kept.
@@ -164,7 +239,41 @@ impl Message {
             core::mem::swap(kept, spare);
         }
         self.deliveries.clear();
+        self.deliveries.shrink_to(DELIVERIES_KEEP_MAX);
         core::mem::swap(&mut fresh.deliveries, &mut self.deliveries);
         *self = fresh;
+    }
+}
+
+impl<B: Octets> Shard<B> {
+    /// Names a message within its conference. Keyed, so that nobody can make two names meet.
+    pub(crate) fn hash_of(&self, context: ContextKey, message_id: &[u8]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash_key.hash(&mut hasher);
+        context.hash(&mut hasher);
+        hasher.write(message_id);
+        hasher.finish()
+    }
+}
+
+/// Hashes what is a hash already.
+#[derive(Debug, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for chunk in octets.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 ^= value;
     }
 }

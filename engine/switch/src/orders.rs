@@ -1,6 +1,7 @@
 //! The gateway's orders.
 
 use clock::Instant;
+use msrp::StatusCode;
 
 use crate::api::{
     ConnId, ConnectId, ContextKey, Event, Octets, Order, Output, SessionConfig, SessionKey, Setup,
@@ -49,7 +50,9 @@ impl<B: Octets> Shard<B> {
         };
         let entry = &mut self.sessions[session.index as usize];
         if entry.config.session_id != config.session_id {
-            self.by_id.remove(&entry.config.session_id);
+            if self.by_id.get(&entry.config.session_id) == Some(&session) {
+                self.by_id.remove(&entry.config.session_id);
+            }
             self.by_id.insert(config.session_id.clone(), session);
         }
         let moved = entry.config.setup != config.setup
@@ -70,6 +73,8 @@ impl<B: Octets> Shard<B> {
                 self.connect_if_active(now, session);
             }
             Link::Bound(conn) if moved => {
+                // Its new connection would get the rest of messages without their beginning.
+                self.fail_deliveries_to(session, StatusCode::TIMEOUT);
                 self.unbind(conn, session);
                 self.connect_if_active(now, session);
             }
@@ -133,6 +138,11 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let from = self.sessions[session.index as usize].context;
+        if from == context {
+            return;
+        }
+        self.abort_messages_from(session);
+        self.drop_deliveries_to(session);
         self.leave_context(from, session);
         self.sessions[session.index as usize].context = context;
         self.contexts
@@ -153,6 +163,8 @@ impl<B: Octets> Shard<B> {
 
     pub(crate) fn remove(&mut self, now: Instant, key: SessionKey) -> Option<Statistics> {
         let session = self.by_key.remove(&key)?;
+        self.abort_messages_from(session);
+        self.drop_deliveries_to(session);
         match self.sessions[session.index as usize].link {
             Link::Connecting { request, timer } => {
                 self.connects.remove(&request);
@@ -161,11 +173,11 @@ impl<B: Octets> Shard<B> {
             Link::Bound(conn) => self.unbind(conn, session),
             Link::Waiting | Link::Lost => {}
         }
-        self.abort_messages_from(session);
         let entry = self.sessions.remove(session.index as usize);
-        self.by_id.remove(&entry.config.session_id);
+        if self.by_id.get(&entry.config.session_id) == Some(&session) {
+            self.by_id.remove(&entry.config.session_id);
+        }
         self.leave_context(entry.context, session);
-        self.drop_deliveries_to(session);
         Some(entry.counters(now))
     }
 
@@ -173,7 +185,6 @@ impl<B: Octets> Shard<B> {
     fn unbind(&mut self, conn: ConnId, session: SessionRef) {
         self.sessions[session.index as usize].link = Link::Waiting;
         self.abort_messages_from(session);
-        self.abort_open_chunk_to(conn, session);
         let Some(connection) = self.connection(conn) else {
             return;
         };
@@ -200,6 +211,9 @@ impl<B: Octets> Shard<B> {
             } else {
                 context.cut.insert((from.index, to.index));
             }
+        }
+        if !open {
+            self.cut_deliveries(from, to);
         }
     }
 }

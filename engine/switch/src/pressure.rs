@@ -33,9 +33,7 @@ impl<B: Octets> Shard<B> {
         }
         tracing::warn!(peer = %connection.peer, limit_bytes, "closing: reads too slowly");
         // What is queued can never matter again; only the batch in flight must come home.
-        if let Some(pending) = connection.tx.pending.take() {
-            connection.tx.queued -= pending.octet_count();
-        }
+        connection.tx.pending = None;
         connection.tx.open = None;
         let cause = LossCause::TooSlow {
             limit_bytes: limit_bytes as u64,
@@ -79,7 +77,7 @@ impl<B: Octets> Shard<B> {
         let low = self.config.limits.queue_bytes_soft / 2;
         if self
             .connection(conn)
-            .is_some_and(|c| c.tx.queued <= low && !c.brake.holds.is_empty())
+            .is_some_and(|c| c.tx.queued() <= low && !c.brake.holds.is_empty())
         {
             self.release(conn);
         }

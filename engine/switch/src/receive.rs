@@ -3,14 +3,17 @@
 use core::ops::Range;
 
 use clock::Instant;
-use msrp::{Body, Deframer, FailureReport, Flag, Head, HeadFault, Item, Method, Start, StatusCode};
+use msrp::{
+    Body, ByteRange, Deframer, FailureReport, Flag, Head, HeadFault, Item, Method, Start,
+    StatusCode,
+};
 
 use crate::api::{ConnId, LossCause, Octets, Output, ShardIndex};
 use crate::connection::{Chunk, Frame};
 use crate::forward::Piece;
 use crate::ident::owner_of;
-use crate::limits::MESSAGES_MAX;
-use crate::message::{Message, Phase};
+use crate::limits::{MESSAGE_BYTES_CEILING, MESSAGES_MAX};
+use crate::message::Message;
 use crate::refusal::Refusal;
 use crate::session::{Link, SessionRef};
 use crate::shard::Shard;
@@ -45,9 +48,25 @@ impl<B: Octets> Shard<B> {
                 if let Some(connection) = self.connection(conn) {
                     tracing::info!(peer = %connection.peer, %fatal, "closing: framing lost");
                 }
+                self.answer_broken(conn, &fatal);
                 self.lose_sessions(conn, LossCause::Protocol);
                 self.close(conn);
             }
+        }
+    }
+
+    /// A request whose body holds its own end-line is answered before its connection is closed
+    /// (RFC 4975 erratum 4177); after other faults there is no telling what would be answered.
+    fn answer_broken(&mut self, conn: ConnId, fatal: &msrp::Fatal) {
+        if !matches!(fatal, msrp::Fatal::EmbeddedEndLine) {
+            return;
+        }
+        let frame = self.connection(conn).and_then(|c| c.frame.take());
+        if let Some(mut frame) = frame {
+            let is_silent = frame.failure_report == FailureReport::No;
+            frame.answer = (!is_silent).then_some(StatusCode::BAD_REQUEST);
+            self.answer(conn, &frame);
+            self.recycle_frame(Some(frame));
         }
     }
 
@@ -143,7 +162,10 @@ impl<B: Octets> Shard<B> {
         frame.begin(head);
         match self.judge(now, conn, head, &mut frame) {
             Ok(()) => frame.answer = frame.success_answer(),
-            Err(refusal) => self.refuse(conn, head, &mut frame, &refusal),
+            Err(refusal) => {
+                self.refuse(conn, head, &mut frame, &refusal);
+                self.abort_refused(frame.session, head);
+            }
         }
         if let Some(connection) = self.connection(conn) {
             connection.frame = Some(frame);
@@ -169,6 +191,17 @@ impl<B: Octets> Shard<B> {
                 tracing::info!(peer = %connection.peer, "closing: too many faulty requests");
                 // The last answer still goes out: end_frame writes it, then closes.
             }
+        }
+    }
+
+    /// A refused chunk ends its message for those who got the beginning: the sender stops.
+    fn abort_refused(&mut self, session: Option<SessionRef>, head: &Head<'_>) {
+        let is_chunk = head.start == Start::Request(Method::Send) && head.has_body;
+        let Some(session) = session.filter(|_| is_chunk) else {
+            return;
+        };
+        if let Some(slot) = self.open_message(session, head) {
+            self.abort_message(slot);
         }
     }
 
@@ -208,6 +241,7 @@ impl<B: Octets> Shard<B> {
         match self.sessions[session.index as usize].link {
             Link::Bound(bound) if bound == conn => Ok(session),
             Link::Bound(_) => Err(Refusal::SessionInUse),
+            Link::Waiting if self.is_draining => Err(Refusal::Draining),
             Link::Waiting => {
                 let limit = self.config.limits.sessions_per_connection_max;
                 if self
@@ -224,7 +258,7 @@ impl<B: Octets> Shard<B> {
     }
 
     /// The usual case without a hash: the connection's only session, its path octet for octet.
-    fn current_session(&self, conn: ConnId, uri: &[u8]) -> Option<SessionRef> {
+    pub(crate) fn current_session(&self, conn: ConnId, uri: &[u8]) -> Option<SessionRef> {
         let connection = self.conns.get(conn.index as usize)?.as_deref()?;
         let &[session] = connection.sessions.as_slice() else {
             return None;
@@ -247,8 +281,8 @@ impl<B: Octets> Shard<B> {
         if !entry.accepts(head.content_type.unwrap_or_default()) {
             return Err(Refusal::ContentTypeNotAccepted);
         }
-        let offset = head.byte_range.as_ref().map_or(0, msrp::ByteRange::offset);
-        let total = head.byte_range.as_ref().and_then(msrp::ByteRange::total);
+        let offset = head.byte_range.as_ref().map_or(0, ByteRange::offset);
+        let total = head.byte_range.as_ref().and_then(ByteRange::total);
         let limit_bytes = self.message_bytes_max(session);
         if total.unwrap_or(offset) > limit_bytes {
             return Err(Refusal::MessageTooLarge { limit_bytes });
@@ -276,6 +310,15 @@ impl<B: Octets> Shard<B> {
             .receive_bytes_max;
         own.unwrap_or(u64::MAX)
             .min(self.config.limits.message_bytes_max)
+            .min(MESSAGE_BYTES_CEILING)
+    }
+
+    /// The message of this session that a chunk goes on with.
+    fn open_message(&self, session: SessionRef, head: &Head<'_>) -> Option<u32> {
+        let id = head.message_id.unwrap_or_default();
+        let open = &self.sessions[session.index as usize].open;
+        let mut open = open.iter().copied();
+        open.find(|slot| self.messages[*slot as usize].id == id)
     }
 
     /// The message a chunk belongs to: one that goes on, or a new one with the recipients that
@@ -286,11 +329,10 @@ impl<B: Octets> Shard<B> {
         session: SessionRef,
         head: &Head<'_>,
     ) -> Result<u32, Refusal> {
-        let id = head.message_id.unwrap_or_default();
-        let open = &self.sessions[session.index as usize].open;
-        if let Some(&slot) = open.iter().find(|s| self.messages[**s as usize].id == id) {
+        if let Some(slot) = self.open_message(session, head) {
             return Ok(slot);
         }
+        let open = &self.sessions[session.index as usize].open;
         if open.len() >= self.config.limits.messages_open_max || self.messages.len() >= MESSAGES_MAX
         {
             return Err(Refusal::TooManyMessages);
@@ -304,12 +346,18 @@ impl<B: Octets> Shard<B> {
             }
             None => Message::new(generation, session, now),
         };
+        let id = head.message_id.unwrap_or_default();
+        message.hash = self.hash_of(self.sessions[session.index as usize].context, id);
         message.id.extend_from_slice(id);
         message.from_path.extend_from_slice(head.from_path);
         message.success_wanted = head.success_report;
         message.failure_report = head.failure_report;
         self.list_recipients(session, &mut message.deliveries);
+        let (hash, takes_reports) = (message.hash, message.takes_reports());
         let slot = u32::try_from(self.messages.insert(message)).expect("below MESSAGES_MAX");
+        if takes_reports {
+            self.by_message_id.insert(hash, slot);
+        }
         self.sessions[session.index as usize].open.push(slot);
         self.start_sweeping(now);
         Ok(slot)
@@ -357,25 +405,37 @@ impl<B: Octets> Shard<B> {
     /// for other methods (RFC 4975 7.2).
     fn answer(&mut self, conn: ConnId, frame: &Frame) {
         let Some(status) = frame.answer else { return };
-        let from = match frame.session.and_then(|s| self.session_at(s)) {
-            Some(session) => self.sessions[session.index as usize]
-                .config
-                .local_path
-                .clone(),
-            None => frame.to_path.as_slice().into(),
-        };
         let to = if frame.answers_whole_path {
             frame.from_path.as_slice()
         } else {
-            frame
-                .from_path
-                .split(|&c| c == b' ')
-                .next()
-                .unwrap_or_default()
+            first_uri(&frame.from_path)
         };
-        self.queue_frame(conn, frame.session, |out| {
-            msrp::write::response(out, &frame.tid, status, to, &from);
+        let own = self.answering_session(conn, frame);
+        // The path is taken out for the moment: the whole shard is needed to queue a frame.
+        let own = own.map(|s| {
+            let path = &mut self.sessions[s.index as usize].config.local_path;
+            (s, core::mem::take(path))
         });
+        let from = own.as_ref().map_or(first_uri(&frame.to_path), |(_, p)| p);
+        if !from.is_empty() {
+            self.queue_frame(conn, frame.session, |out| {
+                msrp::write::response(out, &frame.tid, status, to, from);
+            });
+        }
+        if let Some((session, path)) = own {
+            self.sessions[session.index as usize].config.local_path = path;
+        }
+    }
+
+    /// Whose path a response comes from: that of the session asked for or, when the head is too
+    /// broken to tell, of one that the connection carries. Without either the To-Path is sent back.
+    fn answering_session(&self, conn: ConnId, frame: &Frame) -> Option<SessionRef> {
+        if let Some(session) = frame.session {
+            return self.session_at(session);
+        }
+        let connection = self.conns.get(conn.index as usize)?.as_deref()?;
+        let carried = connection.sessions.first().filter(|_| frame.is_faulty)?;
+        self.session_at(*carried)
     }
 
     /// A chunk has ended: is its message complete?
@@ -387,32 +447,33 @@ impl<B: Octets> Shard<B> {
             return;
         }
         message.touched_at = now;
-        match flag {
-            Flag::Complete => {
-                if let Some(ranges) = &mut message.ranges {
-                    ranges.set_total(chunk.offset);
-                    message.octets = chunk.offset;
-                }
-                if message.ranges.as_ref().is_none_or(|r| r.is_complete()) {
-                    message.phase = Phase::Complete;
-                }
-            }
-            Flag::More => {
-                if message.ranges.as_ref().is_some_and(|r| r.is_complete()) {
-                    message.phase = Phase::Complete;
-                }
-            }
-            Flag::Abort => message.phase = Phase::Aborted,
+        if flag == Flag::Abort {
+            // Those who got the beginning got the flag, too.
+            return self.free(chunk.slot);
         }
-        if message.phase == Phase::Complete
-            && let Some(entry) = self.sessions.get_mut(session.index as usize)
+        if flag == Flag::Complete
+            && let Some(ranges) = &mut message.ranges
         {
+            ranges.set_total(chunk.offset);
+            message.octets = chunk.offset;
+        }
+        let is_complete = match &message.ranges {
+            Some(ranges) => ranges.is_complete(),
+            None => flag == Flag::Complete,
+        };
+        if is_complete {
+            self.complete_message(session, chunk.slot);
+        }
+    }
+
+    fn complete_message(&mut self, session: SessionRef, slot: u32) {
+        let message = &mut self.messages[slot as usize];
+        message.complete();
+        if let Some(entry) = self.sessions.get_mut(session.index as usize) {
             entry.statistics.messages_received += 1;
         }
-        if message.phase != Phase::Open {
-            self.close_message(chunk.slot);
-            self.conclude(chunk.slot);
-        }
+        self.close_message(slot);
+        self.conclude(slot);
     }
 
     /// `nt/or`: octets count for the session of the connection, or of the frame going on.
@@ -446,8 +507,13 @@ impl<B: Octets> Shard<B> {
     }
 }
 
+/// The leftmost URI of a path.
+fn first_uri(path: &[u8]) -> &[u8] {
+    path.split(|&c| c == b' ').next().unwrap_or_default()
+}
+
 /// The To-Path's URI when it holds exactly one, as it must at an endpoint (RFC 4975 7.3).
-fn sole_uri<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
+pub(crate) fn sole_uri<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
     let mut uris = head.to_path.split(|&c| c == b' ').filter(|u| !u.is_empty());
     let uri = uris.next()?;
     uris.next().is_none().then_some(uri)
@@ -468,6 +534,7 @@ impl Frame {
         self.answer = None;
         self.failure_report = head.failure_report;
         self.answers_whole_path = !matches!(head.start, Start::Request(Method::Send));
+        self.is_faulty = head.fault.is_some();
         self.session = None;
         self.chunk = None;
     }

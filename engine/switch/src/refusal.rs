@@ -13,6 +13,8 @@ pub(crate) enum Refusal {
     SessionInUse,
     #[error("the connection carries as many sessions as it may")]
     TooManySessions,
+    #[error("no more sessions are taken while draining")]
+    Draining,
     #[error("unknown method")]
     UnknownMethod,
     #[error("the mode of the stream does not take messages from the participant")]
@@ -30,7 +32,9 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Fault(fault) => fault.status(),
-            Self::UnknownSession | Self::TooManySessions => StatusCode::NO_SUCH_SESSION,
+            Self::UnknownSession | Self::TooManySessions | Self::Draining => {
+                StatusCode::NO_SUCH_SESSION
+            }
             Self::SessionInUse => StatusCode::SESSION_IN_USE,
             Self::UnknownMethod => StatusCode::UNKNOWN_METHOD,
             Self::NotAllowed => StatusCode::FORBIDDEN,

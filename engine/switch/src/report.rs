@@ -10,6 +10,7 @@ use crate::api::{ConnId, Octets};
 use crate::ident::{Tid, serial_of};
 use crate::limits::{MESSAGE_POOL_MAX, MESSAGE_SWEEP};
 use crate::message::{DeliveryState, Phase};
+use crate::receive::sole_uri;
 use crate::session::{Link, SessionRef};
 use crate::shard::{Deadline, Shard};
 
@@ -35,22 +36,18 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let session = self.sessions.get(delivery.session.index as usize);
-        let is_its = session.is_some_and(|s| {
-            s.generation == delivery.session.generation && s.link == Link::Bound(conn)
-        });
-        if !is_its || delivery.state != DeliveryState::Going {
+        let session = session
+            .filter(|s| s.generation == delivery.session.generation && s.link == Link::Bound(conn));
+        let Some(session) = session.filter(|_| delivery.state == DeliveryState::Going) else {
             return;
-        }
-        if status == StatusCode::OK {
-            delivery.unanswered = delivery.unanswered.saturating_sub(1);
+        };
+        let ordinal = usize::from(serial.ordinal);
+        if is_success(status) {
+            message.note_answer(ordinal);
         } else {
-            delivery.state = DeliveryState::Failed;
-            let session = delivery.session;
-            tracing::info!(session = ?self.sessions[session.index as usize].key,
-                status = status.as_u16(), "recipient refused a message");
-            // A failed message is not sent on to whom it failed (RFC 4975 7.3.2, 10.5).
-            self.abort_copy(conn, serial.slot, usize::from(serial.ordinal));
-            self.report(serial.slot, status);
+            tracing::info!(session = ?session.key, status = status.as_u16(),
+                "recipient refused a message");
+            self.fail_delivery(conn, serial.slot, ordinal, status);
         }
         self.conclude(serial.slot);
     }
@@ -60,59 +57,54 @@ impl<B: Octets> Shard<B> {
         let (Some(id), Some(status)) = (head.message_id, &head.status) else {
             return;
         };
-        let Some(connection) = self.connection(conn) else {
+        // Only namespace 000 is defined (RFC 4975 7.1.3).
+        let Some(session) = self.reporter(conn, head).filter(|_| status.namespace == 0) else {
             return;
         };
-        let ours = connection.sessions.clone();
-        let found = self.messages.iter().find_map(|(slot, message)| {
-            let ordinal = message
-                .deliveries
-                .iter()
-                .position(|d| d.state == DeliveryState::Going && ours.contains(&d.session));
-            ordinal
-                .filter(|_| message.id == id)
-                .map(|ordinal| (slot, ordinal))
-        });
-        let Some((slot, ordinal)) = found else { return };
-        let message = &mut self.messages[slot];
-        let delivery = &mut message.deliveries[ordinal];
-        let slot = u32::try_from(slot).expect("below MESSAGES_MAX");
-        if status.namespace == 0 && status.code == StatusCode::OK {
-            let offset = head.byte_range.as_ref().map_or(0, ByteRange::offset);
-            let end = head
-                .byte_range
-                .as_ref()
-                .and_then(ByteRange::end)
-                .unwrap_or(message.octets);
-            let reported = delivery.reported.get_or_insert_with(Box::default);
-            // More ranges than the bound: the recipient's word is lost, not ours.
-            let _ = reported.add(offset, end.saturating_sub(offset));
+        let context = self.sessions[session.index as usize].context;
+        let hash = self.hash_of(context, id);
+        let Some(&slot) = self.by_message_id.get(&hash) else {
+            return;
+        };
+        let message = &mut self.messages[slot as usize];
+        let Some(ordinal) = message.ordinal_of(session) else {
+            return;
+        };
+        if is_success(status.code) {
+            let range = head.byte_range.as_ref();
+            let offset = range.map_or(0, ByteRange::offset);
+            let end = range.and_then(ByteRange::end).unwrap_or(message.octets);
+            message.note_report(ordinal, offset, end.saturating_sub(offset));
         } else {
-            let status = status.code;
-            delivery.state = DeliveryState::Failed;
-            self.abort_copy(conn, slot, ordinal);
-            self.report(slot, status);
+            self.fail_delivery(conn, slot, ordinal, status.code);
         }
         self.conclude(slot);
     }
 
+    /// The session of `conn` that a REPORT is from.
+    fn reporter(&self, conn: ConnId, head: &Head<'_>) -> Option<SessionRef> {
+        let uri = sole_uri(head)?;
+        self.current_session(conn, uri).or_else(|| {
+            let session = *self.by_id.get(msrp::session_id_of(uri)?)?;
+            let link = self.sessions[session.index as usize].link;
+            (link == Link::Bound(conn)).then_some(session)
+        })
+    }
+
+    /// A failed message is not sent on to whom it failed (RFC 4975 7.3.2, 10.5).
+    fn fail_delivery(&mut self, conn: ConnId, slot: u32, ordinal: usize, status: StatusCode) {
+        self.messages[slot as usize].settle(ordinal, DeliveryState::Failed);
+        self.abort_copy(conn, slot, ordinal);
+        self.report(slot, status);
+    }
+
     /// Reports and frees a message about which nothing more can be learned.
     pub(crate) fn conclude(&mut self, slot: u32) {
-        let Some(message) = self.messages.get_mut(slot as usize) else {
+        let message = self.messages.get(slot as usize);
+        let Some(message) = message.filter(|m| m.is_concluded_by_all()) else {
             return;
         };
-        for delivery in &mut message.deliveries {
-            if message.phase == Phase::Complete
-                && delivery.state == DeliveryState::Going
-                && delivery.is_reported(message.octets)
-            {
-                delivery.state = DeliveryState::Done;
-            }
-        }
-        if !message.is_concluded_by_all() {
-            return;
-        }
-        if message.success_wanted && message.is_success() {
+        if message.is_success() && message.success_wanted {
             self.report(slot, StatusCode::OK);
         }
         self.free(slot);
@@ -121,45 +113,57 @@ impl<B: Octets> Shard<B> {
     /// Sends the failure REPORT for recipients that failed while a piece was forwarded.
     pub(crate) fn report_failures(&mut self, slot: u32) {
         let message = self.messages.get(slot as usize);
-        if message.is_some_and(|m| m.reports_failure() && m.has_failed_delivery()) {
+        if message.is_some_and(|m| m.has_failed && !m.is_reported) {
             self.report(slot, StatusCode::STOP_SENDING);
         }
     }
 
-    /// Sends one REPORT to the sender, if it wants it and can still be reached.
+    /// Takes note of a message's fate and sends one REPORT to the sender, if it wants it and can
+    /// still be reached.
     fn report(&mut self, slot: u32, status: StatusCode) {
-        let random = self.random();
         let message = &mut self.messages[slot as usize];
-        if status != StatusCode::OK {
-            if !message.reports_failure() {
-                return;
-            }
-            message.is_reported = true;
-        } else if message.is_reported {
-            return;
-        }
         let Some(sender) = self.sessions.get(message.sender.index as usize) else {
             return;
         };
-        if sender.generation != message.sender.generation {
+        if sender.generation != message.sender.generation || message.is_reported {
             return;
+        }
+        if status != StatusCode::OK {
+            message.is_reported = true;
+            if message.failure_report == FailureReport::No {
+                return;
+            }
         }
         let Some(conn) = sender.conn() else { return };
         let total = (message.phase == Phase::Complete).then_some(message.octets);
         let range = ByteRange::new(0, Some(message.octets), total).expect("the total is the end");
-        let tid = Tid::unmatched(random);
-        let mut text = Vec::with_capacity(512);
-        msrp::write::report(
-            &mut text,
-            tid.as_bytes(),
-            &message.from_path,
-            &sender.config.local_path,
-            &message.id,
-            range,
-            status,
-        );
         let session = message.sender;
+        let (id, to) = (
+            core::mem::take(&mut message.id),
+            core::mem::take(&mut message.from_path),
+        );
+        self.send_report(conn, session, &to, &id, range, status);
+        let message = &mut self.messages[slot as usize];
+        (message.id, message.from_path) = (id, to);
+    }
+
+    /// Writes a REPORT from `session`; `to` is the whole From-Path of the SEND (RFC 4975 7.1.3).
+    pub(crate) fn send_report(
+        &mut self,
+        conn: ConnId,
+        session: SessionRef,
+        to: &[u8],
+        id: &[u8],
+        range: ByteRange,
+        status: StatusCode,
+    ) {
+        let tid = Tid::unmatched(self.random());
+        let mut text = core::mem::take(&mut self.scratch);
+        text.clear();
+        let from = &self.sessions[session.index as usize].config.local_path;
+        msrp::write::report(&mut text, tid.as_bytes(), to, from, id, range, status);
         self.queue_frame(conn, Some(session), |out| out.extend_from_slice(&text));
+        self.scratch = text;
     }
 
     /// Every delivery to a session that lost its connection has failed.
@@ -178,18 +182,36 @@ impl<B: Octets> Shard<B> {
     }
 
     fn end_deliveries_to(&mut self, session: SessionRef, state: DeliveryState) -> Vec<u32> {
+        let conn = self.sessions.get(session.index as usize);
+        let conn = conn.and_then(|s| s.conn());
         let mut touched = Vec::new();
         for (slot, message) in &mut self.messages {
-            let delivery = message
-                .deliveries
-                .iter_mut()
-                .find(|d| d.session == session && d.state == DeliveryState::Going);
-            if let Some(delivery) = delivery {
-                delivery.state = state;
-                touched.push(u32::try_from(slot).expect("below MESSAGES_MAX"));
+            if let Some(ordinal) = message.ordinal_of(session) {
+                message.settle(ordinal, state);
+                touched.push((u32::try_from(slot).expect("below MESSAGES_MAX"), ordinal));
             }
         }
-        touched
+        if let Some(conn) = conn {
+            for &(slot, ordinal) in &touched {
+                self.abort_copy(conn, slot, ordinal);
+            }
+        }
+        touched.into_iter().map(|(slot, _)| slot).collect()
+    }
+
+    /// A recipient that the topology cuts off gets no more of what `sender` has begun.
+    pub(crate) fn cut_deliveries(&mut self, sender: SessionRef, to: SessionRef) {
+        let conn = self.sessions[to.index as usize].conn();
+        for at in 0..self.sessions[sender.index as usize].open.len() {
+            let slot = self.sessions[sender.index as usize].open[at];
+            let message = &mut self.messages[slot as usize];
+            if let Some(ordinal) = message.ordinal_of(to) {
+                message.settle(ordinal, DeliveryState::Left);
+                if let Some(conn) = conn {
+                    self.abort_copy(conn, slot, ordinal);
+                }
+            }
+        }
     }
 
     /// What a session had begun to send ends with `#` for those who got the beginning.
@@ -203,14 +225,16 @@ impl<B: Octets> Shard<B> {
         }
     }
 
-    /// Gives a message up: open copies end with `#`, nothing more of it is forwarded.
+    /// Gives an open message up: copies in the middle of a chunk end with `#`. A recipient whose
+    /// copy was interrupted just then, or that has all of a chunk, lets the message age out: there
+    /// is no octet left to carry the flag.
     pub(crate) fn abort_message(&mut self, slot: u32) {
-        let Some(message) = self.messages.get_mut(slot as usize) else {
-            return;
+        let count = match self.messages.get(slot as usize) {
+            Some(message) => message.deliveries.len(),
+            None => return,
         };
-        message.phase = Phase::Aborted;
-        let recipients: Vec<_> = message.deliveries.iter().map(|d| d.session).collect();
-        for (ordinal, session) in recipients.into_iter().enumerate() {
+        for ordinal in 0..count {
+            let session = self.messages[slot as usize].deliveries[ordinal].session;
             let conn = self
                 .session_at(session)
                 .and_then(|s| self.sessions[s.index as usize].conn());
@@ -218,8 +242,7 @@ impl<B: Octets> Shard<B> {
                 self.abort_copy(conn, slot, ordinal);
             }
         }
-        self.close_message(slot);
-        self.conclude(slot);
+        self.free(slot);
     }
 
     /// Ends the copy of a chunk that is open on `conn`, if it is this delivery's, with `#`.
@@ -240,22 +263,6 @@ impl<B: Octets> Shard<B> {
         }
     }
 
-    /// Ends with `#` whatever chunk is open towards a session that is leaving.
-    pub(crate) fn abort_open_chunk_to(&mut self, conn: ConnId, session: SessionRef) {
-        let Some(open) = self.connection(conn).and_then(|c| c.tx.open) else {
-            return;
-        };
-        let ordinal = usize::from(open.ordinal);
-        let is_its = self
-            .messages
-            .get(open.slot as usize)
-            .and_then(|m| m.deliveries.get(ordinal))
-            .is_some_and(|d| d.session == session);
-        if is_its {
-            self.abort_copy(conn, open.slot, ordinal);
-        }
-    }
-
     /// The sender's list no longer holds a message that has all its chunks.
     pub(crate) fn close_message(&mut self, slot: u32) {
         let Some(message) = self.messages.get(slot as usize) else {
@@ -268,9 +275,13 @@ impl<B: Octets> Shard<B> {
         }
     }
 
-    fn free(&mut self, slot: u32) {
+    /// Forgets a message, whatever is still open about it.
+    pub(crate) fn free(&mut self, slot: u32) {
         self.close_message(slot);
         let message = self.messages.remove(slot as usize);
+        if self.by_message_id.get(&message.hash) == Some(&slot) {
+            self.by_message_id.remove(&message.hash);
+        }
         if self.spare_messages.len() < MESSAGE_POOL_MAX {
             self.spare_messages.push(message);
         }
@@ -287,10 +298,8 @@ impl<B: Octets> Shard<B> {
             let quiet = now.since(message.touched_at);
             match message.phase {
                 Phase::Open if quiet >= limits.chunk_timeout => stale.push(slot),
-                Phase::Complete | Phase::Aborted if quiet >= limits.response_timeout => {
-                    unanswered.push(slot);
-                }
-                Phase::Open | Phase::Complete | Phase::Aborted => {}
+                Phase::Complete if quiet >= limits.response_timeout => unanswered.push(slot),
+                Phase::Open | Phase::Complete => {}
             }
         }
         for slot in stale {
@@ -321,4 +330,9 @@ impl<B: Octets> Shard<B> {
         }
         self.free(slot);
     }
+}
+
+/// Codes that nobody knows are judged by their class.
+fn is_success(status: StatusCode) -> bool {
+    status.as_u16() / 100 == 2
 }

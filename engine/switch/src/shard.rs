@@ -12,6 +12,7 @@
 
 use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 
 use clock::{Duration, Instant, TimerTable};
 use rand::rngs::StdRng;
@@ -26,7 +27,7 @@ use crate::batch::Batch;
 use crate::connection::{Connection, Frame};
 use crate::context::Context;
 use crate::limits::{BATCH_POOL_MAX, FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
-use crate::message::Message;
+use crate::message::{Hashed, Message};
 use crate::session::{Link, Session, SessionRef};
 
 /// What a shard is made with.
@@ -68,6 +69,13 @@ pub struct Shard<B> {
     pub(crate) conns: Vec<Option<Box<Connection<B>>>>,
     pub(crate) messages: Slab<Message>,
     pub(crate) spare_messages: Vec<Message>,
+    /// Messages by [`Shard::hash_of`], for the REPORTs of recipients; the youngest of a name.
+    pub(crate) by_message_id: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
+    pub(crate) hash_key: u64,
+    /// Frames that need pieces of the shard itself are written here first.
+    pub(crate) scratch: Vec<u8>,
+    /// No further session is bound to a connection that arrives.
+    pub(crate) is_draining: bool,
     pub(crate) connects: HashMap<ConnectId, SessionRef>,
     pub(crate) next_connect: u64,
     pub(crate) dirty: Vec<ConnId>,
@@ -90,8 +98,10 @@ impl<B: Octets> Shard<B> {
     /// An empty shard.
     #[must_use]
     pub fn new(config: ShardConfig) -> Self {
+        let mut rng = StdRng::from_seed(config.seed);
         Self {
-            rng: StdRng::from_seed(config.seed),
+            hash_key: rng.random(),
+            rng,
             config,
             sessions: Slab::new(),
             generation: 0,
@@ -101,6 +111,9 @@ impl<B: Octets> Shard<B> {
             conns: Vec::new(),
             messages: Slab::new(),
             spare_messages: Vec::new(),
+            by_message_id: HashMap::default(),
+            scratch: Vec::new(),
+            is_draining: false,
             connects: HashMap::new(),
             next_connect: 0,
             dirty: Vec::new(),
@@ -170,11 +183,11 @@ impl<B: Octets> Shard<B> {
     fn take_batch(&mut self, conn: ConnId) -> Option<Batch<B>> {
         let connection = self.connection(conn)?;
         connection.tx.is_dirty = false;
-        if connection.tx.is_in_flight {
+        if connection.tx.in_flight.is_some() {
             return None;
         }
         let batch = connection.tx.pending.take()?;
-        connection.tx.is_in_flight = true;
+        connection.tx.in_flight = Some(batch.octet_count());
         Some(batch)
     }
 
@@ -245,7 +258,6 @@ impl<B: Octets> Shard<B> {
     }
 
     fn handle_sent(&mut self, now: Instant, conn: ConnId, mut batch: Batch<B>) {
-        let sent = batch.octet_count();
         batch.clear();
         if self.batch_pool.len() < BATCH_POOL_MAX {
             self.batch_pool.push(batch);
@@ -253,8 +265,7 @@ impl<B: Octets> Shard<B> {
         let Some(connection) = self.connection(conn) else {
             return;
         };
-        connection.tx.is_in_flight = false;
-        connection.tx.queued -= sent;
+        connection.tx.in_flight = None;
         connection.brake.progress_at = now;
         connection.brake.is_stalled = false;
         if connection.tx.pending.is_some() {
@@ -309,7 +320,10 @@ impl<B: Octets> Shard<B> {
                 self.set_flow(from, to, open);
                 None
             }
-            Order::Drain => None,
+            Order::Drain => {
+                self.is_draining = true;
+                None
+            }
         };
         let event = Event::Done {
             token: command.token,
@@ -355,7 +369,8 @@ impl<B: Octets> Shard<B> {
         }
     }
 
-    /// Lets what is queued leave, then closes. Its sessions must have been taken off it.
+    /// Closes after the batch in flight or, when there is none, after what is queued: the driver
+    /// takes nothing more once told to close. Its sessions must have been taken off it.
     pub(crate) fn close(&mut self, conn: ConnId) {
         let Some(connection) = self.connection(conn) else {
             return;
@@ -369,6 +384,8 @@ impl<B: Octets> Shard<B> {
         }
         if let Some(batch) = self.take_batch(conn) {
             self.outputs.push_back(Output::Transmit { conn, batch });
+        } else if let Some(connection) = self.connection(conn) {
+            connection.tx.pending = None;
         }
         self.outputs.push_back(Output::Close { conn });
     }

@@ -189,3 +189,73 @@ fn answers_of_others_do_not_count() {
     answer(&mut world, 2, &two, "200 OK");
     assert!(world.frames(1)[0].field("Status").starts_with("000 200"));
 }
+
+#[test]
+fn a_report_counts_for_the_session_it_names_not_for_its_neighbour_on_the_connection() {
+    let mut world = World::conference(2);
+    world.install(3, config(3));
+    let bind = format!(
+        "MSRP neighbor SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: nb00\r\n-------neighbor$\r\n",
+        local(3),
+        remote(3)
+    );
+    world.receive(2, bind.as_bytes());
+    world.take_octets(2);
+    let extra = "Failure-Report: no\r\nSuccess-Report: yes\r\n";
+    world.receive(1, &send(1, "reported", "re11", extra, b"12345"));
+    let report = |n: u32| {
+        format!(
+            "MSRP report{n}xx REPORT\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: re11\r\n\
+             Byte-Range: 1-5/5\r\nStatus: 000 200\r\n-------report{n}xx$\r\n",
+            local(n),
+            remote(n)
+        )
+    };
+    world.receive(2, report(3).as_bytes());
+    world.receive(2, report(3).as_bytes());
+    assert!(world.frames(1).is_empty(), "session 2 has said nothing");
+    world.receive(2, report(2).as_bytes());
+    assert_eq!(world.frames(1).len(), 1);
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn a_report_in_an_unknown_namespace_says_nothing() {
+    let mut world = World::conference(2);
+    let extra = "Failure-Report: partial\r\nSuccess-Report: yes\r\n";
+    world.receive(1, &send(1, "reported", "re11", extra, b"12345"));
+    for status in ["001 200 OK", "001 481 gone"] {
+        let text = format!(
+            "MSRP report22 REPORT\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: re11\r\n\
+             Byte-Range: 1-5/5\r\nStatus: {status}\r\n-------report22$\r\n",
+            local(2),
+            remote(2)
+        );
+        world.receive(2, text.as_bytes());
+    }
+    assert!(world.frames(1).is_empty());
+    report(&mut world, 2, "re11", "1-5/5", "200");
+    assert!(world.frames(1)[0].field("Status").starts_with("000 200"));
+}
+
+#[test]
+fn success_wanted_without_recipients_is_reported_at_once() {
+    let mut world = World::conference(1);
+    let extra = "Success-Report: yes\r\n";
+    world.receive(1, &send(1, "lonely11", "lo11", extra, b"12345"));
+    let kinds: Vec<_> = world.frames(1).into_iter().map(|f| f.start).collect();
+    assert_eq!(kinds, ["200 OK", "REPORT"]);
+    assert_eq!(world.shard.message_count(), 0);
+}
+
+#[test]
+fn answers_after_the_conclusion_change_nothing() {
+    let mut world = World::conference(3);
+    let [two, three] = begin(&mut world, "Success-Report: yes\r\n");
+    for _ in 0..2 {
+        answer(&mut world, 2, &two, "200 OK");
+        answer(&mut world, 3, &three, "200 OK");
+    }
+    answer(&mut world, 2, &two, "415 late");
+    assert_eq!(world.frames(1).len(), 1);
+}

@@ -235,6 +235,7 @@ impl World {
                 Output::Event(event) => self.events.push(event),
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
+                    self.shard.assert_invariants();
                     return;
                 }
             }

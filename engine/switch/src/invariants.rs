@@ -1,0 +1,119 @@
+//! What must hold between any two inputs: the tables of a shard point at each other.
+
+use crate::api::{ConnId, Octets};
+use crate::connection::Connection;
+use crate::message::{DeliveryState, Phase};
+use crate::session::{Link, SessionRef};
+use crate::shard::Shard;
+
+impl<B: Octets> Shard<B> {
+    /// For tests: looks at everything, which takes as long as there is state.
+    ///
+    /// # Panics
+    ///
+    /// When two tables disagree.
+    pub fn assert_invariants(&self) {
+        for (index, session) in &self.sessions {
+            let index = u32::try_from(index).expect("fewer than 2^32 sessions");
+            let generation = session.generation;
+            self.check_session(SessionRef { index, generation });
+        }
+        self.check_tables();
+        for connection in self.conns.iter().flatten() {
+            self.check_connection(connection);
+        }
+        for (slot, message) in &self.messages {
+            let slot = u32::try_from(slot).expect("below MESSAGES_MAX");
+            assert!(message.is_consistent(), "message {slot} counts its answers");
+            if message.phase == Phase::Open {
+                let sender = &self.sessions[message.sender.index as usize];
+                assert!(
+                    sender.open.contains(&slot),
+                    "message {slot} is its sender's"
+                );
+            }
+        }
+    }
+
+    fn check_session(&self, session: SessionRef) {
+        let entry = &self.sessions[session.index as usize];
+        let key = entry.key;
+        assert_eq!(self.by_key.get(&key), Some(&session), "{key:?} by key");
+        let contexts = self.contexts.iter();
+        let homes: Vec<_> = contexts
+            .filter(|(_, c)| c.sessions.contains(&session))
+            .map(|(home, _)| *home)
+            .collect();
+        assert_eq!(homes, [entry.context], "{key:?} is in its context alone");
+        match entry.link {
+            Link::Bound(conn) => {
+                let connection = self.live(conn).expect("bound to a live connection");
+                assert!(connection.sessions.contains(&session), "{key:?} is carried");
+            }
+            Link::Connecting { request, .. } => {
+                assert_eq!(self.connects.get(&request), Some(&session), "{key:?}");
+            }
+            Link::Waiting | Link::Lost => {}
+        }
+        for slot in &entry.open {
+            let message = &self.messages[*slot as usize];
+            assert_eq!((message.sender, message.phase), (session, Phase::Open));
+        }
+    }
+
+    fn check_tables(&self) {
+        assert_eq!(self.by_key.len(), self.sessions.len());
+        assert!(self.by_id.len() <= self.sessions.len());
+        for session in self.by_id.values() {
+            assert!(self.session_at(*session).is_some(), "by id: a live session");
+        }
+        for (request, session) in &self.connects {
+            let link = self.sessions[session.index as usize].link;
+            let is_its = matches!(link, Link::Connecting { request: r, .. } if r == *request);
+            assert!(is_its, "{request:?} is awaited");
+        }
+        for (hash, slot) in &self.by_message_id {
+            assert_eq!(self.messages[*slot as usize].hash, *hash);
+        }
+        let is_empty = self.contexts.values().any(|c| c.sessions.is_empty());
+        assert!(!is_empty, "a context lives as long as its sessions");
+    }
+
+    fn check_connection(&self, connection: &Connection<B>) {
+        let id = connection.id;
+        for session in &connection.sessions {
+            let link = self.sessions[session.index as usize].link;
+            assert_eq!(link, Link::Bound(id), "carries what is bound to it");
+        }
+        if connection.is_closing {
+            assert!(connection.sessions.is_empty(), "{id:?} lost its sessions");
+            assert!(connection.tx.pending.is_none(), "{id:?} sends no more");
+        }
+        if let Some(open) = connection.tx.open {
+            let delivery = &self.messages[open.slot as usize].deliveries[usize::from(open.ordinal)];
+            assert_eq!(
+                delivery.state,
+                DeliveryState::Going,
+                "the open copy goes on"
+            );
+            let link = self.sessions[delivery.session.index as usize].link;
+            assert_eq!(link, Link::Bound(id), "the open copy is on its connection");
+        }
+        let held_by = self.conns.iter().flatten();
+        let held_by = held_by.filter(|c| c.brake.holds.contains(&id)).count();
+        let brake = &connection.brake;
+        assert_eq!(
+            held_by, brake.waits_for as usize,
+            "{id:?} waits for its holders"
+        );
+        assert!(
+            !brake.is_paused || brake.waits_for > 0,
+            "{id:?} is not forgotten"
+        );
+    }
+
+    fn live(&self, conn: ConnId) -> Option<&Connection<B>> {
+        let connection = self.conns.get(conn.index as usize)?.as_deref()?;
+        (connection.id == conn && !connection.is_closing).then_some(connection)
+    }
+}
