@@ -166,7 +166,7 @@ impl Endpoint {
         };
         match received.body {
             Body::Error(error) => self.handle_message_error(now, sender, error),
-            Body::Items(_) if received.version > self.config.version_max => {
+            Body::Items(_) if !(1..=self.config.version_max).contains(&received.version) => {
                 let what = format!("version {}", received.version);
                 let error = error(406, "Version Not Supported");
                 self.refuse_message(now, peer, (Some(received.mid.clone()), what), error);
@@ -262,10 +262,12 @@ impl Endpoint {
         (mid, what): (Option<MId>, String),
         error: ErrorDescriptor,
     ) {
-        let version = match (error.code, self.peers.get(peer)) {
-            (406, _) => self.config.version_max,
-            (_, Some(state)) => state.version,
-            (_, None) => VERSION_FIRST,
+        // A version refused with 406 was agreed with nobody; but a peer that has agreed to another
+        // reads that one, and perhaps no other.
+        let version = match (self.peers.get(peer), error.code) {
+            (Some(state), _) => state.version,
+            (None, 406) => self.config.version_max,
+            (None, _) => VERSION_FIRST,
         };
         let code = error.code;
         let kind = if self.transmit_message_error(now, peer, version, error) {

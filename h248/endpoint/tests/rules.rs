@@ -225,6 +225,20 @@ fn messages_that_cannot_be_read_are_answered_with_a_message_error() {
 }
 
 #[test]
+fn a_version_that_is_not_ours_is_refused_in_the_version_agreed_with_the_peer() {
+    for agreed in 1..=3 {
+        for strange in [0, 4, 99] {
+            let mut end = End::udp();
+            end.endpoint.set_version(end.peer, agreed);
+            let request = format!("!/{strange} <mgc.example> T=1{{{AUDIT}}}");
+            let told = end.hear_raw(&request).join(" | ");
+            let expected = format!("!/{agreed} <mg.example> ER=406{{");
+            assert!(told.contains(&expected), "{request}: {told}");
+        }
+    }
+}
+
+#[test]
 fn message_errors_are_never_answered() {
     for error in ["ER=400{\"bad\"}", "ER=406{}", "ER=999{}"] {
         let told = End::udp().hear(error);
