@@ -82,6 +82,8 @@ pub(crate) struct Frame {
     pub from_path: Vec<u8>,
     /// Its To-Path: answers about sessions that do not exist come from there.
     pub to_path: Vec<u8>,
+    /// Its Message-ID.
+    pub message_id: Vec<u8>,
     /// Whether the head broke the grammar: its To-Path may be no path at all.
     pub is_faulty: bool,
     /// The response due at its end; `None` = silence.
@@ -93,10 +95,21 @@ pub(crate) struct Frame {
     pub session: Option<SessionRef>,
     /// The chunk to forward, while it is being forwarded.
     pub chunk: Option<Chunk>,
+    /// Set when the chunk belongs to a message that was forwarded before.
+    pub repeats: Option<Repeat>,
     /// Header fields of the chunk but the paths and Byte-Range, ready to be written: those up to
     /// `id_end` come before Byte-Range, the rest, with the blank line, after it.
     pub fields: Vec<u8>,
     pub id_end: usize,
+}
+
+/// A chunk of a message that came again: acknowledged, not forwarded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repeat {
+    /// Length of the message when it was forwarded, octets.
+    pub octets: u64,
+    /// The sender asks for a success REPORT and everybody is known to have the message.
+    pub reports_success: bool,
 }
 
 /// The chunk of a message while it is cut through.

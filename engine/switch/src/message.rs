@@ -14,7 +14,7 @@ use msrp::{FailureReport, Outcome, Reassembly, StatusCode};
 
 use crate::api::{ContextKey, Octets};
 use crate::ident::GENERATION_MASK;
-use crate::limits::DELIVERIES_KEEP_MAX;
+use crate::limits::{DELIVERIES_KEEP_MAX, REPEATS_MAX};
 use crate::session::SessionRef;
 use crate::shard::Shard;
 
@@ -275,5 +275,60 @@ impl Hasher for Hashed {
 
     fn write_u64(&mut self, value: u64) {
         self.0 ^= value;
+    }
+}
+
+/// The messages of a session that were forwarded last (RFC 4975 5.4: a sender that did not see the
+/// answer sends again under the same Message-ID).
+#[derive(Debug, Default)]
+pub(crate) struct Forwarded {
+    entries: [Entry; REPEATS_MAX],
+    next: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// [`Shard::hash_of`]; 0 = none.
+    hash: u64,
+    octets: u64,
+    is_success: bool,
+}
+
+impl Forwarded {
+    /// Remembers a message, in the place of the oldest.
+    pub(crate) fn remember(&mut self, hash: u64, octets: u64) {
+        self.entries[self.next] = Entry {
+            hash,
+            octets,
+            is_success: false,
+        };
+        self.next = (self.next + 1) % REPEATS_MAX;
+    }
+
+    /// All recipients have it.
+    pub(crate) fn succeed(&mut self, hash: u64) {
+        if let Some(entry) = self.entry(hash) {
+            entry.is_success = true;
+        }
+    }
+
+    /// It failed: sent again, it must go out again.
+    pub(crate) fn forget(&mut self, hash: u64) {
+        if let Some(entry) = self.entry(hash) {
+            *entry = Entry::default();
+        }
+    }
+
+    /// The length of the message and whether it is known to have reached everybody. A sender that
+    /// claims another length uses the name for another message.
+    pub(crate) fn find(&self, hash: u64, total: Option<u64>) -> Option<(u64, bool)> {
+        self.entries
+            .iter()
+            .find(|e| e.hash == hash && total.is_none_or(|t| t == e.octets))
+            .map(|e| (e.octets, e.is_success))
+    }
+
+    fn entry(&mut self, hash: u64) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|e| e.hash == hash)
     }
 }

@@ -9,7 +9,7 @@ use msrp::{
 };
 
 use crate::api::{ConnId, LossCause, Octets, Output, ShardIndex};
-use crate::connection::{Chunk, Frame};
+use crate::connection::{Chunk, Frame, Repeat};
 use crate::forward::Piece;
 use crate::ident::owner_of;
 use crate::limits::{MESSAGE_BYTES_CEILING, MESSAGES_MAX};
@@ -287,6 +287,12 @@ impl<B: Octets> Shard<B> {
         if total.unwrap_or(offset) > limit_bytes {
             return Err(Refusal::MessageTooLarge { limit_bytes });
         }
+        if self.open_message(session, head).is_none() {
+            frame.repeats = self.repeat_of(session, head);
+            if frame.repeats.is_some() {
+                return Ok(());
+            }
+        }
         let slot = self.message_for(now, session, head)?;
         let random = self.random();
         frame.id_end = crate::forward::write_fields(head, &mut frame.fields);
@@ -319,6 +325,19 @@ impl<B: Octets> Shard<B> {
         let open = &self.sessions[session.index as usize].open;
         let mut open = open.iter().copied();
         open.find(|slot| self.messages[*slot as usize].id == id)
+    }
+
+    /// Whether a chunk is of a message that was forwarded already (RFC 4975 5.4).
+    fn repeat_of(&self, session: SessionRef, head: &Head<'_>) -> Option<Repeat> {
+        let entry = &self.sessions[session.index as usize];
+        let forwarded = entry.forwarded.as_deref()?;
+        let hash = self.hash_of(entry.context, head.message_id.unwrap_or_default());
+        let total = head.byte_range.as_ref().and_then(ByteRange::total);
+        let (octets, is_success) = forwarded.find(hash, total)?;
+        Some(Repeat {
+            octets,
+            reports_success: head.success_report && is_success,
+        })
     }
 
     /// The message a chunk belongs to: one that goes on, or a new one with the recipients that
@@ -394,11 +413,27 @@ impl<B: Octets> Shard<B> {
         if let (Some(chunk), Some(session)) = (frame.chunk.take(), frame.session) {
             self.end_chunk(now, session, &chunk, flag);
         }
+        if flag == Flag::Complete {
+            self.report_repeat(conn, &frame);
+        }
         self.recycle_frame(Some(frame));
         if must_close {
             self.lose_sessions(conn, LossCause::Protocol);
             self.close(conn);
         }
+    }
+
+    /// The REPORT about a message that came again, when all recipients have had it already. When
+    /// they have not, the one about the first time is still to come.
+    fn report_repeat(&mut self, conn: ConnId, frame: &Frame) {
+        let repeats = frame.repeats.filter(|r| r.reports_success);
+        let session = frame.session.and_then(|s| self.session_at(s));
+        let (Some(repeats), Some(session)) = (repeats, session) else {
+            return;
+        };
+        let range = ByteRange::whole(repeats.octets);
+        let (to, id) = (&frame.from_path, &frame.message_id);
+        self.send_report(conn, session, to, id, range, StatusCode::OK);
     }
 
     /// Writes the response to a request: to the leftmost From-Path URI for SEND, to all of them
@@ -471,6 +506,10 @@ impl<B: Octets> Shard<B> {
         message.complete();
         if let Some(entry) = self.sessions.get_mut(session.index as usize) {
             entry.statistics.messages_received += 1;
+            if !message.has_failed {
+                let forwarded = entry.forwarded.get_or_insert_with(Box::default);
+                forwarded.remember(message.hash, message.octets);
+            }
         }
         self.close_message(slot);
         self.conclude(slot);
@@ -526,6 +565,7 @@ impl Frame {
             (&mut self.tid, head.transaction_id),
             (&mut self.from_path, head.from_path),
             (&mut self.to_path, head.to_path),
+            (&mut self.message_id, head.message_id.unwrap_or_default()),
         ] {
             kept.clear();
             kept.extend_from_slice(text);
@@ -537,6 +577,7 @@ impl Frame {
         self.is_faulty = head.fault.is_some();
         self.session = None;
         self.chunk = None;
+        self.repeats = None;
     }
 
     /// 200, or silence when the sender does not want it (RFC 4975 7.2).

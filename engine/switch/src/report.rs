@@ -122,11 +122,18 @@ impl<B: Octets> Shard<B> {
     /// still be reached.
     fn report(&mut self, slot: u32, status: StatusCode) {
         let message = &mut self.messages[slot as usize];
-        let Some(sender) = self.sessions.get(message.sender.index as usize) else {
+        let Some(sender) = self.sessions.get_mut(message.sender.index as usize) else {
             return;
         };
         if sender.generation != message.sender.generation || message.is_reported {
             return;
+        }
+        if let Some(forwarded) = &mut sender.forwarded {
+            if status == StatusCode::OK {
+                forwarded.succeed(message.hash);
+            } else {
+                forwarded.forget(message.hash);
+            }
         }
         if status != StatusCode::OK {
             message.is_reported = true;

@@ -3,6 +3,7 @@
 use clock::{Instant, TimerKey};
 
 use crate::api::{ConnId, ConnectId, ContextKey, SessionConfig, SessionKey, Statistics};
+use crate::message::Forwarded;
 
 /// Names a session inside its shard; goes stale when the session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     pub statistics: Statistics,
     /// Slots of messages from this session that are not complete yet.
     pub open: Vec<u32>,
+    /// Messages forwarded last; absent until there was one.
+    pub forwarded: Option<Box<Forwarded>>,
 }
 
 /// A session's connection.
@@ -118,6 +121,7 @@ mod tests {
             installed_at: Instant::ZERO,
             statistics: Statistics::default(),
             open: Vec::new(),
+            forwarded: None,
         };
         assert_eq!(
             session.accepts(content_type.as_bytes()),

@@ -259,3 +259,53 @@ fn answers_after_the_conclusion_change_nothing() {
     answer(&mut world, 2, &two, "415 late");
     assert_eq!(world.frames(1).len(), 1);
 }
+
+#[test]
+fn a_message_that_comes_again_is_acknowledged_and_not_forwarded_again() {
+    let mut world = World::conference(3);
+    let extra = "Success-Report: yes\r\n";
+    let [two, three] = begin(&mut world, extra);
+    world.receive(1, &send(1, "again123", "re11", extra, b"12345"));
+    let kinds = |w: &mut World| -> Vec<_> { w.frames(1).into_iter().map(|f| f.start).collect() };
+    assert_eq!(kinds(&mut world), ["200 OK"], "the report is still to come");
+    answer(&mut world, 2, &two, "200 OK");
+    answer(&mut world, 3, &three, "200 OK");
+    assert_eq!(kinds(&mut world), ["REPORT"]);
+    world.receive(1, &chunk(1, "again124", "re11", "1-2/*", extra, b"12", '+'));
+    world.receive(
+        1,
+        &chunk(1, "again125", "re11", "3-5/5", extra, b"345", '$'),
+    );
+    let got = world.frames(1);
+    let kinds: Vec<_> = got.iter().map(|f| f.start.as_str()).collect();
+    assert_eq!(kinds, ["200 OK", "200 OK", "REPORT"]);
+    assert_eq!(got[2].field("Byte-Range"), "1-5/5");
+    assert!(world.frames(2).is_empty() && world.frames(3).is_empty());
+    world.receive(1, &send(1, "other123", "re11", extra, b"123456"));
+    assert_eq!(world.frames(2).len(), 1, "another length: another message");
+}
+
+#[test]
+fn a_message_that_failed_may_be_sent_again() {
+    let mut world = World::conference(3);
+    let [two, _] = begin(&mut world, "");
+    answer(&mut world, 2, &two, "408 late");
+    assert_eq!(world.frames(1).len(), 1);
+    let [_, _] = begin(&mut world, "");
+    world.advance(Limits::default().response_timeout + Duration::from_secs(1));
+    assert!(world.frames(1)[0].field("Status").starts_with("000 408"));
+    let [_, _] = begin(&mut world, "");
+}
+
+#[test]
+fn only_the_last_messages_are_remembered() {
+    let mut world = World::conference(2);
+    let count = switch::limits::REPEATS_MAX;
+    for round in 0..2 {
+        for i in 0..=count {
+            let id = format!("many{i:04}");
+            world.receive(1, &send(1, &id, &id, "", b"x"));
+        }
+        assert_eq!(world.frames(2).len(), count + 1, "round {round}");
+    }
+}
