@@ -327,8 +327,12 @@ impl<B: Octets> Shard<B> {
         open.find(|slot| self.messages[*slot as usize].id == id)
     }
 
-    /// Whether a chunk is of a message that was forwarded already (RFC 4975 5.4).
+    /// Whether a chunk is of a message that was forwarded already (RFC 4975 5.4). A sender that
+    /// waits for neither answer nor report has no reason to send again.
     fn repeat_of(&self, session: SessionRef, head: &Head<'_>) -> Option<Repeat> {
+        if head.failure_report == FailureReport::No && !head.success_report {
+            return None;
+        }
         let entry = &self.sessions[session.index as usize];
         let forwarded = entry.forwarded.as_deref()?;
         let hash = self.hash_of(entry.context, head.message_id.unwrap_or_default());
@@ -506,7 +510,7 @@ impl<B: Octets> Shard<B> {
         message.complete();
         if let Some(entry) = self.sessions.get_mut(session.index as usize) {
             entry.statistics.messages_received += 1;
-            if !message.has_failed {
+            if !message.has_failed && message.takes_reports() {
                 let forwarded = entry.forwarded.get_or_insert_with(Box::default);
                 forwarded.remember(message.hash, message.octets);
             }

@@ -309,3 +309,13 @@ fn only_the_last_messages_are_remembered() {
         assert_eq!(world.frames(2).len(), count + 1, "round {round}");
     }
 }
+
+#[test]
+fn a_sender_that_waits_for_nothing_does_not_repeat_itself() {
+    let mut world = World::conference(2);
+    for _ in 0..2 {
+        let text = send(1, "unasked1", "un11", "Failure-Report: no\r\n", b"x");
+        world.receive(1, &text);
+    }
+    assert_eq!(world.frames(2).len(), 2);
+}
