@@ -1,6 +1,6 @@
 //! Bodies of the fuzz targets; also run by unit tests.
 
-use crate::{Encoding, Limits, ReceivedBody, parse, parse_recovering, print};
+use crate::{Encoding, Limits, ReceivedBody, parse_recovering, print};
 
 /// Parses `text` both ways and checks what must hold for any input: no panic, every error inside
 /// the text, both ways agree, and what is printed parses back to the same.
@@ -8,15 +8,15 @@ use crate::{Encoding, Limits, ReceivedBody, parse, parse_recovering, print};
 /// # Panics
 ///
 /// When one of these does not hold.
-pub fn parse_and_print(text: &[u8]) {
+pub fn parse(text: &[u8]) {
     let limits = Limits::default();
-    let parsed = parse(text, &limits);
+    let parsed = crate::parse(text, &limits);
     let received = parse_recovering(text, &limits);
     match parsed {
         Ok(message) => {
             for encoding in [Encoding::Pretty, Encoding::Compact] {
                 let printed = print(&message, encoding);
-                let again = parse(
+                let again = crate::parse(
                     &printed,
                     &Limits {
                         message_octets: usize::MAX,

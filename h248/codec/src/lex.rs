@@ -169,9 +169,9 @@ pub(crate) fn with_line_end(mut octets: Vec<u8>) -> Vec<u8> {
         .iter()
         .rposition(|octet| !is_blank(octet))
         .unwrap_or(first);
+    let line_end = line_end(&octets[first..]);
     octets.truncate(last + 1);
     octets.drain(..first);
-    let line_end = line_end(&octets);
     octets.extend_from_slice(line_end);
     octets
 }

@@ -1,6 +1,6 @@
 //! H.248.1 text encoding, versions 1 to 3: typed AST, parser and printers. Sans-IO.
 //!
-//! [`parse`] reads a whole message or says where it is wrong; [`parse_recovering`] is for
+//! [`parse()`] reads a whole message or says where it is wrong; [`parse_recovering`] is for
 //! endpoints, which answer what they can. [`print()`] writes either with long tokens for people or
 //! with short ones for the wire; both are what Erlang/OTP and Wireshark decode.
 //!

@@ -11,7 +11,7 @@ pub struct Limits {
     pub depth: usize,
     /// Transactions of every kind in one message. More: error 413.
     pub transactions: usize,
-    /// Commands in one transaction, requests or replies. More: error 442.
+    /// Commands in one transaction, requests or replies. More: error 422.
     pub commands: usize,
     /// Items of one list: descriptors, properties, events, terminations, ranges.
     pub list_items: usize,

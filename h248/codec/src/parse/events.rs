@@ -145,7 +145,7 @@ impl<'a> Parser<'a> {
     }
 
     fn digit_map_value(&mut self) -> Parsed<CompactString> {
-        self.open()?;
+        self.open_raw()?;
         let at = self.cursor.pos();
         let value = self.cursor.until(b'}').and_then(|value| {
             let value = core::str::from_utf8(value).ok()?.trim_matches(is_blank);

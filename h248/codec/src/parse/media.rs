@@ -89,7 +89,7 @@ impl<'a> Parser<'a> {
 
     /// `{` octets `}`: everything up to the first brace that no backslash precedes.
     pub(super) fn octet_string(&mut self) -> Parsed<OctetString> {
-        self.open()?;
+        self.open_raw()?;
         let Some(octets) = self.cursor.octets() else {
             return self.fail("\"}\" after text without NUL");
         };

@@ -243,12 +243,22 @@ impl<'a> Parser<'a> {
         self.expect(b'=', "\"=\"")
     }
 
-    /// Takes a `{` that is not a list's: the caller closes it by [`Self::close`].
+    /// Takes a `{`, with the blanks around it: the caller closes it by [`Self::close`].
     fn open(&mut self) -> Parsed<()> {
+        self.open_raw()?;
+        self.cursor.blank();
+        Ok(())
+    }
+
+    /// Takes a `{` and nothing behind it, where blanks and comments are data.
+    fn open_raw(&mut self) -> Parsed<()> {
+        if self.next() != Some(b'{') {
+            return self.fail("\"{\"");
+        }
         if self.depth == self.limits.depth {
             return self.fail("fewer nested braces");
         }
-        self.expect(b'{', "\"{\"")?;
+        self.cursor.skip();
         self.depth += 1;
         Ok(())
     }

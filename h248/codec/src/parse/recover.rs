@@ -50,7 +50,9 @@ pub struct BrokenTransaction {
     /// Whether it is, or may be, a request: only those are answered.
     pub is_request: bool,
     /// What precedes the failure in a request: whole actions and, in the last one, whole commands.
-    /// Never without a command, property or audit in each action.
+    /// Never without a command, property or audit in each action. `None` also when the failure is
+    /// in no action with a readable context: then the error answers the transaction as a whole, and
+    /// executing some of it would not show.
     pub partial: Option<TransactionRequest>,
     /// The context of the action that failed, if the failure is inside an action.
     pub context: Option<ContextId>,
@@ -113,8 +115,9 @@ impl Parser<'_> {
         actions.retain(|action| {
             !action.commands.is_empty() || !action.properties.is_empty() || action.audit.is_some()
         });
+        let is_placeable = progress.is_request && progress.context.is_some();
         let partial = match progress.id {
-            Some(id) if progress.is_request && !actions.is_empty() => {
+            Some(id) if is_placeable && !actions.is_empty() => {
                 Some(TransactionRequest { id, actions })
             }
             _ => None,

@@ -340,3 +340,6 @@ impl<'o> Writer<'o> {
         self.raw("}");
     }
 }
+
+#[cfg(test)]
+mod tests;
