@@ -141,8 +141,10 @@ pub(crate) fn address_of(mid: &MId, kind: TransportKind) -> Option<TransportAddr
     }
 }
 
-/// `now` as a TimeStamp, where `epoch` is the UNIX time of [`Instant::ZERO`].
-pub(crate) fn time_stamp(now: Instant, epoch: Option<Duration>) -> Option<TimeStamp> {
+/// `now` as a TimeStamp in UTC, where `epoch` is the UNIX time of [`Instant::ZERO`]; `None` without
+/// one, and past year 9999.
+#[must_use]
+pub fn time_stamp(now: Instant, epoch: Option<Duration>) -> Option<TimeStamp> {
     let unix = epoch?.checked_add(now.since(Instant::ZERO))?;
     let (days, seconds) = (unix.as_secs() / 86_400, unix.as_secs() % 86_400);
     let (year, month, day) = civil(days)?;

@@ -40,7 +40,7 @@ mod topology;
 use ::core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 
-use clock::Instant;
+use clock::{Duration, Instant};
 use h248::ast::{ActionRequest, ReplyBody, TransactionRequest};
 use h248_endpoint::{BrokenTail, first_error};
 use switch::{Command, Event, LossCause, Order, ShardIndex, Statistics};
@@ -63,6 +63,8 @@ pub struct Config {
     pub shards: u8,
     /// Whether SDP attributes are obeyed that TS 29.333 tells an MRFP to ignore.
     pub honour_sdp: bool,
+    /// UNIX time of [`Instant::ZERO`], for the time stamps of events; `None` leaves them out.
+    pub epoch: Option<Duration>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -138,6 +140,11 @@ impl<K: Copy> Gateway<K> {
         }
     }
 
+    /// Tells the UNIX time of [`Instant::ZERO`] anew: the wall clock may have been set since.
+    pub fn set_epoch(&mut self, epoch: Option<Duration>) {
+        self.core.config.epoch = epoch;
+    }
+
     /// Executes a request of the controller, sent in protocol `version`; `broken` is the part of
     /// it that could not be read.
     pub fn handle_request(
@@ -171,14 +178,14 @@ impl<K: Copy> Gateway<K> {
                 if let Some(metrics) = metrics {
                     metrics.bound += 1;
                 }
-                self.core.connected(session);
+                self.core.connected(now, session);
             }
             Event::Lost { session, cause } => {
                 if let Some(metrics) = metrics {
                     metrics.lost += 1;
                     metrics.too_slow += u64::from(matches!(cause, LossCause::TooSlow { .. }));
                 }
-                self.core.disconnected(session, cause);
+                self.core.disconnected(now, session, cause);
             }
         }
         self.core.beat(now);

@@ -5,6 +5,7 @@ use h248::ast::{
     ActionRequest, Command, CommandRequest, ContextId, ContextProperties, EventSpec, Events,
     ObservedEvent, ObservedEvents, Parm, PropertyValue, Value,
 };
+use h248_endpoint::time_stamp;
 use switch::{LossCause, SessionKey};
 
 use super::core::Core;
@@ -74,13 +75,13 @@ fn armed<'a>(events: &'a Events, name: (&str, &str), stream: Option<u16>) -> Opt
 
 impl Core {
     /// A session got its connection.
-    pub(super) fn connected(&mut self, session: SessionKey) {
-        self.observe(session, BNC_CHANGE, &[parm("Type", plain("Est"))]);
+    pub(super) fn connected(&mut self, now: Instant, session: SessionKey) {
+        self.observe(now, session, BNC_CHANGE, &[parm("Type", plain("Est"))]);
         self.flush(session.termination);
     }
 
     /// A session lost its connection, or could not get one.
-    pub(super) fn disconnected(&mut self, session: SessionKey, cause: LossCause) {
+    pub(super) fn disconnected(&mut self, now: Instant, session: SessionKey, cause: LossCause) {
         let (general, text) = explain(cause);
         let quoted = Value {
             text: quotable(&text).into(),
@@ -90,17 +91,17 @@ impl Core {
             parm("Generalcause", plain(general)),
             parm("Failurecause", quoted),
         ];
-        self.observe(session, CAUSE, &parms);
+        self.observe(now, session, CAUSE, &parms);
         match cause {
             LossCause::Error(_) | LossCause::ConnectFailed(_) => {
-                self.observe(session, NETFAIL, &[])
+                self.observe(now, session, NETFAIL, &[])
             }
             LossCause::Closed
             | LossCause::Protocol
             | LossCause::TooSlow { .. }
             | LossCause::NeverBound => {}
         }
-        self.observe(session, BNC_CHANGE, &[parm("Type", plain("Rel"))]);
+        self.observe(now, session, BNC_CHANGE, &[parm("Type", plain("Rel"))]);
         self.flush(session.termination);
     }
 
@@ -110,20 +111,18 @@ impl Core {
             if let Some(termination) = self.terminations.get_mut(&number) {
                 termination.heartbeat = None;
             }
-            self.observe(
-                SessionKey {
-                    termination: number,
-                    stream: 0,
-                },
-                HEARTBEAT,
-                &[],
-            );
+            let session = SessionKey {
+                termination: number,
+                stream: 0,
+            };
+            self.observe(now, session, HEARTBEAT, &[]);
             self.flush(number);
             self.touch(number, now);
         }
     }
 
-    fn observe(&mut self, session: SessionKey, name: (&str, &str), parms: &[Parm]) {
+    fn observe(&mut self, now: Instant, session: SessionKey, name: (&str, &str), parms: &[Parm]) {
+        let time = time_stamp(now, self.config.epoch);
         let Some(termination) = self.terminations.get_mut(&session.termination) else {
             return;
         };
@@ -132,7 +131,7 @@ impl Core {
             return;
         };
         let event = ObservedEvent {
-            time: None,
+            time,
             name: package::item(name),
             stream: spec.stream,
             parms: parms.to_vec(),

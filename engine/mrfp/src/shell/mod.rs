@@ -109,6 +109,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
             addresses,
             shards: shards.count(),
             honour_sdp: config.honour_sdp,
+            epoch: run::epoch(),
             limits: config.gateway_limits,
         },
         rand::rng().random(),

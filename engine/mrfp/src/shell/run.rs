@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clock::{Duration, Instant};
 use h248::ast::TransactionId;
@@ -24,6 +25,13 @@ const EVENTS_PER_TURN_MAX: usize = 1024;
 
 /// What is left after the drain must be confirmed within this time.
 const REMOVE_MAX: Duration = Duration::from_secs(2);
+
+/// The UNIX time of [`Instant::ZERO`], by the wall clock as it is set now.
+pub(super) fn epoch() -> Option<Duration> {
+    let up = reactor::now().since(Instant::ZERO);
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    wall.ok()?.checked_sub(up)
+}
 
 /// A request, for its reply and for the log.
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +197,7 @@ impl Task {
             } else {
                 CARE_INTERVAL
             };
+        self.gateway.set_epoch(epoch());
         for shard in self.shards.newly_dead() {
             tracing::error!(
                 shard = shard.0,

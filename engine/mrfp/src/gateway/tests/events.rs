@@ -146,6 +146,33 @@ fn the_heartbeat_runs_while_no_message_concerns_the_termination() {
 }
 
 #[test]
+fn events_bear_the_time_when_they_happened() {
+    let mut bench = armed("E=6{tcpbcc/BNCChange,g/cause}");
+    // 2026-07-27 10:00 UTC, two and a half seconds after the start.
+    bench
+        .gateway
+        .set_epoch(Some(Duration::from_secs(1_785_146_400)));
+    bench.now = Instant::ZERO + Duration::from_millis(2_500);
+    bench.lose(1, LossCause::NeverBound);
+    let id = bench.check_notify(
+        "C=1{N=msrp/1{OE=6{20260727T10000250:g/cause{Generalcause=FT,\
+         Failurecause=\"no MSRP request arrived in time\"},\
+         20260727T10000250:tcpbcc/BNCChange{Type=Rel}}}}",
+    );
+    // What waits for the answer keeps its own time.
+    let session = SessionKey {
+        termination: 1,
+        stream: 1,
+    };
+    let peer = "192.0.2.10:5".parse().unwrap();
+    bench.event(Event::Bound { session, peer });
+    bench.now = Instant::ZERO + Duration::from_secs(61);
+    bench.gateway.handle_notified(bench.now, id, None);
+    bench.drain();
+    bench.check_notify("C=1{N=msrp/1{OE=6{20260727T10000250:tcpbcc/BNCChange{Type=Est}}}}");
+}
+
+#[test]
 fn timers_out_of_range_are_refused() {
     let mut bench = Bench::conference();
     for timer in ["2147481", "x", "[1:2]"] {

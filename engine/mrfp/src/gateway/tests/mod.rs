@@ -56,6 +56,7 @@ impl Bench {
             ],
             shards: 2,
             honour_sdp: false,
+            epoch: None,
             limits: Limits::default(),
         };
         change(&mut config);
