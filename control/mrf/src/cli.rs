@@ -111,7 +111,7 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     h248: Vec<H248Addr>,
-    /// H.248 name of the MRFC: <DOMAIN>[:PORT], [ADDRESS][:PORT] or a device name [default: from
+    /// H.248 name of the MRFC: `<DOMAIN>:PORT`, `[ADDRESS]:PORT` or a device name [default: from
     /// the first H.248 address]
     #[arg(long, value_name = "MID", env = "MRF_MID")]
     mid: Option<Mid>,
@@ -141,7 +141,7 @@ pub struct MrfpCommandArgs {
         value_delimiter = ','
     )]
     h248: Vec<H248Addr>,
-    /// H.248 name of this gateway: <DOMAIN>[:PORT], [ADDRESS][:PORT] or a device name [default:
+    /// H.248 name of this gateway: `<DOMAIN>:PORT`, `[ADDRESS]:PORT` or a device name [default:
     /// from the first H.248 address]
     #[arg(long, value_name = "MID", env = "MRF_MID")]
     mid: Option<Mid>,
@@ -163,7 +163,7 @@ pub struct MrfcCommandArgs {
         value_delimiter = ','
     )]
     h248: Vec<H248Addr>,
-    /// H.248 name of this controller: <DOMAIN>[:PORT], [ADDRESS][:PORT] or a device name [default:
+    /// H.248 name of this controller: `<DOMAIN>:PORT`, `[ADDRESS]:PORT` or a device name [default:
     /// from the first H.248 address]
     #[arg(long, value_name = "MID", env = "MRF_MID")]
     mid: Option<Mid>,
@@ -421,10 +421,10 @@ mod tests {
     }
 
     fn run_options(args: &[&str]) -> Options {
-        match parse(args).unwrap().command {
-            Command::Run(args) => args.asked().options,
-            other => panic!("{other:?}"),
-        }
+        let Command::Run(args) = parse(args).unwrap().command else {
+            panic!("{args:?} is not run");
+        };
+        args.asked().options
     }
 
     #[test]

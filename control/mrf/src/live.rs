@@ -99,8 +99,8 @@ impl Live {
         (self.has_mrfc && !has_gateway).then_some("no MRFP is registered")
     }
 
-    /// Takes leave: the MRFC first, so that its participants hear BYE while there is an MRFP to
-    /// subtract them from.
+    /// Takes leave. With both parts, the MRFC takes leave of its participants and subtracts them,
+    /// and then the MRFP just stops: nobody is left for it to say goodbye to.
     pub async fn shutdown(&self, drain: Duration) {
         let (mrfc, mrfp) = {
             let last = self.counters().await;
@@ -109,11 +109,13 @@ impl Live {
             parts.last = last;
             (parts.mrfc.take(), parts.mrfp.take())
         };
-        if let Some(mrfc) = mrfc {
-            mrfc.shutdown(drain).await;
-        }
-        if let Some(mrfp) = mrfp {
-            mrfp.shutdown(drain).await;
+        match (mrfc, mrfp) {
+            (Some(mrfc), mrfp) => {
+                mrfc.shutdown(drain).await;
+                drop(mrfp);
+            }
+            (None, Some(mrfp)) => mrfp.shutdown(drain).await,
+            (None, None) => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Log lines on stderr, filtered by `RUST_LOG`, else by the configuration.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::values::LogFormat;
@@ -23,7 +25,9 @@ impl core::fmt::Debug for Reload {
 /// When a filter is malformed, or the process has a log already.
 pub fn start(format: LogFormat, filter: &str) -> Result<Reload, String> {
     let chosen = chosen(filter)?;
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let (reload, started) = match format {
         LogFormat::Text => {
             let builder = builder.with_env_filter(chosen).with_filter_reloading();

@@ -1,4 +1,4 @@
-//! An MSRP endpoint on one TCP connection: [`endpoint`] decides, this part moves octets.
+//! An MSRP endpoint on one TCP connection: `endpoint` decides, this part moves octets.
 //!
 //! One task owns the connection. It always takes commands (up to a bound of unsent octets) and
 //! stops reading while the application does not take its events.

@@ -114,7 +114,7 @@ fn reachable(listener: TransportAddr) -> TransportAddr {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(core::net::Ipv6Addr::LOCALHOST),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     TransportAddr::new(listener.kind(), SocketAddr::new(ip, addr.port()))
 }

@@ -15,12 +15,11 @@ pub async fn start_mrfc(config: mrfc::Config) -> anyhow::Result<Mrfc> {
     let sip: Vec<_> = config.sip.iter().map(ToString::to_string).collect();
     mrfc::start(config).await.map_err(|error| match error {
         mrfc::StartError::Listen { addr, source } => {
-            let flag = if sip.contains(&addr) {
-                "--sip"
+            if sip.contains(&addr) {
+                listen("--sip", &addr, &source)
             } else {
-                "--h248"
-            };
-            listen(flag, &addr, &source)
+                h248(&source)
+            }
         }
         other @ mrfc::StartError::NoListener(_) => anyhow!(other),
     })
@@ -32,33 +31,48 @@ pub async fn start_mrfc(config: mrfc::Config) -> anyhow::Result<Mrfc> {
 ///
 /// With the flag and the address, when a listener is the reason.
 pub async fn start_mrfp(config: mrfp::Config) -> anyhow::Result<Mrfp> {
-    let h248: Vec<_> = config.h248.iter().map(ToString::to_string).collect();
     mrfp::start(config).await.map_err(|error| match error {
-        mrfp::StartError::Listen { addr, source } => {
-            let flag = if h248.contains(&addr) {
-                "--h248"
-            } else {
-                "--msrp"
-            };
-            listen(flag, &addr, &source)
+        mrfp::StartError::Listen { addr, source } => listen("--msrp", &addr, &source),
+        mrfp::StartError::H248(source) => h248(&source),
+        mrfp::StartError::Wildcard(addr) => {
+            anyhow!("--msrp {addr}: SDP must name one address; give it with --advertise")
         }
-        other => anyhow!(other),
+        other @ (mrfp::StartError::NoListener(_)
+        | mrfp::StartError::Shard { .. }
+        | mrfp::StartError::TooManyShards(_)) => anyhow!(other),
     })
+}
+
+/// The H.248 side names the address in its error.
+fn h248(error: &io::Error) -> anyhow::Error {
+    anyhow!("--h248 {error}{}", hint(error))
 }
 
 /// Words for a listener that cannot be opened.
 #[must_use]
 pub fn listen(flag: &str, addr: &str, error: &io::Error) -> anyhow::Error {
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => {
+    anyhow!("{flag} {addr}: {error}{}", hint(error))
+}
+
+/// What may help.
+fn hint(error: &io::Error) -> &'static str {
+    let hints = [
+        (
+            io::ErrorKind::AddrInUse,
             "; another program listens there: stop it, or choose another address (port 0 takes a \
-             free one)"
-        }
-        io::ErrorKind::AddrNotAvailable => "; this host has no such address",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
-        _ => "",
-    };
-    anyhow!("{flag} {addr}: {error}{hint}")
+             free one)",
+        ),
+        (
+            io::ErrorKind::AddrNotAvailable,
+            "; this host has no such address",
+        ),
+        (
+            io::ErrorKind::PermissionDenied,
+            "; ports below 1024 need a privilege",
+        ),
+    ];
+    let found = hints.iter().find(|(kind, _)| *kind == error.kind());
+    found.map_or("", |(_, hint)| hint)
 }
 
 #[cfg(test)]

@@ -99,7 +99,8 @@ fn the_sample_file_is_valid_and_names_every_key() {
     for key in KEYS {
         let is_named = SAMPLE.lines().any(|line| {
             let line = line.trim_start_matches(['#', ' ', '[']);
-            line.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ']']))
+            line.strip_prefix(key)
+                .is_some_and(|rest| rest.starts_with([' ', ']']))
         });
         assert!(is_named, "{key}");
     }

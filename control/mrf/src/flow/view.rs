@@ -253,12 +253,14 @@ fn read_amm(replied: &mut Replied, amm: &AmmReply) {
 
 /// The parameters of the first stream.
 fn stream(descriptors: &[Descriptor]) -> Option<StreamParms> {
-    descriptors.iter().find_map(|descriptor| match descriptor {
-        Descriptor::Media(media) => match &media.streams {
+    descriptors.iter().find_map(|descriptor| {
+        let Descriptor::Media(media) = descriptor else {
+            return None;
+        };
+        match &media.streams {
             MediaStreams::One(parms) => Some(parms.clone()),
             MediaStreams::Multiple(streams) => streams.first().map(|stream| stream.parms.clone()),
-        },
-        _ => None,
+        }
     })
 }
 

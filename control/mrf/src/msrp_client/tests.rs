@@ -64,8 +64,9 @@ fn a_message_arrives_whole_and_is_answered_however_tcp_cuts_it() {
 
 #[test]
 fn a_long_message_goes_in_chunks_and_every_chunk_is_answered() {
-    let body: Vec<u8> = (0..2 * CHUNK_BYTES_MAX + 1)
-        .map(|n| b'a' + (n % 26) as u8)
+    let body: Vec<u8> = (b'a'..=b'z')
+        .cycle()
+        .take(2 * CHUNK_BYTES_MAX + 1)
         .collect();
     let (here, there) = exchange(&body, 1000);
     let [Event::Message(message)] = &there[..] else {

@@ -1,0 +1,60 @@
+//! `mrf check-config`.
+
+use crate::program::finish;
+
+/// Writes a file for one test; its path.
+pub(crate) fn file(name: &str, text: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+#[test]
+fn a_good_file_is_ok() {
+    let good = file(
+        "good.toml",
+        "http = \"off\"\n[[conference]]\nname = \"lobby\"\n",
+    );
+    let done = finish(&["check-config", &good], b"");
+    assert_eq!(
+        (done.code, &*done.stdout, &*done.stderr),
+        (Some(0), "ok\n", "")
+    );
+}
+
+#[test]
+fn the_sample_of_the_distribution_is_ok() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/mrf.toml");
+    let done = finish(&["check-config", sample], b"");
+    assert_eq!(
+        (done.code, &*done.stdout),
+        (Some(0), "ok\n"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn a_bad_file_is_told_with_its_place() {
+    let bad = file("bad.toml", "http = \"off\"\n  mspr = \"127.0.0.1:0\"\n");
+    let done = finish(&["check-config", &bad], b"");
+    assert_eq!((done.code, &*done.stdout), (Some(1), ""));
+    let expected = format!("{bad}:2:3: unknown key \"mspr\"; did you mean \"msrp\"?\n");
+    assert_eq!(done.stderr, expected);
+    let done = finish(&["run", "--config", &bad], b"");
+    assert_eq!(
+        (done.code, done.stderr),
+        (Some(1), format!("mrf: {expected}"))
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told() {
+    let done = finish(&["check-config", "/nonexistent.toml"], b"");
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.stderr.starts_with("/nonexistent.toml: No such file"),
+        "{}",
+        done.stderr
+    );
+}

@@ -1,0 +1,9 @@
+//! The binary as users run it: processes, pipes, sockets, signals, exit codes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod chat;
+mod config;
+mod decode;
+mod flow;
+mod program;
+mod servers;

@@ -1,0 +1,201 @@
+//! `mrf run`, `mrf mrfp`, `mrf mrfc`.
+
+use crate::program::{FREE_PORTS, Program, Server, finish};
+use std::net::{TcpListener, UdpSocket};
+
+#[test]
+fn run_says_ready_once_with_the_keys_of_the_contract() {
+    let mut server = Server::run();
+    let keys = [
+        "msrp", "h248.udp", "sip.udp", "sip.tcp", "http", "reactor", "shards",
+    ];
+    assert_eq!(server.keys(), keys);
+    assert!(server.pairs.iter().all(|(_, value)| !value.ends_with(":0")));
+    assert_ne!(server.get("reactor"), "auto");
+    server.program.signal("TERM");
+    assert!(server.program.is_silent_to_the_end());
+    assert_eq!(server.program.wait().code(), Some(0));
+}
+
+#[test]
+fn run_is_ready_when_it_says_so_and_serves_its_pages() {
+    let server = Server::run();
+    let ok = "HTTP/1.1 200 OK";
+    assert_eq!(
+        server.http("/readyz"),
+        (ok.to_owned(), "ready\n".to_owned())
+    );
+    assert_eq!(server.http("/healthz").0, ok);
+    let (status, metrics) = server.http("/metrics");
+    assert_eq!(status, ok);
+    for line in [
+        "mrf_mrfp_registered 1",
+        "mrf_mrfc_mrfps 1",
+        "mrf_mrfc_participants 0",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} in\n{metrics}");
+    }
+    let (status, json) = server.http("/api/v1/conferences");
+    assert_eq!((&*status, &*json), (ok, "{\"conferences\":[]}"));
+    assert!(server.http("/").1.contains("<b>ready</b>"));
+    assert_eq!(server.http("/nothing").0, "HTTP/1.1 404 Not Found");
+}
+
+#[test]
+fn an_mrfp_registers_with_an_mrfc_in_another_process() {
+    for transport in ["udp", "tcp"] {
+        let h248 = format!("{transport}:127.0.0.1:0");
+        let mrfc = Server::start(&[
+            "mrfc",
+            "--sip",
+            "udp:127.0.0.1:0",
+            "--h248",
+            &h248,
+            "--http",
+            "127.0.0.1:0",
+        ]);
+        let key = format!("h248.{transport}");
+        assert_eq!(mrfc.keys(), [&*key, "sip.udp", "http"]);
+        let mgc = format!("{transport}:{}", mrfc.get(&key));
+        let mrfp = Server::start(&[
+            "mrfp",
+            "--mgc",
+            &mgc,
+            "--msrp",
+            "127.0.0.1:0",
+            "--h248",
+            &h248,
+            "--http",
+            "127.0.0.1:0",
+            "--shards",
+            "1",
+        ]);
+        assert_eq!(mrfp.keys(), ["msrp", &*key, "http", "reactor", "shards"]);
+        assert_eq!(mrfp.get("shards"), "1");
+        // Each answer is one round trip later than the last: this waits for the registration.
+        while mrfp.http("/readyz").1 != "ready\n" || mrfc.http("/readyz").1 != "ready\n" {}
+        assert_eq!(mrfp.http("/api/v1/conferences").0, "HTTP/1.1 404 Not Found");
+    }
+}
+
+#[test]
+fn both_reactors_serve() {
+    for reactor in ["uring", "mio"] {
+        let mut args = vec!["run", "--reactor", reactor, "--shards", "2"];
+        args.extend(FREE_PORTS);
+        let program = Program::start(&args);
+        let server = Server::of(program);
+        assert_eq!(
+            (server.get("reactor"), server.get("shards")),
+            (reactor, "2")
+        );
+    }
+}
+
+#[track_caller]
+fn busy(args: &[&str], flag: &str, addr: &str) {
+    let done = finish(args, b"");
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert_eq!(done.stdout, "");
+    let start = format!("mrf: {flag} {addr}: ");
+    let told = done.stderr.lines().any(|line| line.starts_with(&start));
+    assert!(
+        told && done.stderr.contains("another program listens there"),
+        "{start}{done:?}"
+    );
+}
+
+#[test]
+fn a_busy_port_is_told_with_its_flag() {
+    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = format!("udp:{}", holder.local_addr().unwrap());
+    let tcp_listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = tcp_listener.local_addr().unwrap().to_string();
+    let (off, free) = (["--http", "off"], "udp:127.0.0.1:0");
+    let mrfc = |sip: &str, h248: &str| {
+        let args = ["mrfc", off[0], off[1], "--sip", sip, "--h248", h248];
+        args.map(str::to_owned)
+    };
+    let args = mrfc(&udp, free);
+    busy(&args.each_ref().map(|a| &**a), "--sip", &udp);
+    let args = mrfc(free, &udp);
+    busy(&args.each_ref().map(|a| &**a), "--h248", &udp);
+    let free_msrp = ["mrfp", off[0], off[1], "--msrp", "127.0.0.1:0", "--h248"];
+    busy(&[&free_msrp[..], &[&udp]].concat(), "--h248", &udp);
+    busy(&["mrfp", off[0], off[1], "--msrp", &tcp], "--msrp", &tcp);
+    busy(
+        &["mrfp", "--http", &tcp, "--msrp", "127.0.0.1:0"],
+        "--http",
+        &tcp,
+    );
+}
+
+#[test]
+fn the_environment_counts_less_than_a_flag_and_more_than_the_file() {
+    let file = crate::config::file("precedence.toml", "http = \"127.0.0.1:0\"\nshards = 1\n");
+    let start = |environment: &[(&str, &str)], http: &[&str]| {
+        let mut args = vec!["mrfp", "--config", &file, "--msrp", "127.0.0.1:0"];
+        args.extend(http);
+        Server::of(Program::start_with(&args, environment))
+    };
+    let has_http = |server: &Server| server.keys().contains(&"http");
+    assert!(has_http(&start(&[], &[])));
+    assert!(!has_http(&start(&[("MRF_HTTP", "off")], &[])));
+    assert!(has_http(&start(
+        &[("MRF_HTTP", "off")],
+        &["--http", "127.0.0.1:0"]
+    )));
+}
+
+#[test]
+fn a_hang_up_reloads_the_log_filter() {
+    let file = crate::config::file("reload.toml", "log = \"error\"\n");
+    let mut args = vec!["run", "--config", &file];
+    args.extend(FREE_PORTS);
+    let server = Server::start(&args);
+    crate::config::file("reload.toml", "log = \"info\"\n");
+    server.program.signal("HUP");
+    let line = server.program.said("log filter reloaded");
+    assert!(line.contains("info"), "{line}");
+    crate::config::file("reload.toml", "lgo = \"info\"\n");
+    server.program.signal("HUP");
+    let line = server.program.said("nothing changed");
+    assert!(line.contains("reload.toml:1:1"), "{line}");
+}
+
+#[test]
+fn logs_can_be_json() {
+    let mut args = vec!["run", "--log-format", "json"];
+    args.extend(FREE_PORTS);
+    let mut server = Server::start(&args);
+    server.program.signal("INT");
+    let line = server.program.said("taking leave");
+    assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
+    assert_eq!(server.program.wait().code(), Some(0));
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_help_with_0() {
+    for args in [
+        &["run", "--reactor", "xdp"][..],
+        &["run", "--sip", "tls:127.0.0.1:0"],
+        &["nothing"],
+        &["decode", "http"],
+    ] {
+        assert_eq!(finish(args, b"").code, Some(2), "{args:?}");
+    }
+    for command in [
+        "run",
+        "mrfp",
+        "mrfc",
+        "chat",
+        "flow",
+        "decode",
+        "check-config",
+    ] {
+        let help = finish(&[command, "--help"], b"");
+        assert_eq!(help.code, Some(0));
+        assert!(help.stdout.contains("Usage: mrf "), "{help:?}");
+    }
+    assert!(finish(&["--version"], b"").stdout.starts_with("mrf "));
+}
