@@ -1,0 +1,288 @@
+//! One conference on one shard, with every participant in this thread.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use anyhow::{Context, ensure};
+use msrp::{Body, Deframer, Item};
+use reactor::{
+    Control, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig, bind_listeners,
+    spawn_shard,
+};
+use switch::{
+    Command, ContextKey, Event, Limits, Order, SessionConfig, SessionKey, Setup, Shard,
+    ShardConfig, ShardIndex,
+};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Shape {
+    /// Body octets of a message.
+    pub(crate) size: usize,
+    /// Recipients of each message.
+    pub(crate) recipients: u32,
+    /// Messages written at once.
+    pub(crate) batch: usize,
+}
+
+/// A running shard with its participants; the first one sends.
+pub(crate) struct Conference {
+    shape: Shape,
+    shard: ShardHandle,
+    schedstat: String,
+    sender: TcpStream,
+    recipients: Vec<Recipient>,
+    batch: Batch,
+    body: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+/// The sender's messages; each round gives them new Message-IDs.
+struct Batch {
+    text: Vec<u8>,
+    /// Where the serial of each Message-ID stands.
+    serials: Vec<usize>,
+    next: u64,
+}
+
+/// Digits of the serial in a Message-ID.
+const SERIAL_DIGITS: usize = 12;
+
+/// A recipient checks what it gets while it reads.
+struct Recipient {
+    stream: TcpStream,
+    deframer: Deframer,
+    /// Octets of the message being read that were right.
+    matched: usize,
+    messages: usize,
+}
+
+/// Octets read at once.
+const READ_BYTES: usize = 256 * 1024;
+
+impl Conference {
+    /// Starts a shard on `kind`, pinned to `core`, and joins everybody.
+    pub(crate) fn start(kind: ReactorKind, shape: Shape, core: usize) -> anyhow::Result<Self> {
+        let (events, done) = std::sync::mpsc::channel();
+        let mut listeners = bind_listeners(&[SocketAddr::from(([127, 0, 0, 1], 0))], 1)?;
+        let mailbox = Mailbox::new()?;
+        let links = ShardLinks::new(std::slice::from_ref(&mailbox));
+        let index = ShardIndex(0);
+        let sink = Box::new(move |event| _ = events.send(event));
+        let mut config = ShardThreadConfig::new(index, mailbox, links, sink);
+        config.reactor = kind;
+        config.core = Some(core);
+        config.listeners = listeners.pop().context("one list of listeners")?;
+        let limits = Limits::default();
+        let logic = ShardConfig {
+            index,
+            shards: 1,
+            limits,
+            seed: [9; 32],
+        };
+        let before = threads()?;
+        let shard = spawn_shard(config, move || Shard::new(logic))?;
+        let thread = threads()?.into_iter().find(|t| !before.contains(t));
+        let thread = thread.context("the shard's thread")?;
+        let addr = shard.local_addrs()[0];
+        let mut streams = Vec::new();
+        for n in 0..=shape.recipients {
+            let order = Order::Install {
+                session: SessionKey {
+                    termination: n,
+                    stream: 1,
+                },
+                context: ContextKey(1),
+                config: Box::new(session(addr, n)),
+            };
+            let command = Command {
+                token: u64::from(n),
+                order,
+            };
+            ensure!(
+                shard.send(Control::Command(command)).is_ok(),
+                "the mailbox is full"
+            );
+            while !matches!(done.recv()?, Event::Done { token, .. } if token == u64::from(n)) {}
+            streams.push(join(addr, n)?);
+        }
+        let sender = streams.remove(0);
+        let body: Vec<u8> = (0..shape.size)
+            .map(|i| b'a' + u8::try_from(i % 26).expect("below 26"))
+            .collect();
+        Ok(Self {
+            shape,
+            shard,
+            schedstat: format!("/proc/self/task/{thread}/schedstat"),
+            sender,
+            recipients: streams.into_iter().map(Recipient::new).collect(),
+            batch: Batch::new(addr, shape.batch, &body),
+            body,
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// Runs `count` rounds; returns the shard's CPU time per delivered message in nanoseconds.
+    pub(crate) fn rounds(&mut self, count: usize) -> anyhow::Result<f64> {
+        let before = self.cpu_nanos()?;
+        for _ in 0..count {
+            self.sender.write_all(self.batch.renew())?;
+            for recipient in &mut self.recipients {
+                recipient.read(self.shape.batch, &self.body, &mut self.buffer)?;
+            }
+        }
+        let nanos = self.cpu_nanos()? - before;
+        let deliveries = count * self.shape.batch * self.recipients.len();
+        Ok(nanos as f64 / deliveries as f64)
+    }
+
+    fn cpu_nanos(&self) -> anyhow::Result<u64> {
+        let text = std::fs::read_to_string(&self.schedstat)?;
+        Ok(text.split(' ').next().context("schedstat")?.parse()?)
+    }
+
+    /// Ends the shard.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        self.shard.stop();
+        Ok(self.shard.join()?)
+    }
+}
+
+impl Recipient {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            deframer: Deframer::default(),
+            matched: 0,
+            messages: 0,
+        }
+    }
+
+    /// Reads until `count` messages more are there, each with exactly `body`.
+    fn read(&mut self, count: usize, body: &[u8], buffer: &mut [u8]) -> anyhow::Result<()> {
+        let target = self.messages + count;
+        while self.messages < target {
+            let len = self.stream.read(buffer)?;
+            ensure!(len > 0, "the switch closed the connection");
+            let mut at = 0;
+            loop {
+                let octets = &buffer[at..len];
+                let step = self.deframer.next(octets)?;
+                at += step.consumed;
+                let piece = match step.item {
+                    Some(Item::Body(Body::Input(range))) => &octets[range],
+                    Some(Item::Body(Body::Held(held))) => held,
+                    Some(Item::Head(_)) => continue,
+                    Some(Item::End(flag)) => {
+                        if flag == msrp::Flag::Complete {
+                            ensure!(self.matched == body.len(), "a message is short");
+                            self.matched = 0;
+                            self.messages += 1;
+                        }
+                        continue;
+                    }
+                    None => break,
+                };
+                let expected = body.get(self.matched..self.matched + piece.len());
+                ensure!(expected == Some(piece), "a message differs");
+                self.matched += piece.len();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn local(addr: SocketAddr, n: u32) -> String {
+    format!("msrp://{addr}/perf{n:06};tcp")
+}
+
+fn remote(n: u32) -> String {
+    format!("msrp://127.0.0.1:9/peer{n:06};tcp")
+}
+
+fn session(addr: SocketAddr, n: u32) -> SessionConfig {
+    SessionConfig {
+        local_path: local(addr, n).into_bytes().into(),
+        session_id: format!("perf{n:06}").into_bytes().into(),
+        remote_path: Some(remote(n).into_bytes().into()),
+        setup: Setup::Passive,
+        sends: true,
+        receives: true,
+        receive_bytes_max: None,
+        send_bytes_max: None,
+        accept_types: Vec::new(),
+    }
+}
+
+fn join(addr: SocketAddr, n: u32) -> anyhow::Result<TcpStream> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_nodelay(true)?;
+    let binding = format!(
+        "MSRP bind{n:06} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: bind{n:06}\r\n\
+         Byte-Range: 1-0/0\r\n-------bind{n:06}$\r\n",
+        local(addr, n),
+        remote(n)
+    );
+    stream.write_all(binding.as_bytes())?;
+    let end = format!("-------bind{n:06}$\r\n");
+    let mut answer = Vec::new();
+    let mut buffer = [0; 1_024];
+    while !answer.ends_with(end.as_bytes()) {
+        let len = stream.read(&mut buffer)?;
+        ensure!(len > 0, "the switch refused participant {n}");
+        answer.extend_from_slice(&buffer[..len]);
+    }
+    ensure!(
+        answer.starts_with(format!("MSRP bind{n:06} 200").as_bytes()),
+        "not bound"
+    );
+    Ok(stream)
+}
+
+impl Batch {
+    /// Messages without reports, so that rounds have no other traffic.
+    fn new(addr: SocketAddr, count: usize, body: &[u8]) -> Self {
+        let mut text = Vec::new();
+        let mut serials = Vec::new();
+        for i in 0..count {
+            let head = format!(
+                "MSRP perf{i:06} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: perf",
+                local(addr, 0),
+                remote(0)
+            );
+            text.extend_from_slice(head.as_bytes());
+            serials.push(text.len());
+            text.resize(text.len() + SERIAL_DIGITS, b'0');
+            let rest = format!(
+                "\r\nByte-Range: 1-{0}/{0}\r\nFailure-Report: no\r\n\
+                 Content-Type: text/plain\r\n\r\n",
+                body.len()
+            );
+            text.extend_from_slice(rest.as_bytes());
+            text.extend_from_slice(body);
+            text.extend_from_slice(format!("\r\n-------perf{i:06}$\r\n").as_bytes());
+        }
+        Self {
+            text,
+            serials,
+            next: 0,
+        }
+    }
+
+    /// The messages under Message-IDs never used before.
+    fn renew(&mut self) -> &[u8] {
+        for &at in &self.serials {
+            self.next += 1;
+            let serial = format!("{:0SERIAL_DIGITS$}", self.next);
+            self.text[at..at + SERIAL_DIGITS].copy_from_slice(serial.as_bytes());
+        }
+        &self.text
+    }
+}
+
+fn threads() -> anyhow::Result<Vec<String>> {
+    let tasks = std::fs::read_dir("/proc/self/task")?;
+    tasks
+        .map(|task| Ok(task?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}
