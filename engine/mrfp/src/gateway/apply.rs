@@ -15,6 +15,7 @@ use super::media;
 use super::mirror::Settings;
 use super::notify;
 use super::package::{self, Place, SignalKind};
+use super::quota;
 
 /// What the descriptors of a command amount to.
 #[derive(Debug, Default)]
@@ -58,6 +59,7 @@ impl Core {
                 }
                 Descriptor::Events(events) => {
                     check_events(events)?;
+                    settings.quotas = quota::granted(events)?;
                     settings.events = events.clone();
                 }
                 // They act on streams that the same command may make: left for the end.
@@ -244,7 +246,8 @@ pub(super) fn check_events(events: &Events) -> Result<(), Fault> {
             }
         }
     }
-    notify::check_heartbeat(events)
+    notify::check_heartbeat(events)?;
+    quota::granted(events).map(|_| ())
 }
 
 /// Every kind of descriptor at most once.

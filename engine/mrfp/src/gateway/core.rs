@@ -15,6 +15,7 @@ use super::limits::CONTEXT_ID_MAX;
 use super::media::Site;
 use super::mirror::{self, Context, NotifyState, Settings, Termination};
 use super::notify::{self, Notice};
+use super::quota::Watch;
 
 /// Keys of the switch's contexts that are not the context's number have this bit.
 const GROUP_BIT: u32 = 1 << 31;
@@ -53,6 +54,15 @@ pub(super) enum Service {
     Out,
 }
 
+/// What a timer is for, and of which termination.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alarm {
+    /// `hangterm/thb`.
+    Heartbeat(u32),
+    /// The counters must be looked at.
+    Quota(u32),
+}
+
 /// Everything but the replies that wait for shards.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -66,8 +76,9 @@ pub(super) struct Core {
     pub loads: Vec<u32>,
     pub orders: VecDeque<(ShardIndex, Command)>,
     pub notices: VecDeque<Notice>,
-    /// `hangterm/thb` by termination.
-    pub timers: TimerTable<u32>,
+    pub timers: TimerTable<Alarm>,
+    /// Terminations with a quota that is not used up.
+    pub watched: BTreeSet<u32>,
     /// What streams counted that ended before their termination.
     pub retired: HashMap<u32, Statistics>,
     last_context: u32,
@@ -92,6 +103,7 @@ impl Core {
             orders: VecDeque::new(),
             notices: VecDeque::new(),
             timers: TimerTable::default(),
+            watched: BTreeSet::new(),
             retired: HashMap::new(),
             last_context: 0,
             last_termination: 0,
@@ -268,9 +280,11 @@ impl Core {
             settings,
             notify: NotifyState::default(),
             heartbeat: None,
+            watch: Watch::default(),
         };
         self.terminations.insert(number, termination);
         self.sync(number, &Settings::default(), &BTreeSet::new(), draft);
+        self.watch(number, true, draft.now);
         self.touch(number, draft.now);
     }
 
@@ -288,6 +302,7 @@ impl Core {
         };
         let old = core::mem::replace(&mut termination.settings, settings);
         self.sync(number, &old, renewed, draft);
+        self.watch(number, false, draft.now);
         self.touch(number, draft.now);
     }
 
@@ -357,6 +372,7 @@ impl Core {
         if let Some(timer) = termination.heartbeat {
             self.timers.cancel(timer);
         }
+        self.end_watch(number, &termination.watch);
         for (&stream, state) in &termination.settings.streams {
             if state.config(termination.settings.service_state).is_some() {
                 let order = Order::Remove {
@@ -433,7 +449,7 @@ impl Core {
             self.timers.cancel(timer);
         }
         if let Some(after) = notify::heartbeat_of(&termination.settings.events) {
-            termination.heartbeat = Some(self.timers.arm(now + after, number));
+            termination.heartbeat = Some(self.timers.arm(now + after, Alarm::Heartbeat(number)));
         }
     }
 }

@@ -15,6 +15,16 @@ pub(super) const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(3600);
 /// Longest `timerx` (H.248.36; gateways in the field go up to this).
 pub(super) const HEARTBEAT_SECS_MAX: u32 = 2_147_480;
 
+/// How long between two looks at the counters of a termination with a quota.
+pub(super) const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Terminations with a quota looked at in each [`COUNT_INTERVAL`]; with more of them, each is looked
+/// at more rarely.
+pub(super) const COUNTS_PER_SECOND_MAX: usize = 1_000;
+
+/// Quotas of one termination; beyond it error 510.
+pub(super) const QUOTAS_MAX: usize = 16;
+
 /// Bounds that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -10,6 +10,7 @@ use h248::ast::{
 };
 use switch::{ContextKey, SessionConfig, SessionKey, Setup, ShardIndex};
 
+use super::quota::{Quota, Watch};
 use super::topology::Topology;
 
 /// Names of terminations are this, a slash, and a number.
@@ -39,6 +40,7 @@ pub(super) struct Termination {
     pub notify: NotifyState,
     /// `hangterm/thb`: runs out when no message concerned the termination for `timerx`.
     pub heartbeat: Option<TimerKey>,
+    pub watch: Watch,
 }
 
 /// Notifications wait for each other: one outstanding per termination.
@@ -53,6 +55,8 @@ pub(super) struct NotifyState {
 pub(super) struct Settings {
     pub streams: BTreeMap<u16, Stream>,
     pub events: Events,
+    /// What `msrpstat/mquota` in `events` grants, and how much of it is used.
+    pub quotas: Vec<Quota>,
     pub service_state: ServiceState,
 }
 
@@ -61,6 +65,7 @@ impl Default for Settings {
         Self {
             streams: BTreeMap::new(),
             events: Events::default(),
+            quotas: Vec::new(),
             service_state: ServiceState::InService,
         }
     }

@@ -27,6 +27,7 @@ mod media;
 mod mirror;
 mod notify;
 mod package;
+mod quota;
 mod service;
 mod statistics;
 #[cfg(test)]
@@ -51,6 +52,7 @@ use self::core::{Core, Service};
 use self::draft::{Draft, Token};
 use self::fault::Fault;
 use self::notify::Notice;
+use self::quota::Count;
 
 pub use self::limits::Limits;
 
@@ -107,6 +109,8 @@ struct Waiting<K> {
     key: Option<K>,
     body: ReplyBody,
     draft: Draft,
+    /// Not a reply, but a look at counters.
+    count: Option<Count>,
     orders_open: usize,
 }
 
@@ -188,7 +192,7 @@ impl<K: Copy> Gateway<K> {
                 self.core.disconnected(now, session, cause);
             }
         }
-        self.core.beat(now);
+        self.beat(now);
     }
 
     /// A Notify has ended: with this reply, or (`None`) without one.
@@ -201,7 +205,7 @@ impl<K: Copy> Gateway<K> {
 
     /// The instant of the last [`Output::Wait`] has come.
     pub fn handle_deadline(&mut self, now: Instant) {
-        self.core.beat(now);
+        self.beat(now);
     }
 
     /// Takes no new terminations and no new sessions' connections from here on.
@@ -281,8 +285,25 @@ impl<K: Copy> Gateway<K> {
         metrics
     }
 
+    /// Does what timers ask for.
+    fn beat(&mut self, now: Instant) {
+        for termination in self.core.beat(now) {
+            if self.waiting.len() >= self.core.config.limits.replies_waiting_max / 2 {
+                self.core.postpone_look(termination, now);
+                continue;
+            }
+            let mut draft = Draft::new(now, 0);
+            let count = self.core.order_count(termination, &mut draft);
+            self.await_count(None, ReplyBody::Actions(Vec::new()), draft, count);
+        }
+    }
+
     /// Keeps a reply until its orders are done.
     fn await_orders(&mut self, key: Option<K>, body: ReplyBody, draft: Draft) {
+        self.await_count(key, body, draft, None);
+    }
+
+    fn await_count(&mut self, key: Option<K>, body: ReplyBody, draft: Draft, count: Option<Count>) {
         self.last_waiting += 1;
         let orders_open = draft.tokens.len();
         for token in &draft.tokens {
@@ -294,6 +315,7 @@ impl<K: Copy> Gateway<K> {
                 key,
                 body,
                 draft,
+                count,
                 orders_open,
             },
         );
@@ -337,6 +359,7 @@ impl<K: Copy> Gateway<K> {
             key,
             mut body,
             mut draft,
+            count,
             ..
         }) = self.waiting.remove(&reply)
         else {
@@ -354,6 +377,9 @@ impl<K: Copy> Gateway<K> {
         }
         if let ReplyBody::Actions(actions) = &mut body {
             draft::fill(actions, &draft.slots);
+        }
+        if let Some(count) = count {
+            self.core.counted(&count, &draft);
         }
         if let Some(key) = key {
             self.release(key, body);

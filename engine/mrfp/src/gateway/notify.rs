@@ -8,7 +8,7 @@ use h248::ast::{
 use h248_endpoint::time_stamp;
 use switch::{LossCause, SessionKey};
 
-use super::core::Core;
+use super::core::{Alarm, Core};
 use super::draft::{Draft, Slot};
 use super::fault::{Fault, quotable, written};
 use super::limits::{HEARTBEAT_DEFAULT, HEARTBEAT_SECS_MAX, NOTIFY_QUEUE_MAX};
@@ -105,9 +105,17 @@ impl Core {
         self.flush(session.termination);
     }
 
-    /// Fires the heartbeats that are due.
-    pub(super) fn beat(&mut self, now: Instant) {
-        while let Some(number) = self.timers.expired(now) {
+    /// Fires the heartbeats that are due; the terminations whose counters must be looked at.
+    pub(super) fn beat(&mut self, now: Instant) -> Vec<u32> {
+        let mut due = Vec::new();
+        while let Some(alarm) = self.timers.expired(now) {
+            let number = match alarm {
+                Alarm::Heartbeat(number) => number,
+                Alarm::Quota(number) => {
+                    due.push(number);
+                    continue;
+                }
+            };
             if let Some(termination) = self.terminations.get_mut(&number) {
                 termination.heartbeat = None;
             }
@@ -119,9 +127,16 @@ impl Core {
             self.flush(number);
             self.touch(number, now);
         }
+        due
     }
 
-    fn observe(&mut self, now: Instant, session: SessionKey, name: (&str, &str), parms: &[Parm]) {
+    pub(super) fn observe(
+        &mut self,
+        now: Instant,
+        session: SessionKey,
+        name: (&str, &str),
+        parms: &[Parm],
+    ) {
         let time = time_stamp(now, self.config.epoch);
         let Some(termination) = self.terminations.get_mut(&session.termination) else {
             return;
@@ -144,7 +159,7 @@ impl Core {
     }
 
     /// Sends what was observed, unless an earlier Notify is still unanswered.
-    fn flush(&mut self, number: u32) {
+    pub(super) fn flush(&mut self, number: u32) {
         let Some(termination) = self.terminations.get_mut(&number) else {
             return;
         };
@@ -199,7 +214,7 @@ impl Core {
     }
 }
 
-fn parm(name: &str, value: Value) -> Parm {
+pub(super) fn parm(name: &str, value: Value) -> Parm {
     Parm {
         name: name.into(),
         value: PropertyValue::Is(value),

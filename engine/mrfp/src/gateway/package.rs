@@ -124,7 +124,7 @@ const PACKAGES: &[Package] = &[
         version: 1,
         properties: &[],
         events: &[
-            event("mquota", &["msq", "mrq", "msv", "mrv", "tm"], false),
+            event("mquota", &["msq", "mrq", "msv", "mrv", "tm"], true),
             event("imi", &[], false),
         ],
         signals: &[],
@@ -144,6 +144,7 @@ const PACKAGES: &[Package] = &[
 pub(super) const CAUSE: (&str, &str) = ("g", "cause");
 pub(super) const NETFAIL: (&str, &str) = ("nt", "netfail");
 pub(super) const HEARTBEAT: (&str, &str) = ("hangterm", "thb");
+pub(super) const MQUOTA: (&str, &str) = ("msrpstat", "mquota");
 pub(super) const BNC_CHANGE: (&str, &str) = ("tcpbcc", "BNCChange");
 
 /// The AST form of a name.

@@ -5,6 +5,7 @@ mod commands;
 mod errors;
 mod events;
 mod model;
+mod quotas;
 mod sdp;
 mod topology;
 
