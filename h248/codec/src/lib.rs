@@ -18,7 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
-mod build;
+mod convert;
 pub mod error_code;
 pub mod fuzzing;
 mod lex;
@@ -27,7 +27,7 @@ mod parse;
 mod print;
 mod token;
 
-pub use build::TerminationIdError;
+pub use convert::TerminationIdError;
 pub use error_code::{ErrorCode, ServiceChangeReason};
 pub use limits::Limits;
 pub use parse::{

@@ -117,6 +117,12 @@ fn strings_and_comments_do_not_count_as_braces() {
 }
 
 #[test]
+fn an_unfinished_comment_hides_the_rest() {
+    let all = transactions("T=1{C=1{;;;PN=2{}");
+    assert_eq!(all.len(), 1);
+}
+
+#[test]
 fn a_broken_command_keeps_its_terminations() {
     let broken = transactions("T=1{C=-{SC=ROOT{SV{MT=XX}}}}").remove(0);
     let broken = broken.expect_err("an unknown method");

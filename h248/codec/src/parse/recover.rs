@@ -163,6 +163,8 @@ impl Parser<'_> {
                     skipper.equal();
                     false
                 }
+                // A comment without an end: looking for it from each `;` again would be quadratic.
+                b';' => return self.cursor.seek(self.cursor.len()),
                 _ => {
                     let word = Token::of(self.cursor.word());
                     if word.is_none() && self.cursor.peek() == Some(octet) {
