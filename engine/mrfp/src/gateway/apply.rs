@@ -11,6 +11,7 @@ use switch::ShardIndex;
 use super::amm::check_audit;
 use super::core::Core;
 use super::fault::Fault;
+use super::inactivity;
 use super::media;
 use super::mirror::Settings;
 use super::notify;
@@ -59,6 +60,7 @@ impl Core {
                 }
                 Descriptor::Events(events) => {
                     check_events(events)?;
+                    inactivity::check_elsewhere(events)?;
                     settings.quotas = quota::granted(events)?;
                     settings.events = events.clone();
                 }
@@ -247,6 +249,7 @@ pub(super) fn check_events(events: &Events) -> Result<(), Fault> {
         }
     }
     notify::check_heartbeat(events)?;
+    inactivity::check(events)?;
     quota::granted(events).map(|_| ())
 }
 

@@ -11,6 +11,7 @@ use switch::{Command, ContextKey, Order, SessionKey, ShardIndex, Statistics};
 use super::Config;
 use super::draft::{Draft, Slot, Token};
 use super::fault::Fault;
+use super::inactivity::Silence;
 use super::limits::CONTEXT_ID_MAX;
 use super::media::Site;
 use super::mirror::{self, Context, NotifyState, Settings, Termination};
@@ -54,11 +55,13 @@ pub(super) enum Service {
     Out,
 }
 
-/// What a timer is for, and of which termination.
+/// What a timer is for, and of which termination unless ROOT's.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Alarm {
     /// `hangterm/thb`.
     Heartbeat(u32),
+    /// `it/ito`.
+    Silence,
     /// The counters must be looked at.
     Quota(u32),
 }
@@ -71,6 +74,7 @@ pub(super) struct Core {
     pub terminations: BTreeMap<u32, Termination>,
     pub root_properties: Vec<PropertyParm>,
     pub root_events: Events,
+    pub silence: Silence,
     pub service: Service,
     /// Sessions per shard.
     pub loads: Vec<u32>,
@@ -98,6 +102,7 @@ impl Core {
             terminations: BTreeMap::new(),
             root_properties: Vec::new(),
             root_events: Events::default(),
+            silence: Silence::default(),
             service: Service::In,
             loads: vec![0; shards],
             orders: VecDeque::new(),

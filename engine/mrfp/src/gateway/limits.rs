@@ -15,6 +15,9 @@ pub(super) const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(3600);
 /// Longest `timerx` (H.248.36; gateways in the field go up to this).
 pub(super) const HEARTBEAT_SECS_MAX: u32 = 2_147_480;
 
+/// `it/ito` without `mit`.
+pub(super) const SILENCE_DEFAULT: Duration = Duration::from_secs(30);
+
 /// How long between two looks at the counters of a termination with a quota.
 pub(super) const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 

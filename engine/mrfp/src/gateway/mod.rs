@@ -22,6 +22,7 @@ mod core;
 mod draft;
 mod execute;
 mod fault;
+mod inactivity;
 mod limits;
 mod media;
 mod mirror;
@@ -160,6 +161,19 @@ impl<K: Copy> Gateway<K> {
         broken: Option<&BrokenTail>,
     ) {
         self.metrics.requests += 1;
+        self.execute(now, key, version, request, broken);
+        // At the end: the request itself may ask to be told of silence.
+        self.core.heard(now);
+    }
+
+    fn execute(
+        &mut self,
+        now: Instant,
+        key: K,
+        version: u8,
+        request: &TransactionRequest,
+        broken: Option<&BrokenTail>,
+    ) {
         if self.waiting.len() >= self.core.config.limits.replies_waiting_max {
             self.release(key, ReplyBody::Error(Fault::Busy.descriptor()));
             return;
@@ -195,8 +209,21 @@ impl<K: Copy> Gateway<K> {
         self.beat(now);
     }
 
+    /// Something came from the controller that is neither a request nor an answer to a Notify,
+    /// such as its consent to our registration.
+    pub fn handle_heard(&mut self, now: Instant) {
+        self.core.heard(now);
+    }
+
     /// A Notify has ended: with this reply, or (`None`) without one.
     pub fn handle_notified(&mut self, now: Instant, id: NotifyId, reply: Option<&ReplyBody>) {
+        if reply.is_some() {
+            self.core.heard(now);
+        }
+        if id.0 == inactivity::ROOT {
+            self.core.asked_for_life();
+            return;
+        }
         let mut draft = Draft::new(now, 0);
         let error = reply.and_then(first_error).map(|e| e.code);
         self.core.notified(id.0, error, &mut draft);

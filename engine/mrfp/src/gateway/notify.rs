@@ -46,6 +46,25 @@ fn timer_of(spec: &EventSpec) -> Option<u32> {
         })
 }
 
+/// A parameter that must be an unquoted number; `None` when it is not there.
+pub(super) fn number(spec: &EventSpec, name: &str) -> Result<Option<u64>, Fault> {
+    let Some(parm) = spec.parms.iter().find(|p| p.name == *name) else {
+        return Ok(None);
+    };
+    let number = match &parm.value {
+        PropertyValue::Is(value) if !value.quoted => value.text.parse().ok(),
+        PropertyValue::Is(_)
+        | PropertyValue::AllOf(_)
+        | PropertyValue::OneOf(_)
+        | PropertyValue::Range(..)
+        | PropertyValue::GreaterThan(_)
+        | PropertyValue::LessThan(_)
+        | PropertyValue::NotEqual(_) => None,
+    };
+    let fault = || Fault::ValueUnsupported(format!("{name} of {}", written(&spec.name)));
+    number.map(Some).ok_or_else(fault)
+}
+
 /// `timerx` must be a number of seconds.
 pub(super) fn check_heartbeat(events: &Events) -> Result<(), Fault> {
     for spec in events
@@ -105,12 +124,16 @@ impl Core {
         self.flush(session.termination);
     }
 
-    /// Fires the heartbeats that are due; the terminations whose counters must be looked at.
+    /// Fires the events that are due by the clock; the terminations whose counters must be looked at.
     pub(super) fn beat(&mut self, now: Instant) -> Vec<u32> {
         let mut due = Vec::new();
         while let Some(alarm) = self.timers.expired(now) {
             let number = match alarm {
                 Alarm::Heartbeat(number) => number,
+                Alarm::Silence => {
+                    self.ask_for_life(now);
+                    continue;
+                }
                 Alarm::Quota(number) => {
                     due.push(number);
                     continue;

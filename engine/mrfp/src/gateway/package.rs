@@ -1,4 +1,4 @@
-//! The packages of this gateway and what is in them (H.248.1 Annex E, H.248.36, H.248.69, H.248.89).
+//! The packages of this gateway and what is in them (H.248.1 Annex E, H.248.14, H.248.36, H.248.69, H.248.89).
 
 use h248::ast::{Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue, Value};
 
@@ -112,6 +112,14 @@ const PACKAGES: &[Package] = &[
         statistics: &["dur", "os", "or"],
     },
     Package {
+        name: "it",
+        version: 1,
+        properties: &[],
+        events: &[event("ito", &["mit"], true)],
+        signals: &[],
+        statistics: &[],
+    },
+    Package {
         name: "hangterm",
         version: 1,
         properties: &[],
@@ -144,6 +152,7 @@ const PACKAGES: &[Package] = &[
 pub(super) const CAUSE: (&str, &str) = ("g", "cause");
 pub(super) const NETFAIL: (&str, &str) = ("nt", "netfail");
 pub(super) const HEARTBEAT: (&str, &str) = ("hangterm", "thb");
+pub(super) const INACTIVITY: (&str, &str) = ("it", "ito");
 pub(super) const MQUOTA: (&str, &str) = ("msrpstat", "mquota");
 pub(super) const BNC_CHANGE: (&str, &str) = ("tcpbcc", "BNCChange");
 

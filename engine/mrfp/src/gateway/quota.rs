@@ -13,14 +13,14 @@
 //! descriptor that grants it; each part of a grant is told once.
 
 use clock::{Duration, Instant, TimerKey};
-use h248::ast::{EventSpec, Events, PropertyValue};
+use h248::ast::{EventSpec, Events};
 use switch::{Order, SessionKey, Statistics};
 
 use super::core::{Alarm, Core};
 use super::draft::{Draft, Slot};
 use super::fault::{Fault, written};
 use super::limits::{COUNT_INTERVAL, COUNTS_PER_SECOND_MAX, QUOTAS_MAX};
-use super::notify::parm;
+use super::notify::{number, parm};
 use super::package::{self, MQUOTA, plain};
 use super::statistics;
 
@@ -83,23 +83,13 @@ pub(super) fn granted(events: &Events) -> Result<Vec<Quota>, Fault> {
 fn read(spec: &EventSpec) -> Result<Quota, Fault> {
     let mut limits = [0; 5];
     for (limit, name) in limits.iter_mut().zip(PARMS) {
-        let Some(parm) = spec.parms.iter().find(|p| p.name == *name) else {
-            continue;
-        };
-        let number = match &parm.value {
-            PropertyValue::Is(value) if !value.quoted => value.text.parse().ok(),
-            PropertyValue::Is(_)
-            | PropertyValue::AllOf(_)
-            | PropertyValue::OneOf(_)
-            | PropertyValue::Range(..)
-            | PropertyValue::GreaterThan(_)
-            | PropertyValue::LessThan(_)
-            | PropertyValue::NotEqual(_) => None,
-        };
+        let value = number(spec, name)?.unwrap_or(0);
         // Seconds must be no more than the clock can tell.
-        *limit = number
-            .filter(|n| name != PARMS[TIME] || *n <= u64::from(u32::MAX))
-            .ok_or_else(|| Fault::ValueUnsupported(format!("{name} of {}", written(&spec.name))))?;
+        if name == PARMS[TIME] && value > u64::from(u32::MAX) {
+            let what = format!("{name} of {}", written(&spec.name));
+            return Err(Fault::ValueUnsupported(what));
+        }
+        *limit = value;
     }
     Ok(Quota {
         stream: spec.stream.filter(|s| *s != 0),

@@ -136,6 +136,7 @@ impl Task {
             Event::Registered(registered) => {
                 self.controller = Some(registered.peer);
                 self.registered.send_replace(true);
+                self.gateway.handle_heard(now);
             }
             // Contexts are kept: whoever controls us next will audit them (H.248.1 section 11.5).
             Event::Lost { .. } => self.controller = None,

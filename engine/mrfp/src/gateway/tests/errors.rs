@@ -216,6 +216,7 @@ fn session_descriptions_we_cannot_serve_give_441_449_472_474_515() {
 fn what_cannot_be_detected_or_generated_gives_512_513() {
     check_modify("E=1{nt/qualert{th=5}}", 512);
     check_modify("E=1{msrpstat/imi}", 512);
+    check_modify("E=1{it/ito{mit=100}}", 512);
     check_modify("SG{tcpbcc/RelBNC}", 513);
 }
 

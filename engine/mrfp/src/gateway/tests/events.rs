@@ -172,6 +172,73 @@ fn events_bear_the_time_when_they_happened() {
     bench.check_notify("C=1{N=msrp/1{OE=6{20260727T10000250:tcpbcc/BNCChange{Type=Est}}}}");
 }
 
+/// When the gateway wants to be called again.
+fn due(bench: &mut Bench) -> Option<Duration> {
+    match bench.gateway.poll() {
+        Output::Wait(at) => at.map(|at| at.since(Instant::ZERO)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_silent_controller_is_asked_for_a_sign_of_life() {
+    let ms = Duration::from_millis;
+    let mut bench = Bench::conference();
+    bench.check("C=-{MF=ROOT{E=3{it/ito{mit=100}}}}", "C=-{MF=ROOT}");
+    assert_eq!(due(&mut bench), Some(ms(1_000)));
+    // Any request puts it off, and what was armed before stays so.
+    bench.now = Instant::ZERO + ms(400);
+    bench.call("C=-{AV=ROOT{AT{}}}");
+    assert_eq!(due(&mut bench), Some(ms(1_400)));
+    bench.now = Instant::ZERO + ms(1_400);
+    bench.gateway.handle_deadline(bench.now);
+    bench.drain();
+    let id = bench.check_notify("C=-{N=ROOT{OE=3{it/ito}}}");
+    assert_eq!(due(&mut bench), None, "asked once");
+    // The answer puts it off again, whatever it says.
+    bench.now = Instant::ZERO + ms(1_500);
+    let answer = reply(2, "C=-{N=ROOT{ER=500{}}}");
+    bench.gateway.handle_notified(bench.now, id, Some(&answer));
+    bench.drain();
+    assert_eq!(due(&mut bench), Some(ms(2_500)));
+    bench.call("C=-{MF=ROOT{E}}");
+    assert_eq!(due(&mut bench), None);
+}
+
+#[test]
+fn a_controller_that_does_not_answer_is_not_asked_again_until_it_is_back() {
+    let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+    let mut bench = Bench::new();
+    bench.call("C=-{MF=ROOT{E=3{it/ito}}}");
+    assert_eq!(due(&mut bench), Some(limits::SILENCE_DEFAULT));
+    bench.now = at(30);
+    bench.gateway.handle_deadline(bench.now);
+    bench.drain();
+    let id = bench.check_notify("C=-{N=ROOT{OE=3{it/ito}}}");
+    // It is heard of in other ways while the answer is due: not asked twice at a time.
+    bench.gateway.handle_heard(at(31));
+    bench.gateway.handle_deadline(at(61));
+    bench.drain();
+    assert!(bench.notifies.is_empty());
+    bench.gateway.handle_notified(at(62), id, None);
+    bench.drain();
+    assert_eq!(due(&mut bench), None);
+    bench.gateway.handle_heard(at(70));
+    assert_eq!(due(&mut bench), Some(Duration::from_secs(100)));
+}
+
+#[test]
+fn mit_must_be_a_number_from_1_on() {
+    let mut bench = Bench::new();
+    for mit in ["0", "x", "\"5\"", "4294967296", "[1:2]"] {
+        bench.check(
+            &format!("C=-{{MF=ROOT{{E=3{{it/ito{{mit={mit}}}}}}}}}"),
+            "C=-{MF=ROOT{ER=449{}}}",
+        );
+    }
+    assert_eq!(due(&mut bench), None);
+}
+
 #[test]
 fn timers_out_of_range_are_refused() {
     let mut bench = Bench::conference();
