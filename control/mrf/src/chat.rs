@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cli::ChatArgs;
 use crate::cpim::{self, Envelope};
-use crate::limits::{ANSWER_WITHIN, UNANSWERED_MAX};
+use crate::limits::{ANSWER_WITHIN, BYE_WITHIN, UNANSWERED_MAX};
 use crate::logging;
 use crate::msrp_client::{Event, Outgoing};
 use crate::participant::{Caller, Joined, Target};
@@ -66,6 +66,7 @@ async fn talk(args: ChatArgs) -> anyhow::Result<()> {
         to: target.uri,
         waiting: HashMap::new(),
         failures: 0,
+        lost: None,
     };
     chat.run().await
 }
@@ -119,6 +120,8 @@ struct Chat {
     /// Messages without their answer, and when each counts as lost.
     waiting: HashMap<String, Instant>,
     failures: usize,
+    /// Why the connection is gone, and until when a BYE may explain it.
+    lost: Option<(String, Instant)>,
 }
 
 enum Next {
@@ -130,8 +133,7 @@ enum Next {
 
 impl Chat {
     async fn run(mut self) -> anyhow::Result<()> {
-        // A SEND without body binds the connection to the session (RFC 4975 section 5.4).
-        self.send(Outgoing::default()).await?;
+        self.bind().await?;
         eprintln!("in {} as {}; /quit leaves", self.to, self.name);
         let mut lines = lines::of_stdin();
         let end = self.converse(&mut lines).await;
@@ -146,19 +148,34 @@ impl Chat {
         }
     }
 
+    /// A SEND without body binds the connection to the session (RFC 4975 section 5.4); once it is
+    /// answered, nothing that others say is missed.
+    async fn bind(&mut self) -> anyhow::Result<()> {
+        self.send(Outgoing::default()).await?;
+        while !self.waiting.is_empty() {
+            let deadline = self.deadline();
+            tokio::select! {
+                event = self.joined.msrp.next_event(), if self.lost.is_none() => self.heard(event),
+                () = sleep_until(deadline) => self.give_up()?,
+            };
+        }
+        match self.failures {
+            0 => Ok(()),
+            _ => bail!("the conference did not take the MSRP connection"),
+        }
+    }
+
     async fn converse(&mut self, lines: &mut mpsc::Receiver<String>) -> anyhow::Result<Next> {
         let mut is_leaving = false;
         while !(is_leaving && self.waiting.is_empty()) {
-            let may_type = !is_leaving && self.waiting.len() < UNANSWERED_MAX;
-            let oldest = self.waiting.values().min().copied();
+            let is_open = self.lost.is_none();
+            let may_type = !is_leaving && is_open && self.waiting.len() < UNANSWERED_MAX;
+            let deadline = self.deadline();
             let next = tokio::select! {
                 line = lines.recv(), if may_type => self.typed(line).await?,
-                event = self.joined.msrp.next_event() => self.heard(event)?,
+                event = self.joined.msrp.next_event(), if is_open => self.heard(event),
                 event = self.joined.sip.next_event() => self.signalled(event).await?,
-                () = sleep_until(oldest.unwrap_or_else(Instant::now)), if oldest.is_some() => {
-                    self.give_up();
-                    Next::Go
-                }
+                () = sleep_until(deadline) => self.give_up()?,
             };
             match next {
                 Next::Go => {}
@@ -227,7 +244,7 @@ impl Chat {
         Ok(())
     }
 
-    fn heard(&mut self, event: Option<Event>) -> anyhow::Result<Next> {
+    fn heard(&mut self, event: Option<Event>) -> Next {
         match event {
             Some(Event::Message(message)) => {
                 let mut stdout = std::io::stdout().lock();
@@ -255,10 +272,18 @@ impl Chat {
                 }
             }
             Some(Event::Received(_) | Event::Sent(_)) => {}
-            Some(Event::Closed(why)) => bail!("the MSRP connection is gone: {why}"),
-            None => bail!("the MSRP connection is gone"),
+            Some(Event::Closed(why)) => self.lost = Some((why, Instant::now() + BYE_WITHIN)),
+            None => self.lost = Some(("no reason".to_owned(), Instant::now())),
         }
-        Ok(Next::Go)
+        Next::Go
+    }
+
+    /// When to [`Self::give_up`] something.
+    fn deadline(&self) -> Instant {
+        let lost = self.lost.as_ref().map(|(_, until)| *until);
+        let next = self.waiting.values().copied().chain(lost).min();
+        // Nothing to give up: come back now and then.
+        next.unwrap_or_else(|| Instant::now() + ANSWER_WITHIN)
     }
 
     fn failed(&mut self, message_id: &str, why: &str) {
@@ -267,18 +292,23 @@ impl Chat {
         eprintln!("not delivered: {}", render::plain(why.trim()));
     }
 
-    /// Messages whose answer did not come in time.
-    fn give_up(&mut self) {
+    /// Messages whose answer did not come in time; a connection whose end no BYE explained.
+    fn give_up(&mut self) -> anyhow::Result<Next> {
         let now = Instant::now();
+        if let Some((why, _)) = self.lost.as_ref().filter(|(_, until)| *until <= now) {
+            bail!("the MSRP connection is gone: {why}");
+        }
+        let is_late = |(_, until): &(&String, &Instant)| **until <= now;
         let late: Vec<_> = self
             .waiting
             .iter()
-            .filter(|(_, until)| **until <= now)
+            .filter(is_late)
             .map(|(id, _)| id.clone())
             .collect();
         for id in late {
             self.failed(&id, "no answer");
         }
+        Ok(Next::Go)
     }
 
     async fn signalled(&mut self, event: Option<SipEvent>) -> anyhow::Result<Next> {

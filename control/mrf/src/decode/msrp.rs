@@ -110,7 +110,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn fault(&mut self, at: usize, what: impl Into<String>) {
-        self.decoded.faults.push(Fault::new(self.input, at, what));
+        let fault = Fault::new(self.input, at, what);
+        // The head and the end-line may tell the same.
+        if self.decoded.faults.last() != Some(&fault) {
+            self.decoded.faults.push(fault);
+        }
     }
 }
 

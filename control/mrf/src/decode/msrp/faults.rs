@@ -82,7 +82,7 @@ pub(super) fn head(input: &[u8], start: usize, fault: HeadFault) -> (usize, Stri
         ),
         HeadFault::FieldName => (fields.first(is_bad_name), "a token before the colon".into()),
         HeadFault::Control => (
-            fields.first(|line| line.iter().any(|c| c.is_ascii_control() && *c != b'\t')),
+            fields.control(),
             "a value without control characters".into(),
         ),
         HeadFault::ColonSpacing => (
@@ -142,16 +142,25 @@ impl<'a> Fields<'a> {
     /// Offset and text of each header line.
     fn lines(&self) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
         let input = self.input;
-        let mut at = self.start + line_at(input, self.start).len() + 2;
+        let mut at = after_line(input, self.start);
         core::iter::from_fn(move || {
             let line = line_at(input, at);
             if at >= input.len() || line.is_empty() || line.starts_with(b"-------") {
                 return None;
             }
             let item = (at, line);
-            at += line.len() + 2;
+            at = after_line(input, at);
             Some(item)
         })
+    }
+
+    /// The first header line with a control character, or with an LF alone at its end.
+    fn control(&self) -> usize {
+        let is_odd = |(at, line): &(usize, &[u8])| {
+            let end = self.input.get(at + line.len());
+            end != Some(&b'\r') || line.iter().any(|c| c.is_ascii_control() && *c != b'\t')
+        };
+        self.lines().find(is_odd).map_or(self.start, |(at, _)| at)
     }
 
     /// The `index`-th header line, from 1; the start line if there is none.
@@ -206,4 +215,11 @@ fn line_at(input: &[u8], offset: usize) -> &[u8] {
     let end = rest.iter().position(|&c| c == b'\n').unwrap_or(rest.len());
     let line = &rest[..end];
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Where the line behind the one at `offset` begins.
+fn after_line(input: &[u8], offset: usize) -> usize {
+    let rest = &input[offset.min(input.len())..];
+    let end = rest.iter().position(|&c| c == b'\n');
+    end.map_or(input.len(), |end| offset + end + 1)
 }

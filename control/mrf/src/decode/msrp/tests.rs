@@ -124,6 +124,23 @@ fn faults_are_told_where_they_lie() {
 }
 
 #[test]
+fn what_head_and_end_line_both_show_is_told_once() {
+    faults(
+        "MSRP abcd 200 OK\r\nTo-Path: msrp://a:1/x;tcp\r\nFrom-Path: msrp://b:1/y;tcp\r\n\
+         -------abcd+\r\n",
+        &["1:1: expected a response that ends in $"],
+    );
+}
+
+#[test]
+fn a_line_feed_alone_in_a_head_is_found() {
+    faults(
+        &SEED.replace("Message-ID: 9972\r\n", "X-Note: a\nMessage-ID: 9972\r\n"),
+        &["4:1: expected a value without control characters"],
+    );
+}
+
+#[test]
 fn a_frame_cut_off_is_told_at_the_end() {
     let cut = &SEED[..SEED.len() - 5];
     faults(
