@@ -2,7 +2,7 @@
 
 use crate::api::{ConnId, Octets};
 use crate::connection::Connection;
-use crate::message::{DeliveryState, Phase};
+use crate::message::{DeliveryState, Phase, index_key};
 use crate::session::{Link, SessionRef};
 use crate::shard::Shard;
 
@@ -72,8 +72,9 @@ impl<B: Octets> Shard<B> {
             let is_its = matches!(link, Link::Connecting { request: r, .. } if r == *request);
             assert!(is_its, "{request:?} is awaited");
         }
-        for (hash, slot) in &self.by_message_id {
-            assert_eq!(self.messages[*slot as usize].hash, *hash);
+        for (key, slot) in &self.by_message_id {
+            let message = &self.messages[*slot as usize];
+            assert_eq!(index_key(message.context, message.hash), *key);
         }
         let is_empty = self.contexts.values().any(|c| c.sessions.is_empty());
         assert!(!is_empty, "a context lives as long as its sessions");

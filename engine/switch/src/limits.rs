@@ -24,9 +24,10 @@ pub const MESSAGE_POOL_MAX: usize = 1024;
 /// A recycled message keeps room for at most this many deliveries.
 pub const DELIVERIES_KEEP_MAX: usize = 256;
 
-/// Messages of one session that are remembered after they were forwarded: one that comes again,
-/// because its sender did not see the answer, is acknowledged and not forwarded again.
-pub const REPEATS_MAX: usize = 8;
+/// Messages of one session that are remembered after their fate was settled: one that comes again,
+/// because its sender did not see the answer, is acknowledged and not forwarded again, and the rest
+/// of one that was given up is refused.
+pub const RECENT_MAX: usize = 8;
 
 /// No message is longer, whatever an operator allows: sums of two positions then fit 64 bits.
 pub const MESSAGE_BYTES_CEILING: u64 = u64::MAX >> 1;

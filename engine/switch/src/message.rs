@@ -14,7 +14,7 @@ use msrp::{FailureReport, Outcome, Reassembly, StatusCode};
 
 use crate::api::{ContextKey, Octets};
 use crate::ident::GENERATION_MASK;
-use crate::limits::{DELIVERIES_KEEP_MAX, REPEATS_MAX};
+use crate::limits::{DELIVERIES_KEEP_MAX, RECENT_MAX};
 use crate::session::SessionRef;
 use crate::shard::Shard;
 
@@ -27,6 +27,8 @@ pub(crate) struct Message {
     pub id: Vec<u8>,
     /// [`Shard::hash_of`] of its Message-ID.
     pub hash: u64,
+    /// The conference it was sent in.
+    pub context: ContextKey,
     /// From-Path of its first chunk: where reports go.
     pub from_path: Vec<u8>,
     pub success_wanted: bool,
@@ -99,6 +101,7 @@ impl Message {
             sender,
             id: Vec::new(),
             hash: 0,
+            context: ContextKey(0),
             from_path: Vec::new(),
             success_wanted: false,
             failure_report: FailureReport::Yes,
@@ -246,14 +249,18 @@ impl Message {
 }
 
 impl<B: Octets> Shard<B> {
-    /// Names a message within its conference. Keyed, so that nobody can make two names meet.
-    pub(crate) fn hash_of(&self, context: ContextKey, message_id: &[u8]) -> u64 {
+    /// Stands for a Message-ID. Keyed, so that nobody can make two of them meet.
+    pub(crate) fn hash_of(&self, message_id: &[u8]) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash_key.hash(&mut hasher);
-        context.hash(&mut hasher);
         hasher.write(message_id);
         hasher.finish()
     }
+}
+
+/// The key of a message among those of all conferences.
+pub(crate) fn index_key(context: ContextKey, hash: u64) -> u64 {
+    hash ^ u64::from(context.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Hashes what is a hash already.
@@ -278,57 +285,70 @@ impl Hasher for Hashed {
     }
 }
 
-/// The messages of a session that were forwarded last (RFC 4975 5.4: a sender that did not see the
-/// answer sends again under the same Message-ID).
+/// The last messages of a session whose fate is settled.
+///
+/// A sender that did not see the answer sends again under the same Message-ID (RFC 4975 5.4); one
+/// that did not see yet that its message was given up goes on with it.
 #[derive(Debug, Default)]
-pub(crate) struct Forwarded {
-    entries: [Entry; REPEATS_MAX],
+pub(crate) struct Recent {
+    entries: [Option<Entry>; RECENT_MAX],
     next: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
-    /// [`Shard::hash_of`]; 0 = none.
+    /// [`Shard::hash_of`].
     hash: u64,
-    octets: u64,
-    is_success: bool,
+    fate: Fate,
 }
 
-impl Forwarded {
-    /// Remembers a message, in the place of the oldest.
-    pub(crate) fn remember(&mut self, hash: u64, octets: u64) {
-        self.entries[self.next] = Entry {
-            hash,
-            octets,
-            is_success: false,
-        };
-        self.next = (self.next + 1) % REPEATS_MAX;
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// All of its octets went out.
+    Forwarded { octets: u64 },
+    /// Everybody is known to have it.
+    Delivered { octets: u64 },
+    /// It was given up before its last octet.
+    GivenUp,
+}
+
+impl Recent {
+    /// Remembers a message, in the place of the oldest if it is new.
+    pub(crate) fn remember(&mut self, hash: u64, fate: Fate) {
+        let entry = Some(Entry { hash, fate });
+        if let Some(known) = self.entry(hash) {
+            *known = entry;
+            return;
+        }
+        self.entries[self.next] = entry;
+        self.next = (self.next + 1) % RECENT_MAX;
     }
 
     /// All recipients have it.
     pub(crate) fn succeed(&mut self, hash: u64) {
-        if let Some(entry) = self.entry(hash) {
-            entry.is_success = true;
+        if let Some(Some(entry)) = self.entry(hash)
+            && let Fate::Forwarded { octets } = entry.fate
+        {
+            entry.fate = Fate::Delivered { octets };
         }
     }
 
     /// It failed: sent again, it must go out again.
     pub(crate) fn forget(&mut self, hash: u64) {
-        if let Some(entry) = self.entry(hash) {
-            *entry = Entry::default();
+        if let Some(known) = self.entry(hash) {
+            *known = None;
         }
     }
 
-    /// The length of the message and whether it is known to have reached everybody. A sender that
-    /// claims another length uses the name for another message.
-    pub(crate) fn find(&self, hash: u64, total: Option<u64>) -> Option<(u64, bool)> {
-        self.entries
-            .iter()
-            .find(|e| e.hash == hash && total.is_none_or(|t| t == e.octets))
-            .map(|e| (e.octets, e.is_success))
+    /// What became of a message.
+    pub(crate) fn fate(&self, hash: u64) -> Option<Fate> {
+        let mut entries = self.entries.iter().flatten();
+        entries.find(|e| e.hash == hash).map(|e| e.fate)
     }
 
-    fn entry(&mut self, hash: u64) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|e| e.hash == hash)
+    fn entry(&mut self, hash: u64) -> Option<&mut Option<Entry>> {
+        let mut entries = self.entries.iter_mut();
+        entries.find(|e| e.is_some_and(|e| e.hash == hash))
     }
 }

@@ -31,7 +31,7 @@ impl<B: Octets> Shard<B> {
             installed_at: now,
             statistics: Statistics::default(),
             open: Vec::new(),
-            forwarded: None,
+            recent: None,
         });
         let index = u32::try_from(index).expect("fewer than 2^32 sessions");
         let session = SessionRef { index, generation };

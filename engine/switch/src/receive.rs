@@ -13,7 +13,7 @@ use crate::connection::{Chunk, Frame, Repeat};
 use crate::forward::Piece;
 use crate::ident::owner_of;
 use crate::limits::{MESSAGE_BYTES_CEILING, MESSAGES_MAX};
-use crate::message::Message;
+use crate::message::{Fate, Message, index_key};
 use crate::refusal::Refusal;
 use crate::session::{Link, SessionRef};
 use crate::shard::Shard;
@@ -288,7 +288,7 @@ impl<B: Octets> Shard<B> {
             return Err(Refusal::MessageTooLarge { limit_bytes });
         }
         if self.open_message(session, head).is_none() {
-            frame.repeats = self.repeat_of(session, head);
+            frame.repeats = self.recall(session, head)?;
             if frame.repeats.is_some() {
                 return Ok(());
             }
@@ -327,21 +327,31 @@ impl<B: Octets> Shard<B> {
         open.find(|slot| self.messages[*slot as usize].id == id)
     }
 
-    /// Whether a chunk is of a message that was forwarded already (RFC 4975 5.4). A sender that
-    /// waits for neither answer nor report has no reason to send again.
-    fn repeat_of(&self, session: SessionRef, head: &Head<'_>) -> Option<Repeat> {
-        if head.failure_report == FailureReport::No && !head.success_report {
-            return None;
-        }
+    /// What a chunk is to us whose message is not open but was lately: a repeat (RFC 4975 5.4), the
+    /// rest of what was given up, or the beginning of another attempt.
+    fn recall(&self, session: SessionRef, head: &Head<'_>) -> Result<Option<Repeat>, Refusal> {
         let entry = &self.sessions[session.index as usize];
-        let forwarded = entry.forwarded.as_deref()?;
-        let hash = self.hash_of(entry.context, head.message_id.unwrap_or_default());
-        let total = head.byte_range.as_ref().and_then(ByteRange::total);
-        let (octets, is_success) = forwarded.find(hash, total)?;
-        Some(Repeat {
+        let Some(recent) = &entry.recent else {
+            return Ok(None);
+        };
+        let range = head.byte_range.as_ref();
+        let hash = self.hash_of(head.message_id.unwrap_or_default());
+        let (octets, is_delivered) = match recent.fate(hash) {
+            Some(Fate::GivenUp) if range.is_some_and(|r| r.offset() > 0) => {
+                return Err(Refusal::GivenUp);
+            }
+            Some(Fate::GivenUp) | None => return Ok(None),
+            Some(Fate::Forwarded { octets }) => (octets, false),
+            Some(Fate::Delivered { octets }) => (octets, true),
+        };
+        // A sender that waits for neither answer nor report has no reason to send again, and one
+        // that claims another length uses the name for another message.
+        let awaits = head.success_report || head.failure_report != FailureReport::No;
+        let is_same = range.and_then(ByteRange::total).is_none_or(|t| t == octets);
+        Ok((awaits && is_same).then_some(Repeat {
             octets,
-            reports_success: head.success_report && is_success,
-        })
+            reports_success: head.success_report && is_delivered,
+        }))
     }
 
     /// The message a chunk belongs to: one that goes on, or a new one with the recipients that
@@ -370,16 +380,18 @@ impl<B: Octets> Shard<B> {
             None => Message::new(generation, session, now),
         };
         let id = head.message_id.unwrap_or_default();
-        message.hash = self.hash_of(self.sessions[session.index as usize].context, id);
+        message.hash = self.hash_of(id);
+        message.context = self.sessions[session.index as usize].context;
         message.id.extend_from_slice(id);
         message.from_path.extend_from_slice(head.from_path);
         message.success_wanted = head.success_report;
         message.failure_report = head.failure_report;
         self.list_recipients(session, &mut message.deliveries);
-        let (hash, takes_reports) = (message.hash, message.takes_reports());
+        let takes_reports = message.takes_reports();
+        let key = index_key(message.context, message.hash);
         let slot = u32::try_from(self.messages.insert(message)).expect("below MESSAGES_MAX");
         if takes_reports {
-            self.by_message_id.insert(hash, slot);
+            self.by_message_id.insert(key, slot);
         }
         self.sessions[session.index as usize].open.push(slot);
         self.start_sweeping(now);
@@ -488,7 +500,7 @@ impl<B: Octets> Shard<B> {
         message.touched_at = now;
         if flag == Flag::Abort {
             // Those who got the beginning got the flag, too.
-            return self.free(chunk.slot);
+            return self.give_up(chunk.slot);
         }
         if flag == Flag::Complete
             && let Some(ranges) = &mut message.ranges
@@ -511,8 +523,9 @@ impl<B: Octets> Shard<B> {
         if let Some(entry) = self.sessions.get_mut(session.index as usize) {
             entry.statistics.messages_received += 1;
             if !message.has_failed && message.takes_reports() {
-                let forwarded = entry.forwarded.get_or_insert_with(Box::default);
-                forwarded.remember(message.hash, message.octets);
+                let octets = message.octets;
+                let recent = entry.recent.get_or_insert_with(Box::default);
+                recent.remember(message.hash, Fate::Forwarded { octets });
             }
         }
         self.close_message(slot);

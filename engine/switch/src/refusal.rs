@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     ContentTypeNotAccepted,
     #[error("message larger than {limit_bytes} octets")]
     MessageTooLarge { limit_bytes: u64 },
+    #[error("the rest of a message that was given up")]
+    GivenUp,
     #[error("too many messages in progress")]
     TooManyMessages,
 }
@@ -39,7 +41,9 @@ impl Refusal {
             Self::UnknownMethod => StatusCode::UNKNOWN_METHOD,
             Self::NotAllowed => StatusCode::FORBIDDEN,
             Self::ContentTypeNotAccepted => StatusCode::UNSUPPORTED_MEDIA,
-            Self::MessageTooLarge { .. } | Self::TooManyMessages => StatusCode::STOP_SENDING,
+            Self::MessageTooLarge { .. } | Self::TooManyMessages | Self::GivenUp => {
+                StatusCode::STOP_SENDING
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use msrp::{ByteRange, FailureReport, Flag, Head, StatusCode};
 use crate::api::{ConnId, Octets};
 use crate::ident::{Tid, serial_of};
 use crate::limits::{MESSAGE_POOL_MAX, MESSAGE_SWEEP};
-use crate::message::{DeliveryState, Phase};
+use crate::message::{DeliveryState, Fate, Phase, index_key};
 use crate::receive::sole_uri;
 use crate::session::{Link, SessionRef};
 use crate::shard::{Deadline, Shard};
@@ -62,8 +62,8 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let context = self.sessions[session.index as usize].context;
-        let hash = self.hash_of(context, id);
-        let Some(&slot) = self.by_message_id.get(&hash) else {
+        let key = index_key(context, self.hash_of(id));
+        let Some(&slot) = self.by_message_id.get(&key) else {
             return;
         };
         let message = &mut self.messages[slot as usize];
@@ -128,11 +128,11 @@ impl<B: Octets> Shard<B> {
         if sender.generation != message.sender.generation || message.is_reported {
             return;
         }
-        if let Some(forwarded) = &mut sender.forwarded {
+        if let Some(recent) = &mut sender.recent {
             if status == StatusCode::OK {
-                forwarded.succeed(message.hash);
+                recent.succeed(message.hash);
             } else {
-                forwarded.forget(message.hash);
+                recent.forget(message.hash);
             }
         }
         if status != StatusCode::OK {
@@ -249,6 +249,19 @@ impl<B: Octets> Shard<B> {
                 self.abort_copy(conn, slot, ordinal);
             }
         }
+        self.give_up(slot);
+    }
+
+    /// Forgets a message that will not be complete, but for its name: what still comes of it has no
+    /// beginning any more.
+    pub(crate) fn give_up(&mut self, slot: u32) {
+        let message = &self.messages[slot as usize];
+        let (sender, hash) = (message.sender, message.hash);
+        if self.session_at(sender).is_some() {
+            let entry = &mut self.sessions[sender.index as usize];
+            let recent = entry.recent.get_or_insert_with(Box::default);
+            recent.remember(hash, Fate::GivenUp);
+        }
         self.free(slot);
     }
 
@@ -286,8 +299,9 @@ impl<B: Octets> Shard<B> {
     pub(crate) fn free(&mut self, slot: u32) {
         self.close_message(slot);
         let message = self.messages.remove(slot as usize);
-        if self.by_message_id.get(&message.hash) == Some(&slot) {
-            self.by_message_id.remove(&message.hash);
+        let key = index_key(message.context, message.hash);
+        if self.by_message_id.get(&key) == Some(&slot) {
+            self.by_message_id.remove(&key);
         }
         if self.spare_messages.len() < MESSAGE_POOL_MAX {
             self.spare_messages.push(message);

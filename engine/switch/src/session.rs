@@ -3,7 +3,7 @@
 use clock::{Instant, TimerKey};
 
 use crate::api::{ConnId, ConnectId, ContextKey, SessionConfig, SessionKey, Statistics};
-use crate::message::Forwarded;
+use crate::message::Recent;
 
 /// Names a session inside its shard; goes stale when the session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub(crate) struct Session {
     pub statistics: Statistics,
     /// Slots of messages from this session that are not complete yet.
     pub open: Vec<u32>,
-    /// Messages forwarded last; absent until there was one.
-    pub forwarded: Option<Box<Forwarded>>,
+    /// Its messages whose fate was settled last; absent until there was one.
+    pub recent: Option<Box<Recent>>,
 }
 
 /// A session's connection.
@@ -121,7 +121,7 @@ mod tests {
             installed_at: Instant::ZERO,
             statistics: Statistics::default(),
             open: Vec::new(),
-            forwarded: None,
+            recent: None,
         };
         assert_eq!(
             session.accepts(content_type.as_bytes()),

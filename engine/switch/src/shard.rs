@@ -69,7 +69,7 @@ pub struct Shard<B> {
     pub(crate) conns: Vec<Option<Box<Connection<B>>>>,
     pub(crate) messages: Slab<Message>,
     pub(crate) spare_messages: Vec<Message>,
-    /// Messages by [`Shard::hash_of`], for the REPORTs of recipients; the youngest of a name.
+    /// Messages by [`crate::message::index_key`], for the REPORTs of recipients; the youngest of a name.
     pub(crate) by_message_id: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
     pub(crate) hash_key: u64,
     /// Frames that need pieces of the shard itself are written here first.

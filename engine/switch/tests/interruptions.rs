@@ -340,3 +340,20 @@ fn a_body_with_its_own_end_line_is_answered_400_before_the_close() {
     assert!(world.take(1).starts_with("MSRP embedded 400"));
     assert_eq!(world.closed, [1]);
 }
+
+#[test]
+fn later_chunks_of_a_message_that_was_given_up_are_refused_until_it_begins_again() {
+    let mut world = World::conference(2);
+    let begin = chunk(1, "givenup1", "gu11", "1-5/9", "", b"12345", '+');
+    world.receive(1, &begin);
+    world.advance(Limits::default().chunk_timeout + Duration::from_secs(1));
+    world.take_octets(1);
+    world.take_octets(2);
+    let rest = chunk(1, "givenup2", "gu11", "6-9/9", "", b"6789", '$');
+    world.receive(1, &rest);
+    assert!(world.take(1).starts_with("MSRP givenup2 413"));
+    assert!(world.frames(2).is_empty(), "they have no beginning for it");
+    world.receive(1, &begin);
+    world.receive(1, &rest);
+    assert_eq!(flags(&world.frames(2)), "+$");
+}

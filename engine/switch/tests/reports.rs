@@ -300,7 +300,7 @@ fn a_message_that_failed_may_be_sent_again() {
 #[test]
 fn only_the_last_messages_are_remembered() {
     let mut world = World::conference(2);
-    let count = switch::limits::REPEATS_MAX;
+    let count = switch::limits::RECENT_MAX;
     for round in 0..2 {
         for i in 0..=count {
             let id = format!("many{i:04}");
