@@ -278,49 +278,59 @@ impl Frame {
 }
 
 /// A slow, obvious reader of whole frames; panics on anything that is not one.
-pub(crate) fn frames(mut octets: &[u8]) -> Vec<Frame> {
+pub(crate) fn frames(octets: &[u8]) -> Vec<Frame> {
+    let mut octets = octets.to_vec();
+    let frames = take_frames(&mut octets);
+    assert!(octets.is_empty(), "{}", octets.escape_ascii());
+    frames
+}
+
+/// The same for octets that may end within a frame: takes the whole ones off the front.
+pub(crate) fn take_frames(octets: &mut Vec<u8>) -> Vec<Frame> {
     let mut frames = Vec::new();
-    while !octets.is_empty() {
-        let mut frame = Frame::default();
-        let line = take_line(&mut octets);
-        let mut words = line.splitn(3, ' ');
-        assert_eq!(words.next(), Some("MSRP"), "{line}");
-        frame.tid = words.next().expect("a transaction id").to_owned();
-        frame.start = words.next().expect("a method or status").to_owned();
-        let end = format!("-------{}", frame.tid);
-        loop {
-            if octets.starts_with(end.as_bytes()) {
-                break;
-            }
-            let line = take_line(&mut octets);
-            if line.is_empty() {
-                let mark = format!("\r\n{end}");
-                let at = octets
-                    .windows(mark.len())
-                    .position(|w| w == mark.as_bytes())
-                    .expect("an end-line");
-                frame.body = octets[..at].to_vec();
-                octets = &octets[at + 2..];
-                break;
-            }
-            let (name, value) = line.split_once(": ").expect("a header field");
-            frame.fields.push((name.to_owned(), value.to_owned()));
-        }
-        let line = take_line(&mut octets);
-        frame.flag = line.chars().last().expect("a flag");
+    while let Some((frame, used)) = first_frame(octets) {
         frames.push(frame);
+        octets.drain(..used);
     }
     frames
 }
 
-fn take_line(octets: &mut &[u8]) -> String {
-    let at = octets
-        .windows(2)
-        .position(|w| w == b"\r\n")
-        .expect("a line");
+fn first_frame(octets: &[u8]) -> Option<(Frame, usize)> {
+    let mut rest = octets;
+    let mut frame = Frame::default();
+    let line = take_line(&mut rest)?;
+    let mut words = line.splitn(3, ' ');
+    assert_eq!(words.next(), Some("MSRP"), "{line}");
+    frame.tid = words.next().expect("a transaction id").to_owned();
+    frame.start = words.next().expect("a method or status").to_owned();
+    let end = format!("-------{}", frame.tid);
+    while !rest.starts_with(end.as_bytes()) {
+        let line = take_line(&mut rest)?;
+        if line.is_empty() {
+            let at = find(rest, format!("\r\n{end}").as_bytes())?;
+            frame.body = rest[..at].to_vec();
+            rest = &rest[at + 2..];
+            break;
+        }
+        let (name, value) = line.split_once(": ").expect("a header field");
+        frame.fields.push((name.to_owned(), value.to_owned()));
+    }
+    let line = take_line(&mut rest)?;
+    let flag = line.strip_prefix(&end).expect("looked for");
+    assert!(["$", "+", "#"].contains(&flag), "{line}");
+    frame.flag = flag.chars().next().expect("a flag");
+    Some((frame, octets.len() - rest.len()))
+}
+
+fn find(octets: &[u8], what: &[u8]) -> Option<usize> {
+    octets.windows(what.len()).position(|w| w == what)
+}
+
+fn take_line(octets: &mut &[u8]) -> Option<String> {
+    let at = find(octets, b"\r\n")?;
     let line = String::from_utf8_lossy(&octets[..at]).into_owned();
     *octets = &octets[at + 2..];
-    line
+    Some(line)
 }
 
 /// A SEND from participant `n`, all in one chunk.
