@@ -57,7 +57,7 @@ impl Core {
         }
         let shard = match scope {
             Scope::Context(context) => self.check_room(context)?,
-            Scope::New | Scope::Null | Scope::Every => self.least_loaded(),
+            Scope::New | Scope::Null | Scope::Every => self.least_loaded()?,
         };
         let number = self.new_termination_number()?;
         let mut settings = Settings::default();
@@ -96,6 +96,7 @@ impl Core {
             .contexts
             .get(&context)
             .ok_or(Fault::ContextUnknown(context))?;
+        self.check_alive(place.shard)?;
         let max = self.config.limits.terminations_per_context_max;
         if place.terminations.len() >= max as usize {
             return Err(Fault::ContextFull(max));
@@ -157,6 +158,7 @@ impl Core {
     ) -> Result<Applied, Fault> {
         let termination = &self.terminations[&number];
         let shard = termination.shard;
+        self.check_alive(shard)?;
         let mut settings = termination.settings.clone();
         let applied = self.apply(&mut settings, (shard, number), descriptors)?;
         self.replace(number, settings, &applied.renewed, draft);

@@ -9,9 +9,10 @@ use rand::{RngExt, SeedableRng};
 use switch::{Command, ContextKey, Order, SessionKey, ShardIndex, Statistics};
 
 use super::Config;
-use super::draft::{Draft, Slot, Token};
+use super::draft::{Draft, Token};
 use super::fault::Fault;
-use super::inactivity::Silence;
+use super::forced::{self, Lost};
+use super::inactivity::{self, Silence};
 use super::limits::CONTEXT_ID_MAX;
 use super::media::Site;
 use super::mirror::{self, Context, NotifyState, Settings, Termination};
@@ -22,6 +23,11 @@ use super::quota::Watch;
 const GROUP_BIT: u32 = 1 << 31;
 
 const _: () = assert!(CONTEXT_ID_MAX < GROUP_BIT);
+
+/// Terminations are numbered from 1 on.
+const TERMINATION_MAX: u32 = u32::MAX - 1;
+
+const _: () = assert!(inactivity::ROOT == 0 && forced::CONTEXT > TERMINATION_MAX);
 
 /// Where the commands of an action apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +81,7 @@ pub(super) struct Core {
     pub root_properties: Vec<PropertyParm>,
     pub root_events: Events,
     pub silence: Silence,
+    pub lost: Lost,
     pub service: Service,
     /// Sessions per shard.
     pub loads: Vec<u32>,
@@ -103,6 +110,7 @@ impl Core {
             root_properties: Vec::new(),
             root_events: Events::default(),
             silence: Silence::default(),
+            lost: Lost::default(),
             service: Service::In,
             loads: vec![0; shards],
             orders: VecDeque::new(),
@@ -219,24 +227,25 @@ impl Core {
 
     /// The next free termination number; also used again as late as possible.
     pub(super) fn new_termination_number(&mut self) -> Result<u32, Fault> {
-        let max = self.config.limits.terminations_max.min(u32::MAX - 1);
+        let max = self.config.limits.terminations_max.min(TERMINATION_MAX - 1);
         if self.terminations.len() >= max as usize {
             return Err(Fault::NoTerminationLeft(max));
         }
         loop {
-            self.last_termination = self.last_termination.checked_add(1).unwrap_or(1);
+            self.last_termination = self.last_termination % TERMINATION_MAX + 1;
             if !self.terminations.contains_key(&self.last_termination) {
                 return Ok(self.last_termination);
             }
         }
     }
 
-    /// The shard with the fewest sessions.
-    pub(super) fn least_loaded(&self) -> ShardIndex {
-        let index = (0..self.loads.len())
-            .min_by_key(|&i| self.loads[i])
-            .unwrap_or(0);
-        ShardIndex(u8::try_from(index).expect("fewer than 62 shards"))
+    /// The shard with the fewest sessions, of those that live.
+    pub(super) fn least_loaded(&self) -> Result<ShardIndex, Fault> {
+        (0..self.config.shards)
+            .map(ShardIndex)
+            .filter(|shard| !self.is_lost(*shard))
+            .min_by_key(|shard| self.loads[usize::from(shard.0)])
+            .ok_or(Fault::OutOfService)
     }
 
     /// Sends an order; the reply in the making waits for it.
@@ -254,6 +263,9 @@ impl Core {
         slot: Option<usize>,
         retires: Option<u32>,
     ) {
+        if self.is_lost(shard) {
+            return;
+        }
         self.last_token += 1;
         let token = self.last_token;
         self.orders.push_back((shard, Command { token, order }));
@@ -388,20 +400,6 @@ impl Core {
             }
         }
         self.leave(termination.context, number);
-    }
-
-    /// Ends all terminations of a shard that is no more, and puts nothing there again.
-    pub(super) fn lose_shard(&mut self, shard: ShardIndex, draft: &mut Draft) {
-        let slot = draft.slot(Slot::new(Vec::new()));
-        let of_shard = self.terminations.values().filter(|t| t.shard == shard);
-        let numbers: Vec<u32> = of_shard.map(|t| t.number).collect();
-        numbers
-            .into_iter()
-            .for_each(|number| self.remove(number, slot, draft));
-        self.orders.retain(|(to, _)| *to != shard);
-        if let Some(load) = self.loads.get_mut(usize::from(shard.0)) {
-            *load = u32::MAX;
-        }
     }
 
     /// Takes a termination out of a context's lists.

@@ -22,6 +22,7 @@ mod core;
 mod draft;
 mod execute;
 mod fault;
+mod forced;
 mod inactivity;
 mod limits;
 mod media;
@@ -93,7 +94,8 @@ pub enum Output<K> {
         /// The answer.
         body: ReplyBody,
     },
-    /// Send a transaction to the controller; its end goes to [`Gateway::handle_notified`].
+    /// Send a transaction to the controller (a Notify, or the news that terminations are out of
+    /// service); its end goes to [`Gateway::handle_notified`].
     Notify {
         /// Names it.
         id: NotifyId,
@@ -220,14 +222,16 @@ impl<K: Copy> Gateway<K> {
         if reply.is_some() {
             self.core.heard(now);
         }
-        if id.0 == inactivity::ROOT {
-            self.core.asked_for_life();
-            return;
+        match id.0 {
+            inactivity::ROOT => self.core.asked_for_life(),
+            forced::CONTEXT => self.core.told_loss(reply.is_some()),
+            termination => {
+                let mut draft = Draft::new(now, 0);
+                let error = reply.and_then(first_error).map(|e| e.code);
+                self.core.notified(termination, error, &mut draft);
+                self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+            }
         }
-        let mut draft = Draft::new(now, 0);
-        let error = reply.and_then(first_error).map(|e| e.code);
-        self.core.notified(id.0, error, &mut draft);
-        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
     }
 
     /// The instant of the last [`Output::Wait`] has come.
@@ -274,16 +278,20 @@ impl<K: Copy> Gateway<K> {
                     action,
                 }
             }
-            None => Output::Wait(self.core.timers.deadline()),
+            None => match self.core.next_loss() {
+                Some(action) => Output::Notify {
+                    id: NotifyId(forced::CONTEXT),
+                    action,
+                },
+                None => Output::Wait(self.core.timers.deadline()),
+            },
         }
     }
 
-    /// A shard is no more: its orders will never be confirmed, its terminations are gone. Replies
-    /// that waited for it go out with what there is.
-    pub fn handle_shard_lost(&mut self, now: Instant, shard: ShardIndex) {
-        let mut draft = Draft::new(now, 0);
-        self.core.lose_shard(shard, &mut draft);
-        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+    /// A shard is no more: its orders will never be confirmed, its terminations are out of service
+    /// until they are subtracted. Replies that waited for it go out with what there is.
+    pub fn handle_shard_lost(&mut self, shard: ShardIndex) {
+        self.core.lose_shard(shard);
         let lost: Vec<u64> = self
             .tokens
             .iter()

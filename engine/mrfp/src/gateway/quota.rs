@@ -198,7 +198,8 @@ impl Core {
         termination.watch.timer = Some(self.timers.arm(at, Alarm::Quota(number)));
     }
 
-    fn forget_look(&mut self, number: u32) {
+    /// There is nothing to look for any more.
+    pub(super) fn forget_look(&mut self, number: u32) {
         self.watched.remove(&number);
         if let Some(termination) = self.terminations.get_mut(&number)
             && let Some(timer) = termination.watch.timer.take()

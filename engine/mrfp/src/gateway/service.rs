@@ -103,6 +103,9 @@ impl Core {
                 return Err(Fault::NotImplemented("this ServiceChange method"));
             }
         };
+        for number in &targets {
+            self.check_alive(self.terminations[number].shard)?;
+        }
         for number in targets {
             if let (Some(state), Some(t)) = (state, self.terminations.get(&number)) {
                 let mut settings = t.settings.clone();

@@ -202,9 +202,9 @@ impl Task {
         for shard in self.shards.newly_dead() {
             tracing::error!(
                 shard = shard.0,
-                "a shard has died; its conferences are lost"
+                "a shard has died; its conferences are out of service"
             );
-            self.gateway.handle_shard_lost(now, shard);
+            self.gateway.handle_shard_lost(shard);
         }
         let dropped = self.shards.take_dropped();
         if dropped > 0 {

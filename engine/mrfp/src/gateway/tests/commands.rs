@@ -367,21 +367,63 @@ fn a_termination_out_of_service_carries_nothing() {
 }
 
 #[test]
-fn a_lost_shard_takes_its_terminations_with_it_and_no_reply_hangs() {
+fn no_reply_hangs_on_a_lost_shard_and_what_was_there_is_out_of_service() {
     let mut bench = Bench::conference();
     let request = request(2, "C=1{S=msrp/1}");
     bench
         .gateway
         .handle_request(bench.now, 9, 2, &request, None);
-    bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
+    bench.gateway.handle_shard_lost(ShardIndex(0));
     bench.drain();
     assert_eq!(bench.replies.len(), 1);
     bench.replies.clear();
-    bench.check("C=1{AV=*{AT{}}}", "C=1{ER=411{}}");
+    bench.check_notify("C=1{SC=*{SV{MT=FO,RE=\"904 Termination malfunctioning\"}}}");
+    bench.check(
+        "C=1{AV=*{AT{M{TS{SI}}}}}",
+        "C=1{AV=msrp/2{M{TS{SI=OS,BF=OFF}}}}",
+    );
     bench.check("C=2{AV=*{AT{}}}", "C=2{AV=Context{msrp/3}}");
+    // Nothing new can be done there; new contexts go elsewhere.
+    bench.check("C=1{MF=msrp/2{M{TS{SI=IV}}}}", "C=1{MF=msrp/2{ER=503{}}}");
+    bench.check(
+        "C=1{SC=msrp/2{SV{MT=RS,RE=\"900 x\"}}}",
+        "C=1{SC=msrp/2{ER=503{}}}",
+    );
+    bench.check(&format!("C=1{{{}}}", add()), "C=1{A=${ER=503{}}}");
+    bench.check("C=2{MV=msrp/2}", "C=2{MV=msrp/2{ER=503{}}}");
     bench.orders.clear();
     bench.call(&format!("C=${{{}}}", add()));
     assert_eq!(bench.order_names(), ["1: install 4.1 in 3"]);
+    // It ends as the controller wishes, without a shard's help.
+    bench.call("C=1{S=*}");
+    assert_eq!(bench.order_names(), [""; 0]);
+    bench.check("C=1{AV=*{AT{}}}", "C=1{ER=411{}}");
+}
+
+#[test]
+fn losses_are_told_one_context_at_a_time_while_somebody_listens() {
+    let mut bench = Bench::with(|c| c.shards = 1);
+    for _ in 0..4 {
+        bench.call(&format!("C=${{{}}}", add()));
+    }
+    bench.gateway.handle_shard_lost(ShardIndex(0));
+    bench.gateway.handle_shard_lost(ShardIndex(0));
+    bench.drain();
+    let lost = |context| {
+        format!("C={context}{{SC=*{{SV{{MT=FO,RE=\"904 Termination malfunctioning\"}}}}}}")
+    };
+    let id = bench.check_notify(&lost(1));
+    assert!(bench.notifies.is_empty(), "the others wait");
+    bench.call("C=2{S=*}");
+    let answer = reply(2, "C=1{SC=*}");
+    bench.gateway.handle_notified(bench.now, id, Some(&answer));
+    bench.drain();
+    let id = bench.check_notify(&lost(3));
+    bench.gateway.handle_notified(bench.now, id, None);
+    bench.drain();
+    assert!(bench.notifies.is_empty(), "nobody listens");
+    // Without a shard there is no service.
+    bench.check(&format!("C=${{{}}}", add()), "C=${A=${ER=503{}}}");
 }
 
 #[test]
