@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Options;
 use crate::values::{
-    Advertised, BusyPoll, H248Addr, HttpAddr, LogFormat, Mid, MsrpAddr, Period, Reactor,
-    SipListener, Switch, XdpInterface,
+    Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid, MsrpAddr, Period,
+    Reactor, SipListener, Switch, XdpInterface,
 };
 
 /// A Multimedia Resource Function for session-based messaging (3GPP TS 24.247): group chat over
@@ -213,6 +213,9 @@ struct MediaArgs {
     /// TS 29.333 tells an MRFP to ignore [default: off in mrfp, on in run]
     #[arg(long, value_name = "on|off", env = "MRF_HONOUR_SDP")]
     honour_sdp: Option<Switch>,
+    /// Highest H.248 version proposed at registration: 1, 2 or 3 [default: 2]
+    #[arg(long, value_name = "1|2|3", env = "MRF_H248_VERSION")]
+    h248_version: Option<H248Version>,
 }
 
 /// Flags of the controller.
@@ -373,6 +376,7 @@ impl MediaArgs {
         options.xdp_if = self.xdp_if;
         options.busy_poll_us = self.busy_poll_us;
         options.honour_sdp = self.honour_sdp;
+        options.h248_version = self.h248_version;
     }
 }
 

@@ -11,12 +11,12 @@ use toml::de::DeTable;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::position::{Fault, Position};
 use crate::values::{
-    Advertised, BusyPoll, H248Addr, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, Period, Reactor,
-    SipListener, Switch, XdpInterface,
+    Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr,
+    Period, Reactor, SipListener, Switch, XdpInterface,
 };
 
 /// Every key at the top of a file.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 22] = [
     "advertise",
     "busy-poll-us",
     "conference",
@@ -24,6 +24,7 @@ pub const KEYS: [&str; 21] = [
     "domain",
     "drain",
     "h248",
+    "h248-version",
     "honour-sdp",
     "http",
     "log",
@@ -70,6 +71,8 @@ pub struct Options {
     pub busy_poll_us: Option<BusyPoll>,
     /// Whether SDP attributes in H.248 are obeyed.
     pub honour_sdp: Option<Switch>,
+    /// Highest H.248 version proposed.
+    pub h248_version: Option<H248Version>,
     /// SIP listeners.
     #[serde(deserialize_with = "one_or_many")]
     pub sip: Vec<SipListener>,
@@ -121,6 +124,7 @@ impl Options {
             xdp_if: self.xdp_if.or(fallback.xdp_if),
             busy_poll_us: self.busy_poll_us.or(fallback.busy_poll_us),
             honour_sdp: self.honour_sdp.or(fallback.honour_sdp),
+            h248_version: self.h248_version.or(fallback.h248_version),
             sip: either(self.sip, fallback.sip),
             domain: either(self.domain, fallback.domain),
             create_on_join: self.create_on_join.or(fallback.create_on_join),
@@ -277,6 +281,7 @@ deserialize_from_text!(
     Reactor,
     XdpInterface,
     BusyPoll,
+    H248Version,
     Switch,
     SipListener,
     HttpAddr,

@@ -77,6 +77,9 @@ fn media(options: &Options) -> mrfp::Config {
     config.advertise = options.advertise.map(|addr| addr.0);
     config.reactor = options.reactor.map_or(config.reactor, |reactor| reactor.0);
     config.shards = options.shards;
+    if let Some(version) = options.h248_version {
+        config.version_max = version.0;
+    }
     config.honour_sdp = options.honour_sdp.is_some_and(|switch| switch.0);
     config
 }

@@ -144,6 +144,23 @@ impl FromStr for BusyPoll {
     }
 }
 
+/// The highest H.248 version to propose: 1, 2 or 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct H248Version(pub u8);
+
+impl FromStr for H248Version {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "1" => Ok(Self(1)),
+            "2" => Ok(Self(2)),
+            "3" => Ok(Self(3)),
+            _ => Err(ValueError::new("expected 1, 2 or 3")),
+        }
+    }
+}
+
 /// The interface of the xdp reactor, which this build does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum XdpInterface {}
@@ -345,6 +362,7 @@ mod tests {
         refused::<SipListener>("tls:127.0.0.1:5061", "tls: is not in this build yet");
         refused::<SipListener>("wss:127.0.0.1:443", "wss: is not in this build yet");
         refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
+        refused::<H248Version>("4", "expected 1, 2 or 3");
         refused::<BusyPoll>("50", "busy polling is not in this build yet");
         refused::<XdpInterface>("eth0", "not in this build yet");
         refused::<H248Addr>("sctp:127.0.0.1:2944", "SCTP transport is not supported");
