@@ -5,6 +5,7 @@ use h248::ast::{MId, Name, Profile, ServiceChangeMethod};
 use h248::{Encoding, Limits};
 
 use crate::TransportAddr;
+use crate::limits::PROVISIONAL_MIN;
 
 /// Which end of the association this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,37 @@ impl Default for Timers {
             provisional: Duration::from_secs(2),
             acknowledge_after: Duration::from_millis(100),
         }
+    }
+}
+
+/// What the other side knows better than our configuration: the properties of package root that a
+/// controller sets on a gateway's ROOT (H.248.1 Annex E.2). `None`: as configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// How long the other side normally takes (`normalMGCExecutionTime` at a gateway): no request
+    /// is repeated before; up to [`Timers::repeat_max`].
+    pub execution: Option<Duration>,
+    /// In place of [`Timers::provisional`] (`MGProvisionalResponseTimerValue` at a gateway); from
+    /// [`crate::limits::PROVISIONAL_MIN`] to [`Timers::t_max`].
+    pub provisional: Option<Duration>,
+    /// In place of [`Config::pendings_max`] for the Pendings we send
+    /// (`MGOriginatedPendingLimit` at a gateway).
+    pub own_pendings_max: Option<u32>,
+    /// In place of [`Config::pendings_max`] for the Pendings we get (`MGCOriginatedPendingLimit` at
+    /// a gateway).
+    pub peer_pendings_max: Option<u32>,
+}
+
+impl Tuning {
+    pub(crate) fn apply(self, configured: &Timers) -> Timers {
+        let mut timers = *configured;
+        if let Some(execution) = self.execution {
+            timers.repeat_min = execution.max(timers.repeat_min).min(timers.repeat_max);
+        }
+        if let Some(provisional) = self.provisional {
+            timers.provisional = provisional.min(timers.t_max).max(PROVISIONAL_MIN);
+        }
+        timers
     }
 }
 

@@ -23,7 +23,7 @@ use crate::replier::Running;
 use crate::requester::Outstanding;
 use crate::store::Store;
 use crate::wire::{self, Body, Item};
-use crate::{Config, Peer};
+use crate::{Config, Peer, Timers, Tuning};
 
 /// Sends requests and receives them, with one mId, over any number of transports.
 ///
@@ -44,6 +44,9 @@ pub struct Endpoint {
     outputs: VecDeque<Output>,
     budget: ErrorBudget,
     evictions: u64,
+    pub(crate) tuning: Tuning,
+    /// As configured, before any tuning.
+    timers_configured: Timers,
 }
 
 /// Why a timer was armed.
@@ -80,6 +83,7 @@ impl Endpoint {
     pub fn new(config: Config) -> Self {
         let mut random = Random::new(config.seed);
         // Half of the range: a life of 2^31 transactions before an id could be below another.
+        let timers_configured = config.timers;
         let id_last = u32::try_from(random.up_to(u64::from(u32::MAX / 2))).unwrap_or(0);
         Self {
             config,
@@ -98,13 +102,21 @@ impl Endpoint {
                 left: MESSAGE_ERRORS_PER_SECOND_MAX,
             },
             evictions: 0,
+            tuning: Tuning::default(),
+            timers_configured,
         }
     }
 
-    /// What the endpoint was told at start.
+    /// What the endpoint was told at start, with the timers as tuned.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Takes over what the other side asks for, for timers armed from now on.
+    pub fn tune(&mut self, tuning: Tuning) {
+        self.config.timers = tuning.apply(&self.timers_configured);
+        self.tuning = tuning;
     }
 
     /// Requests of ours that await a reply.

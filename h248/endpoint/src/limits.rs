@@ -1,5 +1,7 @@
 //! Every bound of this crate, with its unit.
 
+use clock::Duration;
+
 use crate::TransportKind;
 
 /// Transactions accepted and sent in one message; more is error 413 (TS 29.333 says 10).
@@ -28,6 +30,8 @@ pub const ACK_RANGES_MAX: usize = 32;
 pub const REPLY_SEGMENTS_MAX: u16 = 64;
 /// Message-level errors sent to a second, to all peers together: garbage must not be amplified.
 pub const MESSAGE_ERRORS_PER_SECOND_MAX: u32 = 100;
+/// Shortest time between two Pendings of a request that the other side may ask for.
+pub const PROVISIONAL_MIN: Duration = Duration::from_millis(100);
 /// Redirections (`MgcIdToTry`) followed in one registration attempt.
 pub const REDIRECTS_MAX: u32 = 5;
 /// Gateways associated with one controller.

@@ -9,6 +9,7 @@ use h248::ast::{
 use crate::{
     AssociationConfig, Associations, Config, Departure, Endpoint, FailReason, Output, Peer,
     Problem, Registration, RegistrationConfig, Request, RequestKey, Role, SendError, TransportAddr,
+    Tuning,
 };
 
 /// What the owner of a [`crate::Node`] or [`crate::Shell`] gets to see.
@@ -253,6 +254,11 @@ impl Node {
     pub fn reply(&mut self, now: Instant, key: RequestKey, body: ReplyBody) -> bool {
         self.now = now;
         self.endpoint.reply(now, key, body)
+    }
+
+    /// Takes over what the other side asks for; see [`Endpoint::tune`].
+    pub fn tune(&mut self, tuning: Tuning) {
+        self.endpoint.tune(tuning);
     }
 
     /// Gateway: tells the controller that we go; [`Event::Departed`] follows a Forced departure.

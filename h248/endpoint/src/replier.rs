@@ -232,11 +232,13 @@ impl Endpoint {
 
     /// Returns whether the request goes on: after too many Pendings it is answered with 506.
     fn transmit_pending(&mut self, now: Instant, key: RequestKey) -> bool {
+        let asked = self.tuning.own_pendings_max;
+        let pendings_max = asked.unwrap_or(self.config.pendings_max);
         let Some(running) = self.running.get_mut(&key.0) else {
             return false;
         };
         running.pendings += 1;
-        if running.pendings > self.config.pendings_max {
+        if running.pendings > pendings_max {
             self.give_up_running(now, key);
             return false;
         }

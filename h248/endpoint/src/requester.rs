@@ -234,7 +234,8 @@ impl Endpoint {
             return;
         }
         self.keep_waiting(now, id);
-        let pendings_max = self.config.pendings_max;
+        let asked = self.tuning.peer_pendings_max;
+        let pendings_max = asked.unwrap_or(self.config.pendings_max);
         if let Some(outstanding) = self.outstanding.get_mut(&id.0) {
             outstanding.pendings += 1;
             if outstanding.pendings > pendings_max {

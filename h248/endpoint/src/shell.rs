@@ -17,7 +17,7 @@ use crate::transport::{Inbound, tcp, udp};
 use crate::{
     AssociationConfig, Config, Departure, Event, Node, NodeOutput, Peer, Problem, ProblemKind,
     Registered, RegistrationConfig, RequestKey, SendError, TransportAddr, TransportId,
-    TransportKind,
+    TransportKind, Tuning,
 };
 
 /// Owns the sockets and the protocol machines of one gateway or controller.
@@ -191,6 +191,11 @@ impl Shell {
         let is_sent = self.node.reply(now(self.started), key, body);
         self.flush();
         is_sent
+    }
+
+    /// Takes over what the other side asks for; see [`crate::Endpoint::tune`].
+    pub fn tune(&mut self, tuning: Tuning) {
+        self.node.tune(tuning);
     }
 
     /// Gateway: tells the controller that we go; [`Event::Departed`] follows a Forced departure.

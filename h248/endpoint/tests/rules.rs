@@ -9,7 +9,9 @@ mod support;
 
 use clock::{Duration, Instant};
 use h248::ast::{ReplyBody, TransactionId};
-use h248_endpoint::{Endpoint, Output, Peer, ProblemKind, RequestKey, Role, TransportKind, limits};
+use h248_endpoint::{
+    Endpoint, Output, Peer, ProblemKind, RequestKey, Role, TransportKind, Tuning, limits,
+};
 use support::{audit, config, peer, refused};
 
 const AUDIT: &str = "C=-{AV=ROOT{AT{}}}";
@@ -185,6 +187,62 @@ fn a_slow_request_gets_pendings_and_at_last_506() {
     assert!(told[5].contains("P=7{ER=506{"), "{}", told[5]);
     assert!(!end.endpoint.reply(end.now, end.keys[0], refused(510)));
     assert_eq!(end.told(), [""; 0]);
+}
+
+#[test]
+fn the_other_side_may_set_when_pendings_come_and_how_many() {
+    let tuned = |ms, own_pendings_max| {
+        let mut end = End::udp();
+        end.endpoint.tune(Tuning {
+            provisional: Some(Duration::from_millis(ms)),
+            own_pendings_max,
+            ..Tuning::default()
+        });
+        end
+    };
+    let mut end = tuned(500, Some(1));
+    end.hear(&format!("T=7{{{AUDIT}}}"));
+    assert_eq!(end.pass(499), [""; 0]);
+    assert_eq!(end.pass(1), ["!/1 <mg.example> PN=7{}"]);
+    let told = end.pass(500);
+    assert!(told[0].contains("P=7{ER=506{"), "{told:?}");
+    // Not so often that nothing else could be done.
+    let mut end = tuned(0, None);
+    end.hear(&format!("T=7{{{AUDIT}}}"));
+    assert_eq!(end.pass(99), [""; 0]);
+    assert_eq!(end.pass(1), ["!/1 <mg.example> PN=7{}"]);
+    // As configured again.
+    end.endpoint.tune(Tuning::default());
+    end.hear(&format!("T=8{{{AUDIT}}}"));
+    assert_eq!(end.pass(1_999), ["!/1 <mg.example> PN=7{}"]);
+    assert_eq!(end.pass(1), ["!/1 <mg.example> PN=8{}"]);
+}
+
+#[test]
+fn requests_are_not_repeated_before_the_other_side_is_normally_done() {
+    for (execution_ms, first_ms) in [(1_500, 1_500), (60_000, 4_000), (0, 200)] {
+        let mut end = End::udp();
+        end.endpoint.tune(Tuning {
+            execution: Some(Duration::from_millis(execution_ms)),
+            ..Tuning::default()
+        });
+        let (_, sent) = end.ask();
+        assert_eq!(end.pass(first_ms - 1), [""; 0], "{execution_ms}");
+        assert_eq!(end.pass(1), [sent], "{execution_ms}");
+    }
+}
+
+#[test]
+fn the_other_side_may_set_how_many_pendings_it_sends() {
+    let mut end = End::udp();
+    end.endpoint.tune(Tuning {
+        peer_pendings_max: Some(1),
+        ..Tuning::default()
+    });
+    let (id, _) = end.ask();
+    let pending = format!("PN={}{{}}", id.0);
+    assert_eq!(end.hear(&pending), [""; 0]);
+    assert!(end.hear(&pending)[0].starts_with("failed"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use clock::{Instant, TimerTable};
-use h248::ast::{ContextId, Events, PropertyParm, TerminationId};
+use h248::ast::{ContextId, Events, PropertyParm, PropertyValue, TerminationId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use switch::{Command, ContextKey, Order, SessionKey, ShardIndex, Statistics};
@@ -17,6 +17,7 @@ use super::limits::CONTEXT_ID_MAX;
 use super::media::Site;
 use super::mirror::{self, Context, NotifyState, Settings, Termination};
 use super::notify::{self, Notice};
+use super::package::item;
 use super::quota::Watch;
 
 /// Keys of the switch's contexts that are not the context's number have this bit.
@@ -125,6 +126,16 @@ impl Core {
             groups: BTreeSet::new(),
             random: StdRng::from_seed(seed),
         }
+    }
+
+    /// A number of package root, if the controller has set it.
+    pub(super) fn root_value(&self, name: &str) -> Option<u32> {
+        let mut properties = self.root_properties.iter();
+        let found = properties.find(|p| p.name == item(("root", name)))?;
+        let PropertyValue::Is(value) = &found.value else {
+            return None;
+        };
+        value.text.parse().ok()
     }
 
     /// Secret bits for a session-id.

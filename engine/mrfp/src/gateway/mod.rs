@@ -45,7 +45,7 @@ use std::collections::{HashMap, VecDeque};
 
 use clock::{Duration, Instant};
 use h248::ast::{ActionRequest, ReplyBody, TransactionRequest};
-use h248_endpoint::{BrokenTail, first_error};
+use h248_endpoint::{BrokenTail, Tuning, first_error};
 use switch::{Command, Event, LossCause, Order, ShardIndex, Statistics};
 
 use crate::metrics::{Metrics, ShardMetrics};
@@ -299,6 +299,19 @@ impl<K: Copy> Gateway<K> {
             .map(|(&id, _)| id)
             .collect();
         lost.into_iter().for_each(|token| self.done(token, None));
+    }
+
+    /// What the controller has set on ROOT about timers and Pendings (H.248.1 Annex E.2).
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        let value = |name| self.core.root_value(name);
+        let time = |name| value(name).map(|ms| Duration::from_millis(u64::from(ms)));
+        Tuning {
+            execution: time("normalMGCExecutionTime"),
+            provisional: time("MGProvisionalResponseTimerValue"),
+            own_pendings_max: value("MGOriginatedPendingLimit"),
+            peer_pendings_max: value("MGCOriginatedPendingLimit"),
+        }
     }
 
     /// Whether nothing is left: no termination and no order under way.

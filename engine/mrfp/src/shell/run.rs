@@ -249,6 +249,7 @@ impl Task {
                 }
             }
         }
+        self.h248.tune(self.gateway.tuning());
         let mut metrics = self.gateway.metrics();
         metrics.is_registered = self.h248.associations().next().is_some();
         self.shared.set(metrics);

@@ -8,6 +8,31 @@ fn check(actions: &str, expected: &str) {
 }
 
 #[test]
+fn timers_set_on_root_are_for_the_transactions() {
+    use h248_endpoint::Tuning;
+    let mut bench = Bench::new();
+    assert_eq!(bench.gateway.tuning(), Tuning::default());
+    bench.check(
+        "C=-{MF=ROOT{M{TS{root/normalMGCExecutionTime=1500,\
+         root/mgprovisionalresponsetimervalue=700,root/MGOriginatedPendingLimit=3,\
+         root/MGCOriginatedPendingLimit=4}}}}",
+        "C=-{MF=ROOT}",
+    );
+    let tuning = Tuning {
+        execution: Some(Duration::from_millis(1_500)),
+        provisional: Some(Duration::from_millis(700)),
+        own_pendings_max: Some(3),
+        peer_pendings_max: Some(4),
+    };
+    assert_eq!(bench.gateway.tuning(), tuning);
+    bench.check(
+        "C=-{MF=ROOT{M{TS{root/MGOriginatedPendingLimit=x}}}}",
+        "C=-{MF=ROOT{ER=449{}}}",
+    );
+    assert_eq!(bench.gateway.tuning(), tuning);
+}
+
+#[test]
 fn the_keep_alive_is_answered_with_the_name_alone() {
     check("C=-{AV=ROOT{AT{}}}", "C=-{AV=ROOT}");
 }
