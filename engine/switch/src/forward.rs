@@ -20,7 +20,7 @@ use msrp::{ByteRange, FailureReport, Flag, Head, StatusCode};
 
 use crate::api::{ConnId, Octets};
 use crate::connection::{Chunk, Frame, OpenChunk, TRAIL_OCTETS, Trail};
-use crate::ident::{CHUNK_MASK, DeliverySerial, ORDINAL_MAX, Tid, shared_part};
+use crate::ident::{CHUNK_MASK, ORDINAL_MAX, Stem, Tid, shared_part};
 use crate::limits::FIXED_CHUNK_BYTES_MAX;
 use crate::message::{Delivery, DeliveryState};
 use crate::session::{Session, SessionRef};
@@ -259,7 +259,7 @@ impl<B: Octets> Shard<B> {
         let limits = &self.config.limits;
         let message = &mut messages[cut.slot as usize];
         let wants_answers = message.failure_report == FailureReport::Yes;
-        let generation = message.serial_generation();
+        let stem = Stem::new(cut.random, cut.slot, message.serial_generation());
         let mut has_failed = false;
         for (ordinal, delivery) in message.deliveries.iter_mut().enumerate() {
             if delivery.state != DeliveryState::Going {
@@ -302,13 +302,8 @@ impl<B: Octets> Shard<B> {
                         tx.interrupt(batch_pool);
                         delivery.chunk = (delivery.chunk + 1) & CHUNK_MASK;
                         delivery.unanswered += u32::from(wants_answers);
-                        let serial = DeliverySerial {
-                            slot: cut.slot,
-                            generation,
-                            ordinal: u16::try_from(ordinal).expect("below ORDINAL_MAX"),
-                            chunk: delivery.chunk,
-                        };
-                        let tid = Tid::delivery(cut.random, serial);
+                        let at = u16::try_from(ordinal).expect("below ORDINAL_MAX");
+                        let tid = Tid::delivery(&stem, at, delivery.chunk);
                         tx.append(batch_pool, |out| cut.write_head(out, &tid, session));
                         tid
                     },

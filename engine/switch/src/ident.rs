@@ -60,48 +60,56 @@ pub(crate) const GENERATION_MASK: u32 = (1 << 12) - 1;
 pub(crate) const ORDINAL_MAX: usize = 1 << 14;
 pub(crate) const CHUNK_MASK: u16 = (1 << 14) - 1;
 
-impl DeliverySerial {
-    fn pack(self) -> u64 {
-        (u64::from(self.slot) << 40)
-            | (u64::from(self.generation) << 28)
-            | (u64::from(self.ordinal) << 14)
-            | u64::from(self.chunk)
-    }
+/// Characters of slot and generation: 62^7 > 2^36.
+const MESSAGE_CHARS: usize = 7;
 
-    fn unpack(serial: u64) -> Option<Self> {
-        let field = |shift: u32, bits: u32| (serial >> shift) & ((1 << bits) - 1);
-        Some(Self {
-            slot: u32::try_from(serial >> 40).ok()?,
-            generation: u16::try_from(field(28, 12)).ok()?,
-            ordinal: u16::try_from(field(14, 14)).ok()?,
-            chunk: u16::try_from(field(0, 14)).ok()?,
-        })
+/// Characters of ordinal and chunk: 62^5 > 2^28.
+const COPY_CHARS: usize = 5;
+
+const STEM_CHARS: usize = RANDOM_CHARS + MESSAGE_CHARS;
+const TID_CHARS: usize = STEM_CHARS + COPY_CHARS;
+
+/// What the transaction ids of all copies of a chunk begin with: the random part, then the message.
+/// Written once per chunk; only a few digits differ per recipient.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stem([u8; STEM_CHARS]);
+
+impl Stem {
+    pub(crate) fn new(random: u64, slot: u32, generation: u16) -> Self {
+        let mut text = [b'0'; STEM_CHARS];
+        write_digits(&mut text[..RANDOM_CHARS], random);
+        let message = (u64::from(slot) << 12) | u64::from(generation);
+        write_digits(&mut text[RANDOM_CHARS..], message);
+        Self(text)
     }
 }
 
-/// A transaction id of ours: 11 random characters and, for deliveries, 11 of the serial.
+/// A transaction id of ours: random characters and, for deliveries, those of the serial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tid {
-    text: [u8; 2 * RANDOM_CHARS],
+    text: [u8; TID_CHARS],
     len: u8,
 }
 
+const _: () = assert!(TID_CHARS <= msrp::limits::IDENT_BYTES_MAX);
+
 impl Tid {
     /// The transaction id of one chunk to one recipient.
-    pub(crate) fn delivery(random: u64, serial: DeliverySerial) -> Self {
-        let mut tid = Self {
-            text: [b'0'; 2 * RANDOM_CHARS],
-            len: 2 * RANDOM_LEN,
-        };
-        write_digits(&mut tid.text[..RANDOM_CHARS], random);
-        write_digits(&mut tid.text[RANDOM_CHARS..], serial.pack());
-        tid
+    pub(crate) fn delivery(stem: &Stem, ordinal: u16, chunk: u16) -> Self {
+        let mut text = [b'0'; TID_CHARS];
+        text[..STEM_CHARS].copy_from_slice(&stem.0);
+        let copy = (u32::from(ordinal) << 14) | u32::from(chunk);
+        write_few_digits(&mut text[STEM_CHARS..], copy);
+        Self {
+            text,
+            len: u8::try_from(TID_CHARS).expect("a short name"),
+        }
     }
 
     /// A transaction id whose response nobody waits for.
     pub(crate) fn unmatched(random: u64) -> Self {
         let mut tid = Self {
-            text: [b'0'; 2 * RANDOM_CHARS],
+            text: [b'0'; TID_CHARS],
             len: RANDOM_LEN,
         };
         write_digits(&mut tid.text[..RANDOM_CHARS], random);
@@ -128,16 +136,36 @@ fn write_digits(out: &mut [u8], mut value: u64) {
     }
 }
 
+/// The same in 32 bits, which divide faster.
+fn write_few_digits(out: &mut [u8], mut value: u32) {
+    for place in out.iter_mut().rev() {
+        *place = DIGITS[(value % 62) as usize];
+        value /= 62;
+    }
+}
+
 /// Reads the serial back from a response's transaction id.
 pub(crate) fn serial_of(transaction_id: &[u8]) -> Option<DeliverySerial> {
     let digits = transaction_id
         .get(RANDOM_CHARS..)
-        .filter(|d| d.len() == RANDOM_CHARS)?;
-    let mut serial: u64 = 0;
-    for &digit in digits {
-        serial = serial.checked_mul(62)?.checked_add(value_of(digit)?)?;
-    }
-    DeliverySerial::unpack(serial)
+        .filter(|d| d.len() == MESSAGE_CHARS + COPY_CHARS)?;
+    let (message, copy) = digits.split_at(MESSAGE_CHARS);
+    let (message, copy) = (number(message)?, number(copy)?);
+    Some(DeliverySerial {
+        slot: u32::try_from(message >> 12)
+            .ok()
+            .filter(|s| *s < SLOT_MAX)?,
+        generation: u16::try_from(message & 0xfff).ok()?,
+        ordinal: u16::try_from(copy >> 14).ok()?,
+        chunk: u16::try_from(copy & u64::from(CHUNK_MASK)).ok()?,
+    })
+}
+
+/// At most eleven base-62 digits.
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |value, &digit| {
+        value.checked_mul(62)?.checked_add(value_of(digit)?)
+    })
 }
 
 fn value_of(digit: u8) -> Option<u64> {
@@ -172,7 +200,8 @@ mod tests {
             chunk: CHUNK_MASK,
         };
         for random in [0, 1, u64::MAX] {
-            let tid = Tid::delivery(random, serial);
+            let stem = Stem::new(random, serial.slot, serial.generation);
+            let tid = Tid::delivery(&stem, serial.ordinal, serial.chunk);
             assert_eq!(serial_of(tid.as_bytes()), Some(serial));
             assert!(tid.as_bytes().starts_with(&shared_part(random)));
         }

@@ -25,7 +25,7 @@ pub(crate) struct Message {
     pub sender: SessionRef,
     /// Message-ID.
     pub id: Vec<u8>,
-    /// [`Shard::hash_of`] of its Message-ID.
+    /// [`Shard::hash_of`] of its Message-ID; 0 when nothing can be reported about it.
     pub hash: u64,
     /// The conference it was sent in.
     pub context: ContextKey,
@@ -154,6 +154,10 @@ impl Message {
     /// the same however many recipients there are.
     pub(crate) fn complete(&mut self) {
         self.phase = Phase::Complete;
+        if !self.takes_reports() {
+            self.waiting = 0;
+            return;
+        }
         for ordinal in 0..self.deliveries.len() {
             self.credit(ordinal);
         }

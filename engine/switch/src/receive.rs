@@ -380,7 +380,6 @@ impl<B: Octets> Shard<B> {
             None => Message::new(generation, session, now),
         };
         let id = head.message_id.unwrap_or_default();
-        message.hash = self.hash_of(id);
         message.context = self.sessions[session.index as usize].context;
         message.id.extend_from_slice(id);
         message.from_path.extend_from_slice(head.from_path);
@@ -388,6 +387,9 @@ impl<B: Octets> Shard<B> {
         message.failure_report = head.failure_report;
         self.list_recipients(session, &mut message.deliveries);
         let takes_reports = message.takes_reports();
+        if takes_reports {
+            message.hash = self.hash_of(id);
+        }
         let key = index_key(message.context, message.hash);
         let slot = u32::try_from(self.messages.insert(message)).expect("below MESSAGES_MAX");
         if takes_reports {

@@ -9,7 +9,7 @@ use msrp::{ByteRange, FailureReport, Flag, Head, StatusCode};
 use crate::api::{ConnId, Octets};
 use crate::ident::{Tid, serial_of};
 use crate::limits::{MESSAGE_POOL_MAX, MESSAGE_SWEEP};
-use crate::message::{DeliveryState, Fate, Phase, index_key};
+use crate::message::{DeliveryState, Fate, Message, Phase, index_key};
 use crate::receive::sole_uri;
 use crate::session::{Link, SessionRef};
 use crate::shard::{Deadline, Shard};
@@ -256,7 +256,7 @@ impl<B: Octets> Shard<B> {
     /// beginning any more.
     pub(crate) fn give_up(&mut self, slot: u32) {
         let message = &self.messages[slot as usize];
-        let (sender, hash) = (message.sender, message.hash);
+        let (sender, hash) = (message.sender, self.hash_of(&message.id));
         if self.session_at(sender).is_some() {
             let entry = &mut self.sessions[sender.index as usize];
             let recent = entry.recent.get_or_insert_with(Box::default);
@@ -299,12 +299,18 @@ impl<B: Octets> Shard<B> {
     pub(crate) fn free(&mut self, slot: u32) {
         self.close_message(slot);
         let message = self.messages.remove(slot as usize);
-        let key = index_key(message.context, message.hash);
-        if self.by_message_id.get(&key) == Some(&slot) {
-            self.by_message_id.remove(&key);
+        if message.takes_reports() {
+            self.unlist(slot, &message);
         }
         if self.spare_messages.len() < MESSAGE_POOL_MAX {
             self.spare_messages.push(message);
+        }
+    }
+
+    fn unlist(&mut self, slot: u32, message: &Message) {
+        let key = index_key(message.context, message.hash);
+        if self.by_message_id.get(&key) == Some(&slot) {
+            self.by_message_id.remove(&key);
         }
     }
 
