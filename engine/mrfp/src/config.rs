@@ -40,6 +40,9 @@ pub struct Config {
     /// How long a request of ours waits for its reply (T-MAX) before the controller counts as
     /// lost.
     pub h248_timeout: Duration,
+    /// How long contexts are kept without a controller; after that they are released and the next
+    /// one is told (ServiceChange Forced, 915). `None`: until a controller subtracts them.
+    pub context_keep: Option<Duration>,
     /// Bounds of the control part.
     pub gateway_limits: gateway::Limits,
     /// Bounds of each shard.
@@ -62,6 +65,7 @@ impl Default for Config {
             version_max: 2,
             restart_delay_max: Duration::ZERO,
             h248_timeout: Duration::from_secs(25),
+            context_keep: None,
             gateway_limits: gateway::Limits::default(),
             switch_limits: switch::Limits::default(),
         }

@@ -69,6 +69,8 @@ pub(super) enum Alarm {
     Heartbeat(u32),
     /// `it/ito`.
     Silence,
+    /// There was no controller for `context_keep`.
+    Alone,
     /// The counters must be looked at.
     Quota(u32),
 }

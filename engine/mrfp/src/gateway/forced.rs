@@ -1,28 +1,46 @@
-//! A shard that is no more: what was on it is out of service, and the controller is told so
-//! (ServiceChange Forced, 904), context by context; the controller then subtracts it (H.248.1
-//! section 7.2.8).
+//! What the gateway lost on its own account, which the controller is told context by context
+//! (ServiceChange Forced, H.248.1 section 7.2.8).
+//!
+//! A shard that is no more: what was on it is out of service (904) until the controller subtracts
+//! it. A controller that did not come back for `context_keep`: what it had is released, and the next
+//! one is told (915) when it is there.
 
 use std::collections::{BTreeSet, VecDeque};
 
+use clock::{Instant, TimerKey};
 use h248::ast::{
     ActionRequest, Command, CommandRequest, ContextId, ContextProperties, ServiceChange,
     ServiceChangeMethod, ServiceState, TerminationId, Value,
 };
 use switch::ShardIndex;
 
-use super::core::Core;
+use super::core::{Alarm, Core};
+use super::draft::Draft;
 use super::fault::Fault;
 
 /// Stands for a whole context where others are terminations; none of them has this number.
 pub(super) const CONTEXT: u32 = u32::MAX;
 
-/// Shards that are no more, and what is left to be told of them.
+/// What was lost, and what is left to be told of it.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     shards: BTreeSet<ShardIndex>,
     /// Contexts whose loss is still to be told: one after the other.
-    contexts: VecDeque<u32>,
+    contexts: VecDeque<(u32, Cause)>,
     is_telling: bool,
+    /// There is no controller to tell.
+    is_alone: bool,
+    /// Runs out when contexts have been kept for long enough.
+    timer: Option<TimerKey>,
+}
+
+/// Why a context was lost.
+#[derive(Clone, Copy, Debug)]
+enum Cause {
+    /// Its terminations are there, out of service.
+    Shard,
+    /// It is gone.
+    Released,
 }
 
 impl Core {
@@ -59,24 +77,26 @@ impl Core {
         for number in terminations {
             self.forget_look(number);
         }
+        let contexts = contexts.into_iter().map(|number| (number, Cause::Shard));
         self.lost.contexts.extend(contexts);
     }
 
     /// The next loss to tell the controller; one at a time.
     pub(super) fn next_loss(&mut self) -> Option<ActionRequest> {
-        if self.lost.is_telling {
+        if self.lost.is_telling || self.lost.is_alone {
             return None;
         }
-        let number = loop {
-            let number = self.lost.contexts.pop_front()?;
-            if self.contexts.contains_key(&number) {
-                break number;
+        let (number, cause) = loop {
+            let (number, cause) = self.lost.contexts.pop_front()?;
+            // Subtracted in the meantime: nothing new.
+            if matches!(cause, Cause::Released) || self.contexts.contains_key(&number) {
+                break (number, cause);
             }
         };
         self.lost.is_telling = true;
         let command = Command::ServiceChange {
             terminations: TerminationId::All.into(),
-            services: malfunction(),
+            services: forced(cause),
         };
         Some(ActionRequest {
             context: ContextId::Id(number),
@@ -90,6 +110,37 @@ impl Core {
         })
     }
 
+    /// There is no controller (any more).
+    pub(super) fn lose_control(&mut self, now: Instant) {
+        self.lost.is_alone = true;
+        if let (None, Some(keep)) = (self.lost.timer, self.config.context_keep) {
+            self.lost.timer = Some(self.timers.arm(now + keep, Alarm::Alone));
+        }
+    }
+
+    /// There is a controller (again).
+    pub(super) fn regain_control(&mut self, now: Instant) {
+        self.lost.is_alone = false;
+        if let Some(timer) = self.lost.timer.take() {
+            self.timers.cancel(timer);
+        }
+        self.heard(now);
+    }
+
+    /// Contexts have been kept for long enough.
+    pub(super) fn release_kept(&mut self, draft: &mut Draft) {
+        self.lost.timer = None;
+        // What is released need not be told to be out of service.
+        let contexts = &mut self.lost.contexts;
+        contexts.retain(|(_, cause)| matches!(cause, Cause::Released));
+        contexts.extend(
+            self.contexts
+                .keys()
+                .map(|number| (*number, Cause::Released)),
+        );
+        self.remove_all(draft);
+    }
+
     /// The controller knows of the last loss told. If nobody answered, there is nobody to tell:
     /// the next controller audits what there is.
     pub(super) fn told_loss(&mut self, is_answered: bool) {
@@ -100,11 +151,15 @@ impl Core {
     }
 }
 
-fn malfunction() -> ServiceChange {
+fn forced(cause: Cause) -> ServiceChange {
+    let reason = match cause {
+        Cause::Shard => "904 Termination malfunctioning",
+        Cause::Released => "915 State Loss",
+    };
     ServiceChange {
         method: ServiceChangeMethod::Forced,
         reason: Value {
-            text: "904 Termination malfunctioning".into(),
+            text: reason.into(),
             quoted: true,
         },
         delay: None,

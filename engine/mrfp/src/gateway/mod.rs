@@ -69,6 +69,8 @@ pub struct Config {
     pub honour_sdp: bool,
     /// UNIX time of [`Instant::ZERO`], for the time stamps of events; `None` leaves them out.
     pub epoch: Option<Duration>,
+    /// How long contexts are kept without a controller; `None`: until one subtracts them.
+    pub context_keep: Option<Duration>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -211,10 +213,14 @@ impl<K: Copy> Gateway<K> {
         self.beat(now);
     }
 
-    /// Something came from the controller that is neither a request nor an answer to a Notify,
-    /// such as its consent to our registration.
-    pub fn handle_heard(&mut self, now: Instant) {
-        self.core.heard(now);
+    /// A controller has consented to our registration.
+    pub fn handle_registered(&mut self, now: Instant) {
+        self.core.regain_control(now);
+    }
+
+    /// The control association is lost. Contexts are kept for a while (H.248.1 section 11.5).
+    pub fn handle_control_lost(&mut self, now: Instant) {
+        self.core.lose_control(now);
     }
 
     /// A Notify has ended: with this reply, or (`None`) without one.
@@ -335,7 +341,13 @@ impl<K: Copy> Gateway<K> {
 
     /// Does what timers ask for.
     fn beat(&mut self, now: Instant) {
-        for termination in self.core.beat(now) {
+        let due = self.core.beat(now);
+        if due.is_release {
+            let mut draft = Draft::new(now, 0);
+            self.core.release_kept(&mut draft);
+            self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+        }
+        for termination in due.counts {
             if self.waiting.len() >= self.core.config.limits.replies_waiting_max / 2 {
                 self.core.postpone_look(termination, now);
                 continue;

@@ -21,6 +21,15 @@ pub(super) struct Notice {
     pub action: ActionRequest,
 }
 
+/// What takes more than an event.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Terminations whose counters must be looked at.
+    pub counts: Vec<u32>,
+    /// Contexts have been kept for long enough.
+    pub is_release: bool,
+}
+
 /// Error codes by which a controller says that it does not know the termination (any more).
 const UNKNOWN_TO_CONTROLLER: [u16; 4] = [411, 430, 431, 435];
 
@@ -124,9 +133,9 @@ impl Core {
         self.flush(session.termination);
     }
 
-    /// Fires the events that are due by the clock; the terminations whose counters must be looked at.
-    pub(super) fn beat(&mut self, now: Instant) -> Vec<u32> {
-        let mut due = Vec::new();
+    /// Fires the events that are due by the clock; what else is due.
+    pub(super) fn beat(&mut self, now: Instant) -> Due {
+        let mut due = Due::default();
         while let Some(alarm) = self.timers.expired(now) {
             let number = match alarm {
                 Alarm::Heartbeat(number) => number,
@@ -134,8 +143,12 @@ impl Core {
                     self.ask_for_life(now);
                     continue;
                 }
+                Alarm::Alone => {
+                    due.is_release = true;
+                    continue;
+                }
                 Alarm::Quota(number) => {
-                    due.push(number);
+                    due.counts.push(number);
                     continue;
                 }
             };

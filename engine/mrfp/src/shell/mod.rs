@@ -110,6 +110,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
             shards: shards.count(),
             honour_sdp: config.honour_sdp,
             epoch: run::epoch(),
+            context_keep: config.context_keep,
             limits: config.gateway_limits,
         },
         rand::rng().random(),

@@ -136,10 +136,13 @@ impl Task {
             Event::Registered(registered) => {
                 self.controller = Some(registered.peer);
                 self.registered.send_replace(true);
-                self.gateway.handle_heard(now);
+                self.gateway.handle_registered(now);
             }
             // Contexts are kept: whoever controls us next will audit them (H.248.1 section 11.5).
-            Event::Lost { .. } => self.controller = None,
+            Event::Lost { .. } => {
+                self.controller = None;
+                self.gateway.handle_control_lost(now);
+            }
             Event::Departed => self.is_departed = true,
             Event::Leaving { .. } | Event::RegistrationFailed { .. } | Event::Problem(_) => {}
         }

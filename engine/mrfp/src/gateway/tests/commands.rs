@@ -426,6 +426,68 @@ fn losses_are_told_one_context_at_a_time_while_somebody_listens() {
     bench.check(&format!("C=${{{}}}", add()), "C=${A=${ER=503{}}}");
 }
 
+/// A conference that is kept for a minute without a controller, which has just been lost.
+fn alone() -> Bench {
+    let mut bench = Bench::with(|c| c.context_keep = Some(Duration::from_secs(60)));
+    for _ in 0..2 {
+        bench.call(&format!("C=${{{}}}", add()));
+    }
+    bench.orders.clear();
+    bench.gateway.handle_control_lost(bench.now);
+    bench.drain();
+    bench
+}
+
+fn due(bench: &mut Bench) -> Option<Duration> {
+    match bench.gateway.poll() {
+        Output::Wait(at) => at.map(|at| at.since(Instant::ZERO)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn contexts_are_released_when_no_controller_came_back_and_the_next_one_is_told() {
+    let mut bench = alone();
+    // Another attempt that fails does not put it off.
+    bench.now = Instant::ZERO + Duration::from_secs(20);
+    bench.gateway.handle_control_lost(bench.now);
+    assert_eq!(due(&mut bench), Some(Duration::from_secs(60)));
+    bench.now = Instant::ZERO + Duration::from_secs(60);
+    bench.gateway.handle_deadline(bench.now);
+    bench.drain();
+    assert_eq!(bench.order_names(), ["0: remove 1.1", "1: remove 2.1"]);
+    assert!(bench.gateway.is_idle());
+    assert!(bench.notifies.is_empty(), "nobody is there");
+    bench.gateway.handle_registered(bench.now);
+    bench.drain();
+    let id = bench.check_notify("C=1{SC=*{SV{MT=FO,RE=\"915 State Loss\"}}}");
+    let answer = reply(2, "C=1{ER=411{}}");
+    bench.gateway.handle_notified(bench.now, id, Some(&answer));
+    bench.drain();
+    bench.check_notify("C=2{SC=*{SV{MT=FO,RE=\"915 State Loss\"}}}");
+}
+
+#[test]
+fn contexts_stay_when_a_controller_is_back_in_time() {
+    let mut bench = alone();
+    bench.gateway.handle_shard_lost(ShardIndex(0));
+    bench.drain();
+    assert!(bench.notifies.is_empty(), "nobody is there");
+    bench.gateway.handle_registered(bench.now);
+    bench.drain();
+    assert_eq!(due(&mut bench), None);
+    bench.check_notify("C=1{SC=*{SV{MT=FO,RE=\"904 Termination malfunctioning\"}}}");
+    bench.check("C=2{AV=*{AT{}}}", "C=2{AV=Context{msrp/2}}");
+}
+
+#[test]
+fn contexts_stay_for_good_unless_configured_otherwise() {
+    let mut bench = Bench::conference();
+    bench.gateway.handle_control_lost(bench.now);
+    bench.drain();
+    assert_eq!(due(&mut bench), None);
+}
+
 #[test]
 fn draining_and_removing_all_need_no_controller() {
     let mut bench = Bench::conference();

@@ -216,14 +216,14 @@ fn a_controller_that_does_not_answer_is_not_asked_again_until_it_is_back() {
     bench.drain();
     let id = bench.check_notify("C=-{N=ROOT{OE=3{it/ito}}}");
     // It is heard of in other ways while the answer is due: not asked twice at a time.
-    bench.gateway.handle_heard(at(31));
+    bench.gateway.handle_registered(at(31));
     bench.gateway.handle_deadline(at(61));
     bench.drain();
     assert!(bench.notifies.is_empty());
     bench.gateway.handle_notified(at(62), id, None);
     bench.drain();
     assert_eq!(due(&mut bench), None);
-    bench.gateway.handle_heard(at(70));
+    bench.gateway.handle_registered(at(70));
     assert_eq!(due(&mut bench), Some(Duration::from_secs(100)));
 }
 

@@ -58,6 +58,7 @@ impl Bench {
             shards: 2,
             honour_sdp: false,
             epoch: None,
+            context_keep: None,
             limits: Limits::default(),
         };
         change(&mut config);
