@@ -165,7 +165,10 @@ impl Participant {
                 return std::mem::replace(&mut self.received, rest);
             }
             let mut octets = [0; 4096];
-            let count = self.stream.read(&mut octets).expect("octets in time");
+            let count = match self.stream.read(&mut octets) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.expect("octets in time"),
+            };
             assert_ne!(count, 0, "closed after {:?}", self.received);
             self.received += std::str::from_utf8(&octets[..count]).unwrap();
         }
