@@ -382,13 +382,13 @@ fn log(event: &Event) {
     match event {
         Event::Registered(r) => {
             let (mid, peer, version) = (&r.mid, r.peer, r.version);
-            tracing::info!(?mid, %peer, version, "H.248 association made");
+            tracing::info!(%mid, %peer, version, "H.248 association made");
         }
         Event::Lost { mid, peer, reason } => {
-            tracing::warn!(?mid, %peer, %reason, "H.248 association lost");
+            tracing::warn!(%mid, %peer, %reason, "H.248 association lost");
         }
         Event::Leaving { mid, delay_s } => {
-            tracing::info!(?mid, delay_s, "H.248 peer takes its leave");
+            tracing::info!(%mid, delay_s, "H.248 peer takes its leave");
         }
         Event::RegistrationFailed { mgc, reason } => {
             tracing::warn!(%mgc, %reason, "H.248 registration failed");
@@ -409,10 +409,11 @@ fn log_problem(problem: &Problem) {
         kind,
     } = problem;
     let transaction = transaction.map(|id| id.0);
+    let mid = mid.as_ref().map(tracing::field::display);
     match kind {
         // Whoever sends garbage must not fill the log, and late replies are everyday on UDP.
         ProblemKind::MessageDropped { .. } | ProblemKind::ReplyUnexpected => {
-            tracing::debug!(%peer, ?mid, ?transaction, "H.248: {kind}");
+            tracing::debug!(%peer, mid, ?transaction, "H.248: {kind}");
         }
         ProblemKind::MessageUnreadable { .. }
         | ProblemKind::TransactionUnreadable { .. }
@@ -422,7 +423,7 @@ fn log_problem(problem: &Problem) {
         | ProblemKind::ReplyTooLong { .. }
         | ProblemKind::StoreFull(_)
         | ProblemKind::Segments => {
-            tracing::warn!(%peer, ?mid, ?transaction, "H.248: {kind}");
+            tracing::warn!(%peer, mid, ?transaction, "H.248: {kind}");
         }
     }
 }
