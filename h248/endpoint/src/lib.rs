@@ -45,5 +45,5 @@ pub use output::{
 pub use registration::Registration;
 pub use replier::{error_reply, single_reply};
 pub use requester::SendError;
-pub use service_change::time_stamp;
+pub use service_change::{plain as plain_service_change, time_stamp};
 pub use shell::Shell;

@@ -43,7 +43,8 @@ pub(crate) fn root_service_change(services: ServiceChange) -> ActionRequest {
 }
 
 /// A ServiceChange with nothing optional in it.
-pub(crate) fn plain(method: ServiceChangeMethod, reason: &str) -> ServiceChange {
+#[must_use]
+pub fn plain(method: ServiceChangeMethod, reason: &str) -> ServiceChange {
     ServiceChange {
         method,
         reason: Value {

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use clock::{Instant, TimerKey};
 use h248::ast::{
     ActionRequest, Command, CommandRequest, ContextId, ContextProperties, ServiceChange,
-    ServiceChangeMethod, ServiceState, TerminationId, Value,
+    ServiceChangeMethod, ServiceState, TerminationId,
 };
 use switch::ShardIndex;
 
@@ -156,20 +156,5 @@ fn forced(cause: Cause) -> ServiceChange {
         Cause::Shard => "904 Termination malfunctioning",
         Cause::Released => "915 State Loss",
     };
-    ServiceChange {
-        method: ServiceChangeMethod::Forced,
-        reason: Value {
-            text: reason.into(),
-            quoted: true,
-        },
-        delay: None,
-        address: None,
-        mgc_id: None,
-        profile: None,
-        version: None,
-        time: None,
-        audit: Vec::new(),
-        incomplete: false,
-        extensions: Vec::new(),
-    }
+    h248_endpoint::plain_service_change(ServiceChangeMethod::Forced, reason)
 }
