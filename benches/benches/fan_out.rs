@@ -6,8 +6,8 @@ use std::rc::Rc;
 use clock::Instant;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use switch::{
-    Command, ConnId, ContextKey, Input, Limits, Order, Output, SessionConfig, SessionKey, Setup,
-    Shard, ShardConfig, ShardIndex,
+    Command, ConnId, ContextKey, Input, Limits, Order, Output, SessionConfig, SessionKey, Shard,
+    ShardConfig, ShardIndex,
 };
 
 const MESSAGES: usize = 16;
@@ -78,15 +78,11 @@ impl Bench {
 
     fn join(&mut self, n: u32) {
         let config = SessionConfig {
-            local_path: format!("msrp://h:1/s{n};tcp").into_bytes().into(),
-            session_id: format!("s{n}").into_bytes().into(),
             remote_path: Some(format!("msrp://p:1/p{n};tcp").into_bytes().into()),
-            setup: Setup::Passive,
-            sends: true,
-            receives: true,
-            receive_bytes_max: None,
-            send_bytes_max: None,
-            accept_types: Vec::new(),
+            ..SessionConfig::new(
+                format!("msrp://h:1/s{n};tcp").into_bytes(),
+                format!("s{n}").into_bytes(),
+            )
         };
         let session = SessionKey {
             termination: n,

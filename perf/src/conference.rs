@@ -10,8 +10,8 @@ use reactor::{
     spawn_shard,
 };
 use switch::{
-    Command, ContextKey, Event, Limits, Order, SessionConfig, SessionKey, Setup, Shard,
-    ShardConfig, ShardIndex,
+    Command, ContextKey, Event, Limits, Order, SessionConfig, SessionKey, Shard, ShardConfig,
+    ShardIndex,
 };
 
 /// What is measured.
@@ -202,15 +202,11 @@ fn remote(n: u32) -> String {
 
 fn session(addr: SocketAddr, n: u32) -> SessionConfig {
     SessionConfig {
-        local_path: local(addr, n).into_bytes().into(),
-        session_id: format!("perf{n:06}").into_bytes().into(),
         remote_path: Some(remote(n).into_bytes().into()),
-        setup: Setup::Passive,
-        sends: true,
-        receives: true,
-        receive_bytes_max: None,
-        send_bytes_max: None,
-        accept_types: Vec::new(),
+        ..SessionConfig::new(
+            local(addr, n).into_bytes(),
+            format!("perf{n:06}").into_bytes(),
+        )
     }
 }
 

@@ -11,8 +11,8 @@ use mrf_tests::peer::Peer;
 use reactor::sim::{ClientId, SimBackend, SimNet, SimShard, SimSocket};
 use reactor::{Control, ControlSender, Driver, DriverConfig, Mailbox, ShardLinks};
 use switch::{
-    Command, ContextKey, Event, Limits, Order, SessionConfig, SessionKey, Setup, Shard,
-    ShardConfig, ShardIndex,
+    Command, ContextKey, Event, Limits, Order, SessionConfig, SessionKey, Shard, ShardConfig,
+    ShardIndex,
 };
 
 type SimDriver = Driver<SimBackend, Shard<Rc<[u8]>>>;
@@ -164,15 +164,8 @@ impl World {
             stream: 1,
         };
         let config = SessionConfig {
-            local_path: local.clone().into_bytes().into(),
-            session_id: id,
             remote_path: Some(remote.clone().into_bytes().into()),
-            setup: Setup::Passive,
-            sends: true,
-            receives: true,
-            receive_bytes_max: None,
-            send_bytes_max: None,
-            accept_types: Vec::new(),
+            ..SessionConfig::new(local.clone().into_bytes(), id)
         };
         let context = ContextKey(context);
         let config = Box::new(config);

@@ -19,8 +19,8 @@ mod session;
 mod shard;
 
 pub use api::{
-    CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Octets, Order,
-    Output, SessionConfig, SessionKey, Setup, ShardIndex, Statistics,
+    CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Matching, Octets,
+    Order, Output, Profile, SessionConfig, SessionKey, Setup, ShardIndex, SlowPolicy, Statistics,
 };
 pub use batch::Batch;
 pub use ident::{owner_of, session_id};

@@ -95,7 +95,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Setup;
 
     #[track_caller]
     fn check(accept: &[&str], content_type: &str, accepted: bool) {
@@ -107,15 +106,8 @@ mod tests {
             },
             context: ContextKey(1),
             config: Box::new(SessionConfig {
-                local_path: Box::default(),
-                session_id: Box::default(),
-                remote_path: None,
-                setup: Setup::Passive,
-                sends: true,
-                receives: true,
-                receive_bytes_max: None,
-                send_bytes_max: None,
                 accept_types: accept.iter().map(|&t| t.into()).collect(),
+                ..SessionConfig::new([], [])
             }),
             link: Link::Waiting,
             installed_at: Instant::ZERO,

@@ -159,8 +159,6 @@ impl Stream {
         };
         let accept = local.obeyed.accept_types.iter();
         Some(SessionConfig {
-            local_path: local.path.as_bytes().into(),
-            session_id: local.session_id.clone(),
             remote_path: self.remote.as_ref().map(|r| r.path.as_bytes().into()),
             setup: self.setup(),
             sends: sends && is_up,
@@ -168,6 +166,7 @@ impl Stream {
             receive_bytes_max: local.obeyed.max_size,
             send_bytes_max: self.remote.as_ref().and_then(|r| r.obeyed.max_size),
             accept_types: accept.map(|t| t.as_str().into()).collect(),
+            ..SessionConfig::new(local.path.as_bytes(), local.session_id.clone())
         })
     }
 

@@ -209,6 +209,8 @@ impl<K: Copy> Gateway<K> {
                 }
                 self.core.disconnected(now, session, cause);
             }
+            // No package tells the controller of these yet.
+            Event::Idle { .. } | Event::Nickname { .. } => {}
         }
         self.beat(now);
     }

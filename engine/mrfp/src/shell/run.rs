@@ -180,6 +180,7 @@ impl Task {
                         "MSRP connection bound"
                     );
                 }
+                switch::Event::Idle { .. } | switch::Event::Nickname { .. } => {}
             }
             self.gateway.handle_event(now, shard, event);
             next = self.inbox.try_next();

@@ -80,15 +80,8 @@ pub(crate) fn connect_order(token: u64, to: SocketAddr) -> Command {
             },
             context: ContextKey(1),
             config: Box::new(SessionConfig {
-                local_path: Box::default(),
-                session_id: Box::default(),
-                remote_path: None,
                 setup: Setup::Active { to },
-                sends: true,
-                receives: true,
-                receive_bytes_max: None,
-                send_bytes_max: None,
-                accept_types: Vec::new(),
+                ..SessionConfig::new([], [])
             }),
         },
     }

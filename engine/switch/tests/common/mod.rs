@@ -8,7 +8,7 @@ use std::rc::Rc;
 use clock::{Duration, Instant};
 use switch::{
     Batch, CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, Limits, Order, Output,
-    SessionConfig, SessionKey, Setup, Shard, ShardConfig, ShardIndex, Statistics,
+    SessionConfig, SessionKey, Shard, ShardConfig, ShardIndex, Statistics,
 };
 
 pub(crate) type Octets = Rc<[u8]>;
@@ -56,15 +56,8 @@ pub(crate) fn remote(n: u32) -> String {
 
 pub(crate) fn config(n: u32) -> SessionConfig {
     SessionConfig {
-        local_path: local(n).into_bytes().into(),
-        session_id: format!("local{n}").into_bytes().into(),
         remote_path: Some(remote(n).into_bytes().into()),
-        setup: Setup::Passive,
-        sends: true,
-        receives: true,
-        receive_bytes_max: None,
-        send_bytes_max: None,
-        accept_types: Vec::new(),
+        ..SessionConfig::new(local(n).into_bytes(), format!("local{n}").into_bytes())
     }
 }
 
@@ -194,7 +187,10 @@ impl World {
             .position(|e| matches!(e, Event::Done { token: t, .. } if *t == token));
         match self.events.remove(done.expect("every order is answered")) {
             Event::Done { statistics, .. } => statistics,
-            Event::Bound { .. } | Event::Lost { .. } => unreachable!("matched above"),
+            Event::Bound { .. }
+            | Event::Lost { .. }
+            | Event::Idle { .. }
+            | Event::Nickname { .. } => unreachable!("matched above"),
         }
     }
 
