@@ -2,4 +2,5 @@
 //! shares no code with the engine.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 pub mod peer;
