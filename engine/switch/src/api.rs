@@ -6,6 +6,7 @@ use core::time::Duration;
 use clock::Instant;
 
 use crate::batch::Batch;
+use crate::play::Play;
 
 /// A shared, immutable run of received octets; a clone must be cheap (a reference count).
 ///
@@ -224,6 +225,21 @@ pub enum Order {
         /// Whether.
         open: bool,
     },
+    /// Sends a message of our own into a session, now or when it has its connection; its fate is
+    /// told by [`Event::Played`].
+    Play {
+        /// Which session.
+        session: SessionKey,
+        /// What.
+        play: Box<Play>,
+    },
+    /// Forgets a message of our own: if it was not sent yet, it is not sent. Nothing is told.
+    StopPlay {
+        /// Which session.
+        session: SessionKey,
+        /// Its [`Play::id`].
+        id: u64,
+    },
     /// From here on no connection that arrives binds a session: its requests are refused with 481,
     /// upon which a sender ends the session (RFC 4975 10.8). What is bound, or being connected by
     /// us, goes on. There is no way back.
@@ -396,6 +412,17 @@ pub enum Event {
         session: SessionKey,
         /// The nickname without its quotes; `None` = none any more.
         nickname: Option<Box<str>>,
+    },
+    /// What became of an [`Order::Play`].
+    Played {
+        /// Which session.
+        session: SessionKey,
+        /// Its [`Play::id`].
+        id: u64,
+        /// The MSRP status that says it: 200, or the first that told of a failure (408 also for an
+        /// answer that did not come, or a connection that was lost; 413 for one larger than the
+        /// participant takes; 481 when there is no session (any more)).
+        status: u16,
     },
 }
 

@@ -106,6 +106,16 @@ impl Tid {
         }
     }
 
+    /// The transaction id of a message of our own.
+    pub(crate) fn play(random: u64, slot: u32, generation: u16) -> Self {
+        let mut text = [b'0'; TID_CHARS];
+        text[..STEM_CHARS].copy_from_slice(&Stem::new(random, slot, generation).0);
+        Self {
+            text,
+            len: u8::try_from(STEM_CHARS).expect("a short name"),
+        }
+    }
+
     /// A transaction id whose response nobody waits for.
     pub(crate) fn unmatched(random: u64) -> Self {
         let mut tid = Self {
@@ -161,6 +171,16 @@ pub(crate) fn serial_of(transaction_id: &[u8]) -> Option<DeliverySerial> {
     })
 }
 
+/// The slot and generation of the play that a response's transaction id names.
+pub(crate) fn play_of(transaction_id: &[u8]) -> Option<(u32, u16)> {
+    let digits = transaction_id
+        .get(RANDOM_CHARS..)
+        .filter(|d| d.len() == MESSAGE_CHARS)?;
+    let message = number(digits)?;
+    let slot = u32::try_from(message >> 12).ok()?;
+    Some((slot, u16::try_from(message & 0xfff).ok()?))
+}
+
 /// At most eleven base-62 digits.
 fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |value, &digit| {
@@ -207,5 +227,15 @@ mod tests {
         }
         assert_eq!(serial_of(Tid::unmatched(5).as_bytes()), None);
         assert_eq!(serial_of(b"short"), None);
+    }
+
+    #[test]
+    fn the_transaction_id_of_a_play_is_no_delivery_and_the_other_way_round() {
+        let tid = Tid::play(u64::MAX, SLOT_MAX - 1, 4095);
+        assert_eq!(play_of(tid.as_bytes()), Some((SLOT_MAX - 1, 4095)));
+        assert_eq!(serial_of(tid.as_bytes()), None);
+        let delivery = Tid::delivery(&Stem::new(1, 2, 3), 4, 5);
+        assert_eq!(play_of(delivery.as_bytes()), None);
+        assert_eq!(play_of(Tid::unmatched(5).as_bytes()), None);
     }
 }

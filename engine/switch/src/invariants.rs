@@ -19,6 +19,7 @@ impl<B: Octets> Shard<B> {
             self.check_session(SessionRef { index, generation });
         }
         self.check_tables();
+        self.check_plays();
         for connection in self.conns.iter().flatten() {
             self.check_connection(connection);
         }

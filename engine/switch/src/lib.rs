@@ -11,6 +11,7 @@ mod invariants;
 pub mod limits;
 mod message;
 mod orders;
+mod play;
 mod pressure;
 mod receive;
 mod refusal;
@@ -25,4 +26,5 @@ pub use api::{
 pub use batch::Batch;
 pub use ident::{owner_of, session_id};
 pub use limits::Limits;
+pub use play::Play;
 pub use shard::{Shard, ShardConfig};

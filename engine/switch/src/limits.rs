@@ -32,6 +32,12 @@ pub const RECENT_MAX: usize = 8;
 /// No message is longer, whatever an operator allows: sums of two positions then fit 64 bits.
 pub const MESSAGE_BYTES_CEILING: u64 = u64::MAX >> 1;
 
+/// Messages of our own that a shard plays at once; beyond it one fails with 413.
+pub const PLAYS_MAX: usize = 1 << 16;
+
+/// Length of a message of our own, octets: it is queued as a whole, so the caller keeps to it.
+pub const PLAY_BYTES_MAX: usize = 256 * 1024;
+
 /// Messages whose fate a shard follows at once; beyond it a SEND is refused with 413.
 pub const MESSAGES_MAX: usize = 1 << 20;
 
@@ -41,6 +47,7 @@ pub const MESSAGE_SWEEP: Duration = Duration::from_secs(1);
 /// A chunk with more body octets is sent as interruptible, range-end `*` (RFC 4975 7.1.1).
 pub const FIXED_CHUNK_BYTES_MAX: u64 = 2048;
 
+const _: () = assert!(PLAYS_MAX <= crate::ident::SLOT_MAX as usize);
 const _: () = assert!(MESSAGES_MAX <= crate::ident::SLOT_MAX as usize);
 
 /// Bounds that an operator may set.

@@ -60,6 +60,7 @@ impl<B: Octets> Shard<B> {
             || (entry.config.remote_path.is_some()
                 && entry.config.remote_path != config.remote_path);
         entry.config = config;
+        self.plays.wake(session);
         match entry.link {
             // New signalling may revive what was lost (RFC 4975 5.4).
             Link::Lost => {
@@ -112,6 +113,7 @@ impl<B: Octets> Shard<B> {
         }
         let entry = &mut self.sessions[session.index as usize];
         entry.link = Link::Bound(conn);
+        self.plays.wake(session);
         let event = Event::Bound {
             session: entry.key,
             peer,
@@ -164,6 +166,7 @@ impl<B: Octets> Shard<B> {
 
     pub(crate) fn remove(&mut self, now: Instant, key: SessionKey) -> Option<Statistics> {
         let session = self.by_key.remove(&key)?;
+        self.drop_plays(session);
         self.abort_messages_from(session);
         self.drop_deliveries_to(session);
         match self.sessions[session.index as usize].link {
@@ -185,6 +188,7 @@ impl<B: Octets> Shard<B> {
     /// Takes a session off its connection, which closes when it carries no other.
     fn unbind(&mut self, conn: ConnId, session: SessionRef) {
         self.sessions[session.index as usize].link = Link::Waiting;
+        self.fail_plays(session);
         self.abort_messages_from(session);
         let Some(connection) = self.connection(conn) else {
             return;
@@ -231,6 +235,8 @@ impl Order {
             Self::Remove { .. } => "remove",
             Self::Audit { .. } => "audit",
             Self::Flow { .. } => "flow",
+            Self::Play { .. } => "play",
+            Self::StopPlay { .. } => "stop play",
             Self::Drain => "drain",
         }
     }

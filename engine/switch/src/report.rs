@@ -23,6 +23,9 @@ impl<B: Octets> Shard<B> {
         transaction_id: &[u8],
         status: StatusCode,
     ) {
+        if self.play_answered(conn, transaction_id, status) {
+            return;
+        }
         let Some(serial) = serial_of(transaction_id) else {
             return;
         };
@@ -64,7 +67,7 @@ impl<B: Octets> Shard<B> {
         let context = self.sessions[session.index as usize].context;
         let key = index_key(context, self.hash_of(id));
         let Some(&slot) = self.by_message_id.get(&key) else {
-            return;
+            return self.play_reported(session, id, head.byte_range.as_ref(), status.code);
         };
         let message = &mut self.messages[slot as usize];
         let Some(ordinal) = message.ordinal_of(session) else {

@@ -28,6 +28,7 @@ use crate::connection::{Connection, Frame};
 use crate::context::Context;
 use crate::limits::{BATCH_POOL_MAX, FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
 use crate::message::{Hashed, Message};
+use crate::play::{PlayRef, Plays};
 use crate::session::{Link, Session, SessionRef};
 
 /// What a shard is made with.
@@ -52,6 +53,8 @@ pub(crate) enum Deadline {
     Connect(SessionRef),
     /// A connection that holds others back must have made progress.
     Progress(ConnId),
+    /// A message of ours must have been answered.
+    Play(PlayRef),
     /// Look for messages whose time is over.
     SweepMessages,
 }
@@ -80,6 +83,7 @@ pub struct Shard<B> {
     pub(crate) next_connect: u64,
     pub(crate) dirty: Vec<ConnId>,
     pub(crate) outputs: VecDeque<Output<B>>,
+    pub(crate) plays: Plays,
     pub(crate) timers: TimerTable<Deadline>,
     pub(crate) is_sweeping: bool,
     pub(crate) batch_pool: Vec<Batch<B>>,
@@ -118,6 +122,7 @@ impl<B: Octets> Shard<B> {
             next_connect: 0,
             dirty: Vec::new(),
             outputs: VecDeque::new(),
+            plays: Plays::default(),
             timers: TimerTable::default(),
             is_sweeping: false,
             batch_pool: Vec::new(),
@@ -146,6 +151,7 @@ impl<B: Octets> Shard<B> {
             Input::Command(command) => self.handle_command(now, command),
             Input::Deadline => self.handle_deadline(now),
         }
+        self.start_plays(now);
         self.settle_queues(now);
     }
 
@@ -320,6 +326,14 @@ impl<B: Octets> Shard<B> {
                 self.set_flow(from, to, open);
                 None
             }
+            Order::Play { session, play } => {
+                self.play(now, session, *play);
+                None
+            }
+            Order::StopPlay { session, id } => {
+                self.stop_play(session, id);
+                None
+            }
             Order::Drain => {
                 self.is_draining = true;
                 None
@@ -338,6 +352,7 @@ impl<B: Octets> Shard<B> {
                 Deadline::Probation(conn) => self.end_probation(conn),
                 Deadline::Connect(session) => self.give_up_connecting(session),
                 Deadline::Progress(conn) => self.check_progress(now, conn),
+                Deadline::Play(play) => self.time_out_play(play),
                 Deadline::SweepMessages => self.sweep_messages(now),
             }
         }
@@ -402,6 +417,7 @@ impl<B: Octets> Shard<B> {
                 self.sessions[session.index as usize].link = Link::Lost;
                 let key = self.sessions[session.index as usize].key;
                 tracing::info!(session = ?key, ?cause, "session lost its connection");
+                self.fail_plays(session);
                 self.abort_messages_from(session);
                 self.fail_deliveries_to(session, msrp::StatusCode::TIMEOUT);
                 self.outputs.push_back(Output::Event(Event::Lost {

@@ -211,6 +211,8 @@ impl<K: Copy> Gateway<K> {
             }
             // No package tells the controller of these yet.
             Event::Idle { .. } | Event::Nickname { .. } => {}
+            // Nothing is played yet.
+            Event::Played { .. } => {}
         }
         self.beat(now);
     }

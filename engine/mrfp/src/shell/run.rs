@@ -180,7 +180,9 @@ impl Task {
                         "MSRP connection bound"
                     );
                 }
-                switch::Event::Idle { .. } | switch::Event::Nickname { .. } => {}
+                switch::Event::Idle { .. }
+                | switch::Event::Nickname { .. }
+                | switch::Event::Played { .. } => {}
             }
             self.gateway.handle_event(now, shard, event);
             next = self.inbox.try_next();

@@ -185,13 +185,11 @@ impl World {
             .events
             .iter()
             .position(|e| matches!(e, Event::Done { token: t, .. } if *t == token));
-        match self.events.remove(done.expect("every order is answered")) {
-            Event::Done { statistics, .. } => statistics,
-            Event::Bound { .. }
-            | Event::Lost { .. }
-            | Event::Idle { .. }
-            | Event::Nickname { .. } => unreachable!("matched above"),
-        }
+        let done = done.expect("every order is answered");
+        let Event::Done { statistics, .. } = self.events.remove(done) else {
+            unreachable!("matched above");
+        };
+        statistics
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {

@@ -199,6 +199,8 @@ fn name(shard: ShardIndex, order: &Order) -> String {
                 if *open { "open" } else { "cut" }
             )
         }
+        Order::Play { session, .. } => key(session),
+        Order::StopPlay { session, id } => format!("{} {id}", key(session)),
         Order::Drain => String::new(),
     };
     format!("{}: {} {rest}", shard.0, order.name())

@@ -66,7 +66,7 @@ impl Model {
                     self.cuts.insert((*from, *to));
                 }
             }
-            Order::Drain => {}
+            Order::Play { .. } | Order::StopPlay { .. } | Order::Drain => {}
         }
     }
 
