@@ -67,7 +67,7 @@ pub struct Options {
     pub shards: Option<NonZeroU8>,
     /// Not in this build.
     pub xdp_if: Option<XdpInterface>,
-    /// Not in this build.
+    /// How long a shard polls before it sleeps.
     pub busy_poll_us: Option<BusyPoll>,
     /// Whether SDP attributes in H.248 are obeyed.
     pub honour_sdp: Option<Switch>,

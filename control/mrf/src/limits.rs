@@ -57,3 +57,6 @@ pub const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long after the end of its connection a chat waits for the BYE that explains it.
 pub const BYE_WITHIN: Duration = Duration::from_secs(2);
+
+/// The longest that a shard may be told to poll before it sleeps, in microseconds.
+pub const BUSY_POLL_US_MAX: u32 = 1_000_000;

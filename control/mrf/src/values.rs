@@ -12,6 +12,8 @@ use h248_endpoint::TransportAddr;
 use mrfp::ReactorKind;
 use sip::{SipAddr, SipAddrError};
 
+use crate::limits::BUSY_POLL_US_MAX;
+
 /// Why a value was refused; the operator's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -126,20 +128,19 @@ impl FromStr for Reactor {
     }
 }
 
-/// A setting that only a later build obeys; every value but the one that means "off" is refused.
+/// How long a shard polls before it sleeps, microseconds: 0 to [`BUSY_POLL_US_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BusyPoll;
+pub struct BusyPoll(pub u32);
 
 impl FromStr for BusyPoll {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         match text.parse::<u32>() {
-            Ok(0) => Ok(Self),
-            Ok(_) => Err(ValueError::new(
-                "busy polling is not in this build yet; leave it at 0",
-            )),
-            Err(_) => Err(ValueError::new("expected a number of microseconds")),
+            Ok(micros) if micros <= BUSY_POLL_US_MAX => Ok(Self(micros)),
+            Ok(_) | Err(_) => Err(ValueError(format!(
+                "expected microseconds, 0 to {BUSY_POLL_US_MAX}"
+            ))),
         }
     }
 }
@@ -363,7 +364,9 @@ mod tests {
         refused::<SipListener>("wss:127.0.0.1:443", "wss: is not in this build yet");
         refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
         refused::<H248Version>("4", "expected 1, 2 or 3");
-        refused::<BusyPoll>("50", "busy polling is not in this build yet");
+        check("50", BusyPoll(50));
+        refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");
+        refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000");
         refused::<XdpInterface>("eth0", "not in this build yet");
         refused::<H248Addr>("sctp:127.0.0.1:2944", "SCTP transport is not supported");
     }

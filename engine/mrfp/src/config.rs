@@ -28,6 +28,9 @@ pub struct Config {
     pub reactor: ReactorKind,
     /// How many shards; `None`: one per core available to the process.
     pub shards: Option<NonZeroU8>,
+    /// How long a shard polls before it sleeps, as long as that tends to be of use: spares the
+    /// wake-up of tens of microseconds, costs up to a core. Zero: sleep at once.
+    pub busy_poll: Duration,
     /// Whether `a=setup`, `a=max-size`, `a=accept-types` and `a=msrp-cema` in Local and Remote are
     /// obeyed, which TS 29.333 table 5.15.1 tells an MRFP to ignore.
     pub honour_sdp: bool,
@@ -60,6 +63,7 @@ impl Default for Config {
             mid: None,
             reactor: ReactorKind::Auto,
             shards: None,
+            busy_poll: Duration::ZERO,
             honour_sdp: false,
             encoding: Encoding::Compact,
             version_max: 2,

@@ -13,6 +13,7 @@
 //! connection leaves in one send.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
 
@@ -21,10 +22,11 @@ use switch::{Batch, CloseCause, ConnId, ConnectId, Event, Input, Output, ShardIn
 
 use crate::backend::{Backend, Completion, Op};
 use crate::limits::{
-    CONNECTIONS_CEILING, CONNECTIONS_MAX, HANDOVER_BYTES_MAX, LINGER, TURN_CONTROLS_MAX,
-    YOUTH_BYTES,
+    CONNECTIONS_CEILING, CONNECTIONS_MAX, HANDOVER_BYTES_MAX, LINGER, POLL_PAUSES,
+    TURN_CONTROLS_MAX, YOUTH_BYTES,
 };
 use crate::mailbox::{Control, Full, Mailbox, ShardLinks};
+use crate::patience::Patience;
 use crate::table::{Conn, Handover, Table};
 
 /// The machine that a driver runs.
@@ -59,10 +61,12 @@ pub struct DriverConfig<S> {
     pub links: ShardLinks<S>,
     /// Where events go.
     pub events: EventSink,
+    /// How long to poll before sleeping, as long as that tends to be of use; zero: sleep at once.
+    pub busy_poll: Duration,
 }
 
 impl<S> DriverConfig<S> {
-    /// With [`CONNECTIONS_MAX`].
+    /// With [`CONNECTIONS_MAX`] and without busy-polling.
     #[must_use]
     pub fn new(mailbox: Mailbox<S>, links: ShardLinks<S>, events: EventSink) -> Self {
         Self {
@@ -70,6 +74,7 @@ impl<S> DriverConfig<S> {
             mailbox,
             links,
             events,
+            busy_poll: Duration::ZERO,
         }
     }
 }
@@ -95,6 +100,7 @@ pub struct Driver<B: Backend, L> {
     /// Connections whose far end is done, to be closed when nothing is being sent.
     ended: Vec<ConnId>,
     deadline: Option<Instant>,
+    patience: Patience,
 }
 
 impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
@@ -109,6 +115,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             "connections_max must be 1 to {CONNECTIONS_CEILING}"
         );
         Self {
+            patience: Patience::new(config.busy_poll),
             backend,
             logic,
             config,
@@ -140,10 +147,10 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     ///
     /// The backend's, when it cannot go on.
     pub fn turn(&mut self) -> io::Result<Flow> {
-        let until = self.next_wake();
         let mut done = core::mem::take(&mut self.done);
+        let until = self.next_wake();
         done.append(&mut self.held);
-        self.backend.wait(until, &mut done)?;
+        self.wait(until, &mut done)?;
         self.turn += 1;
         let now = self.backend.now();
         for _ in 0..self.owed.len() {
@@ -168,6 +175,33 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         } else {
             Flow::Continue
         })
+    }
+
+    /// Waits as [`Backend::wait`] does, polling first when that promises to be of use.
+    fn wait(
+        &mut self,
+        until: Option<Instant>,
+        done: &mut Vec<Completion<B::Octets, B::Socket>>,
+    ) -> io::Result<()> {
+        if self.config.busy_poll.is_zero() || until == Some(Instant::ZERO) {
+            return self.backend.wait(until, done);
+        }
+        let began = self.backend.now();
+        if let Some(poll_until) = self.patience.poll_until(began) {
+            let stop = until.map_or(poll_until, |at| at.min(poll_until));
+            while self.backend.now() < stop {
+                self.backend.wait(Some(Instant::ZERO), done)?;
+                if !done.is_empty() || self.config.mailbox.has_news() {
+                    self.patience.note(began, self.backend.now());
+                    return Ok(());
+                }
+                // Who completes our operations may need what these calls hold.
+                (0..POLL_PAUSES).for_each(|_| core::hint::spin_loop());
+            }
+        }
+        let outcome = self.backend.wait(until, done);
+        self.patience.note(began, self.backend.now());
+        outcome
     }
 
     /// When the next turn is due without any completion; [`Instant::ZERO`]: at once.

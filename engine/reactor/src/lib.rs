@@ -12,6 +12,7 @@ mod driver;
 pub mod limits;
 mod mailbox;
 mod mio;
+mod patience;
 mod pool;
 mod shard;
 pub mod sim;

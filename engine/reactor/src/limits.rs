@@ -70,6 +70,9 @@ pub const TEARDOWN_MAX: Duration = Duration::from_secs(2);
 /// Connections that the system completes before they are accepted.
 pub const LISTEN_BACKLOG: i32 = 1024;
 
+/// Pauses of the processor between two polls of a shard that polls before it sleeps.
+pub const POLL_PAUSES: u32 = 16;
+
 /// Submission entries of a ring; more are submitted in several calls.
 pub const RING_SUBMISSIONS: u32 = 1024;
 

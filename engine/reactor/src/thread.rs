@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use core::time::Duration;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -96,6 +97,8 @@ pub struct ShardThreadConfig {
     pub connections_max: usize,
     /// Where events go; called on the shard's thread, must not block.
     pub events: EventSink,
+    /// How long to poll before sleeping, see [`DriverConfig::busy_poll`].
+    pub busy_poll: Duration,
 }
 
 impl ShardThreadConfig {
@@ -116,6 +119,7 @@ impl ShardThreadConfig {
             core: None,
             connections_max: CONNECTIONS_MAX,
             events,
+            busy_poll: Duration::ZERO,
         }
     }
 }
@@ -250,6 +254,7 @@ fn run<L: Logic<Octets>>(
         mailbox: config.mailbox,
         links: config.links,
         events: config.events,
+        busy_poll: config.busy_poll,
     };
     match reactor {
         ReactorKind::Uring | ReactorKind::Auto => {

@@ -103,6 +103,7 @@ impl Shards {
             );
             let mut thread = ShardThreadConfig::new(index, mailbox, links.clone(), events);
             thread.reactor = reactor;
+            thread.busy_poll = config.busy_poll;
             thread.listeners = listeners;
             // Pinning more threads than cores, or the only one, would help nobody.
             thread.core = (count > 1 && usize::from(count) <= cores).then_some(usize::from(shard));

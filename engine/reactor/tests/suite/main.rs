@@ -315,10 +315,34 @@ mod mio {
     suite!(crate::rig::MioRig);
 }
 
+mod polling_mio {
+    use super::is_available;
+
+    suite!(crate::rig::PollingMioRig:
+        echoes_every_size
+        fans_out_to_many_exactly
+        a_slow_receiver_slows_only_itself
+        a_connection_moves_with_all_its_octets
+        stopping_closes_all
+    );
+}
+
 mod uring {
     use super::is_available;
 
     suite!(crate::rig::UringRig);
+}
+
+mod polling_uring {
+    use super::is_available;
+
+    suite!(crate::rig::PollingUringRig:
+        echoes_every_size
+        fans_out_to_many_exactly
+        a_slow_receiver_slows_only_itself
+        a_connection_moves_with_all_its_octets
+        stopping_closes_all
+    );
 }
 
 mod sim {

@@ -94,7 +94,12 @@ pub(crate) struct Real {
 }
 
 impl Real {
-    pub(crate) fn start(kind: ReactorKind, modes: &[Mode], connections_max: usize) -> Self {
+    pub(crate) fn start(
+        kind: ReactorKind,
+        busy_poll: Duration,
+        modes: &[Mode],
+        connections_max: usize,
+    ) -> Self {
         let mailboxes: Vec<_> = modes
             .iter()
             .map(|_| Mailbox::<OwnedFd>::new().unwrap())
@@ -111,6 +116,7 @@ impl Real {
                 Box::new(move |event| sink.send(event).unwrap_or(())),
             );
             config.reactor = kind;
+            config.busy_poll = busy_poll;
             config.connections_max = connections_max;
             config.core = Some(usize::from(index));
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -134,7 +140,7 @@ fn patient(stream: TcpStream) -> TcpStream {
 }
 
 macro_rules! real_rig {
-    ($name:ident, $kind:expr) => {
+    ($name:ident, $kind:expr, $busy_poll:expr) => {
         pub(crate) struct $name(Real);
 
         impl Rig for $name {
@@ -147,7 +153,7 @@ macro_rules! real_rig {
             }
 
             fn start(modes: &[Mode], connections_max: usize) -> Self {
-                Self(Real::start($kind, modes, connections_max))
+                Self(Real::start($kind, $busy_poll, modes, connections_max))
             }
 
             fn connect(&mut self, shard: usize) -> TcpStream {
@@ -218,8 +224,13 @@ macro_rules! real_rig {
     };
 }
 
-real_rig!(MioRig, ReactorKind::Mio);
-real_rig!(UringRig, ReactorKind::Uring);
+real_rig!(MioRig, ReactorKind::Mio, Duration::ZERO);
+real_rig!(UringRig, ReactorKind::Uring, Duration::ZERO);
+real_rig!(PollingMioRig, ReactorKind::Mio, BUSY_POLL);
+real_rig!(PollingUringRig, ReactorKind::Uring, BUSY_POLL);
+
+/// Longer than anything on loopback takes, so that polling ends by a completion.
+const BUSY_POLL: Duration = Duration::from_millis(5);
 
 /// The simulation, with faults drawn from a seed.
 pub(crate) struct SimRig {
