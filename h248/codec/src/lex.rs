@@ -11,6 +11,9 @@ pub(crate) struct Cursor<'a> {
     text: &'a [u8],
     /// Invariant: not beyond the end of `text`.
     pos: usize,
+    /// Octets looked at, again and again counted.
+    #[cfg(test)]
+    pub(crate) work: usize,
 }
 
 /// Whether `octet` is a SafeChar.
@@ -40,7 +43,12 @@ const fn safe_table() -> [bool; 256] {
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { text, pos: 0 }
+        Self {
+            text,
+            pos: 0,
+            #[cfg(test)]
+            work: 0,
+        }
     }
 
     /// Octets before the cursor.
@@ -74,6 +82,17 @@ impl<'a> Cursor<'a> {
         matches
     }
 
+    /// Notes that `octets` have been looked at.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests count"))]
+    fn look(&mut self, octets: usize) {
+        #[cfg(test)]
+        {
+            self.work += octets;
+        }
+        #[cfg(not(test))]
+        let _ = octets;
+    }
+
     fn rest(&self) -> &'a [u8] {
         &self.text[self.pos..]
     }
@@ -81,17 +100,22 @@ impl<'a> Cursor<'a> {
     /// Skips LWSP: blanks, line ends and whole comments. Says whether there was any.
     pub(crate) fn blank(&mut self) -> bool {
         let start = self.pos;
+        self.look(1);
         loop {
             match self.peek() {
                 Some(b' ' | b'\t' | b'\r' | b'\n') => self.pos += 1,
                 Some(b';') => match memchr2(b'\r', b'\n', self.rest()) {
                     Some(length) => self.pos += length,
                     // A comment ends with an EOL (Annex B.2, COMMENT).
-                    None => break,
+                    None => {
+                        self.look(self.text.len() - self.pos);
+                        break;
+                    }
                 },
                 _ => break,
             }
         }
+        self.look(self.pos - start);
         self.pos > start
     }
 
@@ -103,6 +127,7 @@ impl<'a> Cursor<'a> {
             .position(|octet| !is_safe(*octet))
             .unwrap_or(rest.len());
         self.pos += length;
+        self.look(length + 1);
         core::str::from_utf8(&rest[..length]).expect("SafeChars are ASCII")
     }
 
@@ -112,7 +137,9 @@ impl<'a> Cursor<'a> {
     /// text in the peer's own language stays readable.
     pub(crate) fn quoted(&mut self) -> Option<&'a str> {
         let inside = self.rest().strip_prefix(b"\"")?;
-        let length = memchr3(b'"', b'\r', b'\n', inside)?;
+        let end = memchr3(b'"', b'\r', b'\n', inside);
+        self.look(end.unwrap_or(inside.len()) + 1);
+        let length = end?;
         let text = core::str::from_utf8(&inside[..length]).ok()?;
         let is_printable = |c: char| c == '\t' || !c.is_control();
         if inside[length] != b'"' || !text.chars().all(is_printable) {
@@ -125,7 +152,9 @@ impl<'a> Cursor<'a> {
     /// The octets up to, not with, the next of `end`; the cursor goes there.
     pub(crate) fn until(&mut self, end: u8) -> Option<&'a [u8]> {
         let rest = self.rest();
-        let length = memchr::memchr(end, rest)?;
+        let found = memchr::memchr(end, rest);
+        self.look(found.unwrap_or(rest.len()));
+        let length = found?;
         self.pos += length;
         Some(&rest[..length])
     }
@@ -140,8 +169,10 @@ impl<'a> Cursor<'a> {
         loop {
             let Some(length) = memchr2(b'}', 0, &rest[from..]) else {
                 self.pos = self.text.len();
+                self.look(rest.len() - from);
                 return None;
             };
+            self.look(length + 1);
             let at = from + length;
             octets.extend_from_slice(&rest[from..at]);
             if rest[at] == 0 {

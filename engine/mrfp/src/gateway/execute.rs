@@ -238,9 +238,8 @@ impl Core {
                     ContextAuditItem::ContextList(_) => {
                         reply.properties.context_list.push(ContextId::Id(number));
                     }
-                    ContextAuditItem::Attributes(names) => {
-                        let name = names.first().map(|(name, _)| super::fault::written(name));
-                        return Err(Fault::AuditedUnknown(name.unwrap_or_default()));
+                    ContextAuditItem::Attribute(name, _) => {
+                        return Err(Fault::AuditedUnknown(super::fault::written(name)));
                     }
                 }
             }

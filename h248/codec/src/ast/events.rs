@@ -142,8 +142,8 @@ pub struct DigitMap {
     pub value: Option<CompactString>,
 }
 
-/// `ObservedEvents=id{...}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `ObservedEvents=id{...}`; without events only in a Notify that carries an Error alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedEvents {
     /// The RequestID of the Events descriptor that asked.
     pub request_id: u32,

@@ -205,8 +205,8 @@ pub enum ContextAuditItem {
     EmergencyValue(bool),
     /// v3 `IEPSCall`, with a value to select by.
     Ieps(Option<bool>),
-    /// v3 `ContextAttr{...}`: named properties, with values to select by when written.
-    Attributes(Vec<(PackageItem, Option<PropertyValue>)>),
+    /// v3 property by name, bare or in `ContextAttr{...}`, with a value to select by when written.
+    Attribute(PackageItem, Option<PropertyValue>),
     /// v3 `ContextAttr{ContextList[={...}]}`.
     ContextList(Vec<ContextId>),
 }

@@ -65,9 +65,10 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 self.once(seen, bit, word, TWICE)?;
-                AuditItem::Whole(token)
+                return Ok(Some(AuditItem::Whole(token)));
             }
         };
+        self.since(2, word)?;
         Ok(Some(item))
     }
 
@@ -195,6 +196,7 @@ impl<'a> Parser<'a> {
                 stream.remote = Some(self.optional_octets()?);
             }
             Some(Token::Statistics) => {
+                self.since(3, word)?;
                 self.once(seen, 3, word, TWICE)?;
                 stream.statistics = Some(self.optional_list(Self::package_item)?);
             }
@@ -237,9 +239,11 @@ impl<'a> Parser<'a> {
         value: impl FnOnce(&mut Self) -> Parsed<T>,
     ) -> Parsed<Option<(bool, T)>> {
         let is_equal = self.next() == Some(b'=');
+        let at = self.cursor.pos();
         if !self.eat(b'=') && !self.eat(b'#') {
             return Ok(None);
         }
+        self.since_at(3, at)?;
         Ok(Some((is_equal, value(self)?)))
     }
 

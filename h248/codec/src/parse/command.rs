@@ -4,8 +4,8 @@ use super::value::choose;
 use super::{Failure, Parsed, Parser, Word};
 use crate::ast::{
     AmmReply, AmmRequest, AuditDescriptor, AuditReply, AuditRequest, AuditToken, Command,
-    CommandKind, CommandReply, CommandResult, Descriptor, ErrorDescriptor, ServiceChangeResult,
-    TerminationId, TerminationIds,
+    CommandKind, CommandReply, CommandResult, Descriptor, ErrorDescriptor, ObservedEvents,
+    ServiceChangeResult, TerminationId, TerminationIds,
 };
 use crate::error_code::ErrorCode;
 use crate::token::Token;
@@ -97,12 +97,20 @@ impl<'a> Parser<'a> {
 
     fn notify(&mut self, terminations: TerminationIds) -> Parsed<Command> {
         self.open()?;
-        self.keyword(Token::ObservedEvents, "ObservedEvents")?;
-        let observed = self.observed_events()?;
+        let word = self.word("ObservedEvents")?;
+        let mut observed = ObservedEvents::default();
         let mut error = None;
-        if self.eat(b',') {
-            self.keyword(Token::Error, "Error")?;
+        // Erlang/OTP writes the Error alone as well.
+        if word.is(Token::Error) {
             error = Some(self.error_descriptor()?);
+        } else {
+            self.cursor.seek(word.at);
+            self.keyword(Token::ObservedEvents, "ObservedEvents")?;
+            observed = self.observed_events()?;
+            if self.eat(b',') {
+                self.keyword(Token::Error, "Error")?;
+                error = Some(self.error_descriptor()?);
+            }
         }
         self.close()?;
         Ok(Command::Notify {

@@ -4,8 +4,8 @@ use super::transaction::context_id;
 use super::value::{number, package_item};
 use super::{Parsed, Parser, Word};
 use crate::ast::{
-    ContextAudit, ContextAuditItem, ContextId, ContextProperties, PackageItem, PropertyValue,
-    SelectLogic, TopologyDirection, TopologyTriple,
+    ContextAudit, ContextAuditItem, ContextId, ContextProperties, PropertyValue, SelectLogic,
+    TopologyDirection, TopologyTriple,
 };
 use crate::error_code::ErrorCode;
 use crate::token::Token;
@@ -84,10 +84,15 @@ impl<'a> Parser<'a> {
         self.expect(b',', "\",\"")?;
         let to = self.termination_id()?;
         self.expect(b',', "\",\"")?;
+        let at = self.cursor.pos();
+        let direction = self.choice("a topology direction", TOPOLOGY_DIRECTIONS)?;
+        if is_external(direction) {
+            self.since_at(3, at)?;
+        }
         let mut triple = TopologyTriple {
             from,
             to,
-            direction: self.choice("a topology direction", TOPOLOGY_DIRECTIONS)?,
+            direction,
             stream: None,
         };
         while self.topology_suffix(&mut triple)? {}
@@ -101,14 +106,22 @@ impl<'a> Parser<'a> {
         if !self.eat(b',') {
             return Ok(false);
         }
+        let word_at = self.cursor.pos();
         let token = Token::of(self.cursor.word());
         let next = self.next();
         match token {
             Some(Token::Stream) if next == Some(b'=') && triple.stream.is_none() => {
+                self.since_at(2, word_at)?;
                 triple.stream = Some(self.assigned_u16()?);
             }
-            Some(Token::OnewayExternal) => triple.direction = TopologyDirection::OnewayExternal,
-            Some(Token::OnewayBoth) => triple.direction = TopologyDirection::OnewayBoth,
+            Some(token @ (Token::OnewayExternal | Token::OnewayBoth)) => {
+                self.since_at(3, word_at)?;
+                triple.direction = if token == Token::OnewayBoth {
+                    TopologyDirection::OnewayBoth
+                } else {
+                    TopologyDirection::OnewayExternal
+                };
+            }
             _ => {
                 self.cursor.seek(at);
                 return Ok(false);
@@ -125,10 +138,19 @@ impl<'a> Parser<'a> {
         Ok(audit)
     }
 
+    /// An item, or `ContextAttr{ ... }` around some: there, the items mean what they mean outside.
     fn context_audit_item(&mut self, audit: &mut ContextAudit, seen: &mut u32) -> Parsed<()> {
         let expected = "an auditable context property";
         let word = self.word(expected)?;
         let has_value = self.next() == Some(b'=');
+        let is_first_version = !has_value
+            && matches!(
+                word.token(),
+                Some(Token::Topology | Token::Emergency | Token::Priority)
+            );
+        if !is_first_version {
+            self.since(3, word)?;
+        }
         // A property may be asked for and, in version 3, selected by as well: once each.
         let bit = |bit: u32| bit + if has_value { 8 } else { 0 };
         let twice = ErrorCode::PROPERTY_TWICE;
@@ -166,15 +188,12 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
             Some(Token::ContextAttr) => {
-                self.open()?;
-                let items = self.context_attr_audit()?;
-                self.close()?;
-                items
+                return self.braced(|parser| parser.context_attr_audit(audit, seen));
             }
             _ => match package_item(word.text) {
                 Some(name) => {
                     let value = self.selected_value()?;
-                    ContextAuditItem::Attributes(vec![(name, value)])
+                    ContextAuditItem::Attribute(name, value)
                 }
                 None => return self.fail_at(word.at, expected),
             },
@@ -191,33 +210,44 @@ impl<'a> Parser<'a> {
         )
     }
 
-    /// Inside `ContextAttr{ ... }` of an audit.
-    fn context_attr_audit(&mut self) -> Parsed<ContextAuditItem> {
-        let at = self.cursor.pos();
-        if Token::of(self.cursor.word()) == Some(Token::ContextList) {
-            let contexts = match self.next() {
-                Some(b'=') => self.assigned_contexts()?,
-                _ => Vec::new(),
-            };
-            return Ok(ContextAuditItem::ContextList(contexts));
+    /// One item inside `ContextAttr{ ... }` of an audit.
+    fn context_attr_audit(&mut self, audit: &mut ContextAudit, seen: &mut u32) -> Parsed<()> {
+        let word = self.word("an auditable context property or ContextList")?;
+        match word.token() {
+            Some(Token::ContextList) => {
+                let contexts = match self.next() {
+                    Some(b'=') => self.assigned_contexts()?,
+                    _ => Vec::new(),
+                };
+                audit.items.push(ContextAuditItem::ContextList(contexts));
+                Ok(())
+            }
+            Some(Token::ContextAttr) => self.fail_at(word.at, "a context property"),
+            _ => {
+                self.cursor.seek(word.at);
+                self.context_audit_item(audit, seen)
+            }
         }
-        self.cursor.seek(at);
-        let mut names: Vec<(PackageItem, Option<PropertyValue>)> = Vec::new();
-        self.separated(&mut |parser: &mut Self| {
-            let name = parser.package_item()?;
-            names.push((name, parser.selected_value()?));
-            Ok(())
-        })?;
-        Ok(ContextAuditItem::Attributes(names))
     }
 
     /// The value to select by, when one is written.
     pub(super) fn selected_value(&mut self) -> Parsed<Option<PropertyValue>> {
         match self.next() {
-            Some(b'=' | b'#' | b'<' | b'>') => self.property_value().map(Some),
+            Some(b'=' | b'#' | b'<' | b'>') => {
+                self.since_at(3, self.cursor.pos())?;
+                self.property_value().map(Some)
+            }
             _ => Ok(None),
         }
     }
+}
+
+/// Whether version 3 brought this direction.
+const fn is_external(direction: TopologyDirection) -> bool {
+    matches!(
+        direction,
+        TopologyDirection::OnewayExternal | TopologyDirection::OnewayBoth
+    )
 }
 
 const TOPOLOGY_DIRECTIONS: &[(Token, TopologyDirection)] = &[

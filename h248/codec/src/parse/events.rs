@@ -58,6 +58,7 @@ impl<'a> Parser<'a> {
                 event.keep_active = true;
             }
             Some(Token::ResetEvents) if is_bare => {
+                self.since(3, word)?;
                 self.once(seen, 1, word, TWICE)?;
                 event.reset_events = true;
             }
@@ -74,14 +75,17 @@ impl<'a> Parser<'a> {
                 event.digit_map = Some(self.digit_map()?);
             }
             Some(Token::ImmediateNotify) if is_bare => {
+                self.since(3, word)?;
                 self.once(seen, 5, word, TWICE)?;
                 event.notify = Some(NotifyBehaviour::Immediate);
             }
             Some(Token::NeverNotify) if is_bare => {
+                self.since(3, word)?;
                 self.once(seen, 5, word, TWICE)?;
                 event.notify = Some(NotifyBehaviour::Never);
             }
             Some(Token::RegulatedNotify) if is_bare || follows == Some(b'{') => {
+                self.since(3, word)?;
                 self.once(seen, 5, word, TWICE)?;
                 event.notify = Some(NotifyBehaviour::Regulated(self.regulated()?));
             }
@@ -100,12 +104,14 @@ impl<'a> Parser<'a> {
         if !word.is(Token::Embed) {
             return self.fail_at(word.at, "Embed");
         }
+        let outer = core::mem::replace(&mut self.is_embedded, false);
         let embed = self.embed()?;
+        self.is_embedded = outer;
         self.close()?;
         Ok(Some(embed))
     }
 
-    /// `{ [Signals...] [,] [Events...] }`.
+    /// `{ [Signals...] [,] [Events...] }`; an embedded event embeds signals alone.
     fn embed(&mut self) -> Parsed<Embed> {
         let mut embed = Embed::default();
         let mut seen = 0;
@@ -116,9 +122,11 @@ impl<'a> Parser<'a> {
                     parser.once(&mut seen, 0, word, TWICE)?;
                     embed.signals = Some(parser.signals()?);
                 }
-                Some(Token::Events) => {
+                Some(Token::Events) if !parser.is_embedded => {
                     parser.once(&mut seen, 1, word, TWICE)?;
+                    parser.is_embedded = true;
                     embed.events = Some(parser.events()?);
+                    parser.is_embedded = false;
                 }
                 _ => return parser.fail_at(word.at, "Signals, then Events"),
             }
@@ -238,7 +246,8 @@ impl<'a> Parser<'a> {
     }
 
     fn completion_reason(&mut self) -> Parsed<CompletionReason> {
-        self.choice(
+        let at = self.cursor.pos();
+        let reason = self.choice(
             "a completion reason",
             &[
                 (Token::TimeOut, CompletionReason::TimeOut),
@@ -250,7 +259,11 @@ impl<'a> Parser<'a> {
                 (Token::OtherReason, CompletionReason::OtherReason),
                 (Token::Iteration, CompletionReason::Iteration),
             ],
-        )
+        )?;
+        if reason == CompletionReason::Iteration {
+            self.since_at(3, at)?;
+        }
+        Ok(reason)
     }
 
     /// `= id { [time :] event, ... }`.

@@ -214,7 +214,9 @@ impl<'a> Parser<'a> {
         let name = self.package_item()?;
         let mut values = Vec::new();
         if self.eat(b'=') {
+            let at = self.cursor.pos();
             if self.eat(b'[') {
+                self.since_at(3, at)?;
                 self.separated(&mut |parser: &mut Self| {
                     values.push(parser.value()?);
                     Ok(())

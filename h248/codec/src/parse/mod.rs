@@ -120,6 +120,8 @@ struct Parser<'a> {
     version: u8,
     /// Open braces.
     depth: usize,
+    /// Within the Events of an Embed.
+    is_embedded: bool,
     /// Commands seen in the transaction at hand.
     commands: usize,
     /// The code of a plain syntax error here (H.248.8: 400, 403, 422, 442 by place).
@@ -134,6 +136,7 @@ impl<'a> Parser<'a> {
             limits,
             version: *VERSIONS.end(),
             depth: 0,
+            is_embedded: false,
             commands: 0,
             code: ErrorCode::SYNTAX_ERROR_IN_MESSAGE,
             progress: transaction::Progress::default(),
@@ -312,10 +315,14 @@ impl<'a> Parser<'a> {
 
     /// Refuses what came with a later version than the message's.
     fn since(&self, version: u8, word: Word<'_>) -> Parsed<()> {
+        self.since_at(version, word.at)
+    }
+
+    fn since_at(&self, version: u8, at: usize) -> Parsed<()> {
         if self.version >= version {
             return Ok(());
         }
-        self.fail_at(word.at, "something of the message's own version")
+        self.fail_at(at, "something of the message's own version")
     }
 
     /// Marks `bit` in `seen`, refusing a second time with `code`.

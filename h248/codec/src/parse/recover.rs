@@ -240,3 +240,74 @@ impl Skipper {
         self.open.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Octets looked at while reading `!/3 <a> `, `count` times `part` and `end`.
+    fn work(part: &str, end: &str, count: usize) -> usize {
+        let text = format!("!/3 <a> {}{end}", part.repeat(count));
+        let limits = Limits {
+            transactions: usize::MAX,
+            message_octets: usize::MAX,
+            ..Limits::default()
+        };
+        let mut parser = Parser::new(text.as_bytes(), &limits);
+        // Whether it can be read does not matter here.
+        let _ = parser.received(text.as_bytes());
+        parser.cursor.work
+    }
+
+    #[test]
+    fn twice_the_text_is_at_most_about_twice_the_work() {
+        let parts = [
+            "{",
+            "}",
+            "\"",
+            ";",
+            "; ",
+            ";\n",
+            "\\",
+            "T=1{",
+            "T=1{C=1{",
+            "T=1{C=1{S=a}",
+            "=",
+            ",",
+            "L{",
+            "M{L{",
+            "M{ST=1{L{",
+            "T=1{C=1{A=a{M{L{",
+            "T=1{C=1{A=a{M{L{\\}",
+            "\"\u{1}",
+            "\"a\n",
+            "T={}",
+            "x{\"",
+            "P=1{C=1{AV=C{",
+            "T=1{C=1{A=a{DM={",
+            "T=1{C=1{A=a{E=1{a/b{EM{E=1{",
+            "T=1{C=1{TP{a,b,OW,c,d,OW,",
+            "K{1,",
+            "[",
+            "T=1{C=1{S=[a,",
+            "\n",
+            "PN=1{}",
+            "PN=1{} ;",
+            "ST=1 { L { } ",
+            "T=1{C=1{A=a{SG{SL=1{a/b,",
+            "T=1{C=1{A=a{M{O{a/b=[1,",
+            "\0",
+            "\u{e9}",
+        ];
+        for part in parts {
+            for end in ["", "}", "\"", "\n", ";", "L{"] {
+                let (once, twice) = (work(part, end, 400), work(part, end, 800));
+                let bound = once * 5 / 2 + 1_000;
+                assert!(
+                    twice <= bound,
+                    "{part:?} then {end:?}: {once}, then {twice}"
+                );
+            }
+        }
+    }
+}

@@ -130,11 +130,15 @@ impl<'a> Parser<'a> {
                 services.delay = Some(self.assigned_u32()?);
             }
             Some(Token::ServiceChangeInc) => {
+                self.since(3, word)?;
                 self.once(&mut services.seen, 8, word, twice)?;
                 services.incomplete = true;
             }
             _ => match self.audit_item(word, &mut services.seen_audits)? {
-                Some(item) => services.audit.push(item),
+                Some(item) => {
+                    self.since(2, word)?;
+                    services.audit.push(item);
+                }
                 None => return Ok(false),
             },
         }

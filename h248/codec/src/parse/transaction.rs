@@ -35,6 +35,7 @@ impl<'a> Parser<'a> {
         };
         self.commands = 0;
         self.depth = 0;
+        self.is_embedded = false;
         self.code = ErrorCode::SYNTAX_ERROR_IN_TRANSACTION;
         let word = self.word("a transaction")?;
         let token = word.token();
@@ -229,7 +230,8 @@ impl<'a> Parser<'a> {
             error: None,
         };
         let mut seen = 0;
-        if self.next() == Some(b'{') {
+        // Without braces there was nothing to say, which only version 3 can say.
+        if self.version < 3 || self.next() == Some(b'{') {
             self.braced(|parser| parser.reply_item(&mut seen, &mut reply))?;
         }
         Ok(reply)

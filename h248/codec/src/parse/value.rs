@@ -157,9 +157,11 @@ impl<'a> Parser<'a> {
 
     /// `tid` or, in version 3, `[tid, tid]`.
     pub(super) fn termination_ids(&mut self) -> Parsed<TerminationIds> {
+        let at = self.cursor.pos();
         if !self.eat(b'[') {
             return Ok(self.termination_id()?.into());
         }
+        self.since_at(3, at)?;
         let mut ids = Vec::new();
         self.separated(&mut |parser: &mut Self| {
             ids.push(parser.termination_id()?);

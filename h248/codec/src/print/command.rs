@@ -45,8 +45,10 @@ impl Writer<'_> {
             Command::Notify {
                 observed, error, ..
             } => self.block(|writer| {
-                writer.item();
-                writer.observed_events(observed);
+                if error.is_none() || !observed.events.is_empty() {
+                    writer.item();
+                    writer.observed_events(observed);
+                }
                 if let Some(error) = error {
                     writer.item();
                     writer.error(error);

@@ -55,11 +55,13 @@ impl Writer<'_> {
                 writer.item();
                 writer.digit_map(map);
             }
-            if let Some(notify) = &event.notify {
+            if let Some(notify) = &event.notify
+                && writer.version >= 3
+            {
                 writer.item();
                 writer.notify_behaviour(notify);
             }
-            if event.reset_events {
+            if event.reset_events && writer.version >= 3 {
                 writer.item();
                 writer.token(Token::ResetEvents);
             }

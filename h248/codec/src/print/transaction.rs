@@ -164,12 +164,16 @@ impl Writer<'_> {
         self.comma();
         self.token(match triple.direction {
             TopologyDirection::Isolate => Token::Isolate,
-            TopologyDirection::Oneway => Token::Oneway,
             TopologyDirection::Bothway => Token::Bothway,
-            TopologyDirection::OnewayExternal => Token::OnewayExternal,
-            TopologyDirection::OnewayBoth => Token::OnewayBoth,
+            TopologyDirection::OnewayExternal if self.version >= 3 => Token::OnewayExternal,
+            TopologyDirection::OnewayBoth if self.version >= 3 => Token::OnewayBoth,
+            TopologyDirection::Oneway
+            | TopologyDirection::OnewayExternal
+            | TopologyDirection::OnewayBoth => Token::Oneway,
         });
-        if let Some(stream) = triple.stream {
+        if let Some(stream) = triple.stream
+            && self.version >= 2
+        {
             self.comma();
             self.assign(Token::Stream, stream);
         }
@@ -214,15 +218,15 @@ impl Writer<'_> {
             }
             ContextAuditItem::Ieps(None) => self.token(Token::IepsCall),
             ContextAuditItem::Ieps(Some(is_on)) => self.assign_on_off(Token::IepsCall, *is_on),
-            ContextAuditItem::Attributes(attributes) => match attributes.as_slice() {
-                // Erlang/OTP takes names to audit bare and only values to select by in
-                // ContextAttr.
-                [(name, None)] => self.display(name),
-                _ => {
-                    self.token(Token::ContextAttr);
-                    self.list(attributes, Self::audited_property);
-                }
-            },
+            // Erlang/OTP takes names to audit bare, and values to select by in ContextAttr.
+            ContextAuditItem::Attribute(name, None) => self.display(name),
+            ContextAuditItem::Attribute(name, value) => {
+                self.token(Token::ContextAttr);
+                self.block(|writer| {
+                    writer.item();
+                    writer.selected(name, value.as_ref());
+                });
+            }
             ContextAuditItem::ContextList(contexts) => {
                 self.token(Token::ContextAttr);
                 self.block(|writer| {
@@ -235,10 +239,6 @@ impl Writer<'_> {
                 });
             }
         }
-    }
-
-    fn audited_property(&mut self, (name, value): &(PackageItem, Option<PropertyValue>)) {
-        self.selected(name, value.as_ref());
     }
 
     /// A name, with the value to select by when there is one.

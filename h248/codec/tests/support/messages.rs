@@ -1,6 +1,7 @@
 //! Commands, actions, transactions, messages.
 
 use h248::ast::*;
+use h248::{Encoding, Limits, parse, print};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -84,8 +85,9 @@ fn context_audit(version: u8) -> BoxedStrategy<Option<ContextAudit>> {
         ContextAuditItem::ContextList(vec![]),
         ContextAuditItem::ContextList(vec![ContextId::Id(7), ContextId::Null]),
     ];
-    let attribute = vec((package_item(), option::of(property_value())), 1..3);
-    let attributes = vec(attribute.prop_map(ContextAuditItem::Attributes), 0..3);
+    let attribute = (package_item(), option::of(property_value()));
+    let attribute = attribute.prop_map(|(name, value)| ContextAuditItem::Attribute(name, value));
+    let attributes = vec(attribute, 0..3);
     let plain = proptest::sample::subsequence(plain, 0..=3);
     let selecting = since(3, version, proptest::sample::subsequence(selecting, 0..=6));
     let selection = prop_oneof![Just(SelectLogic::And), Just(SelectLogic::Or)];
@@ -364,7 +366,18 @@ pub(crate) fn message() -> BoxedStrategy<Message> {
                 body,
             })
         })
+        .prop_map(in_its_version)
         .boxed()
+}
+
+/// The message, of version 3 if it holds something that its own version does not have. Which version
+/// has what is for the table in `versions.rs` to check.
+fn in_its_version(mut message: Message) -> Message {
+    let text = print(&message, Encoding::Compact);
+    if parse(&text, &Limits::default()).as_ref() != Ok(&message) {
+        message.version = 3;
+    }
+    message
 }
 
 trait IntoNames {
