@@ -2,11 +2,13 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use clock::Instant;
 
 use crate::batch::Batch;
 use crate::play::Play;
+use crate::record::Recorded;
 
 /// A shared, immutable run of received octets; a clone must be cheap (a reference count).
 ///
@@ -301,6 +303,15 @@ pub struct SessionConfig {
     /// Whether the participant understands private messages: it declared `a=chatroom` with
     /// `private-messages` (RFC 7701 8). Others never get one.
     pub takes_private_messages: bool,
+    /// Judges messages from the participant before anybody gets them.
+    pub filter_in: Option<Arc<sieve::Script>>,
+    /// Judges messages to the participant.
+    pub filter_out: Option<Arc<sieve::Script>>,
+    /// Messages from the participant are copied to this recording ([`Event::Recorded`]), those that
+    /// begin from now on.
+    pub record_in: Option<u64>,
+    /// The same for messages to the participant.
+    pub record_out: Option<u64>,
 }
 
 impl SessionConfig {
@@ -331,6 +342,10 @@ impl SessionConfig {
             reserved_nicknames: Vec::new(),
             private_messages: false,
             takes_private_messages: true,
+            filter_in: None,
+            filter_out: None,
+            record_in: None,
+            record_out: None,
         }
     }
 }
@@ -413,6 +428,8 @@ pub enum Event {
         /// The nickname without its quotes; `None` = none any more.
         nickname: Option<Box<str>>,
     },
+    /// A copy of what passes a session that is recorded.
+    Recorded(Box<Recorded>),
     /// What became of an [`Order::Play`].
     Played {
         /// Which session.

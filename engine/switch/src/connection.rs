@@ -101,6 +101,8 @@ pub(crate) struct Frame {
     /// `id_end` come before Byte-Range, the rest, with the blank line, after it.
     pub fields: Vec<u8>,
     pub id_end: usize,
+    /// The first octets of a message that a filter must see more of before it goes on.
+    pub beginning: Vec<u8>,
 }
 
 /// A chunk of a message that came again: acknowledged, not forwarded.

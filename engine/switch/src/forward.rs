@@ -20,6 +20,7 @@ use msrp::{ByteRange, FailureReport, Flag, Head, StatusCode};
 
 use crate::api::{ConnId, Octets};
 use crate::connection::{Chunk, Frame, OpenChunk, TRAIL_OCTETS, Trail};
+use crate::filter::Begin;
 use crate::ident::{CHUNK_MASK, ORDINAL_MAX, Stem, Tid, shared_part};
 use crate::limits::FIXED_CHUNK_BYTES_MAX;
 use crate::message::{Delivery, DeliveryState};
@@ -37,7 +38,7 @@ pub(crate) enum Piece<'a, B> {
 }
 
 impl<B: AsRef<[u8]>> Piece<'_, B> {
-    fn octets(&self) -> &[u8] {
+    pub(crate) fn octets(&self) -> &[u8] {
         match self {
             Self::Shared(octets, range) => &octets.as_ref()[range.clone()],
             Self::Copied(octets) => octets,
@@ -105,13 +106,30 @@ impl<B: Octets> Shard<B> {
         piece: Piece<'_, B>,
         flag: Option<Flag>,
     ) {
-        let (Some(chunk), Some(session)) = (&mut frame.chunk, frame.session) else {
+        let (Some(chunk), Some(session)) = (&frame.chunk, frame.session) else {
             return;
         };
         let message = self.messages.get(chunk.slot as usize);
         if message.is_none_or(|m| m.generation != chunk.generation) {
             return self.refuse_rest(frame);
         }
+        if message.is_some_and(|m| !m.is_begun) {
+            match self.begin_message(session, frame, &piece, flag) {
+                Ok(Begin::Held) => return,
+                Ok(Begin::Now) => {}
+                Err(status) => return self.refuse_midway(frame, status),
+            }
+            if !frame.beginning.is_empty() {
+                let mut held = core::mem::take(&mut frame.beginning);
+                self.forward(now, from, frame, Piece::Copied(&held), flag);
+                held.clear();
+                frame.beginning = held;
+                return;
+            }
+        }
+        let Some(chunk) = &mut frame.chunk else {
+            return;
+        };
         let received = piece.octets().len() as u64;
         let limit_bytes = self.message_bytes_max(session);
         let held = u64::from(chunk.held.is_some());
@@ -141,6 +159,8 @@ impl<B: Octets> Shard<B> {
         if octets == 0 && !is_whole {
             return;
         }
+        let parts = [lead.as_slice(), piece.octets()];
+        self.record_piece(chunk.slot, chunk.offset, parts);
         self.avoid_end_line(chunk, lead, piece.octets());
         let range = range_of(chunk, octets, is_whole, flag);
         chunk.trail.push(lead.as_slice());

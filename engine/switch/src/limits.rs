@@ -38,6 +38,10 @@ pub const PLAYS_MAX: usize = 1 << 16;
 /// Length of a message of our own, octets: it is queued as a whole, so the caller keeps to it.
 pub const PLAY_BYTES_MAX: usize = 256 * 1024;
 
+/// How much of a message in Message/CPIM is held until the head of its content is there, when a
+/// filter must see it; beyond it 413.
+pub const BEGINNING_BYTES_MAX: usize = 4096;
+
 /// Messages whose fate a shard follows at once; beyond it a SEND is refused with 413.
 pub const MESSAGES_MAX: usize = 1 << 20;
 

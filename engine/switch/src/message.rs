@@ -46,6 +46,10 @@ pub(crate) struct Message {
     pub is_reported: bool,
     /// A recipient could not be served.
     pub has_failed: bool,
+    /// Its first octets have passed the filters.
+    pub is_begun: bool,
+    /// Recordings that get a copy.
+    pub records: Vec<u64>,
     /// Once complete: deliveries about which something can still be learned.
     waiting: u32,
 }
@@ -112,6 +116,8 @@ impl Message {
             touched_at: now,
             is_reported: false,
             has_failed: false,
+            is_begun: false,
+            records: Vec::new(),
             waiting: 0,
         }
     }

@@ -522,6 +522,8 @@ impl<B: Octets> Shard<B> {
     fn complete_message(&mut self, session: SessionRef, slot: u32) {
         let message = &mut self.messages[slot as usize];
         message.complete();
+        self.record_end(slot, true);
+        let message = &mut self.messages[slot as usize];
         if let Some(entry) = self.sessions.get_mut(session.index as usize) {
             entry.statistics.messages_received += 1;
             if !message.has_failed && message.takes_reports() {
@@ -590,6 +592,7 @@ impl Frame {
             kept.extend_from_slice(text);
         }
         self.fields.clear();
+        self.beginning.clear();
         self.answer = None;
         self.failure_report = head.failure_report;
         self.answers_whole_path = !matches!(head.start, Start::Request(Method::Send));

@@ -123,7 +123,7 @@ impl<B: Octets> Shard<B> {
 
     /// Takes note of a message's fate and sends one REPORT to the sender, if it wants it and can
     /// still be reached.
-    fn report(&mut self, slot: u32, status: StatusCode) {
+    pub(crate) fn report(&mut self, slot: u32, status: StatusCode) {
         let message = &mut self.messages[slot as usize];
         let Some(sender) = self.sessions.get_mut(message.sender.index as usize) else {
             return;
@@ -265,6 +265,7 @@ impl<B: Octets> Shard<B> {
             let recent = entry.recent.get_or_insert_with(Box::default);
             recent.remember(hash, Fate::GivenUp);
         }
+        self.record_end(slot, false);
         self.free(slot);
     }
 

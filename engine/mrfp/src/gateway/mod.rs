@@ -211,8 +211,8 @@ impl<K: Copy> Gateway<K> {
             }
             // No package tells the controller of these yet.
             Event::Idle { .. } | Event::Nickname { .. } => {}
-            // Nothing is played yet.
-            Event::Played { .. } => {}
+            // Nothing is played or recorded yet.
+            Event::Played { .. } | Event::Recorded(_) => {}
         }
         self.beat(now);
     }

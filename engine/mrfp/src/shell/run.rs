@@ -182,6 +182,7 @@ impl Task {
                 }
                 switch::Event::Idle { .. }
                 | switch::Event::Nickname { .. }
+                | switch::Event::Recorded(_)
                 | switch::Event::Played { .. } => {}
             }
             self.gateway.handle_event(now, shard, event);
