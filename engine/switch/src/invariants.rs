@@ -77,8 +77,16 @@ impl<B: Octets> Shard<B> {
             let message = &self.messages[*slot as usize];
             assert_eq!(index_key(message.context, message.hash), *key);
         }
-        let is_empty = self.contexts.values().any(|c| c.sessions.is_empty());
-        assert!(!is_empty, "a context lives as long as its sessions");
+        for context in self.contexts.values() {
+            let seats = &context.sessions;
+            assert!(!seats.is_empty(), "a context lives as long as its sessions");
+            let is_here = |index: u32| seats.iter().any(|s| s.index == index);
+            let mut cut = context.cut.iter();
+            assert!(
+                cut.all(|(from, to)| is_here(*from) && is_here(*to)),
+                "only those who are there are cut off"
+            );
+        }
     }
 
     fn check_connection(&self, connection: &Connection<B>) {

@@ -210,6 +210,10 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let context = self.sessions[from.index as usize].context;
+        if self.sessions[to.index as usize].context != context {
+            // They do not hear each other; what was noted here would outlive `to`.
+            return;
+        }
         if let Some(context) = self.contexts.get_mut(&context) {
             if open {
                 context.cut.remove(&(from.index, to.index));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use clock::{Duration, Instant};
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use switch::{
     Batch, CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, Limits, Order, Output,
     SessionConfig, SessionKey, Shard, ShardConfig, ShardIndex, Statistics,
@@ -353,4 +354,22 @@ pub(crate) fn chunk(
     out.extend_from_slice(body);
     out.extend_from_slice(format!("\r\n-------{tid}{flag}\r\n").as_bytes());
     out
+}
+
+/// Cases that are the same in every run, so that none fails by chance; `PROPTEST_RNG_SEED` and
+/// `PROPTEST_CASES` try others.
+pub(crate) fn fixed_cases(cases: u32) -> ProptestConfig {
+    let environment = ProptestConfig::default();
+    ProptestConfig {
+        cases: match std::env::var_os("PROPTEST_CASES") {
+            Some(_) => environment.cases,
+            None => cases,
+        },
+        rng_seed: match environment.rng_seed {
+            RngSeed::Random => RngSeed::Fixed(0x6d73_7270),
+            RngSeed::Fixed(seed) => RngSeed::Fixed(seed),
+        },
+        failure_persistence: None,
+        ..environment
+    }
 }
