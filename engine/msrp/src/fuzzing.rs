@@ -1,5 +1,6 @@
 //! Bodies of fuzz targets, also run as unit tests.
 
+use crate::cpim::{self, CpimFault, Scanner};
 use crate::deframe::{Body, Deframer, Fatal, Flag, Item};
 use crate::limits::Limits;
 
@@ -99,4 +100,51 @@ fn feed(deframer: &mut Deframer, mut input: &[u8], frames: &mut Vec<Frame>) -> R
         }
         input = &input[consumed..];
     }
+}
+
+/// Feeds `data` to a CPIM scanner in several cuts and asserts that all find the same head, which
+/// then parses without panic. The first two octets choose the limit and the cut.
+pub fn cpim(data: &[u8]) {
+    let [limit, cut, text @ ..] = data else {
+        return;
+    };
+    let limit_bytes = 16 * (usize::from(*limit) + 1);
+    let whole = scan_cpim(text, &[text.len().max(1)], limit_bytes);
+    for size in [1, usize::from(*cut) + 2] {
+        assert_eq!(scan_cpim(text, &[size], limit_bytes), whole, "by {size}");
+    }
+    if let Some(Ok(end)) = whole
+        && let Ok(head) = cpim::Head::parse(&text[..end])
+    {
+        assert!(head.addresses("To").count() >= usize::from(head.to.is_some()));
+        for field in head.fields() {
+            let _ = cpim::unescape(field.value);
+        }
+    }
+}
+
+/// Where the content begins, found in pieces of the given sizes, the last one repeated; `None` when
+/// the headers do not end.
+pub(crate) fn scan_cpim(
+    text: &[u8],
+    sizes: &[usize],
+    limit_bytes: usize,
+) -> Option<Result<usize, CpimFault>> {
+    let mut scanner = Scanner::new(limit_bytes);
+    let mut at = 0;
+    let mut sizes = sizes.iter().copied();
+    let mut size = 1;
+    while at < text.len() {
+        size = sizes.next().unwrap_or(size);
+        let piece = &text[at..text.len().min(at + size)];
+        match scanner.next(piece) {
+            Ok(cpim::Step::Head { text: head, used }) => {
+                assert_eq!(head, &text[..at + used], "the head is what came");
+                return Some(Ok(at + used));
+            }
+            Ok(cpim::Step::More) => at += piece.len(),
+            Err(fault) => return Some(Err(fault)),
+        }
+    }
+    None
 }

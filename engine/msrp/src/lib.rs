@@ -10,11 +10,13 @@
 //!    in [`Head::fault`].
 //! 3. [`mod@write`] prints responses, REPORTs and SEND heads; [`ident`] makes the identifiers.
 //! 4. [`Reassembly`] tracks which octets of a message have arrived.
+//! 5. [`mod@cpim`] reads the headers of a Message/CPIM wrapper from any pieces of a body.
 //!
 //! **Invariant:** no sockets, no clock, no threads, no randomness of its own, no logging.
 #![forbid(unsafe_code)]
 
 pub mod byte_range;
+pub mod cpim;
 pub mod deframe;
 mod end_mark;
 pub mod fuzzing;
