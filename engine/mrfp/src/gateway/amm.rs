@@ -210,7 +210,7 @@ impl Core {
                     }
                 }
                 Descriptor::Events(list) => {
-                    check_events(list)?;
+                    check_events(list, Place::Root)?;
                     events = Some(list.clone());
                 }
                 Descriptor::Audit(items) => audit = Some(items.clone()),

@@ -11,10 +11,8 @@ use switch::ShardIndex;
 use super::amm::check_audit;
 use super::core::Core;
 use super::fault::Fault;
-use super::inactivity;
 use super::media;
 use super::mirror::Settings;
-use super::notify;
 use super::package::{self, Place, SignalKind};
 use super::quota;
 
@@ -59,8 +57,7 @@ impl Core {
                     self.apply_media(settings, site, media, &mut applied.chosen)?;
                 }
                 Descriptor::Events(events) => {
-                    check_events(events)?;
-                    inactivity::check_elsewhere(events)?;
+                    check_events(events, Place::Stream)?;
                     settings.quotas = quota::granted(events)?;
                     settings.events = events.clone();
                 }
@@ -191,7 +188,7 @@ fn apply_signal(
     signal: &h248::ast::Signal,
     renewed: &mut BTreeSet<u16>,
 ) -> Result<(), Fault> {
-    let kind = package::check_signal(&signal.name, &signal.parms)?;
+    let kind = package::check_signal(&signal.name, &signal.parms)?.kind;
     let wanted = signal.stream.filter(|s| *s != 0);
     if let Some(stream) = wanted.filter(|s| !settings.streams.contains_key(s)) {
         return Err(Fault::ValueUnsupported(format!("Stream={stream}")));
@@ -229,12 +226,12 @@ pub(super) fn check_state(state: &TerminationState, place: Place) -> Result<(), 
 }
 
 /// Profile: no embedded descriptors and digit maps; notification cannot be regulated.
-pub(super) fn check_events(events: &Events) -> Result<(), Fault> {
+pub(super) fn check_events(events: &Events, place: Place) -> Result<(), Fault> {
     if events.request_any {
         return Err(Fault::ValueUnsupported("Events=*".to_owned()));
     }
     for event in &events.events {
-        package::check_event(&event.name, &event.parms)?;
+        package::check_event(&event.name, &event.parms, place)?;
         if event.embed.is_some() {
             return Err(Fault::NotImplemented("Embed"));
         }
@@ -248,8 +245,6 @@ pub(super) fn check_events(events: &Events) -> Result<(), Fault> {
             }
         }
     }
-    notify::check_heartbeat(events)?;
-    inactivity::check(events)?;
     quota::granted(events).map(|_| ())
 }
 

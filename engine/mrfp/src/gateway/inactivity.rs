@@ -11,7 +11,6 @@ use h248::ast::{
 use h248_endpoint::time_stamp;
 
 use super::core::{Alarm, Core};
-use super::fault::{Fault, written};
 use super::limits::SILENCE_DEFAULT;
 use super::notify::{Notice, number};
 use super::package::{self, INACTIVITY};
@@ -35,34 +34,10 @@ fn armed(events: &Events) -> Option<&EventSpec> {
 }
 
 /// How long the controller may be silent; `None` when nobody asked.
-fn silence_max(events: &Events) -> Result<Option<Duration>, Fault> {
-    let Some(spec) = armed(events) else {
-        return Ok(None);
-    };
-    let Some(units) = number(spec, "mit")? else {
-        return Ok(Some(SILENCE_DEFAULT));
-    };
-    match u32::try_from(units) {
-        Ok(units @ 1..) => Ok(Some(MIT_UNIT.saturating_mul(units))),
-        Ok(0) | Err(_) => Err(Fault::ValueUnsupported(format!(
-            "mit of {}",
-            written(&spec.name)
-        ))),
-    }
-}
-
-/// `mit` must be a number from 1 on.
-pub(super) fn check(events: &Events) -> Result<(), Fault> {
-    silence_max(events).map(|_| ())
-}
-
-/// The event is ROOT's alone; a wildcard leaves it out elsewhere.
-pub(super) fn check_elsewhere(events: &Events) -> Result<(), Fault> {
-    let is_named = |spec: &EventSpec| spec.name == package::item(INACTIVITY);
-    match events.events.iter().find(|spec| is_named(spec)) {
-        Some(spec) => Err(Fault::EventUndetectable(written(&spec.name))),
-        None => Ok(()),
-    }
+fn silence_max(events: &Events) -> Option<Duration> {
+    let units = number(armed(events)?, "mit");
+    let units = units.and_then(|units| u32::try_from(units).ok());
+    Some(units.map_or(SILENCE_DEFAULT, |units| MIT_UNIT.saturating_mul(units)))
 }
 
 impl Core {
@@ -71,8 +46,7 @@ impl Core {
         if let Some(timer) = self.silence.timer.take() {
             self.timers.cancel(timer);
         }
-        // What cannot be read was refused when it was armed.
-        if let Ok(Some(after)) = silence_max(&self.root_events) {
+        if let Some(after) = silence_max(&self.root_events) {
             self.silence.timer = Some(self.timers.arm(now + after, Alarm::Silence));
         }
     }

@@ -12,8 +12,9 @@ pub(super) const NOTIFY_QUEUE_MAX: usize = 16;
 /// `hangterm/thb` without `timerx`.
 pub(super) const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(3600);
 
-/// Longest `timerx` (H.248.36; gateways in the field go up to this).
-pub(super) const HEARTBEAT_SECS_MAX: u32 = 2_147_480;
+/// Longest time of silence that can be asked for (`hangterm/thb`, `xmrf/idle`; gateways in the
+/// field go up to this).
+pub(super) const SILENCE_SECS_MAX: u64 = 2_147_480;
 
 /// `it/ito` without `mit`.
 pub(super) const SILENCE_DEFAULT: Duration = Duration::from_secs(30);

@@ -57,6 +57,7 @@ use self::notify::Notice;
 use self::quota::Count;
 
 pub use self::limits::Limits;
+pub use self::package::packages;
 
 /// What a gateway is made with.
 #[derive(Clone, Debug)]

@@ -10,8 +10,8 @@ use switch::{LossCause, SessionKey};
 
 use super::core::{Alarm, Core};
 use super::draft::{Draft, Slot};
-use super::fault::{Fault, quotable, written};
-use super::limits::{HEARTBEAT_DEFAULT, HEARTBEAT_SECS_MAX, NOTIFY_QUEUE_MAX};
+use super::fault::quotable;
+use super::limits::{HEARTBEAT_DEFAULT, NOTIFY_QUEUE_MAX};
 use super::package::{self, BNC_CHANGE, CAUSE, HEARTBEAT, NETFAIL, plain};
 
 /// A Notify for the controller.
@@ -36,61 +36,14 @@ const UNKNOWN_TO_CONTROLLER: [u16; 4] = [411, 430, 431, 435];
 /// After what silence a termination's heartbeat is due, if it is armed.
 pub(super) fn heartbeat_of(events: &Events) -> Option<Duration> {
     let spec = armed(events, HEARTBEAT, None)?;
-    let after = timer_of(spec).map_or(HEARTBEAT_DEFAULT, |s| Duration::from_secs(u64::from(s)));
+    let after = number(spec, "timerx").map_or(HEARTBEAT_DEFAULT, Duration::from_secs);
     (after > Duration::ZERO).then_some(after)
 }
 
-fn timer_of(spec: &EventSpec) -> Option<u32> {
-    spec.parms
-        .iter()
-        .find(|p| p.name == "timerx")
-        .and_then(|p| match &p.value {
-            PropertyValue::Is(value) => value.text.parse().ok(),
-            PropertyValue::AllOf(_)
-            | PropertyValue::OneOf(_)
-            | PropertyValue::Range(..)
-            | PropertyValue::GreaterThan(_)
-            | PropertyValue::LessThan(_)
-            | PropertyValue::NotEqual(_) => None,
-        })
-}
-
-/// A parameter that must be an unquoted number; `None` when it is not there.
-pub(super) fn number(spec: &EventSpec, name: &str) -> Result<Option<u64>, Fault> {
-    let Some(parm) = spec.parms.iter().find(|p| p.name == *name) else {
-        return Ok(None);
-    };
-    let number = match &parm.value {
-        PropertyValue::Is(value) if !value.quoted => value.text.parse().ok(),
-        PropertyValue::Is(_)
-        | PropertyValue::AllOf(_)
-        | PropertyValue::OneOf(_)
-        | PropertyValue::Range(..)
-        | PropertyValue::GreaterThan(_)
-        | PropertyValue::LessThan(_)
-        | PropertyValue::NotEqual(_) => None,
-    };
-    let fault = || Fault::ValueUnsupported(format!("{name} of {}", written(&spec.name)));
-    number.map(Some).ok_or_else(fault)
-}
-
-/// `timerx` must be a number of seconds.
-pub(super) fn check_heartbeat(events: &Events) -> Result<(), Fault> {
-    for spec in events
-        .events
-        .iter()
-        .filter(|e| package::covers(&e.name, HEARTBEAT))
-    {
-        let is_good = spec.parms.is_empty()
-            || timer_of(spec).is_some_and(|seconds| seconds <= HEARTBEAT_SECS_MAX);
-        if !is_good {
-            return Err(Fault::ValueUnsupported(format!(
-                "timerx of {}",
-                written(&spec.name)
-            )));
-        }
-    }
-    Ok(())
+/// A parameter that is a number (which was checked when it was armed); `None` when it is not there.
+pub(super) fn number(spec: &EventSpec, name: &str) -> Option<u64> {
+    let parm = spec.parms.iter().find(|p| p.name == *name)?;
+    package::one(&parm.value).and_then(package::integer)
 }
 
 /// The entry of an Events descriptor that asks for this event on this stream.

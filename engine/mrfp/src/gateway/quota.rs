@@ -18,7 +18,7 @@ use switch::{Order, SessionKey, Statistics};
 
 use super::core::{Alarm, Core};
 use super::draft::{Draft, Slot};
-use super::fault::{Fault, written};
+use super::fault::Fault;
 use super::limits::{COUNT_INTERVAL, COUNTS_PER_SECOND_MAX, QUOTAS_MAX};
 use super::notify::{number, parm};
 use super::package::{self, MQUOTA, plain};
@@ -69,7 +69,7 @@ pub(super) fn granted(events: &Events) -> Result<Vec<Quota>, Fault> {
     let specs = events.events.iter();
     let mut quotas = Vec::new();
     for spec in specs.filter(|spec| package::covers(&spec.name, MQUOTA)) {
-        let quota = read(spec)?;
+        let quota = read(spec);
         if quota.is_open() {
             quotas.push(quota);
         }
@@ -80,25 +80,15 @@ pub(super) fn granted(events: &Events) -> Result<Vec<Quota>, Fault> {
     Ok(quotas)
 }
 
-fn read(spec: &EventSpec) -> Result<Quota, Fault> {
-    let mut limits = [0; 5];
-    for (limit, name) in limits.iter_mut().zip(PARMS) {
-        let value = number(spec, name)?.unwrap_or(0);
-        // Seconds must be no more than the clock can tell.
-        if name == PARMS[TIME] && value > u64::from(u32::MAX) {
-            let what = format!("{name} of {}", written(&spec.name));
-            return Err(Fault::ValueUnsupported(what));
-        }
-        *limit = value;
-    }
-    Ok(Quota {
+fn read(spec: &EventSpec) -> Quota {
+    Quota {
         stream: spec.stream.filter(|s| *s != 0),
-        limits,
+        limits: PARMS.map(|name| number(spec, name).unwrap_or(0)),
         is_told: [false; 5],
         since: None,
         seen: None,
         used: [0; 4],
-    })
+    }
 }
 
 fn counters(statistics: &Statistics) -> [u64; 4] {

@@ -1,0 +1,319 @@
+//! What this gateway knows of packages: one table, and the checks and audits read from it.
+
+mod statement;
+mod table;
+
+use h248::ast::{Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue, Value};
+
+use super::fault::{Fault, written};
+
+pub use self::statement::packages;
+
+pub(super) use self::table::PACKAGES;
+
+/// One package.
+pub(super) struct Package {
+    pub name: &'static str,
+    pub version: u16,
+    /// Where it is defined.
+    pub reference: &'static str,
+    pub properties: &'static [Property],
+    pub events: &'static [Event],
+    pub signals: &'static [Signal],
+    pub statistics: &'static [&'static str],
+}
+
+/// A property and where it may stand.
+pub(super) struct Property {
+    pub name: &'static str,
+    pub place: Place,
+    pub access: Access,
+    /// What holds while nothing is set; empty: nothing.
+    pub default: &'static str,
+    pub values: Values,
+}
+
+/// Descriptors that hold properties, and what events and signals belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// LocalControl of a stream; an event of a termination.
+    Stream,
+    /// TerminationState of a termination in a context.
+    Termination,
+    /// ContextAttr; no package of ours has any.
+    Context,
+    /// ROOT and its TerminationState.
+    Root,
+    /// An event of a termination or of ROOT.
+    Anywhere,
+}
+
+/// Who changes a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// The gateway alone.
+    ReadOnly,
+    /// The controller.
+    ReadWrite,
+}
+
+/// Values that an item takes (H.248.1 Annex B.2: how they are written).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// From, to; unquoted, decimal or `0x` and hexadecimal digits.
+    Integer(u64, u64),
+    /// `ON` or `OFF`.
+    Boolean,
+    /// One of these words.
+    Enumeration(&'static [&'static str]),
+    /// A string of at most so many octets.
+    Text(usize),
+}
+
+/// An event, with the parameters of requests and of observations.
+pub(super) struct Event {
+    pub name: &'static str,
+    pub place: Place,
+    pub parms: &'static [Item],
+    pub observed: &'static [Item],
+    /// `false`: known by name alone, since nothing in this gateway could tell.
+    pub is_detectable: bool,
+}
+
+/// A signal.
+pub(super) struct Signal {
+    pub name: &'static str,
+    pub kind: SignalKind,
+    pub parms: &'static [Item],
+}
+
+/// A parameter.
+pub(super) struct Item {
+    pub name: &'static str,
+    pub values: Values,
+}
+
+/// What a signal makes the gateway do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignalKind {
+    /// `tcpbcc/EstBNC`: open the connection.
+    Establish,
+    /// `tcpbcc/RelBNC`: close it.
+    Release,
+}
+
+/// Events and properties known by name elsewhere in the gateway.
+pub(super) const CAUSE: (&str, &str) = ("g", "cause");
+pub(super) const NETFAIL: (&str, &str) = ("nt", "netfail");
+pub(super) const HEARTBEAT: (&str, &str) = ("hangterm", "thb");
+pub(super) const INACTIVITY: (&str, &str) = ("it", "ito");
+pub(super) const MQUOTA: (&str, &str) = ("msrpstat", "mquota");
+pub(super) const BNC_CHANGE: (&str, &str) = ("tcpbcc", "BNCChange");
+
+/// The AST form of a name.
+pub(super) fn item((package, item): (&str, &str)) -> PackageItem {
+    PackageItem {
+        package: Name::new(package),
+        item: Name::new(item),
+    }
+}
+
+/// Whether `pattern`, which may have `*` on either side, covers `(package, item)`.
+pub(super) fn covers(pattern: &PackageItem, (package, item): (&str, &str)) -> bool {
+    let side = |pattern: &Name, name: &str| *pattern == "*" || *pattern == *name;
+    side(&pattern.package, package) && side(&pattern.item, item)
+}
+
+/// The Packages descriptor.
+pub(super) fn versions() -> Vec<PackageVersion> {
+    let version = |p: &Package| PackageVersion {
+        name: Name::new(p.name),
+        version: p.version,
+    };
+    PACKAGES.iter().map(version).collect()
+}
+
+fn find(name: &Name) -> Result<&'static Package, Fault> {
+    PACKAGES
+        .iter()
+        .find(|p| *name == *p.name)
+        .ok_or_else(|| Fault::PackageUnknown(name.to_string()))
+}
+
+impl Values {
+    /// Checks a single value that is being set.
+    fn check(self, value: &Value, of: impl Fn() -> String) -> Result<(), Fault> {
+        let is_good = match self {
+            Self::Integer(from, to) => integer(value).is_some_and(|n| (from..=to).contains(&n)),
+            Self::Boolean => !value.quoted && boolean(value).is_some(),
+            Self::Enumeration(words) => words.iter().any(|w| value.text.eq_ignore_ascii_case(w)),
+            Self::Text(octets_max) => value.text.len() <= octets_max,
+        };
+        if is_good {
+            Ok(())
+        } else {
+            Err(Fault::ValueUnsupported(format!(
+                "{} of {}",
+                value.text,
+                of()
+            )))
+        }
+    }
+
+    /// As [`Self::check`], for a value that must be one.
+    fn check_one(self, value: &PropertyValue, of: impl Fn() -> String) -> Result<(), Fault> {
+        match one(value) {
+            Some(value) => self.check(value, of),
+            None => Err(Fault::ValueUnsupported(format!(
+                "more than one for {}",
+                of()
+            ))),
+        }
+    }
+}
+
+/// The value, if it is a single one.
+pub(super) fn one(value: &PropertyValue) -> Option<&Value> {
+    match value {
+        PropertyValue::Is(value) => Some(value),
+        PropertyValue::AllOf(_)
+        | PropertyValue::OneOf(_)
+        | PropertyValue::Range(..)
+        | PropertyValue::GreaterThan(_)
+        | PropertyValue::LessThan(_)
+        | PropertyValue::NotEqual(_) => None,
+    }
+}
+
+/// A number as written; quoted it is none.
+pub(super) fn integer(value: &Value) -> Option<u64> {
+    let text = value.text.as_str();
+    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    match hexadecimal {
+        _ if value.quoted || text.starts_with('+') => None,
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// `ON` or `OFF`.
+pub(super) fn boolean(value: &Value) -> Option<bool> {
+    match value.text.as_str() {
+        text if text.eq_ignore_ascii_case("on") => Some(true),
+        text if text.eq_ignore_ascii_case("off") => Some(false),
+        _ => None,
+    }
+}
+
+/// Checks a property that is being set at `place`.
+pub(super) fn check_property(parm: &PropertyParm, place: Place) -> Result<(), Fault> {
+    if parm.name.package.as_str().is_empty() {
+        return Err(Fault::ParameterUnsupported(parm.name.item.to_string()));
+    }
+    let package = find(&parm.name.package)?;
+    let known = package
+        .properties
+        .iter()
+        .find(|p| parm.name.item == *p.name)
+        .ok_or_else(|| Fault::PropertyUnknown(written(&parm.name)))?;
+    if known.place != place {
+        return Err(Fault::PropertyMisplaced(written(&parm.name)));
+    }
+    match known.access {
+        Access::ReadOnly => Err(Fault::ReadOnly(written(&parm.name))),
+        Access::ReadWrite => known.values.check_one(&parm.value, || written(&parm.name)),
+    }
+}
+
+/// Checks properties of one descriptor: each known, in place, and once.
+pub(super) fn check_properties(parms: &[PropertyParm], place: Place) -> Result<(), Fault> {
+    for (number, parm) in parms.iter().enumerate() {
+        if parms[..number]
+            .iter()
+            .any(|earlier| earlier.name == parm.name)
+        {
+            return Err(Fault::PropertyTwice(written(&parm.name)));
+        }
+        check_property(parm, place)?;
+    }
+    Ok(())
+}
+
+/// Whether a property exists at `place`, for audits of single properties.
+pub(super) fn has_property(name: &PackageItem, place: Place) -> bool {
+    let is_wild = |name: &Name| *name == "*";
+    let has_item = |package: &Package| {
+        let mut properties = package.properties.iter();
+        properties.any(|p| p.place == place && name.item == *p.name)
+    };
+    PACKAGES
+        .iter()
+        .filter(|p| is_wild(&name.package) || name.package == *p.name)
+        .any(|p| is_wild(&name.item) || has_item(p))
+}
+
+/// Checks an event that is being armed at `place`, and its parameters.
+pub(super) fn check_event(name: &PackageItem, parms: &[Parm], place: Place) -> Result<(), Fault> {
+    if name.package == "*" {
+        return Ok(());
+    }
+    let package = find(&name.package)?;
+    if name.item == "*" {
+        return Ok(());
+    }
+    let known = package
+        .events
+        .iter()
+        .find(|e| name.item == *e.name)
+        .ok_or_else(|| Fault::EventUnknown(written(name)))?;
+    if !known.is_detectable || (known.place != place && known.place != Place::Anywhere) {
+        return Err(Fault::EventUndetectable(written(name)));
+    }
+    check_parms(known.parms, parms, name)
+}
+
+/// Checks a signal and its parameters.
+pub(super) fn check_signal(name: &PackageItem, parms: &[Parm]) -> Result<&'static Signal, Fault> {
+    let package = find(&name.package)?;
+    let known = package
+        .signals
+        .iter()
+        .find(|s| name.item == *s.name)
+        .ok_or_else(|| Fault::SignalUnknown(written(name)))?;
+    check_parms(known.parms, parms, name)?;
+    Ok(known)
+}
+
+fn check_parms(known: &[Item], parms: &[Parm], name: &PackageItem) -> Result<(), Fault> {
+    for (number, parm) in parms.iter().enumerate() {
+        let what = || format!("{} of {}", parm.name, written(name));
+        let Some(item) = known.iter().find(|i| parm.name == *i.name) else {
+            return Err(Fault::ParameterUnknown(what()));
+        };
+        if parms[..number].iter().any(|p| p.name == parm.name) {
+            return Err(Fault::PropertyTwice(what()));
+        }
+        item.values.check_one(&parm.value, what)?;
+    }
+    Ok(())
+}
+
+/// Checks a statistic, or a wildcard for several.
+pub(super) fn check_statistic(name: &PackageItem) -> Result<(), Fault> {
+    if name.package == "*" {
+        return Ok(());
+    }
+    let package = find(&name.package)?;
+    if name.item == "*" || package.statistics.iter().any(|s| name.item == **s) {
+        return Ok(());
+    }
+    Err(Fault::StatisticUnknown(written(name)))
+}
+
+/// An unquoted value.
+pub(super) fn plain(text: impl AsRef<str>) -> Value {
+    Value {
+        text: text.as_ref().into(),
+        quoted: false,
+    }
+}

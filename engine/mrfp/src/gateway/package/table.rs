@@ -1,0 +1,252 @@
+//! The packages of this gateway, item by item: audits, checks, capabilities and the conformance
+//! statement (docs/H248.md) are all read from here.
+
+use crate::gateway::limits::SILENCE_SECS_MAX;
+
+use super::{Access, Event, Item, Package, Place, Property, Signal, SignalKind, Values};
+
+/// Milliseconds of a timer on ROOT.
+const MILLISECONDS: Values = Values::Integer(0, u32::MAX as u64);
+
+/// Messages or octets granted; 0 is no limit.
+const GRANT: Values = Values::Integer(0, u64::MAX);
+
+const CHANGE: Values = Values::Enumeration(&["Est", "Rel"]);
+
+const BLOCKING: Values = Values::Enumeration(&["Unblocked"]);
+
+const fn item(name: &'static str, values: Values) -> Item {
+    Item { name, values }
+}
+
+const fn property(
+    name: &'static str,
+    place: Place,
+    default: &'static str,
+    values: Values,
+) -> Property {
+    Property {
+        name,
+        place,
+        access: Access::ReadWrite,
+        default,
+        values,
+    }
+}
+
+const fn fixed(name: &'static str, values: Values) -> Property {
+    Property {
+        name,
+        place: Place::Root,
+        access: Access::ReadOnly,
+        default: "",
+        values,
+    }
+}
+
+const fn event(name: &'static str, parms: &'static [Item], observed: &'static [Item]) -> Event {
+    Event {
+        name,
+        place: Place::Stream,
+        parms,
+        observed,
+        is_detectable: true,
+    }
+}
+
+const fn of_root(name: &'static str, parms: &'static [Item]) -> Event {
+    Event {
+        place: Place::Root,
+        ..event(name, parms, &[])
+    }
+}
+
+/// Generic: of a termination or of ROOT.
+const fn anywhere(name: &'static str, observed: &'static [Item]) -> Event {
+    Event {
+        place: Place::Anywhere,
+        ..event(name, &[], observed)
+    }
+}
+
+const fn undetectable(name: &'static str, parms: &'static [Item]) -> Event {
+    Event {
+        is_detectable: false,
+        ..event(name, parms, &[])
+    }
+}
+
+const fn signal(name: &'static str, kind: SignalKind) -> Signal {
+    Signal {
+        name,
+        kind,
+        parms: &[],
+    }
+}
+
+const fn package(name: &'static str, version: u16, reference: &'static str) -> Package {
+    Package {
+        name,
+        version,
+        reference,
+        properties: &[],
+        events: &[],
+        signals: &[],
+        statistics: &[],
+    }
+}
+
+/// Everything there is.
+pub(in crate::gateway) const PACKAGES: &[Package] = &[
+    Package {
+        events: &[
+            anywhere(
+                "cause",
+                &[
+                    item(
+                        "Generalcause",
+                        Values::Enumeration(&["NR", "UR", "FT", "FP", "IW", "UN"]),
+                    ),
+                    item("Failurecause", Values::Text(100)),
+                ],
+            ),
+            anywhere(
+                "sc",
+                &[
+                    item("SigID", Values::Text(129)),
+                    item("Meth", Values::Enumeration(&["TO", "EV", "SD", "NC"])),
+                    item("SLID", Values::Integer(0, 65_535)),
+                    item("RID", Values::Integer(0, u32::MAX as u64)),
+                ],
+            ),
+        ],
+        ..package("g", 1, "H.248.1 E.1")
+    },
+    Package {
+        properties: &[
+            fixed("maxNumberOfContexts", Values::Integer(1, u32::MAX as u64)),
+            fixed(
+                "maxTerminationsPerContext",
+                Values::Integer(1, u32::MAX as u64),
+            ),
+            property("normalMGExecutionTime", Place::Root, "", MILLISECONDS),
+            property("normalMGCExecutionTime", Place::Root, "", MILLISECONDS),
+            property(
+                "MGProvisionalResponseTimerValue",
+                Place::Root,
+                "",
+                MILLISECONDS,
+            ),
+            property(
+                "MGCProvisionalResponseTimerValue",
+                Place::Root,
+                "",
+                MILLISECONDS,
+            ),
+            property("MGCOriginatedPendingLimit", Place::Root, "", MILLISECONDS),
+            property("MGOriginatedPendingLimit", Place::Root, "", MILLISECONDS),
+        ],
+        ..package("root", 2, "H.248.1 E.2")
+    },
+    Package {
+        // No jitter buffer stands behind it on TCP; taken and returned, as the package asks.
+        properties: &[property("jit", Place::Stream, "", MILLISECONDS)],
+        events: &[
+            event("netfail", &[], &[item("cs", Values::Text(100))]),
+            // TCP neither loses nor delays in a way that a gateway could measure.
+            undetectable("qualert", &[item("th", Values::Integer(0, 99))]),
+        ],
+        statistics: &["dur", "os", "or"],
+        ..package("nt", 1, "H.248.1 E.11")
+    },
+    Package {
+        events: &[of_root(
+            "ito",
+            &[item("mit", Values::Integer(1, u32::MAX as u64))],
+        )],
+        ..package("it", 1, "H.248.14")
+    },
+    Package {
+        events: &[of_root("mg_overload", &[])],
+        ..package("ocp", 1, "H.248.11")
+    },
+    Package {
+        events: &[event(
+            "thb",
+            &[item("timerx", Values::Integer(0, SILENCE_SECS_MAX))],
+            &[],
+        )],
+        ..package("hangterm", 1, "H.248.36")
+    },
+    Package {
+        properties: &[property("db", Place::Stream, "", Values::Text(32))],
+        ..package("mgcinfo", 1, "H.248.45")
+    },
+    Package {
+        events: &[
+            event(
+                "mquota",
+                &[
+                    item("msq", GRANT),
+                    item("mrq", GRANT),
+                    item("msv", GRANT),
+                    item("mrv", GRANT),
+                    item("tm", MILLISECONDS),
+                ],
+                &[
+                    item("qreach", Values::Integer(1, 5)),
+                    item("nms", GRANT),
+                    item("nmr", GRANT),
+                    item("vms", GRANT),
+                    item("vmr", GRANT),
+                ],
+            ),
+            undetectable("imi", &[]),
+        ],
+        statistics: &["nms", "nmr", "vms", "vmr"],
+        ..package("msrpstat", 1, "H.248.69")
+    },
+    Package {
+        properties: &[property("bceb", Place::Stream, "Unblocked", BLOCKING)],
+        events: &[event(
+            "BNCChange",
+            &[item("Type", CHANGE)],
+            &[item("Type", CHANGE)],
+        )],
+        signals: &[
+            signal("EstBNC", SignalKind::Establish),
+            signal("RelBNC", SignalKind::Release),
+        ],
+        ..package("tcpbcc", 1, "H.248.89")
+    },
+    Package {
+        properties: &[
+            property(
+                "profile",
+                Place::Stream,
+                "3gpp",
+                Values::Enumeration(&["3gpp", "chatroom"]),
+            ),
+            property("user", Place::Stream, "", Values::Text(512)),
+            property("nicks", Place::Stream, "OFF", Values::Boolean),
+            property("private", Place::Stream, "OFF", Values::Boolean),
+            property(
+                "slow",
+                Place::Stream,
+                "slow",
+                Values::Enumeration(&["slow", "drop"]),
+            ),
+            property(
+                "idle",
+                Place::Stream,
+                "0",
+                Values::Integer(0, SILENCE_SECS_MAX),
+            ),
+        ],
+        events: &[
+            event("nick", &[], &[item("nick", Values::Text(1024))]),
+            event("idle", &[], &[]),
+        ],
+        ..package("xmrf", 1, "private, docs/H248.md")
+    },
+];
