@@ -8,6 +8,7 @@ use clock::Duration;
 use h248::Encoding;
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
+use switch::Matching;
 
 use crate::gateway;
 
@@ -34,6 +35,8 @@ pub struct Config {
     /// Whether `a=setup`, `a=max-size`, `a=accept-types` and `a=msrp-cema` in Local and Remote are
     /// obeyed, which TS 29.333 table 5.15.1 tells an MRFP to ignore.
     pub honour_sdp: bool,
+    /// How much of a To-Path must match for a request to belong to a session.
+    pub matching: Matching,
     /// Token form of the H.248 messages sent.
     pub encoding: Encoding,
     /// Highest H.248 version offered, 1 to 3.
@@ -65,6 +68,7 @@ impl Default for Config {
             shards: None,
             busy_poll: Duration::ZERO,
             honour_sdp: false,
+            matching: Matching::SessionId,
             encoding: Encoding::Compact,
             version_max: 2,
             restart_delay_max: Duration::ZERO,

@@ -14,3 +14,4 @@ pub use h248::Encoding;
 pub use metrics::{Metrics, ShardMetrics};
 pub use reactor::ReactorKind;
 pub use shell::{Mrfp, StartError, start};
+pub use switch::Matching;

@@ -66,6 +66,7 @@ impl Core {
             Scope::Context(context) => context,
             Scope::New | Scope::Null | Scope::Every => self.new_context_number()?,
         };
+        self.check_shared(context, number, &settings)?;
         self.insert(number, (context, shard), settings, draft);
         Ok((context, number, applied))
     }
@@ -157,10 +158,11 @@ impl Core {
         draft: &mut Draft,
     ) -> Result<Applied, Fault> {
         let termination = &self.terminations[&number];
-        let shard = termination.shard;
+        let (context, shard) = (termination.context, termination.shard);
         self.check_alive(shard)?;
         let mut settings = termination.settings.clone();
         let applied = self.apply(&mut settings, (shard, number), descriptors)?;
+        self.check_shared(context, number, &settings)?;
         self.replace(number, settings, &applied.renewed, draft);
         Ok(applied)
     }
@@ -294,6 +296,7 @@ impl Core {
             Scope::Context(context) => context,
             Scope::New | Scope::Null | Scope::Every => self.new_context_number()?,
         };
+        self.check_shared(context, number, &settings)?;
         self.relocate(number, context, draft);
         self.replace(number, settings, &applied.renewed, draft);
         Ok((context, number, applied))
@@ -396,12 +399,11 @@ impl Core {
         let termination = self.terminations.get_mut(&number).expect("resolved");
         let from = core::mem::replace(&mut termination.context, context);
         let shard = termination.shard;
-        let state = termination.settings.service_state;
         let sessions: Vec<u16> = termination
             .settings
             .streams
             .iter()
-            .filter(|(_, stream)| stream.config(state).is_some())
+            .filter(|(_, stream)| stream.local.is_some())
             .map(|(&id, _)| id)
             .collect();
         let place = self

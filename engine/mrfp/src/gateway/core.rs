@@ -352,7 +352,8 @@ impl Core {
         let changes: Vec<_> = ids
             .into_iter()
             .map(|id| {
-                let config = |s: &Settings| s.streams.get(&id)?.config(s.service_state);
+                let matching = self.config.matching;
+                let config = |s: &Settings| s.streams.get(&id)?.config(s.service_state, matching);
                 (id, config(old), config(new))
             })
             .collect();
@@ -404,7 +405,7 @@ impl Core {
         }
         self.end_watch(number, &termination.watch);
         for (&stream, state) in &termination.settings.streams {
-            if state.config(termination.settings.service_state).is_some() {
+            if state.local.is_some() {
                 let order = Order::Remove {
                     session: termination.session(stream),
                 };

@@ -62,6 +62,8 @@ pub(super) enum Fault {
     PropertyTwice(String),
     #[error("missing: {0}")]
     InformationMissing(&'static str),
+    #[error("{0} differs")]
+    Conflict(String),
     #[error("{0}")]
     SdpSyntax(String),
     #[error("{0} not implemented")]
@@ -119,6 +121,7 @@ impl Fault {
             Self::PropertyMisplaced(_) => 455,
             Self::PropertyTwice(_) => 456,
             Self::InformationMissing(_) => 472,
+            Self::Conflict(_) => 473,
             Self::SdpSyntax(_) => 474,
             Self::NotImplemented(_) => 501,
             Self::OutOfService => 503,
@@ -157,6 +160,36 @@ pub(super) fn quotable(text: &str) -> String {
         _ => '?',
     };
     text.chars().take(TEXT_CHARS_MAX).map(legal).collect()
+}
+
+/// Any text as what a quotedString can hold: `%`, `"`, control characters and what is beyond ASCII
+/// are written as `%` and two hexadecimal digits for each octet of UTF-8.
+pub(super) fn percent_escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'%' | b'"' | ..b' ' | 0x7f.. => out.push_str(&format!("%{octet:02X}")),
+            _ => out.push(char::from(octet)),
+        }
+    }
+    out
+}
+
+/// What [`percent_escaped`] wrote; a `%` without two hexadecimal digits stands for itself.
+pub(super) fn percent_unescaped(text: &str) -> String {
+    let octets = text.as_bytes();
+    let mut out = Vec::with_capacity(octets.len());
+    let mut at = 0;
+    while let Some(&octet) = octets.get(at) {
+        let digits = octets.get(at + 1..at + 3).filter(|_| octet == b'%');
+        let escaped = digits
+            .and_then(|d| core::str::from_utf8(d).ok())
+            .filter(|d| d.bytes().all(|c| c.is_ascii_hexdigit()))
+            .and_then(|d| u8::from_str_radix(d, 16).ok());
+        out.push(escaped.unwrap_or(octet));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// `package/item`, for texts.

@@ -220,6 +220,8 @@ fn obeyed(media: &MessageMedia, honour_sdp: bool) -> Obeyed {
         setup: media.setup,
         max_size: media.max_size,
         accept_types: media.accept_types.clone(),
+        accept_wrapped_types: media.accept_wrapped_types.clone(),
+        chatroom: media.chatroom.clone(),
     }
 }
 
@@ -236,6 +238,7 @@ fn write_local(media: &MessageMedia, address: SocketAddr, path: &str, site: &Sit
         builder.max_size = media.max_size;
         builder.setup = media.setup;
         builder.has_cema = media.has_cema;
+        builder.chatroom.clone_from(&media.chatroom);
     }
     builder.write().into_bytes()
 }

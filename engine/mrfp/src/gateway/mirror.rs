@@ -8,7 +8,7 @@ use h248::ast::{
     Events, LocalControl, Name, ObservedEvent, PropertyParm, ServiceState, StreamMode,
     TerminationId,
 };
-use switch::{ContextKey, SessionConfig, SessionKey, Setup, ShardIndex};
+use switch::{ContextKey, SessionKey, ShardIndex};
 
 use super::quota::{Quota, Watch};
 use super::topology::Topology;
@@ -123,51 +123,15 @@ pub(super) struct Obeyed {
     pub setup: Option<sdp::Setup>,
     pub max_size: Option<u64>,
     pub accept_types: Vec<String>,
+    pub accept_wrapped_types: Vec<String>,
+    /// The tokens of `a=chatroom` (RFC 7701 section 8).
+    pub chatroom: Option<Vec<String>>,
 }
 
 impl Stream {
     /// Whether the stream has neither side: it is no more (H.248.1 section 7.1.6).
     pub(super) fn is_empty(&self) -> bool {
         self.local.is_none() && self.remote.is_none()
-    }
-
-    /// Who opens the connection, and where to.
-    pub(super) fn setup(&self) -> Setup {
-        let of_local = self.local.as_ref().and_then(|l| l.obeyed.setup);
-        let of_remote = self.remote.as_ref().and_then(|r| r.obeyed.setup);
-        let is_active = self.is_established
-            || match (of_local, of_remote) {
-                (Some(sdp::Setup::Active), _) => true,
-                (Some(sdp::Setup::Passive), _) => false,
-                // RFC 6135 section 4.2: without a say of ours, the peer's passive makes us active.
-                (_, said) => said == Some(sdp::Setup::Passive),
-            };
-        let to = self.remote.as_ref().and_then(|r| r.to);
-        to.filter(|_| is_active)
-            .map_or(Setup::Passive, |to| Setup::Active { to })
-    }
-
-    /// What the switch must know; `None` while there is no session.
-    pub(super) fn config(&self, state: ServiceState) -> Option<SessionConfig> {
-        let local = self.local.as_ref()?;
-        let is_up = state != ServiceState::OutOfService;
-        let (sends, receives) = match self.mode.0 {
-            StreamMode::SendReceive => (true, true),
-            StreamMode::SendOnly => (true, false),
-            StreamMode::ReceiveOnly => (false, true),
-            StreamMode::Inactive | StreamMode::Loopback => (false, false),
-        };
-        let accept = local.obeyed.accept_types.iter();
-        Some(SessionConfig {
-            remote_path: self.remote.as_ref().map(|r| r.path.as_bytes().into()),
-            setup: self.setup(),
-            sends: sends && is_up,
-            receives: receives && is_up,
-            receive_bytes_max: local.obeyed.max_size,
-            send_bytes_max: self.remote.as_ref().and_then(|r| r.obeyed.max_size),
-            accept_types: accept.map(|t| t.as_str().into()).collect(),
-            ..SessionConfig::new(local.path.as_bytes(), local.session_id.clone())
-        })
     }
 
     /// LocalControl as it is now.

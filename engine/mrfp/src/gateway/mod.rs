@@ -31,6 +31,7 @@ mod notify;
 mod package;
 mod quota;
 mod service;
+mod session;
 mod statistics;
 #[cfg(test)]
 #[expect(
@@ -46,7 +47,7 @@ use std::collections::{HashMap, VecDeque};
 use clock::{Duration, Instant};
 use h248::ast::{ActionRequest, ReplyBody, TransactionRequest};
 use h248_endpoint::{BrokenTail, Tuning, first_error};
-use switch::{Command, Event, LossCause, Order, ShardIndex, Statistics};
+use switch::{Command, Event, LossCause, Matching, Order, ShardIndex, Statistics};
 
 use crate::metrics::{Metrics, ShardMetrics};
 
@@ -68,6 +69,8 @@ pub struct Config {
     pub shards: u8,
     /// Whether SDP attributes are obeyed that TS 29.333 tells an MRFP to ignore.
     pub honour_sdp: bool,
+    /// How much of a To-Path must match for a request to belong to a session.
+    pub matching: Matching,
     /// UNIX time of [`Instant::ZERO`], for the time stamps of events; `None` leaves them out.
     pub epoch: Option<Duration>,
     /// How long contexts are kept without a controller; `None`: until one subtracts them.
@@ -210,8 +213,10 @@ impl<K: Copy> Gateway<K> {
                 }
                 self.core.disconnected(now, session, cause);
             }
-            // No package tells the controller of these yet.
-            Event::Idle { .. } | Event::Nickname { .. } => {}
+            Event::Idle { session } => self.core.idle(now, session),
+            Event::Nickname { session, nickname } => {
+                self.core.renamed(now, session, nickname.as_deref());
+            }
             // Nothing is played or recorded yet.
             Event::Played { .. } | Event::Recorded(_) => {}
         }

@@ -10,9 +10,9 @@ use switch::{LossCause, SessionKey};
 
 use super::core::{Alarm, Core};
 use super::draft::{Draft, Slot};
-use super::fault::quotable;
+use super::fault::{percent_escaped, quotable};
 use super::limits::{HEARTBEAT_DEFAULT, NOTIFY_QUEUE_MAX};
-use super::package::{self, BNC_CHANGE, CAUSE, HEARTBEAT, NETFAIL, plain};
+use super::package::{self, BNC_CHANGE, CAUSE, HEARTBEAT, IDLE, NETFAIL, NICK, plain};
 
 /// A Notify for the controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,22 @@ impl Core {
             | LossCause::NeverBound => {}
         }
         self.observe(now, session, BNC_CHANGE, &[parm("Type", plain("Rel"))]);
+        self.flush(session.termination);
+    }
+
+    /// Nothing came from the participant for as long as `xmrf/idle` says.
+    pub(super) fn idle(&mut self, now: Instant, session: SessionKey) {
+        self.observe(now, session, IDLE, &[]);
+        self.flush(session.termination);
+    }
+
+    /// The participant took a nickname, or (empty) gave its own back.
+    pub(super) fn renamed(&mut self, now: Instant, session: SessionKey, nickname: Option<&str>) {
+        let nick = Value {
+            text: percent_escaped(nickname.unwrap_or_default()).into(),
+            quoted: true,
+        };
+        self.observe(now, session, NICK, &[parm("nick", nick)]);
         self.flush(session.termination);
     }
 

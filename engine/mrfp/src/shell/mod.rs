@@ -109,6 +109,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
             addresses,
             shards: shards.count(),
             honour_sdp: config.honour_sdp,
+            matching: config.matching,
             epoch: run::epoch(),
             context_keep: config.context_keep,
             limits: config.gateway_limits,

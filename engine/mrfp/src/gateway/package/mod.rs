@@ -102,13 +102,15 @@ pub(super) enum SignalKind {
     Release,
 }
 
-/// Events and properties known by name elsewhere in the gateway.
+/// Events known by name elsewhere in the gateway.
 pub(super) const CAUSE: (&str, &str) = ("g", "cause");
 pub(super) const NETFAIL: (&str, &str) = ("nt", "netfail");
 pub(super) const HEARTBEAT: (&str, &str) = ("hangterm", "thb");
 pub(super) const INACTIVITY: (&str, &str) = ("it", "ito");
 pub(super) const MQUOTA: (&str, &str) = ("msrpstat", "mquota");
 pub(super) const BNC_CHANGE: (&str, &str) = ("tcpbcc", "BNCChange");
+pub(super) const NICK: (&str, &str) = ("xmrf", "nick");
+pub(super) const IDLE: (&str, &str) = ("xmrf", "idle");
 
 /// The AST form of a name.
 pub(super) fn item((package, item): (&str, &str)) -> PackageItem {
@@ -237,6 +239,27 @@ pub(super) fn check_properties(parms: &[PropertyParm], place: Place) -> Result<(
         check_property(parm, place)?;
     }
     Ok(())
+}
+
+/// The value of a property in a list, or its default; `None` if neither is there.
+pub(super) fn value_of<'a>(parms: &'a [PropertyParm], name: (&str, &str)) -> Option<&'a str> {
+    let set = parms.iter().find(|p| covers(&p.name, name));
+    match set.and_then(|p| one(&p.value)) {
+        Some(value) => Some(&value.text),
+        None => known_property(name)
+            .map(|p| p.default)
+            .filter(|d| !d.is_empty()),
+    }
+}
+
+/// As [`value_of`], for numbers.
+pub(super) fn number_of(parms: &[PropertyParm], name: (&str, &str)) -> Option<u64> {
+    integer(&plain(value_of(parms, name)?))
+}
+
+fn known_property((package, item): (&str, &str)) -> Option<&'static Property> {
+    let package = PACKAGES.iter().find(|p| p.name == package)?;
+    package.properties.iter().find(|p| p.name == item)
 }
 
 /// Whether a property exists at `place`, for audits of single properties.

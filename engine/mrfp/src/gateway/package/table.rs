@@ -227,6 +227,7 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
                 "3gpp",
                 Values::Enumeration(&["3gpp", "chatroom"]),
             ),
+            property("room", Place::Stream, "", Values::Text(512)),
             property("user", Place::Stream, "", Values::Text(512)),
             property("nicks", Place::Stream, "OFF", Values::Boolean),
             property("private", Place::Stream, "OFF", Values::Boolean),
@@ -236,6 +237,7 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
                 "slow",
                 Values::Enumeration(&["slow", "drop"]),
             ),
+            property("reserved", Place::Stream, "", Values::Text(4096)),
             property(
                 "idle",
                 Place::Stream,

@@ -5,6 +5,7 @@ mod commands;
 mod errors;
 mod events;
 mod model;
+mod private;
 mod quotas;
 mod sdp;
 mod topology;
@@ -57,6 +58,7 @@ impl Bench {
             ],
             shards: 2,
             honour_sdp: false,
+            matching: Matching::SessionId,
             epoch: None,
             context_keep: None,
             limits: Limits::default(),

@@ -1,0 +1,130 @@
+//! What the switch must know of a stream: H.248 properties and session descriptions as a session's
+//! configuration.
+//!
+//! The private package `xmrf` carries what no standard package has (docs/H248.md). Its `profile`,
+//! `room`, `slow` and `reserved` are the conference's: all sessions of a context have the same.
+
+use clock::Duration;
+use h248::ast::{ServiceState, StreamMode};
+use switch::{Matching, Profile, SessionConfig, Setup, SlowPolicy};
+
+use super::core::Core;
+use super::fault::{Fault, percent_unescaped};
+use super::mirror::{Settings, Stream};
+use super::package::{number_of, value_of};
+
+/// Properties that all sessions of a context have in common.
+const SHARED: [&str; 4] = ["profile", "room", "slow", "reserved"];
+
+/// The token of `a=chatroom` by which a participant declares private messages (RFC 7701 section 8).
+const PRIVATE_MESSAGES: &str = "private-messages";
+
+fn types(types: &[String]) -> Vec<Box<str>> {
+    types.iter().map(|t| t.as_str().into()).collect()
+}
+
+impl Stream {
+    /// Who opens the connection, and where to.
+    pub(super) fn setup(&self) -> Setup {
+        let of_local = self.local.as_ref().and_then(|l| l.obeyed.setup);
+        let of_remote = self.remote.as_ref().and_then(|r| r.obeyed.setup);
+        let is_active = self.is_established
+            || match (of_local, of_remote) {
+                (Some(sdp::Setup::Active), _) => true,
+                (Some(sdp::Setup::Passive), _) => false,
+                // RFC 6135 section 4.2: without a say of ours, the peer's passive makes us active.
+                (_, said) => said == Some(sdp::Setup::Passive),
+            };
+        let to = self.remote.as_ref().and_then(|r| r.to);
+        to.filter(|_| is_active)
+            .map_or(Setup::Passive, |to| Setup::Active { to })
+    }
+
+    /// What the switch must know; `None` while there is no session.
+    pub(super) fn config(&self, state: ServiceState, matching: Matching) -> Option<SessionConfig> {
+        let local = self.local.as_ref()?;
+        let is_up = state != ServiceState::OutOfService;
+        let (sends, receives) = match self.mode.0 {
+            StreamMode::SendReceive => (true, true),
+            StreamMode::SendOnly => (true, false),
+            StreamMode::ReceiveOnly => (false, true),
+            StreamMode::Inactive | StreamMode::Loopback => (false, false),
+        };
+        let mut config = SessionConfig::new(local.path.as_bytes(), local.session_id.clone());
+        config.matching = matching;
+        config.setup = self.setup();
+        config.sends = sends && is_up;
+        config.receives = receives && is_up;
+        config.receive_bytes_max = local.obeyed.max_size;
+        config.accept_types = types(&local.obeyed.accept_types);
+        config.receive_wrapped_types = types(&local.obeyed.accept_wrapped_types);
+        if let Some(remote) = &self.remote {
+            config.remote_path = Some(remote.path.as_bytes().into());
+            config.send_bytes_max = remote.obeyed.max_size;
+            config.send_types = types(&remote.obeyed.accept_types);
+            config.send_wrapped_types = types(&remote.obeyed.accept_wrapped_types);
+            if let Some(tokens) = &remote.obeyed.chatroom {
+                config.takes_private_messages = tokens.iter().any(|t| t == PRIVATE_MESSAGES);
+            }
+        }
+        self.apply_private(&mut config);
+        Some(config)
+    }
+
+    /// What package `xmrf` says.
+    fn apply_private(&self, config: &mut SessionConfig) {
+        let text = |name| value_of(&self.properties, ("xmrf", name));
+        let is = |name, word: &str| text(name).is_some_and(|t| t.eq_ignore_ascii_case(word));
+        if is("profile", "chatroom") {
+            config.profile = Profile::Chatroom;
+        }
+        if is("slow", "drop") {
+            config.slow = SlowPolicy::Drop;
+        }
+        let written = |name| text(name).map(|t| percent_unescaped(t).into_boxed_str());
+        config.room = written("room");
+        config.user = written("user");
+        config.nicknames = is("nicks", "on");
+        config.private_messages = is("private", "on");
+        let reserved = text("reserved").unwrap_or_default().split(',');
+        config.reserved_nicknames = reserved
+            .map(str::trim)
+            .filter(|n| !n.is_empty())
+            .map(|n| percent_unescaped(n).into())
+            .collect();
+        let idle = number_of(&self.properties, ("xmrf", "idle")).unwrap_or(0);
+        config.idle_after = (idle > 0).then(|| Duration::from_secs(idle));
+    }
+}
+
+impl Core {
+    /// What is the conference's must not differ from what the other terminations of the context
+    /// were told.
+    pub(super) fn check_shared(
+        &self,
+        context: u32,
+        number: u32,
+        settings: &Settings,
+    ) -> Result<(), Fault> {
+        let Some(place) = self.contexts.get(&context) else {
+            return Ok(());
+        };
+        for (id, stream) in settings.streams.iter().filter(|(_, s)| s.local.is_some()) {
+            let mut others = place.terminations.iter().filter(|n| **n != number);
+            let other = others.find_map(|n| {
+                let streams = &self.terminations.get(n)?.settings.streams;
+                streams.get(id).filter(|s| s.local.is_some())
+            });
+            let Some(other) = other else { continue };
+            for name in SHARED {
+                let of = |s: &Stream| {
+                    value_of(&s.properties, ("xmrf", name)).map(str::to_ascii_lowercase)
+                };
+                if of(stream) != of(other) {
+                    return Err(Fault::Conflict(format!("xmrf/{name} of the context")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
