@@ -71,13 +71,16 @@ impl ByteRange {
     ///
     /// Every error maps to a 400 response; none is fatal to the connection.
     pub fn parse(value: &[u8]) -> Result<Self, ByteRangeError> {
-        let dash = memchr::memchr(b'-', value).ok_or(ByteRangeError::Syntax)?;
-        let slash = memchr::memchr(b'/', value).ok_or(ByteRangeError::Syntax)?;
-        let end = value.get(dash + 1..slash).ok_or(ByteRangeError::Syntax)?;
-        let start = number(&value[..dash])?;
-        let (end, total) = (number_or_star(end)?, number_or_star(&value[slash + 1..])?);
-        let offset = start.checked_sub(1).ok_or(ByteRangeError::StartsAtZero)?;
-        Self::new(offset, end, total)
+        let (start, rest) = number(value)?;
+        let rest = rest.strip_prefix(b"-").ok_or(ByteRangeError::Syntax)?;
+        let (end, rest) = number_or_star(rest)?;
+        let rest = rest.strip_prefix(b"/").ok_or(ByteRangeError::Syntax)?;
+        let (total, rest) = number_or_star(rest)?;
+        if !rest.is_empty() {
+            return Err(ByteRangeError::Syntax);
+        }
+        let offset = start?.checked_sub(1).ok_or(ByteRangeError::StartsAtZero)?;
+        Self::new(offset, end.transpose()?, total.transpose()?)
     }
 
     /// Appends the wire form, for example `1-*/2048`.
@@ -105,23 +108,38 @@ impl ByteRange {
     }
 }
 
-fn number(digits: &[u8]) -> Result<u64, ByteRangeError> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(ByteRangeError::Syntax);
+/// So many digits always fit 64 bits.
+const DIGITS_SAFE: usize = 19;
+
+/// A number, or that it is too large: the syntax of what follows is judged first.
+type Number = Result<u64, ByteRangeError>;
+
+/// Splits digits off the front.
+fn number(text: &[u8]) -> Result<(Number, &[u8]), ByteRangeError> {
+    let (mut value, mut rest) = (0_u64, text);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        // Only few digits come without checks; more are counted again below.
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        rest = after;
     }
-    digits.iter().try_fold(0_u64, |value, digit| {
-        let shifted = value.checked_mul(10).ok_or(ByteRangeError::Overflow)?;
-        shifted
-            .checked_add(u64::from(digit - b'0'))
-            .ok_or(ByteRangeError::Overflow)
-    })
+    let digits = &text[..text.len() - rest.len()];
+    let value = match digits.len() {
+        0 => return Err(ByteRangeError::Syntax),
+        1..=DIGITS_SAFE => Ok(value),
+        _ => checked(digits).ok_or(ByteRangeError::Overflow),
+    };
+    Ok((value, rest))
 }
 
-fn number_or_star(text: &[u8]) -> Result<Option<u64>, ByteRangeError> {
-    if text == b"*" {
-        Ok(None)
-    } else {
-        number(text).map(Some)
+fn checked(digits: &[u8]) -> Option<u64> {
+    let add = |value: u64, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    digits.iter().try_fold(0, add)
+}
+
+fn number_or_star(text: &[u8]) -> Result<(Option<Number>, &[u8]), ByteRangeError> {
+    match text {
+        [b'*', rest @ ..] => Ok((None, rest)),
+        _ => number(text).map(|(number, rest)| (Some(number), rest)),
     }
 }
 

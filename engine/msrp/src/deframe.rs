@@ -20,8 +20,8 @@ use std::ops::Range;
 
 use crate::end_mark::{EndMark, Match};
 use crate::head::{Head, HeadFault, Method, Start};
-use crate::head_parse::{self, After};
-use crate::head_scan::{HeadScan, Scanned};
+use crate::head_parse::{self, After, Parsing};
+use crate::head_scan::{HeadScan, Scanned, Unheard};
 use crate::held::Held;
 use crate::limits::{END_LINE_BYTES_MAX, Limits, OTHER_BODY_BYTES_MAX};
 
@@ -280,9 +280,12 @@ impl Deframer {
         }
         let (base, text) = (base + skip, &input[skip..]);
         self.scan = HeadScan::default();
+        let mut parsing = Parsing::new(self.limits.grammar);
         let scanned = match text {
             [] | [b'\r'] => Scanned::More,
-            _ => self.scan.run(text, &mut self.mark, &self.limits)?,
+            _ => self
+                .scan
+                .run(text, &mut self.mark, &self.limits, &mut parsing)?,
         };
         match scanned {
             Scanned::More => Ok(self.keep_head(base, text, text.len())),
@@ -292,15 +295,15 @@ impl Deframer {
                 flag,
             } => {
                 let head = &text[..head_bytes];
-                self.head_in_place(head, base + frame_bytes, After::EndLine(flag))
+                self.head_in_place(parsing, head, base + frame_bytes, After::EndLine(flag))
             }
             Scanned::Blank { head_bytes } => {
                 let (head, body) = (&text[..head_bytes], head_bytes + 2);
                 match self.mark.judge_bare(&text[body..]) {
-                    Match::No => self.head_in_place(head, base + body, After::Body),
+                    Match::No => self.head_in_place(parsing, head, base + body, After::Body),
                     Match::Complete { bytes, flag } => {
                         let after = After::BlankThenEndLine(flag);
-                        self.head_in_place(head, base + body + bytes, after)
+                        self.head_in_place(parsing, head, base + body + bytes, after)
                     }
                     Match::Partial => {
                         self.held.push(&text[body..]);
@@ -323,12 +326,13 @@ impl Deframer {
 
     fn head_in_place<'a>(
         &mut self,
+        parsing: Parsing<'a>,
         text: &'a [u8],
         consumed: usize,
         after: After,
     ) -> Result<Step<'a>> {
         self.start_frame(after);
-        let head = head_parse::parse(text, after, &self.limits)?;
+        let head = parsing.into_head(text, after, &self.limits)?;
         self.kind = Kind::of(head.start);
         Ok(Step {
             consumed,
@@ -344,7 +348,8 @@ impl Deframer {
                 self.drop_head();
                 return self.head_in_input(consumed, &input[consumed..]);
             }
-            match self.scan.run(&self.head, &mut self.mark, &self.limits)? {
+            let scan = &mut self.scan;
+            match scan.run(&self.head, &mut self.mark, &self.limits, &mut Unheard)? {
                 Scanned::More => {}
                 Scanned::Blank { head_bytes } => {
                     self.head.truncate(head_bytes);
@@ -423,9 +428,8 @@ impl Deframer {
     }
 
     fn body_in_input(&mut self, input: &[u8]) -> Result<Step<'static>> {
-        let finder = self.mark.finder();
         let mut from = 0;
-        while let Some(found) = finder.find(&input[from..]) {
+        while let Some(found) = self.mark.find(&input[from..]) {
             let at = from + found;
             match self.mark.judge_bare(&input[at..]) {
                 // No complete end-line fits behind one that the input cuts off.

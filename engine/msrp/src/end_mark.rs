@@ -1,11 +1,19 @@
 //! Recognising the end-line of one frame.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use crate::deframe::Flag;
 use crate::limits::IDENT_BYTES_MAX;
 
 const HYPHENS: &[u8; 7] = b"-------";
+/// Built once: a searcher for each frame's own mark costs more than a short body's whole search.
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(HYPHENS));
+
+/// Runs of seven hyphens without the id behind them, after which a searcher for the mark pays.
+const FALSE_ALARMS_MAX: usize = 8;
+
 const MARK_BYTES_MAX: usize = HYPHENS.len() + IDENT_BYTES_MAX;
 
 /// Seven hyphens and the transaction id of the current frame.
@@ -52,8 +60,20 @@ impl EndMark {
         &self.octets[..usize::from(self.bytes)]
     }
 
-    pub(crate) fn finder(&self) -> memmem::Finder<'_> {
-        memmem::Finder::new(self.octets())
+    /// Where the hyphens and the id first stand in `text`, whatever follows them.
+    pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
+        let id = &self.octets()[HYPHENS.len()..];
+        let mut from = 0;
+        for _ in 0..FALSE_ALARMS_MAX {
+            let at = from + FINDER.find(&text[from..])?;
+            // No id begins with a hyphen, so that the last seven of a longer run count.
+            let run_end = at + hyphens(&text[at..]);
+            if text[run_end..].starts_with(id) {
+                return Some(run_end - HYPHENS.len());
+            }
+            from = run_end;
+        }
+        memmem::find(&text[from..], self.octets()).map(|found| from + found)
     }
 
     /// Judges `text` as an end-line, with the CRLF before it if `text` begins with CR.
@@ -94,9 +114,42 @@ impl EndMark {
     }
 }
 
+/// How many hyphens `text` begins with.
+fn hyphens(text: &[u8]) -> usize {
+    const BLOCK: [u8; 32] = [b'-'; 32];
+    let blocks = text.chunks_exact(BLOCK.len());
+    let whole = BLOCK.len() * blocks.take_while(|block| *block == BLOCK).count();
+    let rest = text[whole..].iter();
+    whole + rest.take_while(|octet| **octet == b'-').count()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn the_mark_is_found_behind_runs_of_hyphens_and_false_alarms() {
+        let mark = EndMark::new(b"abcd");
+        let find = |text: &str| mark.find(text.as_bytes());
+        assert_eq!(find("-------abcd"), Some(0));
+        assert_eq!(find(&format!("x{}abcd", "-".repeat(100))), Some(94));
+        assert_eq!(
+            find(&format!("{}-------abcd", "-------x".repeat(50))),
+            Some(400)
+        );
+        assert_eq!(find("------abcd -------abc"), None);
+        assert_eq!(find(&"-".repeat(1000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_search_agrees_with_a_window_walk(text in "(-{1,8}|-{31,40}|a|x|aaaa){0,60}") {
+            let slow = text.as_bytes().windows(11).position(|window| window == b"-------aaaa");
+            prop_assert_eq!(EndMark::new(b"aaaa").find(text.as_bytes()), slow);
+        }
+    }
 
     #[track_caller]
     fn check(text: &[u8], expected: Match) {

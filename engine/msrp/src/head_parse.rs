@@ -2,12 +2,14 @@
 
 use crate::byte_range::ByteRange;
 use crate::deframe::{Fatal, Flag};
-use crate::head::{FailureReport, Field, Head, HeadFault, Method, Start, Status, lines, uris};
+use crate::end_mark::EndMark;
+use crate::head::{FailureReport, Field, Head, HeadFault, Method, Start, Status, uris};
+use crate::head_scan::{HeadScan, Sink};
 use crate::ident::is_ident;
 use crate::limits::{Grammar, Limits};
 use crate::media_type::{is_media_type, unquote};
-use crate::start_line::{self, has_control, split_code};
-use crate::uri::{MsrpUri, UriError};
+use crate::start_line::{has_control, split_code};
+use crate::uri::{MsrpUri, UriError, is_plain};
 
 /// What follows the header fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,45 +22,36 @@ pub(crate) enum After {
     Body,
 }
 
-/// Parses `text`: the start line and header lines, each with its CRLF.
+/// Parses `text`: the start line and header lines, each with its CRLF, of a head that a scan has
+/// found to be within its limits.
 pub(crate) fn parse<'a>(text: &'a [u8], after: After, limits: &Limits) -> Result<Head<'a>, Fatal> {
-    let line = lines(text).next().unwrap_or_default();
-    let (transaction_id, start) = start_line::parse(line)?;
-    let block = text.get(line.len() + 2..).unwrap_or_default();
-    let head = Head {
-        transaction_id,
-        start,
-        to_path: b"",
-        from_path: b"",
-        message_id: None,
-        byte_range: None,
-        success_report: false,
-        failure_report: FailureReport::default(),
-        status: None,
-        content_type: None,
-        use_nickname: None,
-        has_body: false,
-        fault: None,
-        lines: block,
-    };
-    let mut parsing = Parsing {
-        head,
-        seen: 0,
-        grammar: limits.grammar,
-    };
-    for (index, line) in lines(block).enumerate() {
-        parsing.take_line(index, line);
-    }
-    parsing.finish(after);
-    parsing.check_paths(limits)?;
-    Ok(parsing.head)
+    let mut parsing = Parsing::new(limits.grammar);
+    HeadScan::default().run(text, &mut EndMark::default(), limits, &mut parsing)?;
+    parsing.into_head(text, after, limits)
 }
 
-struct Parsing<'a> {
+/// A head in the making.
+pub(crate) struct Parsing<'a> {
     head: Head<'a>,
     /// One bit per [`Known`] field met.
     seen: u16,
+    /// One bit per path that is a single plain URI.
+    plain: u16,
+    /// With its CRLF.
+    start_line_bytes: usize,
     grammar: Grammar,
+}
+
+impl<'a> Sink<'a> for Parsing<'a> {
+    fn start(&mut self, bytes: usize, transaction_id: &'a [u8], start: Start<'a>) {
+        self.start_line_bytes = bytes;
+        self.head.transaction_id = transaction_id;
+        self.head.start = start;
+    }
+
+    fn line(&mut self, index: usize, line: &'a [u8]) {
+        self.take_line(index, line);
+    }
 }
 
 /// The fields that mean something here; the value is the bit in [`Parsing::seen`].
@@ -87,14 +80,33 @@ impl Known {
             14 => &[Self::FailureReport, Self::SuccessReport],
             _ => &[],
         };
-        // Nearly everybody writes the registered spelling, which compares much faster.
-        let is_exact = |known: &&Self| name == known.name().as_bytes();
         let is_same = |known: &&Self| name.eq_ignore_ascii_case(known.name().as_bytes());
-        candidates
-            .iter()
-            .find(is_exact)
-            .or_else(|| candidates.iter().find(is_same))
-            .copied()
+        candidates.iter().find(is_same).copied()
+    }
+
+    /// The field and value of a line as nearly everybody writes it: the registered spelling, one
+    /// blank, and no blank around the value.
+    #[inline]
+    fn of_usual_line(line: &[u8]) -> Option<(Self, &[u8])> {
+        let (known, value) = match line.first()? {
+            b'T' => (Self::ToPath, line.strip_prefix(b"To-Path: ")?),
+            b'M' => (Self::MessageId, line.strip_prefix(b"Message-ID: ")?),
+            b'B' => (Self::ByteRange, line.strip_prefix(b"Byte-Range: ")?),
+            b'C' => (Self::ContentType, line.strip_prefix(b"Content-Type: ")?),
+            b'F' => match line.strip_prefix(b"From-Path: ") {
+                Some(value) => (Self::FromPath, value),
+                None => (Self::FailureReport, line.strip_prefix(b"Failure-Report: ")?),
+            },
+            b'S' => match line.strip_prefix(b"Status: ") {
+                Some(value) => (Self::Status, value),
+                None => (Self::SuccessReport, line.strip_prefix(b"Success-Report: ")?),
+            },
+            _ => return None,
+        };
+        match value {
+            [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => None,
+            _ => Some((known, value)),
+        }
     }
 
     fn name(self) -> &'static str {
@@ -117,6 +129,45 @@ impl Known {
 }
 
 impl<'a> Parsing<'a> {
+    pub(crate) fn new(grammar: Grammar) -> Self {
+        let head = Head {
+            transaction_id: b"",
+            start: Start::Request(Method::Unknown(b"")),
+            to_path: b"",
+            from_path: b"",
+            message_id: None,
+            byte_range: None,
+            success_report: false,
+            failure_report: FailureReport::default(),
+            status: None,
+            content_type: None,
+            use_nickname: None,
+            has_body: false,
+            fault: None,
+            lines: b"",
+        };
+        Self {
+            head,
+            seen: 0,
+            plain: 0,
+            start_line_bytes: 0,
+            grammar,
+        }
+    }
+
+    /// The head of `text`, all of whose lines have been taken.
+    pub(crate) fn into_head(
+        mut self,
+        text: &'a [u8],
+        after: After,
+        limits: &Limits,
+    ) -> Result<Head<'a>, Fatal> {
+        self.head.lines = &text[self.start_line_bytes..];
+        self.finish(after);
+        self.check_paths(limits)?;
+        Ok(self.head)
+    }
+
     fn fault(&mut self, fault: HeadFault) {
         self.head.fault.get_or_insert(fault);
     }
@@ -126,31 +177,47 @@ impl<'a> Parsing<'a> {
     }
 
     fn take_line(&mut self, index: usize, line: &'a [u8]) {
+        if let Some((known, value)) = Known::of_usual_line(line) {
+            self.check_place(index, Some(known));
+            return self.take_known(known, value);
+        }
         let field = match Field::split(line) {
             Ok(field) => field,
             Err(fault) => return self.fault(fault),
         };
-        if has_control(field.value) {
+        let known = Known::of(field.name);
+        if known.is_none() && has_control(field.value) {
             self.fault(HeadFault::Control);
         }
-        let known = Known::of(field.name);
         if known.is_none() && !field.has_token_name() {
             return self.fault(HeadFault::FieldName);
         }
         self.check_place(index, known);
         if self.grammar == Grammar::Strict {
             self.check_spacing(line, field);
-            if self.has_seen(Known::ContentType) && known != Some(Known::ContentType) {
-                self.fault(HeadFault::ContentTypeNotLast);
-            }
         }
-        let Some(known) = known else { return };
+        match known {
+            Some(known) => self.take_known(known, field.value),
+            None if self.is_behind_content_type() => self.fault(HeadFault::ContentTypeNotLast),
+            None => {}
+        }
+    }
+
+    fn is_behind_content_type(&self) -> bool {
+        self.grammar == Grammar::Strict && self.has_seen(Known::ContentType)
+    }
+
+    #[inline]
+    fn take_known(&mut self, known: Known, value: &'a [u8]) {
+        if known != Known::ContentType && self.is_behind_content_type() {
+            self.fault(HeadFault::ContentTypeNotLast);
+        }
         if self.has_seen(known) {
             // The first one counts, but the frame is refused (own rule: no answer is right).
             return self.fault(HeadFault::Duplicate(known.name()));
         }
         self.seen |= known.bit();
-        self.take_field(known, field.value);
+        self.take_field(known, value);
     }
 
     fn check_place(&mut self, index: usize, known: Option<Known>) {
@@ -170,46 +237,80 @@ impl<'a> Parsing<'a> {
         }
     }
 
+    #[inline]
     fn take_field(&mut self, known: Known, value: &'a [u8]) {
-        match known {
-            Known::ToPath => self.head.to_path = value,
-            Known::FromPath => self.head.from_path = value,
-            Known::MessageId if is_ident(value) => self.head.message_id = Some(value),
-            Known::MessageId => self.fault(HeadFault::MessageId),
-            Known::ByteRange => match ByteRange::parse(value) {
-                Ok(range) => self.head.byte_range = Some(range),
-                Err(error) => self.fault(HeadFault::ByteRange(error)),
-            },
-            Known::SuccessReport => match Word::of(value) {
-                Word::Yes => self.head.success_report = true,
-                Word::No => self.head.success_report = false,
-                Word::Partial | Word::Other => self.fault(HeadFault::SuccessReport),
-            },
-            Known::FailureReport => match Word::of(value) {
-                Word::Yes => self.head.failure_report = FailureReport::Yes,
-                Word::No => self.head.failure_report = FailureReport::No,
-                Word::Partial => self.head.failure_report = FailureReport::Partial,
-                Word::Other => self.fault(HeadFault::FailureReport),
-            },
-            Known::Status => match parse_status(value) {
-                Some(status) => self.head.status = Some(status),
-                None => self.fault(HeadFault::Status),
-            },
-            Known::ContentType => self.take_content_type(value),
-            Known::UseNickname => self.head.use_nickname = Some(value),
+        if let Err(fault) = self.read_field(known, value) {
+            let is_control = has_control(value);
+            self.fault(if is_control {
+                HeadFault::Control
+            } else {
+                fault
+            });
         }
     }
 
-    fn take_content_type(&mut self, value: &'a [u8]) {
+    /// Whatever is read without error holds no control character.
+    #[inline]
+    fn read_field(&mut self, known: Known, value: &'a [u8]) -> Result<(), HeadFault> {
+        let head = &mut self.head;
+        match known {
+            Known::ToPath => {
+                head.to_path = value;
+                return self.read_path(known, value);
+            }
+            Known::FromPath => {
+                head.from_path = value;
+                return self.read_path(known, value);
+            }
+            Known::MessageId if is_ident(value) => head.message_id = Some(value),
+            Known::MessageId => return Err(HeadFault::MessageId),
+            Known::ByteRange => {
+                let range = ByteRange::parse(value).map_err(HeadFault::ByteRange)?;
+                head.byte_range = Some(range);
+            }
+            Known::SuccessReport => match Word::of(value) {
+                Word::Yes => head.success_report = true,
+                Word::No => head.success_report = false,
+                Word::Partial | Word::Other => return Err(HeadFault::SuccessReport),
+            },
+            Known::FailureReport => match Word::of(value) {
+                Word::Yes => head.failure_report = FailureReport::Yes,
+                Word::No => head.failure_report = FailureReport::No,
+                Word::Partial => head.failure_report = FailureReport::Partial,
+                Word::Other => return Err(HeadFault::FailureReport),
+            },
+            Known::Status => {
+                head.status = Some(parse_status(value).ok_or(HeadFault::Status)?);
+            }
+            Known::ContentType => return self.read_content_type(value),
+            Known::UseNickname if has_control(value) => return Err(HeadFault::Control),
+            Known::UseNickname => head.use_nickname = Some(value),
+        }
+        Ok(())
+    }
+
+    /// Notes a path that is one plain URI; others are judged when the whole head is here.
+    fn read_path(&mut self, known: Known, value: &[u8]) -> Result<(), HeadFault> {
+        if is_plain(value) {
+            self.plain |= known.bit();
+            return Ok(());
+        }
+        if has_control(value) {
+            return Err(HeadFault::Control);
+        }
+        Ok(())
+    }
+
+    fn read_content_type(&mut self, value: &'a [u8]) -> Result<(), HeadFault> {
         let inner = match self.grammar {
             Grammar::Tolerant => unquote(value),
             Grammar::Strict => value,
         };
-        if is_media_type(inner) {
-            self.head.content_type = Some(inner);
-        } else {
-            self.fault(HeadFault::ContentType);
+        if !is_media_type(inner) || has_control(inner) {
+            return Err(HeadFault::ContentType);
         }
+        self.head.content_type = Some(inner);
+        Ok(())
     }
 
     /// Checks what can only be judged once all fields are known.
@@ -272,8 +373,8 @@ impl<'a> Parsing<'a> {
     }
 
     fn check_paths(&mut self, limits: &Limits) -> Result<(), Fatal> {
-        let to = check_path(self.head.to_path, limits.path_uris_max)?;
-        let from = check_path(self.head.from_path, limits.path_uris_max)?;
+        let to = self.check_path(Known::ToPath, self.head.to_path, limits)?;
+        let from = self.check_path(Known::FromPath, self.head.from_path, limits)?;
         // Responses are matched by transaction id alone (RFC 4975 section 7.2; TS 24.247 A.5
         // prints paths in them that are not swapped), so their URIs are not judged.
         if matches!(self.head.start, Start::Request(_)) {
@@ -285,18 +386,27 @@ impl<'a> Parsing<'a> {
         }
         Ok(())
     }
-}
 
-/// The first error in a path, which may be too long as a whole as well.
-fn check_path(path: &[u8], limit_uris: u16) -> Result<Option<UriError>, Fatal> {
-    let mut error = path.is_empty().then_some(UriError::Empty);
-    for (index, uri) in uris(path).enumerate() {
-        if index == usize::from(limit_uris) {
-            return Err(Fatal::PathTooLong { limit_uris });
+    /// The first error in a path, which may be too long as a whole as well.
+    fn check_path(
+        &self,
+        known: Known,
+        path: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<UriError>, Fatal> {
+        let limit_uris = limits.path_uris_max;
+        if self.plain & known.bit() != 0 && limit_uris > 0 {
+            return Ok(None);
         }
-        error = error.or_else(|| MsrpUri::parse(uri).err());
+        let mut error = path.is_empty().then_some(UriError::Empty);
+        for (index, uri) in uris(path).enumerate() {
+            if index == usize::from(limit_uris) {
+                return Err(Fatal::PathTooLong { limit_uris });
+            }
+            error = error.or_else(|| MsrpUri::parse(uri).err());
+        }
+        Ok(error)
     }
-    Ok(error)
 }
 
 /// The words report fields take.

@@ -4,8 +4,25 @@ use memchr::memchr;
 
 use crate::deframe::{Fatal, Flag};
 use crate::end_mark::{EndMark, Match};
+use crate::head::Start;
 use crate::limits::Limits;
 use crate::start_line::{self, MAGIC};
+
+/// Is told what a scan finds, in order.
+pub(crate) trait Sink<'a> {
+    /// The start line, `bytes` long with its CRLF, at once when it is whole.
+    fn start(&mut self, bytes: usize, transaction_id: &'a [u8], start: Start<'a>);
+    /// Each header line, without its CRLF.
+    fn line(&mut self, index: usize, line: &'a [u8]);
+}
+
+/// For scans that are to be repeated when the head is whole.
+pub(crate) struct Unheard;
+
+impl<'a> Sink<'a> for Unheard {
+    fn start(&mut self, _: usize, _: &'a [u8], _: Start<'a>) {}
+    fn line(&mut self, _: usize, _: &'a [u8]) {}
+}
 
 /// A scan that can pause at any octet.
 ///
@@ -35,17 +52,20 @@ pub(crate) enum Scanned {
 
 impl HeadScan {
     /// Scans on over `text`, which always begins at the start line.
-    pub(crate) fn run(
+    pub(crate) fn run<'a>(
         &mut self,
-        text: &[u8],
+        text: &'a [u8],
         mark: &mut EndMark,
         limits: &Limits,
+        sink: &mut impl Sink<'a>,
     ) -> Result<Scanned, Fatal> {
         if self.line_at == 0 {
             let Some(line) = complete_start_line(text, limits)? else {
                 return Ok(Scanned::More);
             };
-            *mark = EndMark::new(start_line::parse(line)?.0);
+            let (transaction_id, start) = start_line::parse(line)?;
+            *mark = EndMark::new(transaction_id);
+            sink.start(line.len() + 2, transaction_id, start);
             self.next_line_at(line.len() + 2);
         }
         let head_bytes_max = usize::try_from(limits.head_bytes_max).unwrap_or(usize::MAX);
@@ -55,15 +75,18 @@ impl HeadScan {
         while let Some(line_end) = self.seek_line_end(text) {
             let head_bytes = as_index(self.line_at);
             let line = &text[head_bytes..line_end];
-            if line == b"\r\n" {
-                return Ok(Scanned::Blank { head_bytes });
-            }
-            if let Match::Complete { flag, .. } = mark.judge_bare(line) {
-                return Ok(Scanned::EndLine {
-                    head_bytes,
-                    frame_bytes: line_end,
-                    flag,
-                });
+            match line {
+                [b'\r', b'\n'] => return Ok(Scanned::Blank { head_bytes }),
+                [b'-', ..] => {
+                    if let Match::Complete { flag, .. } = mark.judge_bare(line) {
+                        return Ok(Scanned::EndLine {
+                            head_bytes,
+                            frame_bytes: line_end,
+                            flag,
+                        });
+                    }
+                }
+                _ => {}
             }
             if line_end > head_bytes_max {
                 return Err(too_long);
@@ -73,6 +96,7 @@ impl HeadScan {
                     limit: limits.headers_max,
                 });
             }
+            sink.line(usize::from(self.headers), &line[..line.len() - 2]);
             self.headers += 1;
             self.next_line_at(line_end);
         }

@@ -14,7 +14,9 @@ pub(crate) const MAGIC: &[u8; 5] = b"MSRP ";
 /// every error is fatal to the connection.
 pub(crate) fn parse(line: &[u8]) -> Result<(&[u8], Start<'_>), Fatal> {
     let rest = line.strip_prefix(MAGIC).ok_or(Fatal::NotMsrp)?;
-    let space = memchr::memchr(b' ', rest).ok_or(Fatal::StartLine)?;
+    // Ids are short: a plain walk beats a search.
+    let space = rest.iter().position(|&octet| octet == b' ');
+    let space = space.ok_or(Fatal::StartLine)?;
     let (transaction_id, rest) = (&rest[..space], &rest[space + 1..]);
     if !is_ident(transaction_id) {
         return Err(Fatal::TransactionId);
@@ -30,15 +32,14 @@ fn parse_kind(rest: &[u8]) -> Result<Start<'_>, Fatal> {
             comment,
         });
     }
-    if rest.is_empty() || !rest.iter().all(u8::is_ascii_uppercase) {
-        return Err(Fatal::StartLine);
-    }
     Ok(Start::Request(match rest {
         b"SEND" => Method::Send,
         b"REPORT" => Method::Report,
         b"AUTH" => Method::Auth,
         b"NICKNAME" => Method::Nickname,
-        other => Method::Unknown(other),
+        [] => return Err(Fatal::StartLine),
+        other if other.iter().all(u8::is_ascii_uppercase) => Method::Unknown(other),
+        _ => return Err(Fatal::StartLine),
     }))
 }
 

@@ -151,6 +151,40 @@ pub fn session_id_of(uri: &[u8]) -> Option<&[u8]> {
     (!id.is_empty()).then_some(id)
 }
 
+/// Whether `text` is `msrp://host:port/session-id;tcp` with nothing unusual in it, as nearly every
+/// URI is. One that is not plain may still be good.
+pub(crate) fn is_plain(text: &[u8]) -> bool {
+    let rest = text
+        .strip_prefix(b"msrp://")
+        .or_else(|| text.strip_prefix(b"msrps://"));
+    let Some(rest) = rest.and_then(|rest| rest.strip_suffix(b";tcp")) else {
+        return false;
+    };
+    let host_bytes = rest
+        .iter()
+        .take_while(|octet| octet::is(**octet, octet::UNRESERVED));
+    let (host, rest) = rest.split_at(host_bytes.count());
+    let Some(rest) = rest.strip_prefix(b":").and_then(strip_port) else {
+        return false;
+    };
+    match rest {
+        [b'/', id @ ..] => !host.is_empty() && !id.is_empty() && octet::all(id, octet::SESSION_ID),
+        _ => false,
+    }
+}
+
+fn strip_port(text: &[u8]) -> Option<&[u8]> {
+    let (mut port, mut rest) = (0_u32, text);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        port = port * 10 + u32::from(digit - b'0');
+        if port > u32::from(u16::MAX) {
+            return None;
+        }
+        rest = after;
+    }
+    (rest.len() < text.len()).then_some(rest)
+}
+
 fn parse_scheme(text: &[u8]) -> Result<(Scheme, &[u8]), UriError> {
     let colon = text
         .iter()

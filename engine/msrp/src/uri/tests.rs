@@ -146,3 +146,58 @@ fn the_session_id_is_found_without_a_full_parse() {
         );
     }
 }
+
+#[test]
+fn what_is_told_in_one_walk_is_a_uri() {
+    for (text, expected) in [
+        (BASE, true),
+        ("msrps://192.0.2.1:2855/a;tcp", true),
+        ("msrp://h:65535/a.b_~+=/c;tcp", true),
+        ("msrp://h:65536/a;tcp", false),
+        ("msrp://h:/a;tcp", false),
+        ("msrp://h:1/;tcp", false),
+        ("msrp://h:1;tcp", false),
+        ("msrp://:1/a;tcp", false),
+        ("msrp://h:1/a;b;tcp", false),
+        ("msrp://h:1/a;tcp msrp://h:1/a;tcp", false),
+        ("MSRP://h:1/a;tcp", false),
+        ("msrp://[::1]:1/a;tcp", false),
+    ] {
+        assert_eq!(is_plain(text.as_bytes()), expected, "{text}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_plain_uri_parses(text in "msrps?://[a-z0-9.@:\\[-]{0,8}:[0-9]{0,6}/?[a-zA-Z0-9/%;=]{0,8};tcp") {
+        if is_plain(text.as_bytes()) {
+            proptest::prop_assert!(MsrpUri::parse(text.as_bytes()).is_ok(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn comparing_is_the_same_from_both_sides(
+        a in "msrp(s|S)?://([uU]@)?(h|H|%68|%48|1\\.2\\.3\\.4|\\[::1\\])(:1|:2)(/(s|S))?;(tcp|TCP)(;x)?",
+        b in "msrp(s|S)?://([uU]@)?(h|H|%68|%48|1\\.2\\.3\\.4|\\[::1\\])(:1|:01|:2)(/(s|S))?;(tcp|TCP)(;x)?",
+    ) {
+        let parse = |text| MsrpUri::parse(text).expect("of the grammar");
+        let (a, b) = (parse(a.as_bytes()), parse(b.as_bytes()));
+        proptest::prop_assert!(a.matches(&a) && b.matches(&b));
+        proptest::prop_assert_eq!(a.matches(&b), b.matches(&a));
+        proptest::prop_assert_eq!(a.matches(&b), key(&a) == key(&b), "{:?} {:?}", a, b);
+    }
+}
+
+/// What the rules of RFC 4975 section 6.1 leave of a URI of the property test, spelled one way.
+fn key(uri: &MsrpUri<'_>) -> String {
+    let host = match uri.host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => String::from_utf8_lossy(name)
+            .replace("%68", "h")
+            .replace("%48", "h")
+            .to_lowercase(),
+    };
+    let id = uri.session_id.map(String::from_utf8_lossy);
+    let transport = String::from_utf8_lossy(uri.transport).to_lowercase();
+    format!("{:?} {host} {:?} {id:?} {transport}", uri.scheme, uri.port)
+}
