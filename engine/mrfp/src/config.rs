@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroU8;
+use std::path::PathBuf;
 
 use crate::ReactorKind;
 use clock::Duration;
@@ -49,6 +50,9 @@ pub struct Config {
     /// How long contexts are kept without a controller; after that they are released and the next
     /// one is told (ServiceChange Forced, 915). `None`: until a controller subtracts them.
     pub context_keep: Option<Duration>,
+    /// Directory with messages to play and messages recorded (packages `mess` and `recmess` of
+    /// H.248.69), made if it is not there; `None`: no file is played and nothing is recorded.
+    pub storage: Option<PathBuf>,
     /// Bounds of the control part.
     pub gateway_limits: gateway::Limits,
     /// Bounds of each shard.
@@ -74,6 +78,7 @@ impl Default for Config {
             restart_delay_max: Duration::ZERO,
             h248_timeout: Duration::from_secs(25),
             context_keep: None,
+            storage: None,
             gateway_limits: gateway::Limits::default(),
             switch_limits: switch::Limits::default(),
         }

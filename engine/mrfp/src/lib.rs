@@ -8,6 +8,7 @@ mod config;
 pub mod gateway;
 mod metrics;
 mod shell;
+pub mod storage;
 
 pub use config::Config;
 pub use h248::Encoding;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::storage::StorageMetrics;
+
 /// What an MRFP has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
@@ -17,6 +19,12 @@ pub struct Metrics {
     pub errors: BTreeMap<u16, u64>,
     /// H.248 Notify requests sent.
     pub notifies: u64,
+    /// Messages of our own played into sessions, failures included.
+    pub played: u64,
+    /// Of these, those that failed.
+    pub play_failures: u64,
+    /// What was recorded; `None` without a storage.
+    pub storage: Option<StorageMetrics>,
     /// One per shard.
     pub shards: Vec<ShardMetrics>,
 }

@@ -15,6 +15,7 @@ use super::media;
 use super::mirror::Settings;
 use super::package::{self, Place, SignalKind};
 use super::quota;
+use super::signals::{self, Action, Lasting};
 
 /// What the descriptors of a command amount to.
 #[derive(Debug, Default)]
@@ -24,19 +25,25 @@ pub(super) struct Applied {
     /// Streams whose connection is wanted anew.
     pub renewed: BTreeSet<u16>,
     pub audit: Option<AuditDescriptor>,
+    /// Signals with what was left to us filled in.
+    pub signals: Vec<SignalItem>,
 }
 
 impl Applied {
     pub(super) fn descriptors(&mut self) -> Vec<Descriptor> {
+        let mut descriptors = Vec::new();
         let streams = core::mem::take(&mut self.chosen);
-        if streams.is_empty() {
-            return Vec::new();
+        if !streams.is_empty() {
+            descriptors.push(Descriptor::Media(Media {
+                termination_state: None,
+                streams: MediaStreams::Multiple(streams),
+            }));
         }
-        let streams = MediaStreams::Multiple(streams);
-        vec![Descriptor::Media(Media {
-            termination_state: None,
-            streams,
-        })]
+        let signals = core::mem::take(&mut self.signals);
+        if !signals.is_empty() {
+            descriptors.push(Descriptor::Signals(signals));
+        }
+        descriptors
     }
 }
 
@@ -50,7 +57,7 @@ impl Core {
     ) -> Result<Applied, Fault> {
         let mut applied = Applied::default();
         check_once(descriptors)?;
-        let mut signals: &[SignalItem] = &[];
+        let mut signals: Option<&[SignalItem]> = None;
         for descriptor in descriptors {
             match descriptor {
                 Descriptor::Media(media) => {
@@ -58,11 +65,14 @@ impl Core {
                 }
                 Descriptor::Events(events) => {
                     check_events(events, Place::Stream)?;
+                    for event in &events.events {
+                        package::check_served(&event.name, self.config.has_storage)?;
+                    }
                     settings.quotas = quota::granted(events)?;
                     settings.events = events.clone();
                 }
                 // They act on streams that the same command may make: left for the end.
-                Descriptor::Signals(items) => signals = items,
+                Descriptor::Signals(items) => signals = Some(items),
                 Descriptor::Audit(audit) => {
                     check_audit(audit)?;
                     applied.audit = Some(audit.clone());
@@ -89,10 +99,35 @@ impl Core {
                 }
             }
         }
-        for signal in flattened(signals) {
-            apply_signal(settings, signal, &mut applied.renewed)?;
+        if let Some(items) = signals {
+            self.apply_signals(settings, items, &mut applied)?;
         }
+        settings.place_recordings();
         Ok(applied)
+    }
+
+    /// Replaces the signals.
+    fn apply_signals(
+        &mut self,
+        settings: &mut Settings,
+        items: &[SignalItem],
+        applied: &mut Applied,
+    ) -> Result<(), Fault> {
+        let before = core::mem::take(&mut settings.signals);
+        for (list, signal) in flattened(items) {
+            package::check_served(&signal.name, self.config.has_storage)?;
+            let kind = package::check_signal(&signal.name, &signal.parms)?.kind;
+            match kind {
+                SignalKind::Establish | SignalKind::Release => {
+                    apply_signal(settings, signal, kind, &mut applied.renewed)?;
+                }
+                SignalKind::PlayMessage | SignalKind::RecordMessages => {
+                    self.plan(settings, &before, list, signal, kind)?;
+                }
+            }
+        }
+        applied.signals = chosen_signals(settings, &before);
+        Ok(())
     }
 
     fn apply_media(
@@ -174,21 +209,35 @@ impl Core {
     }
 }
 
-/// Signals one after the other; lists play in order.
-fn flattened(items: &[SignalItem]) -> impl Iterator<Item = &h248::ast::Signal> {
-    items.iter().flat_map(|item| match item {
-        SignalItem::Signal(signal) => core::slice::from_ref(signal),
-        SignalItem::List { signals, .. } => signals.as_slice(),
+/// Signals one after the other, with their list.
+fn flattened(items: &[SignalItem]) -> impl Iterator<Item = (Option<u16>, &h248::ast::Signal)> {
+    items.iter().flat_map(|item| {
+        let (list, signals) = match item {
+            SignalItem::Signal(signal) => (None, core::slice::from_ref(signal)),
+            SignalItem::List { id, signals } => (Some(*id), signals.as_slice()),
+        };
+        signals.iter().map(move |signal| (list, signal))
     })
+}
+
+/// New signals of which something was left to us.
+fn chosen_signals(settings: &Settings, before: &[Lasting]) -> Vec<SignalItem> {
+    let is_new = |s: &&Lasting| !before.iter().any(|b| b.serial == s.serial);
+    let is_chosen = |s: &&Lasting| match &s.action {
+        Action::Record(record) => record.is_chosen,
+        Action::Play(_) => false,
+    };
+    let chosen = settings.signals.iter().filter(is_new).filter(is_chosen);
+    signals::items(chosen)
 }
 
 /// `EstBNC` and `RelBNC` (H.248.89): on one stream, or on all of the termination.
 fn apply_signal(
     settings: &mut Settings,
     signal: &h248::ast::Signal,
+    kind: SignalKind,
     renewed: &mut BTreeSet<u16>,
 ) -> Result<(), Fault> {
-    let kind = package::check_signal(&signal.name, &signal.parms)?.kind;
     let wanted = signal.stream.filter(|s| *s != 0);
     if let Some(stream) = wanted.filter(|s| !settings.streams.contains_key(s)) {
         return Err(Fault::ValueUnsupported(format!("Stream={stream}")));
@@ -213,6 +262,8 @@ fn apply_signal(
                     "tcpbcc/RelBNC while passive".to_owned(),
                 ));
             }
+            // They go on: not applied to the streams, but planned.
+            SignalKind::PlayMessage | SignalKind::RecordMessages => {}
         }
     }
     Ok(())

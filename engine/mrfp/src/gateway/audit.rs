@@ -17,6 +17,7 @@ use super::draft::{Draft, Slot};
 use super::fault::{Fault, written};
 use super::mirror::{self, Stream, Termination};
 use super::package::{self, Place, item, plain};
+use super::signals;
 use super::statistics;
 
 fn value(id: TerminationId, descriptors: Vec<Descriptor>) -> CommandResult {
@@ -140,7 +141,7 @@ impl Core {
         for entry in &audit.items {
             match entry {
                 AuditItem::Whole(AuditToken::Packages) => {
-                    items.push(Descriptor::Packages(package::versions()));
+                    items.push(Descriptor::Packages(self.package_versions()));
                 }
                 AuditItem::Whole(AuditToken::Statistics) | AuditItem::Statistics(_) => {
                     let wanted = wanted_statistics(audit).unwrap_or_default();
@@ -210,7 +211,7 @@ impl Core {
         audit
             .items
             .iter()
-            .filter_map(|entry| audited(termination, entry))
+            .filter_map(|entry| self.audited(termination, entry))
             .collect()
     }
 
@@ -222,7 +223,7 @@ impl Core {
         for entry in &audit.items {
             match entry {
                 AuditItem::Media(media) => check_media_audit(termination, media)?,
-                AuditItem::Packages(list) => check_packages(list)?,
+                AuditItem::Packages(list) => self.check_packages(list)?,
                 AuditItem::Whole(_)
                 | AuditItem::Events { .. }
                 | AuditItem::EventBuffer(_)
@@ -247,9 +248,11 @@ impl Core {
                     check_state_audit(wanted, Place::Root)?;
                     self.root_state(|parm| wanted.iter().any(|w| names(w, parm)))
                 }
-                AuditItem::Whole(AuditToken::Packages) => Descriptor::Packages(package::versions()),
+                AuditItem::Whole(AuditToken::Packages) => {
+                    Descriptor::Packages(self.package_versions())
+                }
                 AuditItem::Packages(list) => {
-                    check_packages(list)?;
+                    self.check_packages(list)?;
                     Descriptor::Packages(list.clone())
                 }
                 AuditItem::Whole(AuditToken::Events) | AuditItem::Events { .. } => {
@@ -308,24 +311,6 @@ impl Core {
         draft.push(scope.id(), result, None);
         false
     }
-}
-
-fn audited(termination: &Termination, entry: &AuditItem) -> Option<Descriptor> {
-    Some(match entry {
-        AuditItem::Whole(AuditToken::Media) => media(termination, None),
-        AuditItem::Media(wanted) => media(termination, Some(wanted)),
-        AuditItem::Whole(AuditToken::Events) | AuditItem::Events { .. } => {
-            Descriptor::Events(termination.settings.events.clone())
-        }
-        AuditItem::Whole(AuditToken::Packages) => Descriptor::Packages(package::versions()),
-        AuditItem::Packages(list) => Descriptor::Packages(list.clone()),
-        AuditItem::Whole(AuditToken::Statistics) | AuditItem::Statistics(_) => return None,
-        // EstBNC and RelBNC are over at once; there is no buffer, map, modem or multiplex.
-        AuditItem::Whole(token) => empty(*token),
-        AuditItem::EventBuffer(_) => empty(AuditToken::EventBuffer),
-        AuditItem::Signals(_) => empty(AuditToken::Signals),
-        AuditItem::DigitMap(_) => empty(AuditToken::DigitMap),
-    })
 }
 
 /// A descriptor that exists and is empty: the bare token.
@@ -468,13 +453,40 @@ fn check_state_audit(items: &[MediaAuditItem], place: Place) -> Result<(), Fault
     Ok(())
 }
 
-fn check_packages(list: &[PackageVersion]) -> Result<(), Fault> {
-    let known = package::versions();
-    match list.iter().find(|p| !known.contains(p)) {
-        Some(p) => Err(Fault::AuditedUnknown(format!(
-            "package {}-{}",
-            p.name, p.version
-        ))),
-        None => Ok(()),
+impl Core {
+    fn package_versions(&self) -> Vec<PackageVersion> {
+        package::versions(self.config.has_storage)
+    }
+
+    fn audited(&self, termination: &Termination, entry: &AuditItem) -> Option<Descriptor> {
+        Some(match entry {
+            AuditItem::Whole(AuditToken::Media) => media(termination, None),
+            AuditItem::Media(wanted) => media(termination, Some(wanted)),
+            AuditItem::Whole(AuditToken::Events) | AuditItem::Events { .. } => {
+                Descriptor::Events(termination.settings.events.clone())
+            }
+            AuditItem::Whole(AuditToken::Packages) => Descriptor::Packages(self.package_versions()),
+            AuditItem::Packages(list) => Descriptor::Packages(list.clone()),
+            AuditItem::Whole(AuditToken::Statistics) | AuditItem::Statistics(_) => return None,
+            // EstBNC and RelBNC are over at once.
+            AuditItem::Whole(AuditToken::Signals) | AuditItem::Signals(_) => {
+                Descriptor::Signals(signals::items(termination.settings.signals.iter()))
+            }
+            // There is no buffer, map, modem or multiplex.
+            AuditItem::Whole(token) => empty(*token),
+            AuditItem::EventBuffer(_) => empty(AuditToken::EventBuffer),
+            AuditItem::DigitMap(_) => empty(AuditToken::DigitMap),
+        })
+    }
+
+    fn check_packages(&self, list: &[PackageVersion]) -> Result<(), Fault> {
+        let known = self.package_versions();
+        match list.iter().find(|p| !known.contains(p)) {
+            Some(p) => Err(Fault::AuditedUnknown(format!(
+                "package {}-{}",
+                p.name, p.version
+            ))),
+            None => Ok(()),
+        }
     }
 }

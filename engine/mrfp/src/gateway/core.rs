@@ -19,6 +19,8 @@ use super::mirror::{self, Context, NotifyState, Settings, Termination};
 use super::notify::{self, Notice};
 use super::package::item;
 use super::quota::Watch;
+use super::signals::Runs;
+use crate::storage;
 
 /// Keys of the switch's contexts that are not the context's number have this bit.
 const GROUP_BIT: u32 = 1 << 31;
@@ -73,6 +75,8 @@ pub(super) enum Alarm {
     Alone,
     /// The counters must be looked at.
     Quota(u32),
+    /// The time of a signal, by its serial, is over.
+    Signal(u64),
 }
 
 /// Everything but the replies that wait for shards.
@@ -89,6 +93,10 @@ pub(super) struct Core {
     /// Sessions per shard.
     pub loads: Vec<u32>,
     pub orders: VecDeque<(ShardIndex, Command)>,
+    pub storage_orders: VecDeque<storage::Order>,
+    /// Terminations of the signals that are running.
+    pub signal_owners: HashMap<u64, u32>,
+    pub last_signal: u64,
     pub notices: VecDeque<Notice>,
     pub timers: TimerTable<Alarm>,
     /// Terminations with a quota that is not used up.
@@ -117,6 +125,9 @@ impl Core {
             service: Service::In,
             loads: vec![0; shards],
             orders: VecDeque::new(),
+            storage_orders: VecDeque::new(),
+            signal_owners: HashMap::new(),
+            last_signal: 0,
             notices: VecDeque::new(),
             timers: TimerTable::default(),
             watched: BTreeSet::new(),
@@ -311,9 +322,11 @@ impl Core {
             notify: NotifyState::default(),
             heartbeat: None,
             watch: Watch::default(),
+            runs: Runs::new(),
         };
         self.terminations.insert(number, termination);
         self.sync(number, &Settings::default(), &BTreeSet::new(), draft);
+        self.change_signals(number, &[], draft);
         self.watch(number, true, draft.now);
         self.touch(number, draft.now);
     }
@@ -327,13 +340,26 @@ impl Core {
         renewed: &BTreeSet<u16>,
         draft: &mut Draft,
     ) {
-        let Some(termination) = self.terminations.get_mut(&number) else {
+        let Some(old) = self.put_settings(number, settings, renewed, draft) else {
             return;
         };
-        let old = core::mem::replace(&mut termination.settings, settings);
-        self.sync(number, &old, renewed, draft);
+        self.change_signals(number, &old.signals, draft);
         self.watch(number, false, draft.now);
         self.touch(number, draft.now);
+    }
+
+    /// The same for what is no message of the controller's. Returns what was there before.
+    pub(super) fn put_settings(
+        &mut self,
+        number: u32,
+        settings: Settings,
+        renewed: &BTreeSet<u16>,
+        draft: &mut Draft,
+    ) -> Option<Settings> {
+        let termination = self.terminations.get_mut(&number)?;
+        let old = core::mem::replace(&mut termination.settings, settings);
+        self.sync(number, &old, renewed, draft);
+        Some(old)
     }
 
     /// Orders that turn `old` into what the termination is now.
@@ -404,6 +430,7 @@ impl Core {
             self.timers.cancel(timer);
         }
         self.end_watch(number, &termination.watch);
+        self.end_signals(&termination);
         for (&stream, state) in &termination.settings.streams {
             if state.local.is_some() {
                 let order = Order::Remove {

@@ -61,6 +61,16 @@ pub(super) enum Fault {
     #[error("property {0} appears twice")]
     PropertyTwice(String),
     #[error("missing: {0}")]
+    ParameterMissing(&'static str),
+    #[error("cannot play {0}")]
+    Unplayable(String),
+    #[error("{0}")]
+    SieveSyntax(String),
+    #[error("{0}")]
+    SieveUnsupported(String),
+    #[error("{0}")]
+    SieveActions(String),
+    #[error("missing: {0}")]
     InformationMissing(&'static str),
     #[error("{0} differs")]
     Conflict(String),
@@ -120,6 +130,7 @@ impl Fault {
             Self::ParameterUnknown(_) => 454,
             Self::PropertyMisplaced(_) => 455,
             Self::PropertyTwice(_) => 456,
+            Self::ParameterMissing(_) => 457,
             Self::InformationMissing(_) => 472,
             Self::Conflict(_) => 473,
             Self::SdpSyntax(_) => 474,
@@ -129,11 +140,15 @@ impl Fault {
             Self::Busy => 511,
             Self::EventUndetectable(_) => 512,
             Self::SignalUngenerable(_) => 513,
+            Self::Unplayable(_) => 514,
             Self::MediaUnsupported(_) => 515,
             Self::ModeUnsupported(_) => 517,
             Self::TopologyUnsupported(_) => 522,
             Self::AuditedUnknown(_) => 532,
             Self::ReadOnly(_) => 534,
+            Self::SieveSyntax(_) => 700,
+            Self::SieveUnsupported(_) => 701,
+            Self::SieveActions(_) => 702,
         }
     }
 

@@ -29,6 +29,9 @@ pub(super) const COUNTS_PER_SECOND_MAX: usize = 1_000;
 /// Quotas of one termination; beyond it error 510.
 pub(super) const QUOTAS_MAX: usize = 16;
 
+/// Signals of one termination that go on, waiting ones included; beyond it error 510.
+pub(super) const SIGNALS_MAX: usize = 64;
+
 /// Bounds that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -7,6 +7,7 @@ use sdp::{Choice, Description, Host, MessageBuilder, MessageError, MessageMedia,
 use switch::ShardIndex;
 
 use super::fault::Fault;
+use super::mf::Filters;
 use super::mirror::{Local, Mode, Obeyed, Remote, Stream};
 use super::package::{self, Place};
 
@@ -34,6 +35,8 @@ pub(super) fn set_control(stream: &mut Stream, control: &LocalControl) -> Result
     }
     package::check_properties(&control.properties, Place::Stream)?;
     stream.mode = Mode(mode);
+    let old = &stream.properties;
+    stream.filters = Filters::compile(&stream.filters, old, &control.properties)?;
     stream.properties.clone_from(&control.properties);
     Ok(())
 }

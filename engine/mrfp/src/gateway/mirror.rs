@@ -10,7 +10,9 @@ use h248::ast::{
 };
 use switch::{ContextKey, SessionKey, ShardIndex};
 
+use super::mf::Filters;
 use super::quota::{Quota, Watch};
+use super::signals::{Lasting, Runs};
 use super::topology::Topology;
 
 /// Names of terminations are this, a slash, and a number.
@@ -41,6 +43,8 @@ pub(super) struct Termination {
     /// `hangterm/thb`: runs out when no message concerned the termination for `timerx`.
     pub heartbeat: Option<TimerKey>,
     pub watch: Watch,
+    /// Signals that were started.
+    pub runs: Runs,
 }
 
 /// Notifications wait for each other: one outstanding per termination.
@@ -58,6 +62,8 @@ pub(super) struct Settings {
     /// What `msrpstat/mquota` in `events` grants, and how much of it is used.
     pub quotas: Vec<Quota>,
     pub service_state: ServiceState,
+    /// Signals that go on, in their order.
+    pub signals: Vec<Lasting>,
 }
 
 impl Default for Settings {
@@ -67,6 +73,7 @@ impl Default for Settings {
             events: Events::default(),
             quotas: Vec::new(),
             service_state: ServiceState::InService,
+            signals: Vec::new(),
         }
     }
 }
@@ -79,6 +86,10 @@ pub(super) struct Stream {
     pub properties: Vec<PropertyParm>,
     pub local: Option<Local>,
     pub remote: Option<Remote>,
+    /// Compiled from `properties`.
+    pub filters: Filters,
+    /// Recordings of what comes from the participant and of what goes to it.
+    pub records: [Option<u64>; 2],
     /// EstBNC was signalled and not taken back: we open the connection.
     pub is_established: bool,
 }

@@ -26,12 +26,16 @@ mod forced;
 mod inactivity;
 mod limits;
 mod media;
+mod mess;
+mod mf;
 mod mirror;
 mod notify;
 mod package;
 mod quota;
+mod recmess;
 mod service;
 mod session;
+mod signals;
 mod statistics;
 #[cfg(test)]
 #[expect(
@@ -50,6 +54,7 @@ use h248_endpoint::{BrokenTail, Tuning, first_error};
 use switch::{Command, Event, LossCause, Matching, Order, ShardIndex, Statistics};
 
 use crate::metrics::{Metrics, ShardMetrics};
+use crate::storage;
 
 use self::core::{Core, Service};
 use self::draft::{Draft, Token};
@@ -71,6 +76,8 @@ pub struct Config {
     pub honour_sdp: bool,
     /// How much of a To-Path must match for a request to belong to a session.
     pub matching: Matching,
+    /// Whether there is a storage for messages.
+    pub has_storage: bool,
     /// UNIX time of [`Instant::ZERO`], for the time stamps of events; `None` leaves them out.
     pub epoch: Option<Duration>,
     /// How long contexts are kept without a controller; `None`: until one subtracts them.
@@ -93,6 +100,8 @@ pub enum Output<K> {
         /// What.
         command: Command,
     },
+    /// Hand an order to the storage, before any order to a shard that follows.
+    Storage(storage::Order),
     /// Answer a request.
     Reply {
         /// As given to [`Gateway::handle_request`].
@@ -217,10 +226,27 @@ impl<K: Copy> Gateway<K> {
             Event::Nickname { session, nickname } => {
                 self.core.renamed(now, session, nickname.as_deref());
             }
-            // Nothing is played or recorded yet.
-            Event::Played { .. } | Event::Recorded(_) => {}
+            Event::Played { id, status, .. } => {
+                self.metrics.played += 1;
+                self.metrics.play_failures += u64::from(status != 200);
+                self.run(now, |core, draft| core.played(id, status, draft));
+            }
+            // The storage's, not ours.
+            Event::Recorded(_) => {}
         }
         self.beat(now);
+    }
+
+    /// Takes note of what the storage says.
+    pub fn handle_storage(&mut self, now: Instant, event: storage::Event) {
+        self.run(now, |core, draft| core.stored(event, draft));
+    }
+
+    /// Does something that may need orders and that no request waits for.
+    fn run(&mut self, now: Instant, act: impl FnOnce(&mut Core, &mut Draft)) {
+        let mut draft = Draft::new(now, 0);
+        act(&mut self.core, &mut draft);
+        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
     }
 
     /// A controller has consented to our registration.
@@ -277,6 +303,9 @@ impl<K: Copy> Gateway<K> {
 
     /// The next thing to do. Drain to [`Output::Wait`] after every input.
     pub fn poll(&mut self) -> Output<K> {
+        if let Some(order) = self.core.storage_orders.pop_front() {
+            return Output::Storage(order);
+        }
         if let Some((shard, command)) = self.core.orders.pop_front() {
             return Output::Order { shard, command };
         }
@@ -356,6 +385,9 @@ impl<K: Copy> Gateway<K> {
             let mut draft = Draft::new(now, 0);
             self.core.release_kept(&mut draft);
             self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+        }
+        for serial in due.signals {
+            self.run(now, |core, draft| core.time_out_signal(serial, draft));
         }
         for termination in due.counts {
             if self.waiting.len() >= self.core.config.limits.replies_waiting_max / 2 {

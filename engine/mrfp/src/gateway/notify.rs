@@ -28,6 +28,8 @@ pub(super) struct Due {
     pub counts: Vec<u32>,
     /// Contexts have been kept for long enough.
     pub is_release: bool,
+    /// Signals whose time is over.
+    pub signals: Vec<u64>,
 }
 
 /// Error codes by which a controller says that it does not know the termination (any more).
@@ -114,6 +116,10 @@ impl Core {
                 }
                 Alarm::Alone => {
                     due.is_release = true;
+                    continue;
+                }
+                Alarm::Signal(serial) => {
+                    due.signals.push(serial);
                     continue;
                 }
                 Alarm::Quota(number) => {

@@ -67,6 +67,9 @@ impl Stream {
                 config.takes_private_messages = tokens.iter().any(|t| t == PRIVATE_MESSAGES);
             }
         }
+        config.filter_in.clone_from(&self.filters.incoming);
+        config.filter_out.clone_from(&self.filters.outgoing);
+        [config.record_in, config.record_out] = self.records;
         self.apply_private(&mut config);
         Some(config)
     }

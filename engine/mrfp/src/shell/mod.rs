@@ -11,6 +11,7 @@ mod shards;
 
 use core::net::{IpAddr, SocketAddr};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clock::Duration;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::gateway::{self, Gateway};
+use crate::storage::{self, Storage};
 use crate::{Config, Metrics};
 
 use self::run::Task;
@@ -53,6 +55,14 @@ pub enum StartError {
         shard: u8,
         /// On what.
         reactor: ReactorKind,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The storage could not be made ready.
+    #[error("cannot use {} as storage: {source}", path.display())]
+    Storage {
+        /// The directory as configured.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -101,7 +111,9 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
     if config.h248.is_empty() && config.mgcs.is_empty() {
         return Err(StartError::NoListener("H.248"));
     }
-    let (shards, inbox) = start_shards(&config).await?;
+    let storage = open_storage(&config)?;
+    let handle = storage.as_ref().map(|s| s.handle.clone());
+    let (shards, inbox) = start_shards(&config, handle).await?;
     let addresses = address::advertised(shards.local_addrs(), config.advertise)?;
     let h248 = open_h248(&config, addresses[0].ip()).await?;
     let gateway = Gateway::new(
@@ -110,6 +122,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
             shards: shards.count(),
             honour_sdp: config.honour_sdp,
             matching: config.matching,
+            has_storage: config.storage.is_some(),
             epoch: run::epoch(),
             context_keep: config.context_keep,
             limits: config.gateway_limits,
@@ -127,6 +140,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
         (gateway, h248),
         (shards, inbox),
         (Arc::clone(&shared), registered_tx),
+        storage,
     );
     Ok(Mrfp {
         msrp_addrs,
@@ -140,10 +154,39 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
     })
 }
 
+fn open_storage(config: &Config) -> Result<Option<Store>, StartError> {
+    let Some(path) = &config.storage else {
+        return Ok(None);
+    };
+    match Storage::start(path.clone()) {
+        Ok((handle, events, thread)) => Ok(Some(Store {
+            handle,
+            events,
+            thread,
+        })),
+        Err(source) => Err(StartError::Storage {
+            path: path.clone(),
+            source,
+        }),
+    }
+}
+
+/// The storage as the control task has it.
+#[derive(Debug)]
+struct Store {
+    handle: Storage,
+    events: mpsc::Receiver<storage::Event>,
+    /// Ends when nobody has the handle any more.
+    thread: std::thread::JoinHandle<()>,
+}
+
 /// Starting waits for threads, which is nothing for the runtime's own.
-async fn start_shards(config: &Config) -> Result<(Shards, shards::Inbox), StartError> {
+async fn start_shards(
+    config: &Config,
+    storage: Option<Storage>,
+) -> Result<(Shards, shards::Inbox), StartError> {
     let config = config.clone();
-    match tokio::task::spawn_blocking(move || Shards::start(&config)).await {
+    match tokio::task::spawn_blocking(move || Shards::start(&config, storage.as_ref())).await {
         Ok(started) => started,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }

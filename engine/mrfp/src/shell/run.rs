@@ -10,9 +10,10 @@ use h248_endpoint::{Departure, Event, Peer, RequestKey, describe, first_error};
 use switch::ShardIndex;
 use tokio::sync::{mpsc, watch};
 
-use super::Shared;
 use super::shards::{Inbox, Shards};
+use super::{Shared, Store};
 use crate::gateway::{Gateway, NotifyId, Output};
+use crate::storage;
 
 /// How often the shards' threads are looked after.
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,6 +57,7 @@ pub(super) struct Task {
     deadline: Option<Instant>,
     care_at: Instant,
     is_departed: bool,
+    storage: Option<Store>,
 }
 
 impl Task {
@@ -63,6 +65,7 @@ impl Task {
         (gateway, h248): (Gateway<Origin>, h248_endpoint::Shell),
         (shards, inbox): (Shards, Inbox),
         (shared, registered): (Arc<Shared>, watch::Sender<bool>),
+        storage: Option<Store>,
     ) -> Self {
         shared.set(gateway.metrics());
         Self {
@@ -77,6 +80,7 @@ impl Task {
             deadline: None,
             care_at: Instant::ZERO,
             is_departed: false,
+            storage,
         }
     }
 
@@ -89,9 +93,15 @@ impl Task {
             }
         };
         self.leave(drain).await;
-        let shards = self.shards;
-        if let Err(error) = tokio::task::spawn_blocking(move || shards.stop()).await {
-            tracing::error!(%error, "stopping the shards failed");
+        let (shards, storage) = (self.shards, self.storage);
+        let stop = move || {
+            shards.stop();
+            storage.map_or(Ok(()), Store::stop)
+        };
+        match tokio::task::spawn_blocking(stop).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => tracing::error!("the storage failed"),
+            Err(error) => tracing::error!(%error, "stopping the shards failed"),
         }
     }
 
@@ -104,6 +114,9 @@ impl Task {
         tokio::select! {
             event = self.h248.next() => self.handle_h248(event),
             (shard, event) = self.inbox.next() => self.handle_shard(shard, event),
+            event = next_stored(&mut self.storage) => {
+                self.gateway.handle_storage(reactor::now(), event);
+            }
             () = tokio::time::sleep(wait) => {}
         }
         let now = reactor::now();
@@ -231,6 +244,11 @@ impl Task {
                         self.care_at = reactor::now() + RETRY_INTERVAL;
                     }
                 }
+                Output::Storage(order) => {
+                    if let Some(storage) = &self.storage {
+                        storage.handle.order(order);
+                    }
+                }
                 Output::Reply { key: origin, body } => {
                     if let Some(error) = first_error(&body) {
                         let (peer, transaction) = (origin.peer, origin.transaction.0);
@@ -258,6 +276,7 @@ impl Task {
         }
         self.h248.tune(self.gateway.tuning());
         let mut metrics = self.gateway.metrics();
+        metrics.storage = self.storage.as_ref().map(|s| s.handle.metrics());
         metrics.is_registered = self.h248.associations().next().is_some();
         self.shared.set(metrics);
     }
@@ -286,5 +305,25 @@ impl Task {
         while !is_done(self) && reactor::now() < until {
             self.step().await;
         }
+    }
+}
+
+/// The next event of the storage; pending for ever without one. Cancel-safe.
+async fn next_stored(storage: &mut Option<Store>) -> storage::Event {
+    let next = match storage {
+        Some(storage) => storage.events.recv().await,
+        None => None,
+    };
+    match next {
+        Some(event) => event,
+        None => core::future::pending().await,
+    }
+}
+
+impl Store {
+    /// Waits until everything is written. Nobody else has the handle any more.
+    fn stop(self) -> std::thread::Result<()> {
+        drop((self.handle, self.events));
+        self.thread.join()
     }
 }

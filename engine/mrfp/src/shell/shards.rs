@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::StartError;
 use crate::Config;
+use crate::storage::Storage;
 
 /// Orders a shard may have unconfirmed; further ones wait here. Below the mailbox's own bound, so
 /// that connections that move between shards find room beside them.
@@ -68,7 +69,10 @@ impl Inbox {
 
 impl Shards {
     /// Opens the listeners and starts the threads; waits until all are up.
-    pub(super) fn start(config: &Config) -> Result<(Self, Inbox), StartError> {
+    pub(super) fn start(
+        config: &Config,
+        storage: Option<&Storage>,
+    ) -> Result<(Self, Inbox), StartError> {
         let count = shard_count(config)?;
         let reactor = config
             .reactor
@@ -100,6 +104,7 @@ impl Shards {
                 done_tx.clone(),
                 others_tx.clone(),
                 Arc::clone(&dropped),
+                storage.cloned(),
             );
             let mut thread = ShardThreadConfig::new(index, mailbox, links.clone(), events);
             thread.reactor = reactor;
@@ -246,8 +251,13 @@ fn sink(
     done: mpsc::Sender<(ShardIndex, Event)>,
     others: mpsc::Sender<(ShardIndex, Event)>,
     dropped: Arc<AtomicU64>,
+    storage: Option<Storage>,
 ) -> EventSink {
     Box::new(move |event| {
+        let event = match (event, &storage) {
+            (Event::Recorded(recorded), Some(storage)) => return storage.record(shard, recorded),
+            (event, _) => event,
+        };
         let queue = if matches!(event, Event::Done { .. }) {
             &done
         } else {

@@ -100,6 +100,10 @@ pub(super) enum SignalKind {
     Establish,
     /// `tcpbcc/RelBNC`: close it.
     Release,
+    /// `mess/sm`: play a message.
+    PlayMessage,
+    /// `recmess/rm`: record messages.
+    RecordMessages,
 }
 
 /// Events known by name elsewhere in the gateway.
@@ -127,12 +131,24 @@ pub(super) fn covers(pattern: &PackageItem, (package, item): (&str, &str)) -> bo
 }
 
 /// The Packages descriptor.
-pub(super) fn versions() -> Vec<PackageVersion> {
+pub(super) fn versions(has_storage: bool) -> Vec<PackageVersion> {
     let version = |p: &Package| PackageVersion {
         name: Name::new(p.name),
         version: p.version,
     };
-    PACKAGES.iter().map(version).collect()
+    let served = PACKAGES.iter().filter(|p| has_storage || p.name != STORED);
+    served.map(version).collect()
+}
+
+/// The package that is there with a storage alone.
+const STORED: &str = "recmess";
+
+/// Whether a package that the table has works here and now.
+pub(super) fn check_served(name: &PackageItem, has_storage: bool) -> Result<(), Fault> {
+    if has_storage || name.package != *STORED {
+        return Ok(());
+    }
+    Err(Fault::PackageUnknown(format!("{STORED} without a storage")))
 }
 
 fn find(name: &Name) -> Result<&'static Package, Fault> {

@@ -15,6 +15,12 @@ const CHANGE: Values = Values::Enumeration(&["Est", "Rel"]);
 
 const BLOCKING: Values = Values::Enumeration(&["Unblocked"]);
 
+/// Sieve, escaped: an escape takes three octets for one.
+const SCRIPT: Values = Values::Text(3 * sieve::limits::SCRIPT_BYTES_MAX);
+
+/// TS 29.333 writes yes and no, a Boolean of H.248.1 would be on and off.
+const YES_OR_NO: Values = Values::Enumeration(&["yes", "no", "on", "off"]);
+
 const fn item(name: &'static str, values: Values) -> Item {
     Item { name, values }
 }
@@ -218,6 +224,47 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
             signal("RelBNC", SignalKind::Release),
         ],
         ..package("tcpbcc", 1, "H.248.89")
+    },
+    Package {
+        events: &[event(
+            "msrs",
+            &[],
+            &[item("mi", Values::Text(256)), item("sc", Values::Text(3))],
+        )],
+        signals: &[Signal {
+            name: "sm",
+            kind: SignalKind::PlayMessage,
+            parms: &[
+                item("mi", Values::Text(256)),
+                item("mcr", Values::Text(32 * 1024)),
+                item("fr", YES_OR_NO),
+                item("sr", YES_OR_NO),
+            ],
+        }],
+        ..package("mess", 1, "H.248.69")
+    },
+    Package {
+        properties: &[
+            property("imf", Place::Stream, "", SCRIPT),
+            property("omf", Place::Stream, "", SCRIPT),
+        ],
+        // Left out by TS 29.333, or left for further study there.
+        events: &[undetectable("fm", &[]), undetectable("fre", &[])],
+        ..package("mf", 1, "H.248.69")
+    },
+    Package {
+        events: &[event("messfail", &[], &[])],
+        signals: &[Signal {
+            name: "rm",
+            kind: SignalKind::RecordMessages,
+            parms: &[
+                item("sl", Values::Text(512)),
+                item("app", YES_OR_NO),
+                item("dir", Values::Enumeration(&["EXT", "INT"])),
+                item("mrs", Values::Integer(1, u64::MAX)),
+            ],
+        }],
+        ..package("recmess", 1, "H.248.69")
     },
     Package {
         properties: &[

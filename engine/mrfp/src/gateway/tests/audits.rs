@@ -41,7 +41,7 @@ fn the_keep_alive_is_answered_with_the_name_alone() {
 fn root_tells_its_packages_properties_and_events() {
     check(
         "C=-{AV=ROOT{AT{PG}}}",
-        "C=-{AV=ROOT{PG{g-1,root-2,nt-1,it-1,ocp-1,hangterm-1,mgcinfo-1,msrpstat-1,tcpbcc-1,xmrf-1}}}",
+        "C=-{AV=ROOT{PG{g-1,root-2,nt-1,it-1,ocp-1,hangterm-1,mgcinfo-1,msrpstat-1,tcpbcc-1,mess-1,mf-1,xmrf-1}}}",
     );
     check("C=-{AV=ROOT{AT{PG{nt-1}}}}", "C=-{AV=ROOT{PG{nt-1}}}");
     check(

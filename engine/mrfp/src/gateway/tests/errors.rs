@@ -123,7 +123,7 @@ fn terminations_that_are_not_there_give_430_431_433_435() {
 fn unknown_packages_and_items_give_440_and_450_to_454() {
     check_modify("M{O{MO=SR,nosuch/p=1}}", 440);
     check_modify("E=1{al/of}", 440);
-    check_modify("SG{mess/sm}", 440);
+    check_modify("SG{foo/sm}", 440);
     check_modify("AT{SA{rtp/ps}}", 440);
     check_modify("M{O{MO=SR,nt/nosuch=1}}", 450);
     check_modify("E=1{g/nosuch}", 451);

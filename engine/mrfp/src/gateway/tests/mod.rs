@@ -4,6 +4,7 @@ mod audits;
 mod commands;
 mod errors;
 mod events;
+mod messages;
 mod model;
 mod private;
 mod quotas;
@@ -39,6 +40,7 @@ pub(super) struct Bench {
     pub version: u8,
     /// Orders seen since they were last taken.
     pub orders: Vec<(ShardIndex, Order)>,
+    pub storage: Vec<storage::Order>,
     pub notifies: VecDeque<(NotifyId, ActionRequest)>,
     /// What every shard says a session has counted.
     pub statistics: Statistics,
@@ -58,6 +60,7 @@ impl Bench {
             ],
             shards: 2,
             honour_sdp: false,
+            has_storage: false,
             matching: Matching::SessionId,
             epoch: None,
             context_keep: None,
@@ -69,6 +72,7 @@ impl Bench {
             now: Instant::ZERO,
             version: 2,
             orders: Vec::new(),
+            storage: Vec::new(),
             notifies: VecDeque::new(),
             statistics: Statistics {
                 duration: Duration::from_secs(61),
@@ -155,6 +159,7 @@ impl Bench {
                     };
                     self.gateway.handle_event(self.now, shard, done);
                 }
+                Output::Storage(order) => self.storage.push(order),
                 Output::Reply { body, .. } => self.replies.push(body),
                 Output::Notify { id, action } => self.notifies.push_back((id, action)),
                 Output::Wait(_) => return,
