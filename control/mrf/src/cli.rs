@@ -217,6 +217,10 @@ struct MediaArgs {
     /// Highest H.248 version proposed at registration: 1, 2 or 3 [default: 2]
     #[arg(long, value_name = "1|2|3", env = "MRF_H248_VERSION")]
     h248_version: Option<H248Version>,
+    /// Directory with the messages that the MRFC has played (mess/sm) and recorded (recmess/rm), made
+    /// if it is not there [default: none: no file is played, nothing is recorded]
+    #[arg(long, value_name = "DIR", env = "MRF_STORAGE")]
+    storage: Option<PathBuf>,
 }
 
 /// Flags of the controller.
@@ -378,6 +382,7 @@ impl MediaArgs {
         options.busy_poll_us = self.busy_poll_us;
         options.honour_sdp = self.honour_sdp;
         options.h248_version = self.h248_version;
+        options.storage = self.storage;
     }
 }
 

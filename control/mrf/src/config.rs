@@ -16,7 +16,7 @@ use crate::values::{
 };
 
 /// Every key at the top of a file.
-pub const KEYS: [&str; 22] = [
+pub const KEYS: [&str; 23] = [
     "advertise",
     "busy-poll-us",
     "conference",
@@ -38,6 +38,7 @@ pub const KEYS: [&str; 22] = [
     "reactor",
     "shards",
     "sip",
+    "storage",
     "xdp-if",
 ];
 
@@ -73,6 +74,8 @@ pub struct Options {
     pub honour_sdp: Option<Switch>,
     /// Highest H.248 version proposed.
     pub h248_version: Option<H248Version>,
+    /// Directory for messages played and recorded.
+    pub storage: Option<PathBuf>,
     /// SIP listeners.
     #[serde(deserialize_with = "one_or_many")]
     pub sip: Vec<SipListener>,
@@ -125,6 +128,7 @@ impl Options {
             busy_poll_us: self.busy_poll_us.or(fallback.busy_poll_us),
             honour_sdp: self.honour_sdp.or(fallback.honour_sdp),
             h248_version: self.h248_version.or(fallback.h248_version),
+            storage: self.storage.or(fallback.storage),
             sip: either(self.sip, fallback.sip),
             domain: either(self.domain, fallback.domain),
             create_on_join: self.create_on_join.or(fallback.create_on_join),

@@ -83,6 +83,7 @@ fn media(options: &Options) -> mrfp::Config {
         config.version_max = version.0;
     }
     config.honour_sdp = options.honour_sdp.is_some_and(|switch| switch.0);
+    config.storage.clone_from(&options.storage);
     config
 }
 

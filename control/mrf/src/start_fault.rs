@@ -37,6 +37,9 @@ pub async fn start_mrfp(config: mrfp::Config) -> anyhow::Result<Mrfp> {
         mrfp::StartError::Wildcard(addr) => {
             anyhow!("--msrp {addr}: SDP must name one address; give it with --advertise")
         }
+        mrfp::StartError::Storage { path, source } => {
+            anyhow!("--storage {}: {source}", path.display())
+        }
         other @ (mrfp::StartError::NoListener(_)
         | mrfp::StartError::Shard { .. }
         | mrfp::StartError::TooManyShards(_)) => anyhow!(other),

@@ -20,6 +20,9 @@ pub(super) fn text(counters: &Counters) -> String {
     }
     if let Some(metrics) = &counters.mrfp {
         mrfp(&mut page, metrics);
+        if let Some(metrics) = &metrics.storage {
+            storage(&mut page, metrics);
+        }
         shards(&mut page, metrics);
     }
     page.0
@@ -128,6 +131,18 @@ fn mrfp(page: &mut Page, m: &mrfp::Metrics) {
             "H.248 Notify requests sent.",
             m.notifies,
         ),
+        (
+            "mrf_mrfp_played_total",
+            Counter,
+            "Messages that the MRFC had played (mess/sm).",
+            m.played,
+        ),
+        (
+            "mrf_mrfp_play_failures_total",
+            Counter,
+            "Of these, those that failed.",
+            m.play_failures,
+        ),
     ] {
         page.single(name, kind, help, value);
     }
@@ -135,6 +150,30 @@ fn mrfp(page: &mut Page, m: &mrfp::Metrics) {
     page.family(name, Counter, "H.248 error descriptors sent, by code.");
     for (code, count) in &m.errors {
         page.sample(name, &[("code", &code.to_string())], count);
+    }
+}
+
+fn storage(page: &mut Page, m: &mrfp::storage::StorageMetrics) {
+    use Kind::Counter;
+    for (name, help, value) in [
+        (
+            "mrf_storage_messages_total",
+            "Messages recorded, complete or not.",
+            m.messages,
+        ),
+        ("mrf_storage_octets_total", "Octets recorded.", m.octets),
+        (
+            "mrf_storage_lost_total",
+            "Parts of messages lost to recordings because the disk was too slow.",
+            m.lost,
+        ),
+        (
+            "mrf_storage_failed_total",
+            "Recordings that ended because the storage failed.",
+            m.failed,
+        ),
+    ] {
+        page.single(name, Counter, help, value);
     }
 }
 
