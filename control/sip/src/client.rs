@@ -75,6 +75,7 @@ impl SipClient {
                 Method::Bye,
                 Method::Update,
                 Method::Options,
+                Method::Notify,
             ],
             accept: vec!["application/sdp".to_owned()],
             supported: Vec::new(),
@@ -121,6 +122,30 @@ impl SipClient {
     ///
     /// As [`Self::invite`].
     pub async fn start(&mut self, call: &Call) -> Result<DialogId, ClientError> {
+        self.open(Method::Invite, call).await
+    }
+
+    /// Sends a SUBSCRIBE or REFER that starts a dialog, and awaits its final response. NOTIFYs come
+    /// as [`Event::Request`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::invite`].
+    pub async fn ask(
+        &mut self,
+        method: Method,
+        call: &Call,
+    ) -> Result<(DialogId, Response), ClientError> {
+        let dialog = self.open(method.clone(), call).await?;
+        loop {
+            let response = self.response(dialog, &method).await?;
+            if response.code >= 200 {
+                return Ok((dialog, response));
+            }
+        }
+    }
+
+    async fn open(&mut self, method: Method, call: &Call) -> Result<DialogId, ClientError> {
         let near = near_addr(call.via.addr).map_err(|e| ClientError::Route(call.via.addr, e))?;
         let mut headers = call.headers.clone();
         if call.sdp.is_some() {
@@ -134,7 +159,7 @@ impl SipClient {
             headers,
             body: call.sdp.clone().unwrap_or_default().into_bytes(),
         };
-        let placed = self.stack.handle().invite(invite).await;
+        let placed = self.stack.handle().start(method, invite).await;
         Ok(placed.ok_or(ClientError::Stopped)??)
     }
 
@@ -199,6 +224,21 @@ impl SipClient {
             headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
         }
         let body = sdp.unwrap_or_default().as_bytes().to_vec();
+        self.request_with(dialog, method, headers, body).await
+    }
+
+    /// The same with header fields and a body of any kind.
+    ///
+    /// # Errors
+    ///
+    /// If the stack stopped.
+    pub async fn request_with(
+        &mut self,
+        dialog: DialogId,
+        method: Method,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Result<Response, ClientError> {
         let handle = self.stack.handle();
         handle.request(dialog, method.clone(), headers, body).await;
         loop {

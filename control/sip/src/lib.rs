@@ -23,4 +23,4 @@ pub use client::{Call, ClientError, Outcome, SipClient};
 pub use message::{Headers, Method, Request, Response, reason_phrase};
 pub use parse::{Frame, Malformed, Parsed, StreamFramer, parse_datagram};
 pub use stack::{BindError, Handle, Stack, StackConfig, Trace, near_addr};
-pub use uri::{NameAddr, Uri, UriError};
+pub use uri::{NameAddr, Uri, UriError, unescape};

@@ -75,10 +75,22 @@ pub struct Handle {
 enum Command {
     Respond(TxnId, Answer),
     Bye(DialogId, Vec<(String, String)>),
-    Invite(Box<Invite>, oneshot::Sender<Result<DialogId, UriError>>),
+    Start(
+        Method,
+        Box<Invite>,
+        oneshot::Sender<Result<DialogId, UriError>>,
+    ),
     Ack(DialogId, Vec<(String, String)>, Vec<u8>),
     Cancel(DialogId),
-    Request(DialogId, Method, Vec<(String, String)>, Vec<u8>),
+    Request(
+        DialogId,
+        Method,
+        Vec<(String, String)>,
+        Vec<u8>,
+        oneshot::Sender<Option<TxnId>>,
+    ),
+    Hold(DialogId),
+    Release(DialogId),
 }
 
 impl Stack {
@@ -178,9 +190,33 @@ impl Handle {
     ///
     /// If a URI in `invite` is none.
     pub async fn invite(&self, invite: Invite) -> Option<Result<DialogId, UriError>> {
+        self.start(Method::Invite, invite).await
+    }
+
+    /// See [`Agent::start`]; `None` if the stack is gone.
+    ///
+    /// # Errors
+    ///
+    /// If a URI in `invite` is none.
+    pub async fn start(
+        &self,
+        method: Method,
+        invite: Invite,
+    ) -> Option<Result<DialogId, UriError>> {
         let (reply, result) = oneshot::channel();
-        self.command(Command::Invite(Box::new(invite), reply)).await;
+        self.command(Command::Start(method, Box::new(invite), reply))
+            .await;
         result.await.ok()
+    }
+
+    /// See [`Agent::hold`].
+    pub async fn hold(&self, dialog: DialogId) {
+        self.command(Command::Hold(dialog)).await;
+    }
+
+    /// See [`Agent::release`].
+    pub async fn release(&self, dialog: DialogId) {
+        self.command(Command::Release(dialog)).await;
     }
 
     /// See [`Agent::ack`].
@@ -193,16 +229,18 @@ impl Handle {
         self.command(Command::Cancel(dialog)).await;
     }
 
-    /// See [`Agent::request`].
+    /// See [`Agent::request`]; the transaction's name, `None` if nothing was sent.
     pub async fn request(
         &self,
         dialog: DialogId,
         method: Method,
         headers: Vec<(String, String)>,
         body: Vec<u8>,
-    ) {
-        self.command(Command::Request(dialog, method, headers, body))
+    ) -> Option<TxnId> {
+        let (reply, txn) = oneshot::channel();
+        self.command(Command::Request(dialog, method, headers, body, reply))
             .await;
+        txn.await.ok().flatten()
     }
 
     async fn command(&self, command: Command) {

@@ -178,7 +178,9 @@ pub(crate) fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<I
     })
 }
 
-fn unescape(text: &str) -> String {
+/// `text` with `%41` escapes resolved; what is no UTF-8 then is replaced.
+#[must_use]
+pub fn unescape(text: &str) -> String {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

@@ -60,6 +60,22 @@ impl Agent {
     ///
     /// If `invite.uri` or `invite.from` is no URI.
     pub fn invite(&mut self, now: Instant, invite: Invite) -> Result<DialogId, UriError> {
+        self.start(now, Method::Invite, invite)
+    }
+
+    /// Starts a dialog with an INVITE, SUBSCRIBE or REFER. One without a session is held once:
+    /// [`Self::release`] it when the subscription is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::invite`].
+    pub fn start(
+        &mut self,
+        now: Instant,
+        method: Method,
+        invite: Invite,
+    ) -> Result<DialogId, UriError> {
+        let has_session = method == Method::Invite;
         let uri = Uri::parse(&invite.uri)?;
         let from = Uri::parse(&invite.from)?;
         let (tag, call_id) = (self.token(), self.token());
@@ -77,7 +93,12 @@ impl Agent {
             target: Some(uri),
             flow: None,
             hop: Some((invite.hop, near)),
-            state: DialogState::Early,
+            state: if has_session {
+                DialogState::Early
+            } else {
+                DialogState::Idle
+            },
+            holds: u32::from(!has_session),
             server_invite: None,
             awaiting_ack: None,
             client_invite: None,
@@ -100,7 +121,7 @@ impl Agent {
             };
             headers.push(("Contact".to_owned(), format!("<sip:{user}@{near}{tcp}>")));
         }
-        self.request(now, id, Method::Invite, headers, invite.body);
+        self.request(now, id, method, headers, invite.body);
         Ok(id)
     }
 
@@ -321,14 +342,22 @@ impl Agent {
         }
         let is_ok = response.code < 300;
         if *method == Method::Bye {
-            return self.remove_dialog(id);
+            return self.end_session(id);
         }
-        // The answer to anything but BYE and INVITE leaves the dialog as it is.
         if *method != Method::Invite {
+            // Only the answer to a first request changes the dialog.
+            match (dialog.remote_tag.is_none(), is_ok) {
+                (true, true) => dialog.learn(&response.headers),
+                (true, false) => self.remove_dialog(id),
+                (false, _) => {}
+            }
             return;
         }
         match (dialog.state == DialogState::Early, is_ok) {
-            (true, true) => dialog.confirm(&response.headers),
+            (true, true) => {
+                dialog.state = DialogState::Confirmed;
+                dialog.learn(&response.headers);
+            }
             (true, false) => self.remove_dialog(id),
             (false, true) => {
                 if let Some(contact) = response.headers.contact() {

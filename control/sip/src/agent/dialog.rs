@@ -16,6 +16,8 @@ pub(super) enum DialogState {
     Confirmed,
     /// We sent BYE and await its answer.
     Ending,
+    /// It has no session (any more): it lives as long as it is held (RFC 5057 4.1).
+    Idle,
 }
 
 pub(super) struct Dialog {
@@ -35,6 +37,8 @@ pub(super) struct Dialog {
     /// Where the first request went (UAC).
     pub(super) hop: Option<(SipAddr, SocketAddr)>,
     pub(super) state: DialogState,
+    /// Usages beside the session: subscriptions of either side.
+    pub(super) holds: u32,
     /// An INVITE of the peer that awaits our final response.
     pub(super) server_invite: Option<TxnId>,
     /// Our 2xx that awaits its ACK.
@@ -76,6 +80,7 @@ impl Dialog {
             flow: Some(flow),
             hop: None,
             state: DialogState::Early,
+            holds: 0,
             server_invite: None,
             awaiting_ack: None,
             client_invite: None,
@@ -85,9 +90,8 @@ impl Dialog {
         })
     }
 
-    /// Learns from the 2xx of its initial INVITE (UAC).
-    pub(super) fn confirm(&mut self, headers: &Headers) {
-        self.state = DialogState::Confirmed;
+    /// Learns from the 2xx of its initial request (UAC).
+    pub(super) fn learn(&mut self, headers: &Headers) {
         self.remote_tag = headers.to().and_then(|t| t.tag().map(str::to_owned));
         if let Some(to) = headers.get("To") {
             self.remote = to.to_owned();
@@ -114,6 +118,7 @@ impl Dialog {
             flow: self.flow,
             hop: self.hop,
             state: DialogState::Confirmed,
+            holds: 0,
             server_invite: None,
             awaiting_ack: None,
             client_invite: None,
@@ -121,7 +126,7 @@ impl Dialog {
             invite_seq: self.invite_seq,
             last_ack: None,
         };
-        fork.confirm(&response.headers);
+        fork.learn(&response.headers);
         fork.target.is_some().then_some(fork)
     }
 
@@ -195,6 +200,9 @@ impl Agent {
         };
         let (dialog, method, cseq) = (entry.dialog, entry.method.clone(), entry.cseq);
         let ok = self.send_response(now, txn, answer);
+        if let Some(id) = dialog.filter(|_| answer.code >= 200) {
+            self.remove_unused(id);
+        }
         let Some(id) = dialog.filter(|_| method == Method::Invite && answer.code >= 200) else {
             return;
         };
@@ -316,7 +324,39 @@ impl Agent {
             .request(now, id, Method::Bye, headers, Vec::new())
             .is_none()
         {
+            self.end_session(id);
+        }
+    }
+
+    /// A subscription of either side uses the dialog from now on: it outlives its session.
+    pub fn hold(&mut self, id: DialogId) {
+        if let Some(dialog) = self.dialogs.get_mut(&id) {
+            dialog.holds += 1;
+        }
+    }
+
+    /// Takes one [`Self::hold`] back; after the last one a dialog without session is gone.
+    pub fn release(&mut self, id: DialogId) {
+        if let Some(dialog) = self.dialogs.get_mut(&id) {
+            dialog.holds = dialog.holds.saturating_sub(1);
+            self.remove_unused(id);
+        }
+    }
+
+    fn remove_unused(&mut self, id: DialogId) {
+        let is_unused = |d: &Dialog| d.state == DialogState::Idle && d.holds == 0;
+        if self.dialogs.get(&id).is_some_and(is_unused) {
             self.remove_dialog(id);
+        }
+    }
+
+    /// The session is over; what else holds the dialog keeps it.
+    pub(super) fn end_session(&mut self, id: DialogId) {
+        self.stop_awaiting(id);
+        if let Some(dialog) = self.dialogs.get_mut(&id) {
+            dialog.state = DialogState::Idle;
+            (dialog.client_invite, dialog.bye_wanted) = (None, None);
+            self.remove_unused(id);
         }
     }
 

@@ -92,6 +92,9 @@ pub enum Event {
     Request {
         /// The dialog it belongs to.
         dialog: Option<DialogId>,
+        /// Whether the request made that dialog (SUBSCRIBE, REFER). It is gone with the final
+        /// response unless [`super::Agent::hold`] was called before.
+        is_new: bool,
         /// What to answer.
         txn: TxnId,
         /// The request.
@@ -180,7 +183,7 @@ impl Answer {
     }
 }
 
-/// An INVITE of ours.
+/// A request of ours that starts a dialog: INVITE, SUBSCRIBE or REFER.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invite {
     /// Request-URI and To.

@@ -141,16 +141,16 @@ impl Agent {
             Method::Bye | Method::Update | Method::Prack | Method::Notify | Method::Info => {
                 self.refuse(now, txn, &Answer::new(481));
             }
+            Method::Subscribe | Method::Refer => self.handle_usage(now, flow, request, txn),
             Method::Options
             | Method::Message
-            | Method::Subscribe
-            | Method::Refer
             | Method::Publish
             | Method::Register
             | Method::Ack
             | Method::Cancel
             | Method::Other(_) => self.emit(Event::Request {
                 dialog: None,
+                is_new: false,
                 txn,
                 request: Box::new(request),
                 flow,
@@ -158,14 +158,26 @@ impl Agent {
         }
     }
 
-    fn handle_invite(&mut self, now: Instant, flow: Flow, request: Request, txn: TxnId) {
+    /// Makes the dialog of a first request; `None`: it has no Contact and is refused.
+    fn begin_dialog(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Request,
+        txn: TxnId,
+    ) -> Option<DialogId> {
         let tag = self.token();
-        let Some(mut dialog) = Dialog::uas(&request, tag, flow) else {
+        let Some(mut dialog) = Dialog::uas(request, tag, flow) else {
             let mut answer = Answer::new(400);
             answer.reason = Some("Bad Request - Contact Missing Or Malformed".to_owned());
-            return self.refuse(now, txn, &answer);
+            self.refuse(now, txn, &answer);
+            return None;
         };
-        dialog.server_invite = Some(txn);
+        if request.method == Method::Invite {
+            dialog.server_invite = Some(txn);
+        } else {
+            dialog.state = DialogState::Idle;
+        }
         let id = DialogId(self.next_id());
         let key = (dialog.call_id.clone(), dialog.local_tag.clone());
         self.dialog_keys.insert(key, id);
@@ -173,6 +185,25 @@ impl Agent {
         if let Some(entry) = self.server.get_mut(&txn) {
             entry.dialog = Some(id);
         }
+        Some(id)
+    }
+
+    fn handle_usage(&mut self, now: Instant, flow: Flow, request: Request, txn: TxnId) {
+        if let Some(id) = self.begin_dialog(now, flow, &request, txn) {
+            self.emit(Event::Request {
+                dialog: Some(id),
+                is_new: true,
+                txn,
+                request: Box::new(request),
+                flow,
+            });
+        }
+    }
+
+    fn handle_invite(&mut self, now: Instant, flow: Flow, request: Request, txn: TxnId) {
+        let Some(id) = self.begin_dialog(now, flow, &request, txn) else {
+            return;
+        };
         self.send_response(now, txn, &Answer::new(100));
         self.emit(Event::Invite {
             dialog: id,
@@ -187,6 +218,22 @@ impl Agent {
         let id = *self.dialog_keys.get(&key)?;
         let dialog = self.dialogs.get(&id)?;
         (dialog.remote_tag.as_deref() == Some(basics.from_tag.as_str())).then_some(id)
+    }
+
+    /// A NOTIFY may come before the 2xx to our SUBSCRIBE or REFER, and then makes the dialog
+    /// (RFC 6665 4.4.1).
+    fn adopt(&mut self, request: &Request, basics: &Basics) -> Option<DialogId> {
+        let key = (basics.call_id.clone(), basics.to_tag.clone()?);
+        let id = *self.dialog_keys.get(&key)?;
+        let dialog = self.dialogs.get_mut(&id)?;
+        if request.method != Method::Notify || dialog.remote_tag.is_some() {
+            return None;
+        }
+        dialog.remote_tag = Some(basics.from_tag.clone());
+        dialog.remote = request.headers.get("From")?.to_owned();
+        let routes = request.headers.list("Record-Route");
+        dialog.routes = routes.map(str::to_owned).collect();
+        Some(id)
     }
 
     fn handle_ack(&mut self, now: Instant, request: &Request, basics: &Basics) {
@@ -247,14 +294,16 @@ impl Agent {
         basics: &Basics,
         txn: TxnId,
     ) {
-        let id = self.find_dialog(basics);
+        let id = self
+            .find_dialog(basics)
+            .or_else(|| self.adopt(&request, basics));
         let Some((id, dialog)) = id.and_then(|id| Some((id, self.dialogs.get_mut(&id)?))) else {
             return self.refuse(now, txn, &Answer::new(481));
         };
         if dialog.remote_seq.is_some_and(|last| basics.cseq < last) {
             return self.refuse(now, txn, &Answer::new(500));
         }
-        if dialog.state == DialogState::Ending && request.method != Method::Bye {
+        if !has_usage(dialog, &request.method) {
             return self.refuse(now, txn, &Answer::new(481));
         }
         if let Some(refusal) = overlap(dialog, &request.method) {
@@ -262,7 +311,7 @@ impl Agent {
         }
         dialog.remote_seq = Some(basics.cseq);
         dialog.flow = Some(flow);
-        if matches!(request.method, Method::Invite | Method::Update)
+        if refreshes_target(&request.method)
             && let Some(contact) = request.headers.contact()
         {
             dialog.target = Some(contact.uri);
@@ -281,6 +330,7 @@ impl Agent {
         }
         self.emit(Event::Request {
             dialog: Some(id),
+            is_new: false,
             txn,
             request: Box::new(request),
             flow,
@@ -300,12 +350,32 @@ impl Agent {
         if let Some(invite) = pending {
             self.refuse(now, invite, &Answer::new(487));
         }
-        self.remove_dialog(id);
+        self.end_session(id);
         self.emit(Event::Bye {
             dialog: id,
             request: Box::new(request),
         });
     }
+}
+
+/// Whether the dialog has what the method belongs to: a session, or anything at all.
+fn has_usage(dialog: &Dialog, method: &Method) -> bool {
+    let is_of_session = matches!(
+        method,
+        Method::Invite | Method::Update | Method::Prack | Method::Info
+    );
+    match dialog.state {
+        DialogState::Early | DialogState::Confirmed => true,
+        DialogState::Ending => *method == Method::Bye || (dialog.holds > 0 && !is_of_session),
+        DialogState::Idle => *method != Method::Bye && !is_of_session,
+    }
+}
+
+fn refreshes_target(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::Invite | Method::Update | Method::Subscribe | Method::Notify
+    )
 }
 
 /// Refuses an offer that crosses or overlaps another (RFC 3261 14.2, RFC 3311 5.2).

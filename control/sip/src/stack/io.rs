@@ -154,15 +154,18 @@ impl Core {
         match command {
             Command::Respond(txn, answer) => self.agent.respond(now, txn, &answer),
             Command::Bye(dialog, headers) => self.agent.bye(now, dialog, headers),
-            Command::Invite(invite, reply) => {
-                // A caller that went away does not wait for the answer.
-                let _ = reply.send(self.agent.invite(now, *invite));
+            // A caller that went away does not wait for the answer.
+            Command::Start(method, invite, reply) => {
+                let _ = reply.send(self.agent.start(now, method, *invite));
             }
             Command::Ack(dialog, headers, body) => self.agent.ack(dialog, &headers, body),
             Command::Cancel(dialog) => self.agent.cancel(now, dialog),
-            Command::Request(dialog, method, headers, body) => {
-                self.agent.request(now, dialog, method, headers, body);
+            Command::Request(dialog, method, headers, body, reply) => {
+                let txn = self.agent.request(now, dialog, method, headers, body);
+                let _ = reply.send(txn);
             }
+            Command::Hold(dialog) => self.agent.hold(dialog),
+            Command::Release(dialog) => self.agent.release(dialog),
         }
     }
 
