@@ -1,7 +1,9 @@
 //! One conference: seats, and the context that mixes them.
 //!
 //! ```text
-//! seat   Waiting -mixer open-> Adding -ready-> Answered -ACK-> Connected
+//! seat   Waiting -mixer open-> Adding -ready-> Answered -ACK-> Connected         (it called)
+//!                                    -ready-> Dialing -200-> Configuring -modified-> Connected
+//!                                                                              (we called it)
 //!        any of them -left, expelled, not acknowledged-> Leaving (subtract) -done-> gone
 //!
 //! mixer  None -first Add-> Opening -ready-> Open -last subtract-> Closing -done-> None
@@ -13,158 +15,16 @@
 //! none aims at a context that is about to go. A subtract that would empty the context waits
 //! while an Add into it is on its way.
 
+use crate::event::{
+    Event, Hangup, Intent, MixerFailure, Participant, ParticipantId, Refusal, SeatState,
+};
 use std::collections::BTreeMap;
 
-/// Names a participant's leg for as long as the process lives; grows with the order of joining.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ParticipantId(pub u64);
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A new leg asks for a seat.
-    Invited(ParticipantId),
-    /// Its termination was added.
-    TerminationReady(ParticipantId),
-    /// Its termination could not be added.
-    TerminationFailed(ParticipantId, MixerFailure),
-    /// Its 200 was acknowledged.
-    Acked(ParticipantId),
-    /// It is gone on the SIP side: BYE, CANCEL, no ACK.
-    Left(ParticipantId),
-    /// The focus removes it.
-    Expelled(ParticipantId, Hangup),
-    /// The subtract of its termination ended, well or not: it is never repeated.
-    Subtracted(ParticipantId),
-    /// It offers another session description.
-    Reoffered(ParticipantId),
-    /// Its termination was changed.
-    Changed(ParticipantId),
-    /// Its termination could not be changed.
-    ChangeFailed(ParticipantId, MixerFailure),
-    /// The association with the mixer is lost.
-    MixerLost,
-    /// The mixer is back; whether it kept its contexts.
-    MixerBack {
-        /// Contexts and terminations are as they were.
-        kept: bool,
-    },
-    /// The mixer did not come back in time.
-    GraceOver,
-    /// The conference ends.
-    Closed,
-}
-
-/// What the shell must now do. Plain data: no SIP or H.248 types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intent {
-    /// Add a termination to a new context or to the one there is; answer with
-    /// [`Event::TerminationReady`] or [`Event::TerminationFailed`].
-    AddTermination {
-        /// For whom.
-        participant: ParticipantId,
-        /// Whether the context is to be made.
-        new_context: bool,
-    },
-    /// Accept the INVITE.
-    Answer(ParticipantId),
-    /// Refuse the INVITE.
-    Refuse(ParticipantId, Refusal),
-    /// Subtract the termination; answer with [`Event::Subtracted`].
-    SubtractTermination(ParticipantId),
-    /// Change the termination to the new offer; answer with [`Event::Changed`] or
-    /// [`Event::ChangeFailed`].
-    ModifyTermination(ParticipantId),
-    /// Accept the new offer.
-    AnswerChange(ParticipantId),
-    /// Refuse the new offer; the session stays as it was.
-    RefuseChange(ParticipantId, Refusal),
-    /// Send BYE.
-    HangUp(ParticipantId, Hangup),
-    /// The media side of this leg is over; no event for it will matter any more.
-    Release(ParticipantId),
-    /// Who is connected changed.
-    PublishRoster,
-    /// Send [`Event::GraceOver`] after the configured time.
-    StartGrace,
-    /// Nobody is left and no context exists.
-    Ended,
-}
-
-/// Why a join or a change is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No seat is free.
-    Full,
-    /// The conference is ending.
-    Closing,
-    /// No mixer can serve it now.
-    MixerUnavailable,
-    /// The mixer does not support what was offered.
-    MediaUnsupported,
-}
-
-/// Why the mixer did not do what was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MixerFailure {
-    /// No mixer, no resources, no answer.
-    Unavailable,
-    /// The description is not supported.
-    Unsupported,
-}
-
-impl From<MixerFailure> for Refusal {
-    fn from(failure: MixerFailure) -> Self {
-        match failure {
-            MixerFailure::Unavailable => Self::MixerUnavailable,
-            MixerFailure::Unsupported => Self::MediaUnsupported,
-        }
-    }
-}
-
-/// Why the focus ends a leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hangup {
-    /// Its mixer is gone.
-    MixerLost,
-    /// Its session cannot go on: no usable answer, or its termination failed.
-    MediaFailed,
-    /// It did not refresh its session, or did not answer a refresh.
-    SessionExpired,
-    /// Somebody removed it.
-    Removed,
-    /// The conference ends.
-    Closing,
-}
-
-/// Where a participant stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeatState {
-    /// For the context, to be opened or closed by others.
-    Waiting,
-    /// For the Add.
-    Adding {
-        /// The leg is gone: subtract as soon as the Add is answered.
-        is_gone: bool,
-    },
-    /// For the ACK.
-    Answered,
-    /// In the conference.
-    Connected,
-    /// For the subtract, or to be subtracted.
-    Leaving {
-        /// The subtract is on its way.
-        is_sent: bool,
-    },
-}
-
-/// One row of the roster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Participant {
-    /// Who.
-    pub id: ParticipantId,
-    /// Where it stands.
-    pub state: SeatState,
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    state: SeatState,
+    is_called: bool,
+    is_muted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,13 +36,25 @@ enum Mixer {
     Lost,
 }
 
+impl Seat {
+    fn row(&self, id: ParticipantId) -> Participant {
+        Participant {
+            id,
+            state: self.state,
+            is_called: self.is_called,
+            is_muted: self.is_muted,
+        }
+    }
+}
+
 /// The state of one conference.
 #[derive(Clone, Debug)]
 pub struct Conference {
-    seats: BTreeMap<ParticipantId, SeatState>,
+    seats: BTreeMap<ParticipantId, Seat>,
     seats_max: usize,
     mixer: Mixer,
     is_closing: bool,
+    is_locked: bool,
 }
 
 impl Conference {
@@ -194,6 +66,7 @@ impl Conference {
             seats_max,
             mixer: Mixer::None,
             is_closing: false,
+            is_locked: false,
         }
     }
 
@@ -203,7 +76,10 @@ impl Conference {
         let mut out = Vec::new();
         let was_empty = self.is_empty();
         match event {
-            Event::Invited(id) => self.handle_invited(id, &mut out),
+            Event::Invited(id) => self.handle_new(id, false, &mut out),
+            Event::DialOut(id) => self.handle_new(id, true, &mut out),
+            Event::Alerted(id) => self.handle_alerted(id, &mut out),
+            Event::Accepted(id) => self.handle_accepted(id, &mut out),
             Event::TerminationReady(id) => self.handle_ready(id, &mut out),
             Event::TerminationFailed(id, why) => self.handle_failed(id, why, &mut out),
             Event::Acked(id) => self.handle_acked(id, &mut out),
@@ -213,14 +89,20 @@ impl Conference {
             Event::Reoffered(id) => self.handle_reoffered(id, &mut out),
             Event::Changed(id) => self.handle_changed(id, None, &mut out),
             Event::ChangeFailed(id, why) => self.handle_changed(id, Some(why), &mut out),
+            Event::Muted(id, is_muted) => self.handle_muted(id, is_muted, &mut out),
+            Event::Locked(is_locked) => self.handle_locked(is_locked, &mut out),
             Event::MixerLost => self.handle_lost(&mut out),
             Event::MixerBack { kept } => self.handle_back(kept, &mut out),
             Event::GraceOver => self.handle_back(false, &mut out),
             Event::Closed => self.handle_closed(&mut out),
         }
         self.settle(&mut out);
-        if self.is_empty() && !was_empty {
-            out.push(Intent::Ended);
+        if self.is_empty() {
+            // What is provisioned begins anew with the next join.
+            (self.is_closing, self.is_locked) = (false, self.is_locked && was_empty);
+            if !was_empty {
+                out.push(Intent::Ended);
+            }
         }
         out
     }
@@ -233,13 +115,32 @@ impl Conference {
 
     /// Everybody, in the order of joining.
     pub fn roster(&self) -> impl Iterator<Item = Participant> {
-        let row = |(&id, &state): (&ParticipantId, &SeatState)| Participant { id, state };
-        self.seats.iter().map(row)
+        self.seats.iter().map(|(&id, seat)| seat.row(id))
     }
 
-    fn handle_invited(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
+    /// One of them.
+    #[must_use]
+    pub fn participant(&self, id: ParticipantId) -> Option<Participant> {
+        self.seats.get(&id).map(|seat| seat.row(id))
+    }
+
+    /// Whether nobody is let in.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.is_locked
+    }
+
+    /// How many may take part.
+    #[must_use]
+    pub fn seats_max(&self) -> usize {
+        self.seats_max
+    }
+
+    fn handle_new(&mut self, id: ParticipantId, is_called: bool, out: &mut Vec<Intent>) {
         let refusal = if self.is_closing {
             Some(Refusal::Closing)
+        } else if self.is_locked && !is_called {
+            Some(Refusal::Locked)
         } else if self.mixer == Mixer::Lost {
             Some(Refusal::MixerUnavailable)
         } else if self.count(|s| !is_leaving(s)) >= self.seats_max {
@@ -251,28 +152,77 @@ impl Conference {
             Some(why) => out.extend([Intent::Refuse(id, why), Intent::Release(id)]),
             // `settle` says what the context's state allows.
             None => {
-                self.seats.insert(id, SeatState::Waiting);
+                let seat = Seat {
+                    state: SeatState::Waiting,
+                    is_called,
+                    is_muted: false,
+                };
+                self.seats.insert(id, seat);
             }
         }
     }
 
     fn handle_ready(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
-        let Some(SeatState::Adding { is_gone }) = self.seats.get(&id).copied() else {
+        let Some(seat) = self.seats.get_mut(&id) else {
+            return;
+        };
+        let SeatState::Adding { is_gone } = seat.state else {
             return;
         };
         if self.mixer == Mixer::Opening {
             self.mixer = Mixer::Open;
         }
         if is_gone {
-            self.seats.insert(id, SeatState::Leaving { is_sent: false });
+            seat.state = SeatState::Leaving { is_sent: false };
+        } else if seat.is_called {
+            seat.state = SeatState::Dialing;
+            out.extend([Intent::Dial(id), Intent::PublishRoster]);
         } else {
-            self.seats.insert(id, SeatState::Answered);
+            seat.state = SeatState::Answered;
             out.push(Intent::Answer(id));
         }
     }
 
+    fn handle_alerted(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
+        if self.state(id) == Some(SeatState::Dialing) {
+            out.push(Intent::PublishRoster);
+        }
+    }
+
+    fn handle_accepted(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
+        if self.state(id) == Some(SeatState::Dialing) {
+            self.set(id, SeatState::Configuring);
+            out.push(match self.mixer {
+                Mixer::Open => Intent::ModifyTermination(id),
+                Mixer::None | Mixer::Opening | Mixer::Closing | Mixer::Lost => {
+                    Intent::RefuseChange(id, Refusal::MixerUnavailable)
+                }
+            });
+        }
+    }
+
+    fn handle_muted(&mut self, id: ParticipantId, is_muted: bool, out: &mut Vec<Intent>) {
+        if let Some(seat) = self.seats.get_mut(&id)
+            && !is_leaving(&seat.state)
+            && seat.is_muted != is_muted
+        {
+            seat.is_muted = is_muted;
+            // Until then the Add or the Modify on its way says it.
+            if matches!(seat.state, SeatState::Answered | SeatState::Connected) {
+                out.extend([Intent::SetMode(id), Intent::PublishRoster]);
+            }
+        }
+    }
+
+    fn handle_locked(&mut self, is_locked: bool, out: &mut Vec<Intent>) {
+        if self.is_locked != is_locked {
+            self.is_locked = is_locked;
+            out.push(Intent::PublishRoster);
+        }
+    }
+
     fn handle_failed(&mut self, id: ParticipantId, why: MixerFailure, out: &mut Vec<Intent>) {
-        let Some(SeatState::Adding { is_gone }) = self.seats.get(&id).copied() else {
+        let Some(SeatState::Adding { is_gone }) = self.state(id) else {
             return;
         };
         if self.mixer == Mixer::Opening {
@@ -285,18 +235,18 @@ impl Conference {
     }
 
     fn handle_acked(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
-        if let Some(seat @ SeatState::Answered) = self.seats.get_mut(&id) {
-            *seat = SeatState::Connected;
+        if self.state(id) == Some(SeatState::Answered) {
+            self.set(id, SeatState::Connected);
             out.push(Intent::PublishRoster);
         }
     }
 
     /// A leg ends: by itself, or (`why`) because the focus ends it.
     fn handle_gone(&mut self, id: ParticipantId, why: Option<Hangup>, out: &mut Vec<Intent>) {
-        let Some(seat) = self.seats.get_mut(&id) else {
+        let Some(state) = self.state(id) else {
             return;
         };
-        match *seat {
+        match state {
             SeatState::Waiting => {
                 if why.is_some() {
                     out.push(Intent::Refuse(id, Refusal::Closing));
@@ -304,16 +254,18 @@ impl Conference {
                 self.release(id, out);
             }
             SeatState::Adding { is_gone: false } => {
-                *seat = SeatState::Adding { is_gone: true };
+                self.set(id, SeatState::Adding { is_gone: true });
                 if why.is_some() {
                     out.push(Intent::Refuse(id, Refusal::Closing));
                 }
             }
-            SeatState::Answered | SeatState::Connected => {
-                let was_connected = *seat == SeatState::Connected;
-                *seat = SeatState::Leaving { is_sent: false };
+            SeatState::Answered
+            | SeatState::Dialing
+            | SeatState::Configuring
+            | SeatState::Connected => {
+                self.set(id, SeatState::Leaving { is_sent: false });
                 out.extend(why.map(|why| Intent::HangUp(id, why)));
-                if was_connected {
+                if state != SeatState::Answered {
                     out.push(Intent::PublishRoster);
                 }
             }
@@ -322,13 +274,13 @@ impl Conference {
     }
 
     fn handle_subtracted(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
-        if self.seats.get(&id) == Some(&SeatState::Leaving { is_sent: true }) {
+        if self.state(id) == Some(SeatState::Leaving { is_sent: true }) {
             self.release(id, out);
         }
     }
 
     fn handle_reoffered(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
-        let is_seated = self.seats.get(&id).is_some_and(is_seated);
+        let is_seated = self.state(id).as_ref().is_some_and(is_seated);
         out.push(match (is_seated, self.mixer) {
             (true, Mixer::Open) => Intent::ModifyTermination(id),
             (true, _) => Intent::RefuseChange(id, Refusal::MixerUnavailable),
@@ -342,11 +294,16 @@ impl Conference {
         why: Option<MixerFailure>,
         out: &mut Vec<Intent>,
     ) {
-        if self.seats.get(&id).is_some_and(is_seated) {
-            out.push(match why {
-                None => Intent::AnswerChange(id),
-                Some(why) => Intent::RefuseChange(id, why.into()),
-            });
+        let Some(state) = self.state(id).filter(is_seated) else {
+            return;
+        };
+        out.push(match why {
+            None => Intent::AnswerChange(id),
+            Some(why) => Intent::RefuseChange(id, why.into()),
+        });
+        if state == SeatState::Configuring && why.is_none() {
+            self.set(id, SeatState::Connected);
+            out.push(Intent::PublishRoster);
         }
     }
 
@@ -375,8 +332,8 @@ impl Conference {
         // The terminations went with the mixer: nothing is left to subtract.
         self.mixer = Mixer::None;
         for id in self.ids(|_| true) {
-            match self.seats.get(&id) {
-                Some(SeatState::Answered | SeatState::Connected) => {
+            match self.state(id) {
+                Some(state) if is_seated(&state) => {
                     out.push(Intent::HangUp(id, Hangup::MixerLost));
                 }
                 Some(SeatState::Adding { is_gone: false }) => {
@@ -432,7 +389,7 @@ impl Conference {
             if stays == 1 && adding > 0 {
                 return;
             }
-            self.seats.insert(id, SeatState::Leaving { is_sent: true });
+            self.set(id, SeatState::Leaving { is_sent: true });
             out.push(Intent::SubtractTermination(id));
             if stays == 1 {
                 self.mixer = Mixer::Closing;
@@ -441,8 +398,7 @@ impl Conference {
     }
 
     fn add(&mut self, participant: ParticipantId, new_context: bool, out: &mut Vec<Intent>) {
-        self.seats
-            .insert(participant, SeatState::Adding { is_gone: false });
+        self.set(participant, SeatState::Adding { is_gone: false });
         out.push(Intent::AddTermination {
             participant,
             new_context,
@@ -455,18 +411,32 @@ impl Conference {
     }
 
     fn ids(&self, is_it: impl Fn(&SeatState) -> bool) -> Vec<ParticipantId> {
-        let found = self.seats.iter().filter(|(_, seat)| is_it(seat));
+        let found = self.seats.iter().filter(|(_, seat)| is_it(&seat.state));
         found.map(|(&id, _)| id).collect()
     }
 
+    fn state(&self, id: ParticipantId) -> Option<SeatState> {
+        self.seats.get(&id).map(|seat| seat.state)
+    }
+
+    fn set(&mut self, id: ParticipantId, state: SeatState) {
+        if let Some(seat) = self.seats.get_mut(&id) {
+            seat.state = state;
+        }
+    }
+
     fn count(&self, is_it: impl Fn(&SeatState) -> bool) -> usize {
-        self.seats.values().filter(|seat| is_it(seat)).count()
+        let states = self.seats.values().map(|seat| &seat.state);
+        states.filter(|state| is_it(state)).count()
     }
 }
 
 /// It has a termination that is to stay.
 fn is_seated(seat: &SeatState) -> bool {
-    matches!(seat, SeatState::Answered | SeatState::Connected)
+    matches!(
+        seat,
+        SeatState::Answered | SeatState::Dialing | SeatState::Configuring | SeatState::Connected
+    )
 }
 
 fn is_leaving(seat: &SeatState) -> bool {

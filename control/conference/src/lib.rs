@@ -8,9 +8,13 @@
 #![forbid(unsafe_code)]
 
 mod conference;
+mod event;
 mod policy;
+mod rules;
 
-pub use conference::{
-    Conference, Event, Hangup, Intent, MixerFailure, Participant, ParticipantId, Refusal, SeatState,
+pub use conference::Conference;
+pub use event::{
+    Event, Hangup, Intent, MixerFailure, Participant, ParticipantId, Refusal, SeatState,
 };
 pub use policy::{Policy, UnknownConference};
+pub use rules::{Rules, Standing, WhoMay};

@@ -283,6 +283,88 @@ fn a_new_offer_changes_the_termination() {
 }
 
 #[test]
+fn the_focus_calls_somebody_and_its_answer_is_brought_into_force() {
+    check([
+        (DialOut(A), vec![first(A)]),
+        (TerminationReady(A), vec![Intent::Dial(A), PublishRoster]),
+        (Alerted(A), vec![PublishRoster]),
+        (Accepted(A), vec![Intent::ModifyTermination(A)]),
+        (Changed(A), vec![Intent::AnswerChange(A), PublishRoster]),
+        (Alerted(A), vec![]),
+        (Left(A), vec![PublishRoster, SubtractTermination(A)]),
+        (Subtracted(A), vec![Release(A), Ended]),
+    ]);
+}
+
+#[test]
+fn a_call_that_fails_gives_its_termination_back() {
+    check([
+        (DialOut(A), vec![first(A)]),
+        (TerminationReady(A), vec![Intent::Dial(A), PublishRoster]),
+        (Left(A), vec![PublishRoster, SubtractTermination(A)]),
+        (Accepted(A), vec![]),
+        (Subtracted(A), vec![Release(A), Ended]),
+    ]);
+}
+
+#[test]
+fn an_answer_that_the_mixer_refuses_ends_the_call() {
+    check([
+        (DialOut(A), vec![first(A)]),
+        (TerminationReady(A), vec![Intent::Dial(A), PublishRoster]),
+        (Accepted(A), vec![Intent::ModifyTermination(A)]),
+        (
+            ChangeFailed(A, MixerFailure::Unsupported),
+            vec![Intent::RefuseChange(A, Refusal::MediaUnsupported)],
+        ),
+        (
+            Expelled(A, Hangup::MediaFailed),
+            vec![
+                HangUp(A, Hangup::MediaFailed),
+                PublishRoster,
+                SubtractTermination(A),
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn somebody_removed_while_being_called_is_not_called_any_more() {
+    check([
+        (DialOut(A), vec![first(A)]),
+        (DialOut(B), vec![]),
+        (
+            Expelled(B, Hangup::Removed),
+            vec![Refuse(B, Refusal::Closing), Release(B)],
+        ),
+        (TerminationReady(A), vec![Intent::Dial(A), PublishRoster]),
+        (
+            Expelled(A, Hangup::Removed),
+            vec![
+                HangUp(A, Hangup::Removed),
+                PublishRoster,
+                SubtractTermination(A),
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn a_moderator_mutes_and_locks() {
+    check([
+        (Muted(A, true), vec![]),
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Muted(A, true), vec![Intent::SetMode(A), PublishRoster]),
+        (Muted(A, true), vec![]),
+        (Locked(true), vec![PublishRoster]),
+        (Invited(B), vec![Refuse(B, Refusal::Locked), Release(B)]),
+        (DialOut(B), vec![further(B)]),
+        (Muted(A, false), vec![Intent::SetMode(A), PublishRoster]),
+    ]);
+}
+
+#[test]
 fn closing_ends_every_leg_in_its_own_way() {
     check([
         (Invited(A), vec![first(A)]),
@@ -306,6 +388,7 @@ fn closing_ends_every_leg_in_its_own_way() {
 #[derive(Clone, Debug)]
 enum Step {
     Invite,
+    Call,
     Answer { which: usize, ok: bool },
     Leave(usize),
     Lose,
@@ -315,6 +398,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Invite),
+        3 => Just(Step::Call),
         6 => (0_usize..8, prop::bool::weighted(0.8)).prop_map(|(which, ok)| Step::Answer { which, ok }),
         4 => (0_usize..8).prop_map(Step::Leave),
         1 => Just(Step::Lose),
@@ -358,6 +442,9 @@ impl Model {
                     *subtracting = true;
                     self.asked.push(intent);
                 }
+                Intent::Dial(_) | Intent::ModifyTermination(_) | Intent::RefuseChange(..) => {
+                    self.asked.push(intent);
+                }
                 Intent::Refuse(id, _) | Intent::HangUp(id, _) => self.legs.retain(|leg| *leg != id),
                 Intent::Ended => self.ended = true,
                 _ => {}
@@ -382,6 +469,14 @@ impl Model {
                 self.terminations.remove(&id);
                 Some(Subtracted(id))
             }
+            Intent::Dial(id) if ok => Some(Accepted(id)),
+            Intent::Dial(id) => {
+                self.legs.retain(|leg| *leg != id);
+                Some(Left(id))
+            }
+            Intent::ModifyTermination(id) if ok && !self.is_lost => Some(Changed(id)),
+            Intent::ModifyTermination(id) => Some(ChangeFailed(id, MixerFailure::Unavailable)),
+            Intent::RefuseChange(id, _) => Some(Expelled(id, Hangup::MediaFailed)),
             _ => None,
         }
     }
@@ -402,10 +497,15 @@ proptest! {
         };
         for step in steps {
             let event = match step {
-                Step::Invite => {
+                Step::Invite | Step::Call => {
                     next += 1;
-                    model.legs.push(ParticipantId(next));
-                    Some(Invited(ParticipantId(next)))
+                    let id = ParticipantId(next);
+                    model.legs.push(id);
+                    Some(if matches!(step, Step::Call) {
+                        DialOut(id)
+                    } else {
+                        Invited(id)
+                    })
                 }
                 Step::Answer { which, ok } => model.answer(which, ok),
                 Step::Leave(_) if model.legs.is_empty() => None,
