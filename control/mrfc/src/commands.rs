@@ -4,8 +4,8 @@ use conference::MixerFailure;
 use h248::ast::{
     ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandRequest, CommandResult,
     ContextId, ContextProperties, Descriptor, ErrorDescriptor, LocalControl, MId, Media,
-    MediaStreams, OctetString, ReplyBody, Stream, StreamMode, StreamParms, TerminationId,
-    TransactionReply,
+    MediaStreams, Name, OctetString, PackageItem, ReplyBody, Signal, SignalItem, Stream,
+    StreamMode, StreamParms, TerminationId, TransactionReply,
 };
 use h248_endpoint::first_error;
 
@@ -20,12 +20,13 @@ pub(crate) struct Added {
 
 const STREAM: u16 = 1;
 
-/// `Add=$` into a context, or into a new one.
+/// `Add=$` into a context, or into a new one; `connects` as for [`modify`].
 pub(crate) fn add(
     context: Option<u32>,
     local: &str,
     remote: Option<&str>,
     mode: StreamMode,
+    connects: bool,
 ) -> ActionRequest {
     let parms = StreamParms {
         local_control: Some(control(mode)),
@@ -33,20 +34,56 @@ pub(crate) fn add(
         remote: remote.map(|text| OctetString(text.as_bytes().to_vec())),
         statistics: None,
     };
-    let command = Command::Add(amm(TerminationId::Choose, parms));
+    let mut amm = amm(TerminationId::Choose, parms);
+    if connects {
+        amm.descriptors.push(establish());
+    }
+    let command = Command::Add(amm);
     action(context.map_or(ContextId::Choose, ContextId::Id), command)
 }
 
-/// `Modify`: another Remote, another mode.
-pub(crate) fn modify(of: &Added, remote: &str, mode: StreamMode) -> ActionRequest {
+/// `Modify`: another Remote, another mode. With `connects` the MRFP is told to open the connection,
+/// which it would not take from SDP (TS 29.333 5.15, `tcpbcc/EstBNC` of H.248.89).
+pub(crate) fn modify(of: &Added, remote: &str, mode: StreamMode, connects: bool) -> ActionRequest {
     let parms = StreamParms {
         local_control: Some(control(mode)),
         local: None,
         remote: Some(OctetString(remote.as_bytes().to_vec())),
         statistics: None,
     };
+    let mut amm = amm(of.termination.clone(), parms);
+    if connects {
+        amm.descriptors.push(establish());
+    }
+    action(ContextId::Id(of.context), Command::Modify(amm))
+}
+
+/// `Modify`: another mode only.
+pub(crate) fn modify_mode(of: &Added, mode: StreamMode) -> ActionRequest {
+    let parms = StreamParms {
+        local_control: Some(control(mode)),
+        ..StreamParms::default()
+    };
     let command = Command::Modify(amm(of.termination.clone(), parms));
     action(ContextId::Id(of.context), command)
+}
+
+fn establish() -> Descriptor {
+    Descriptor::Signals(vec![SignalItem::Signal(Signal {
+        name: PackageItem {
+            package: Name::new("tcpbcc"),
+            item: Name::new("EstBNC"),
+        },
+        stream: Some(STREAM),
+        kind: None,
+        duration: None,
+        notify_completion: Vec::new(),
+        keep_active: false,
+        direction: None,
+        request_id: None,
+        intersignal: None,
+        parms: Vec::new(),
+    })])
 }
 
 /// `Subtract`; statistics come back by default.

@@ -1,5 +1,6 @@
 //! What an operator can set.
 
+use crate::identity::Prefix;
 use clock::Duration;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::MId;
@@ -62,9 +63,18 @@ pub struct Config {
     pub max_participants: u32,
     /// How the focus writes its Contact.
     pub contact: ContactForm,
+    /// Neighbours whose P-Asserted-Identity is believed (RFC 3325); from others only From counts.
+    pub trusted: Vec<Prefix>,
+    /// Who may ask the focus for what.
+    pub rules: conference::Rules,
+    /// Next hop of calls that the focus places; `None`: the host of the URI called.
+    pub next_hop: Option<SipAddr>,
+    /// Route put into those calls, a URI such as `sip:scscf.home2.net;lr;orig`; `None`: none.
+    pub route: Option<String>,
     /// `P-Asserted-Identity` of the conference server; `None`: the conference URI.
     pub server_identity: Option<String>,
-    /// `term-ioi` put into P-Charging-Vector; `None`: none.
+    /// Our inter-operator identifier: `term-ioi` in answers, `orig-ioi` in calls of ours; `None`:
+    /// none.
     pub term_ioi: Option<String>,
     /// How long participants are kept after their MRFP was lost (re-registration within this time
     /// does not bring their terminations back).
@@ -96,6 +106,10 @@ impl Default for Config {
                 .to_vec(),
             max_participants: 200,
             contact: ContactForm::HostPort,
+            trusted: Vec::new(),
+            rules: conference::Rules::default(),
+            next_hop: None,
+            route: None,
             server_identity: None,
             term_ioi: None,
             mrfp_grace: Duration::from_secs(5),

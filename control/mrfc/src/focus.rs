@@ -6,22 +6,27 @@
 //! queue       -> Conference::apply -> intents -> SIP answers, H.248 requests -> queue
 //! ```
 
+mod calls;
 mod joins;
 mod mixers;
+mod refers;
 mod sessions;
 
 use crate::commands::{Added, mid_text, termination_text};
 use crate::config::Config;
 use crate::headers::Fields;
-use crate::limits::MRFPS_MAX;
-use crate::media::{Capabilities, Offer, Reserved};
+use crate::identity::Identity;
+use crate::limits::{LOOKUPS_MAX, MRFPS_MAX};
+use crate::media::{Capabilities, Offer, Reserved, Side};
 use crate::session_timer::SessionTimer;
 use crate::status::{ConferenceStatus, Counters, ParticipantStatus, add, set};
+use calls::Lookup;
 use clock::{Instant, TimerKey, TimerTable};
 use conference::{Conference, Event, Hangup, Intent, ParticipantId, Policy, Refusal};
 use h248::ast::{MId, TransactionId};
 use h248_endpoint::{Peer, Shell};
-use sip::{Answer, DialogId, Stack, TxnId};
+use refers::{Refer, ReferId};
+use sip::{Answer, DialogId, Stack, TxnId, Uri};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -38,11 +43,20 @@ pub(crate) enum Command {
 /// One participant's dialog and termination.
 struct Leg {
     conference: String,
-    dialog: DialogId,
+    /// None before a call of ours is placed.
+    dialog: Option<DialogId>,
     /// The INVITE or UPDATE that awaits our final response.
     txn: Option<TxnId>,
     call_id: String,
-    uri: String,
+    identity: Identity,
+    /// Where it is reached: its Contact.
+    contact: String,
+    /// Set where the focus called it.
+    call: Option<Call>,
+    /// REFERs whose outcome is that of this leg.
+    watchers: Vec<ReferId>,
+    /// REFERs that came in its dialog.
+    refers: u32,
     /// Fields of every positive answer.
     fields: Fields,
     /// The description in force; none until the ACK answers our own offer.
@@ -72,8 +86,58 @@ struct Placed {
     reserved: Reserved,
 }
 
+impl Leg {
+    fn new(conference: &str, identity: Identity) -> Self {
+        let origin = u64::from(rand::random::<u32>());
+        Self {
+            conference: conference.to_owned(),
+            dialog: None,
+            txn: None,
+            call_id: String::new(),
+            identity,
+            contact: String::new(),
+            call: None,
+            watchers: Vec::new(),
+            refers: 0,
+            fields: Fields::new(),
+            offer: None,
+            next_offer: None,
+            awaits_answer: false,
+            placed: None,
+            origin: (origin, origin),
+            session: None,
+            session_due: None,
+            answer: String::new(),
+            is_connected: false,
+            is_sip_over: false,
+            is_media_over: false,
+        }
+    }
+
+    fn side(&self) -> Side<'_> {
+        let call = self.call.as_ref();
+        Side {
+            offer: self.offer.as_ref(),
+            is_called: call.is_some(),
+            is_ip6: call.is_some_and(|call| call.target.host().starts_with('[')),
+        }
+    }
+}
+
+/// What the focus needs to know to call somebody.
+struct Call {
+    target: Uri,
+    /// Fields that the REFER asked for: Referred-By, Replaces.
+    fields: Fields,
+    is_alerting: bool,
+    /// Nobody wants it any more: whatever comes is ended.
+    is_given_up: bool,
+}
+
 struct Room {
     conference: Conference,
+    /// Its URI as it was dialled, once somebody has.
+    uri: Option<Uri>,
     mrfp: Option<MId>,
     context: Option<u32>,
     /// Stays when it is empty.
@@ -94,6 +158,8 @@ enum Timer {
     GraceOver(String),
     /// A session is to be refreshed or was not.
     SessionDue(ParticipantId),
+    /// The outcome of a REFER was not known in time.
+    ReferOver(ReferId),
 }
 
 /// An H.248 request under way.
@@ -104,8 +170,8 @@ enum Task {
     },
     Modify(ParticipantId),
     Subtract(ParticipantId),
-    /// A termination that nobody wants any more.
-    Orphan,
+    /// Nobody waits for its outcome: a termination that nobody wants any more, another mode.
+    Unwatched,
 }
 
 pub(crate) struct Focus {
@@ -118,12 +184,18 @@ pub(crate) struct Focus {
     rooms: HashMap<String, Room>,
     legs: HashMap<ParticipantId, Leg>,
     by_dialog: HashMap<DialogId, ParticipantId>,
+    refers: HashMap<ReferId, Refer>,
+    /// NOTIFYs that await their answer.
+    notifies: HashMap<TxnId, ReferId>,
+    lookups: mpsc::Receiver<Lookup>,
+    lookup_sender: mpsc::Sender<Lookup>,
     mrfps: Vec<Mrfp>,
     tasks: HashMap<TransactionId, Task>,
     queue: VecDeque<(String, Event)>,
     timers: TimerTable<Timer>,
     epoch: tokio::time::Instant,
     next_leg: u64,
+    next_refer: u64,
     counters: Arc<Counters>,
     registered: watch::Sender<usize>,
     draining: Option<oneshot::Sender<()>>,
@@ -149,6 +221,7 @@ impl Focus {
             accept_types: config.accept_types.clone(),
             max_size: config.max_size,
         };
+        let (lookup_sender, lookups) = mpsc::channel(LOOKUPS_MAX);
         let mut focus = Self {
             config,
             capabilities,
@@ -159,12 +232,17 @@ impl Focus {
             rooms: HashMap::new(),
             legs: HashMap::new(),
             by_dialog: HashMap::new(),
+            refers: HashMap::new(),
+            notifies: HashMap::new(),
+            lookups,
+            lookup_sender,
             mrfps: Vec::new(),
             tasks: HashMap::new(),
             queue: VecDeque::new(),
             timers: TimerTable::default(),
             epoch: tokio::time::Instant::now(),
             next_leg: 0,
+            next_refer: 0,
             counters,
             registered,
             draining: None,
@@ -197,6 +275,7 @@ impl Focus {
                     None => return warn!("the SIP stack stopped"),
                 },
                 event = self.h248.next() => self.handle_h248(event),
+                Some(lookup) = self.lookups.recv() => self.handle_lookup(lookup).await,
                 command = commands.recv() => match command {
                     Some(command) => self.handle_command(command),
                     None => break,
@@ -235,6 +314,7 @@ impl Focus {
                     self.queue.push_back((name, Event::GraceOver));
                 }
                 Timer::SessionDue(id) => self.handle_session_due(id).await,
+                Timer::ReferOver(id) => self.expire_refer(id).await,
             }
         }
     }
@@ -270,7 +350,7 @@ impl Focus {
                 .map(|p| termination_text(&p.added.termination));
             Some(ParticipantStatus {
                 id: id.0,
-                uri: leg.uri.clone(),
+                uri: leg.identity.uri.clone(),
                 call_id: leg.call_id.clone(),
                 termination,
                 is_connected: leg.is_connected,
@@ -291,6 +371,7 @@ impl Focus {
             .unwrap_or(self.config.max_participants);
         self.rooms.entry(name.to_owned()).or_insert_with(|| Room {
             conference: Conference::new(usize::try_from(seats).unwrap_or(usize::MAX)),
+            uri: None,
             mrfp: None,
             context: None,
             is_provisioned,
@@ -323,6 +404,8 @@ impl Focus {
             Intent::SubtractTermination(id) => self.subtract_termination(id),
             Intent::ModifyTermination(id) => self.modify_termination(id),
             Intent::Answer(id) => self.accept(id).await,
+            Intent::Dial(id) => self.dial(id).await,
+            Intent::SetMode(id) => self.set_mode(id),
             Intent::Refuse(id, why) => self.refuse(id, why).await,
             Intent::AnswerChange(id) => self.accept_change(id).await,
             Intent::RefuseChange(id, why) => self.refuse_change(id, why).await,
@@ -365,15 +448,22 @@ impl Focus {
     }
 
     /// The SIP side of a leg is over.
-    fn end_sip(&mut self, id: ParticipantId) {
-        if let Some(leg) = self.legs.get_mut(&id) {
-            leg.is_sip_over = true;
-            leg.txn = None;
-            if let Some(key) = leg.session_due.take() {
-                self.timers.cancel(key);
-            }
-            self.by_dialog.remove(&leg.dialog);
-            self.forget_if_over(id);
+    async fn end_sip(&mut self, id: ParticipantId) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        leg.is_sip_over = true;
+        leg.txn = None;
+        if let Some(key) = leg.session_due.take() {
+            self.timers.cancel(key);
+        }
+        if let Some(dialog) = leg.dialog {
+            self.by_dialog.remove(&dialog);
+        }
+        let watchers = core::mem::take(&mut leg.watchers);
+        self.forget_if_over(id);
+        for refer in watchers {
+            self.finish_one(refer).await;
         }
     }
 

@@ -1,31 +1,48 @@
 //! Header fields of the focus's own responses.
 
 use crate::config::{Config, ContactForm};
-use sip::{Flow, Headers, Request, Transport, Uri};
+use core::net::SocketAddr;
+use sip::{Headers, Request, Transport, Uri};
 
 /// Name and value of header fields.
 pub(crate) type Fields = Vec<(String, String)>;
 
+/// Where a peer sees us.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Near {
+    pub(crate) transport: Transport,
+    pub(crate) addr: SocketAddr,
+}
+
+impl From<sip::Flow> for Near {
+    fn from(flow: sip::Flow) -> Self {
+        Self {
+            transport: flow.transport,
+            addr: flow.local,
+        }
+    }
+}
+
 /// The Contact of a conference: `isfocus` says what it is (RFC 4579 5.2).
-pub(crate) fn contact(config: &Config, uri: &Uri, flow: Flow) -> String {
+pub(crate) fn contact(config: &Config, uri: &Uri, near: Near) -> String {
     match config.contact {
         ContactForm::Psi => format!("<{uri}>;isfocus"),
         ContactForm::HostPort => {
             let user = uri.user().map_or(String::new(), |user| format!("{user}@"));
-            let transport = match flow.transport {
+            let transport = match near.transport {
                 Transport::Udp => "",
                 Transport::Tcp => ";transport=tcp",
             };
-            format!("<sip:{user}{}{transport}>;isfocus", flow.local)
+            format!("<sip:{user}{}{transport}>;isfocus", near.addr)
         }
     }
 }
 
 /// What every positive answer to an INVITE carries (TS 24.247 A.5.1 step 12, TS 24.147 5.3.2).
-pub(crate) fn of_focus(config: &Config, allow: &str, request: &Request, flow: Flow) -> Fields {
+pub(crate) fn of_focus(config: &Config, allow: &str, request: &Request, near: Near) -> Fields {
     let mut fields = capabilities(allow);
     let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
-    add("Contact", contact(config, &request.uri, flow));
+    add("Contact", contact(config, &request.uri, near));
     let identity = config.server_identity.clone().unwrap_or_else(|| {
         let user = request
             .uri
@@ -44,6 +61,28 @@ pub(crate) fn of_focus(config: &Config, allow: &str, request: &Request, flow: Fl
     fields
 }
 
+/// What an INVITE of the focus carries beside its session (TS 24.247 A.5.2 step 1, TS 24.147
+/// 5.3.2.5.4): who calls, and a charging identifier of our own, since no request brought one.
+pub(crate) fn of_call(
+    config: &Config,
+    allow: &str,
+    conference: &Uri,
+    near: Near,
+    icid: &str,
+) -> Fields {
+    let mut fields = capabilities(allow);
+    let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
+    add("Contact", contact(config, conference, near));
+    add("P-Asserted-Identity", format!("<{conference}>"));
+    add("Privacy", "none".to_owned());
+    let ioi = config.term_ioi.as_deref();
+    let ioi = ioi.map_or(String::new(), |ioi| {
+        format!(";orig-ioi=\"{}\"", ioi.replace('"', ""))
+    });
+    add("P-Charging-Vector", format!("icid-value=\"{icid}\"{ioi}"));
+    fields
+}
+
 /// What the focus can do, without saying which conference.
 pub(crate) fn capabilities(allow: &str) -> Fields {
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -51,7 +90,7 @@ pub(crate) fn capabilities(allow: &str) -> Fields {
         field("Allow", allow),
         field("Allow-Events", "conference"),
         field("Accept", "application/sdp"),
-        field("Supported", "timer"),
+        field("Supported", "timer, norefersub"),
     ]
 }
 
@@ -93,20 +132,18 @@ mod tests {
     #[test]
     fn the_contact_takes_its_configured_form() {
         let uri = Uri::parse("sip:conference1@home2.net").expect("uri");
-        let flow = Flow {
+        let near = Near {
             transport: Transport::Tcp,
-            channel: 0,
-            local: "[::1]:5060".parse().expect("addr"),
-            remote: "[::1]:4000".parse().expect("addr"),
+            addr: "[::1]:5060".parse().expect("addr"),
         };
         let mut config = Config::default();
         assert_eq!(
-            contact(&config, &uri, flow),
+            contact(&config, &uri, near),
             "<sip:conference1@[::1]:5060;transport=tcp>;isfocus"
         );
         config.contact = ContactForm::Psi;
         assert_eq!(
-            contact(&config, &uri, flow),
+            contact(&config, &uri, near),
             "<sip:conference1@home2.net>;isfocus"
         );
     }

@@ -5,12 +5,15 @@ mod commands;
 mod config;
 mod focus;
 mod headers;
+mod identity;
 mod limits;
 mod media;
+mod refer;
 mod session_timer;
 mod status;
 
 pub use config::{ConferenceConfig, Config, ContactForm};
+pub use identity::{Prefix, PrefixError};
 pub use status::{ConferenceStatus, Metrics, ParticipantStatus};
 
 use clock::Duration;
@@ -51,13 +54,15 @@ pub struct Mrfc {
 }
 
 /// What the focus serves; Allow says so.
-const METHODS: [Method; 6] = [
+const METHODS: [Method; 8] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
     Method::Bye,
+    Method::Prack,
     Method::Update,
     Method::Options,
+    Method::Refer,
 ];
 
 /// Opens the listeners and starts the MRFC on the current tokio runtime.
@@ -76,7 +81,10 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
         listen: config.sip.clone(),
         allow: METHODS.to_vec(),
         accept: vec!["application/sdp".to_owned()],
-        supported: vec!["timer".to_owned()],
+        // No provisional response above 100 is sent, so none need be reliable (RFC 3262 3).
+        supported: ["timer", "norefersub", "100rel"]
+            .map(str::to_owned)
+            .to_vec(),
         trace: false,
     })
     .await

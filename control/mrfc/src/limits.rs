@@ -4,6 +4,12 @@
 pub(crate) const COMMANDS_MAX: usize = 64;
 /// Legs at once, those being refused or ending included; further INVITEs get 503.
 pub(crate) const LEGS_MAX: usize = 50_000;
+/// REFERs whose progress is told at once; further ones get 503.
+pub(crate) const REFERS_MAX: usize = 10_000;
+/// How long the progress of a REFER is told, seconds: longer than a call may ring.
+pub(crate) const REFER_SECONDS: u64 = 300;
+/// Next hops being looked up at once that do not make a call wait.
+pub(crate) const LOOKUPS_MAX: usize = 64;
 /// MRFPs used at once; further ones register but get no conferences.
 pub(crate) const MRFPS_MAX: usize = 256;
 /// Seconds a refused peer is told to wait.

@@ -45,13 +45,34 @@ impl Unusable {
 }
 
 impl Offer {
+    /// Reads an offer, or the answer to an offer that left the connection to the peer.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Unusable> {
+        let (description, media) = Self::read(body)?;
+        Self::new(description, media)
+    }
+
+    /// Reads the answer to an offer with `a=setup:active`: the peer listens. One that does not say
+    /// so knows nothing of `a=setup`, and then the offerer connects (RFC 4975 5.4).
+    pub(crate) fn parse_answer(body: &[u8]) -> Result<Self, Unusable> {
+        let (description, mut media) = Self::read(body)?;
+        if media.setup == Some(Setup::Active) {
+            return Err(Unusable::new(399, "a=setup:active answered by active"));
+        }
+        media.setup = Some(Setup::Passive);
+        Self::new(description, media)
+    }
+
+    fn read(body: &[u8]) -> Result<(Description, MessageMedia), Unusable> {
         let description = Description::parse(body).map_err(|e| Unusable::new(399, e))?;
         let media = description.message().map_err(|e| match e {
             MessageError::NoMessageMedia => Unusable::new(304, e),
             MessageError::Transport(_) => Unusable::new(302, e),
             MessageError::Address(_) | MessageError::Path(_) => Unusable::new(399, e),
         })?;
+        Ok((description, media))
+    }
+
+    fn new(description: Description, media: MessageMedia) -> Result<Self, Unusable> {
         if media.transport == sdp::Transport::Tls {
             return Err(Unusable::new(302, "TCP/TLS/MSRP is not served"));
         }
@@ -79,6 +100,16 @@ impl Offer {
     /// Our role in opening the TCP connection.
     pub(crate) fn our_setup(&self) -> Setup {
         role(self.media.setup)
+    }
+
+    /// Whether we are to open a connection that `before` did not have.
+    pub(crate) fn connects_anew(&self, before: Option<&Self>) -> bool {
+        let path = |offer: &Self| offer.media.path.clone();
+        let address = |offer: &Self| offer.media.remote_transport_address().ok();
+        let is_same = |b: &Self| {
+            b.our_setup() == Setup::Active && path(b) == path(self) && address(b) == address(self)
+        };
+        self.our_setup() == Setup::Active && !before.is_some_and(is_same)
     }
 
     pub(crate) fn has_cema(&self) -> bool {
@@ -156,13 +187,13 @@ fn remote(media: &MessageMedia) -> String {
 }
 
 /// The H.248 Local descriptor: the MRFP chooses address, port and session.
-pub(crate) fn local(offer: Option<&Offer>, capabilities: &Capabilities) -> String {
-    let family = if offer.is_some_and(Offer::is_ip6) {
+pub(crate) fn local(side: &Side<'_>, capabilities: &Capabilities) -> String {
+    let (offer, setup) = (side.offer, side.setup());
+    let family = if offer.map_or(side.is_ip6, Offer::is_ip6) {
         "IP6"
     } else {
         "IP4"
     };
-    let setup = offer.map_or(Setup::Passive, Offer::our_setup);
     let mut text = format!(
         "v=0\r\nc=IN {family} $\r\nm=message $ TCP/MSRP *\r\n\
          a=accept-types:{}\r\na=path:msrp://$:$/$;tcp\r\na=max-size:{}\r\na=setup:{}\r\n",
@@ -174,6 +205,28 @@ pub(crate) fn local(offer: Option<&Offer>, capabilities: &Capabilities) -> Strin
         text.push_str("a=msrp-cema\r\n");
     }
     text
+}
+
+/// What decides about our side of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Side<'a> {
+    /// What the peer said; none while the offer is ours.
+    pub(crate) offer: Option<&'a Offer>,
+    /// Whether the session is one that the focus offered with `a=setup:active`.
+    pub(crate) is_called: bool,
+    /// The address family to offer.
+    pub(crate) is_ip6: bool,
+}
+
+impl Side<'_> {
+    fn setup(&self) -> Setup {
+        match self.offer {
+            Some(offer) => offer.our_setup(),
+            // TS 24.247 A.5.2 step 1; one that asked us for the offer connects to us.
+            None if self.is_called => Setup::Active,
+            None => Setup::Passive,
+        }
+    }
 }
 
 /// Where the MRFP listens, from the Local descriptor it returned.
@@ -201,16 +254,17 @@ impl Reserved {
     /// The description for SIP: an answer to `offer`, or an offer of our own.
     pub(crate) fn describe(
         &self,
-        offer: Option<&Offer>,
+        side: &Side<'_>,
         capabilities: &Capabilities,
         origin: (u64, u64),
     ) -> String {
+        let offer = side.offer;
         let mut builder = MessageBuilder::new(self.address, self.path.clone());
         (builder.origin_id, builder.origin_version) = origin;
         builder.accept_types = capabilities.accept_types.clone();
         builder.max_size = Some(capabilities.max_size);
         builder.has_cema = offer.is_none_or(Offer::has_cema);
-        builder.setup = Some(offer.map_or(Setup::Passive, Offer::our_setup));
+        builder.setup = Some(side.setup());
         match offer {
             Some(offer) => {
                 builder.direction = offer.media.direction.reversed();

@@ -56,6 +56,28 @@ impl SessionTimer {
         }))
     }
 
+    /// What a 2xx to an INVITE of ours says (RFC 4028 7.2); where it says nothing we refresh.
+    pub(crate) fn answered(headers: &Headers, own: Option<Duration>) -> Option<Self> {
+        let own = own.map(|own| Self {
+            seconds: own.as_secs().max(MIN_SE_SECONDS),
+            by_peer: false,
+            is_understood: false,
+        });
+        let Some(value) = headers.get("Session-Expires").or_else(|| headers.get("x")) else {
+            return own;
+        };
+        let mut parts = value.split(';').map(str::trim);
+        let seconds = parts.next().and_then(|s| s.parse().ok());
+        let by_peer = parts.any(|p| p.eq_ignore_ascii_case("refresher=uas"));
+        seconds.map_or(own, |seconds: u64| {
+            Some(Self {
+                seconds: seconds.max(MIN_SE_SECONDS),
+                by_peer,
+                is_understood: true,
+            })
+        })
+    }
+
     /// The fields of our answer.
     pub(crate) fn fields(&self) -> Vec<(String, String)> {
         let field = |name: &str, value: String| (name.to_owned(), value);
@@ -137,6 +159,25 @@ mod tests {
         });
         let expected = expected.map(|e| e.map(|(text, ends, wait)| (text.to_owned(), ends, wait)));
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn the_answer_to_our_call_says_who_refreshes() {
+        let own = Some(Duration::from_secs(1800));
+        let check = |fields: &[(&str, &str)], own, expected| {
+            let timer = SessionTimer::answered(&headers(fields), own);
+            let shown = timer.map(|t| (t.ends_in_silence(), t.wait().as_secs()));
+            assert_eq!(shown, expected, "{fields:?}");
+        };
+        check(&[], own, Some((false, 900)));
+        check(&[], None, None);
+        check(&[("Session-Expires", "nonsense")], own, Some((false, 900)));
+        check(
+            &[("Session-Expires", "600;refresher=uas")],
+            own,
+            Some((true, 568)),
+        );
+        check(&[("x", "600;refresher=uac")], None, Some((false, 300)));
     }
 
     #[test]

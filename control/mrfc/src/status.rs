@@ -31,11 +31,20 @@ pub struct ParticipantStatus {
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+    ($(#[doc = $doc:literal] $name:ident),+ $(,)?) => {
         /// Counters since start, and gauges, at one moment.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Metrics {
-            $($(#[$doc])* pub $name: u64,)+
+            $(#[doc = $doc] pub $name: u64,)+
+        }
+
+        impl Metrics {
+            /// Name, meaning and value of each, in order; a meaning that begins with `Gauge:` is
+            /// that of a gauge.
+            #[must_use]
+            pub fn rows(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), $doc, self.$name),)+]
+            }
         }
 
         /// The live side of [`Metrics`].
@@ -63,6 +72,16 @@ counters! {
     leaves,
     /// 200s that nobody acknowledged.
     ack_timeouts,
+    /// Calls of the focus that went out.
+    calls,
+    /// Calls of the focus that were accepted.
+    calls_accepted,
+    /// Calls of the focus that failed.
+    calls_failed,
+    /// REFERs accepted.
+    refers,
+    /// REFERs refused.
+    refers_refused,
     /// H.248 Adds sent.
     adds,
     /// H.248 Subtracts sent.

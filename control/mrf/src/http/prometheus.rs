@@ -29,72 +29,21 @@ pub(super) fn text(counters: &Counters) -> String {
 }
 
 fn mrfc(page: &mut Page, m: &mrfc::Metrics) {
-    use Kind::{Counter, Gauge};
-    for (name, kind, help, value) in [
-        (
-            "mrf_mrfc_invites_total",
-            Counter,
-            "INVITEs that reached a conference check.",
-            m.invites,
-        ),
-        (
-            "mrf_mrfc_joins_total",
-            Counter,
-            "INVITEs answered with 200.",
-            m.joins,
-        ),
-        (
-            "mrf_mrfc_refusals_total",
-            Counter,
-            "INVITEs answered with 3xx to 6xx.",
-            m.refusals,
-        ),
-        (
-            "mrf_mrfc_leaves_total",
-            Counter,
-            "Participants gone after their 200.",
-            m.leaves,
-        ),
-        (
-            "mrf_mrfc_ack_timeouts_total",
-            Counter,
-            "200s that nobody acknowledged.",
-            m.ack_timeouts,
-        ),
-        ("mrf_mrfc_adds_total", Counter, "H.248 Adds sent.", m.adds),
-        (
-            "mrf_mrfc_subtracts_total",
-            Counter,
-            "H.248 Subtracts sent.",
-            m.subtracts,
-        ),
-        (
-            "mrf_mrfc_h248_failures_total",
-            Counter,
-            "H.248 transactions that failed or timed out.",
-            m.h248_failures,
-        ),
-        (
-            "mrf_mrfc_mrfp_losses_total",
-            Counter,
-            "Associations lost.",
-            m.mrfp_losses,
-        ),
-        ("mrf_mrfc_mrfps", Gauge, "MRFPs associated now.", m.mrfps),
-        (
-            "mrf_mrfc_conferences",
-            Gauge,
-            "Conferences now.",
-            m.conferences,
-        ),
-        (
-            "mrf_mrfc_participants",
-            Gauge,
-            "Participants now.",
-            m.participants,
-        ),
-    ] {
-        page.single(name, kind, help, value);
+    for (name, meaning, value) in m.rows() {
+        match meaning.trim().strip_prefix("Gauge:") {
+            Some(help) => page.single(
+                &format!("mrf_mrfc_{name}"),
+                Kind::Gauge,
+                help.trim(),
+                value,
+            ),
+            None => page.single(
+                &format!("mrf_mrfc_{name}_total"),
+                Kind::Counter,
+                meaning.trim(),
+                value,
+            ),
+        }
     }
 }
 

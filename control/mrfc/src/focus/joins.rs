@@ -1,12 +1,14 @@
 //! The SIP side: joins, new offers, leaves.
 
+use super::refers::Asked;
 use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info};
 use crate::headers::{Fields, capabilities, contact, of_focus};
+use crate::identity::Identity;
 use crate::limits::{LEGS_MAX, RETRY_AFTER_SECONDS};
 use crate::media::{Offer, Unusable};
 use crate::session_timer::SessionTimer;
 use conference::UnknownConference;
-use sip::{DialogId, Flow, Method, Request, TxnId, Uri};
+use sip::{DialogId, Flow, Method, Request, Response, TxnId, Uri};
 use tracing::debug;
 
 /// Agent name in Warning headers.
@@ -43,10 +45,19 @@ impl Focus {
             }
             sip::Event::Request {
                 dialog,
+                is_new,
                 txn,
                 request,
                 flow,
             } => match dialog {
+                Some(dialog) if request.method == Method::Refer => {
+                    let asked = Asked {
+                        dialog,
+                        is_new,
+                        txn,
+                    };
+                    self.handle_refer(asked, &request, flow).await;
+                }
                 Some(dialog) => self.handle_in_dialog(dialog, txn, &request, flow).await,
                 None => self.handle_options(txn, &request, flow).await,
             },
@@ -57,7 +68,7 @@ impl Focus {
                 };
                 if is_initial {
                     add(&self.counters.refusals, 1);
-                    self.handle_left(id, "cancelled");
+                    self.handle_left(id, "cancelled").await;
                 } else if let Some(leg) = self.legs.get_mut(&id) {
                     leg.txn = None;
                 }
@@ -73,33 +84,48 @@ impl Focus {
             sip::Event::Bye { dialog, .. } => {
                 if let Some(&id) = self.by_dialog.get(&dialog) {
                     add(&self.counters.leaves, 1);
-                    self.handle_left(id, "left");
+                    self.handle_left(id, "left").await;
                 }
             }
             sip::Event::Response {
                 dialog,
-                method: Method::Update,
+                txn,
+                method,
                 response,
                 ..
-            } => {
-                if let Some(&id) = self.by_dialog.get(&dialog) {
-                    self.handle_refreshed(id, &response);
-                }
-            }
-            sip::Event::Response { dialog, method, .. } => {
-                if let (Some(&id), Method::Bye) = (self.by_dialog.get(&dialog), method) {
-                    self.end_sip(id);
-                }
-            }
+            } => self.handle_response(dialog, txn, &method, &response).await,
         }
     }
 
-    fn handle_left(&mut self, id: ParticipantId, how: &str) {
+    async fn handle_response(
+        &mut self,
+        dialog: DialogId,
+        txn: TxnId,
+        method: &Method,
+        response: &Response,
+    ) {
+        if *method == Method::Notify {
+            return self.handle_notified(txn, response).await;
+        }
+        let Some(&id) = self.by_dialog.get(&dialog) else {
+            return;
+        };
+        // Nothing else is asked of a leg.
+        if *method == Method::Update {
+            self.handle_refreshed(id, response);
+        } else if *method == Method::Bye {
+            self.end_sip(id).await;
+        } else if *method == Method::Invite {
+            self.handle_call_answer(id, dialog, response).await;
+        }
+    }
+
+    async fn handle_left(&mut self, id: ParticipantId, how: &str) {
         if let Some(leg) = self.legs.get(&id) {
             info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "{how}");
         }
         self.tell(id, Event::Left(id));
-        self.end_sip(id);
+        self.end_sip(id).await;
     }
 
     async fn handle_invite(&mut self, dialog: DialogId, txn: TxnId, request: &Request, flow: Flow) {
@@ -119,38 +145,43 @@ impl Focus {
             Ok(session) => session,
             Err(answer) => return self.refuse_at_once(txn, answer).await,
         };
-        self.next_leg += 1;
-        let id = ParticipantId(self.next_leg);
-        let from = request.headers.from().map(|from| from.uri.to_string());
-        let origin = u64::from(rand::random::<u32>());
+        let id = self.new_leg_id();
+        let headers = &request.headers;
+        let contact = headers.contact().map(|contact| contact.uri.to_string());
         let leg = Leg {
-            conference: name.clone(),
-            dialog,
+            dialog: Some(dialog),
             txn: Some(txn),
-            call_id: request.headers.call_id().unwrap_or_default().to_owned(),
-            uri: from.unwrap_or_default(),
-            fields: of_focus(&self.config, &self.allow, request, flow),
+            call_id: headers.call_id().unwrap_or_default().to_owned(),
+            contact: contact.unwrap_or_default(),
+            fields: of_focus(&self.config, &self.allow, request, flow.into()),
             awaits_answer: offer.is_none(),
             offer,
-            next_offer: None,
-            placed: None,
-            origin: (origin, origin),
             session,
-            session_due: None,
-            answer: String::new(),
-            is_connected: false,
-            is_sip_over: false,
-            is_media_over: false,
+            ..Leg::new(&name, Identity::of(headers, self.trusts(flow)))
         };
         info!(conference = %name, leg = id.0, call_id = %leg.call_id, "joining");
         self.legs.insert(id, leg);
         self.by_dialog.insert(dialog, id);
         self.open_room(&name, false);
+        if let Some(room) = self.rooms.get_mut(&name) {
+            room.uri.get_or_insert_with(|| request.uri.clone());
+        }
         self.queue.push_back((name, Event::Invited(id)));
     }
 
+    pub(super) fn new_leg_id(&mut self) -> ParticipantId {
+        self.next_leg += 1;
+        ParticipantId(self.next_leg)
+    }
+
+    /// Whether the assertions of who sent this are believed.
+    pub(super) fn trusts(&self, flow: Flow) -> bool {
+        let from = flow.remote.ip();
+        self.config.trusted.iter().any(|p| p.contains(from))
+    }
+
     /// The conference that a Request-URI names (by user part, unescaped).
-    fn locate(&self, uri: &Uri) -> Result<String, Answer> {
+    pub(super) fn locate(&self, uri: &Uri) -> Result<String, Answer> {
         let user = uri.user_unescaped();
         let exists = |name: &str| self.rooms.contains_key(name);
         match self
@@ -181,7 +212,7 @@ impl Focus {
             Err(answer) => answer,
             Ok(name) if name.is_empty() => answer_with(200, capabilities(&self.allow)),
             Ok(_) => answer_with(200, capabilities(&self.allow))
-                .with("Contact", contact(&self.config, &request.uri, flow)),
+                .with("Contact", contact(&self.config, &request.uri, flow.into())),
         };
         self.sip.handle().respond(txn, answer).await;
     }
@@ -199,7 +230,7 @@ impl Focus {
         };
         let answer = match request.method {
             Method::Options => answer_with(200, capabilities(&self.allow))
-                .with("Contact", contact(&self.config, &request.uri, flow)),
+                .with("Contact", contact(&self.config, &request.uri, flow.into())),
             Method::Invite | Method::Update if leg.txn.is_some() || leg.next_offer.is_some() => {
                 Answer::new(500).with("Retry-After", "1")
             }
@@ -207,6 +238,8 @@ impl Focus {
                 Ok(answer) => answer,
                 Err(Later) => return,
             },
+            // No provisional response of ours asks for it.
+            Method::Prack => Answer::new(481),
             // The stack lets nothing else through.
             Method::Ack
             | Method::Bye
@@ -214,7 +247,6 @@ impl Focus {
             | Method::Info
             | Method::Message
             | Method::Notify
-            | Method::Prack
             | Method::Publish
             | Method::Refer
             | Method::Register
@@ -308,7 +340,7 @@ impl Focus {
         };
         leg.answer = placed
             .reserved
-            .describe(leg.offer.as_ref(), &self.capabilities, leg.origin);
+            .describe(&leg.side(), &self.capabilities, leg.origin);
         let answer = leg.ok_with_sdp();
         add(&self.counters.joins, 1);
         let termination = crate::commands::termination_text(&placed.added.termination);
@@ -324,15 +356,15 @@ impl Focus {
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, ?why, "refused");
         if let Some(txn) = leg.txn.take() {
             self.refuse_at_once(txn, refusal(why)).await;
+        } else if leg.call.is_some() {
+            let code = refusal(why).code;
+            self.fail_call(id, code, sip::reason_phrase(code)).await;
         }
-        self.end_sip(id);
+        self.end_sip(id).await;
     }
 
     pub(super) async fn accept_change(&mut self, id: ParticipantId) {
         let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        let Some(placed) = leg.placed.as_ref() else {
             return;
         };
         if let Some(offer) = leg.next_offer.take() {
@@ -342,15 +374,14 @@ impl Focus {
         let Some(txn) = leg.txn.take() else {
             return;
         };
-        let describe = |origin| {
-            placed
-                .reserved
-                .describe(leg.offer.as_ref(), &self.capabilities, origin)
+        let describe = |leg: &Leg| {
+            let reserved = leg.placed.as_ref().map(|placed| &placed.reserved);
+            reserved.map(|r| r.describe(&leg.side(), &self.capabilities, leg.origin))
         };
         // The version rises only if the content changes (RFC 3264 8).
-        if describe(leg.origin) != leg.answer {
+        if describe(leg).as_deref() != Some(&leg.answer) {
             leg.origin.1 += 1;
-            leg.answer = describe(leg.origin);
+            leg.answer = describe(leg).unwrap_or_default();
         }
         let answer = leg.ok_with_sdp();
         self.sip.handle().respond(txn, answer).await;
@@ -382,12 +413,23 @@ impl Focus {
             Hangup::Removed => "SIP;cause=403;text=\"Removed from the conference\"",
             Hangup::Closing => "SIP;cause=410;text=\"Conference ended\"",
         };
-        let dialog = leg.dialog;
         if let Some(txn) = leg.txn.take() {
             self.sip.handle().respond(txn, Answer::new(487)).await;
         }
+        let is_ringing = leg.call.is_some() && !leg.is_connected;
         let headers = vec![("Reason".to_owned(), reason.to_owned())];
-        self.sip.handle().bye(dialog, headers).await;
+        match (leg.dialog, &mut leg.call) {
+            (Some(dialog), Some(call)) if is_ringing => {
+                call.is_given_up = true;
+                self.sip.handle().cancel(dialog).await;
+            }
+            (Some(dialog), _) => self.sip.handle().bye(dialog, headers).await,
+            // Its next hop is being looked up: nothing went out.
+            (None, _) => {
+                self.fail_call(id, 487, sip::reason_phrase(487)).await;
+                self.end_sip(id).await;
+            }
+        }
     }
 }
 
@@ -405,6 +447,7 @@ fn read_offer(request: &Request) -> Result<Option<Offer>, Answer> {
 fn refusal(why: Refusal) -> Answer {
     match why {
         Refusal::Full => Answer::new(486),
+        Refusal::Locked => Answer::new(403),
         Refusal::Closing | Refusal::MixerUnavailable => busy(),
         Refusal::MediaUnsupported => {
             let warning =
@@ -414,7 +457,7 @@ fn refusal(why: Refusal) -> Answer {
     }
 }
 
-fn busy() -> Answer {
+pub(super) fn busy() -> Answer {
     Answer::new(503).with("Retry-After", RETRY_AFTER_SECONDS.to_string())
 }
 

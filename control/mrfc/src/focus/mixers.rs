@@ -4,7 +4,9 @@ use super::{
     Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Peer, Placed, Task, TransactionId,
     add, debug, info, warn,
 };
-use crate::commands::{Added, added, check, mid_text, modify, subtract, termination_text};
+use crate::commands::{
+    Added, added, check, mid_text, modify, modify_mode, subtract, termination_text,
+};
 use crate::media::{Offer, Reserved, local};
 use conference::MixerFailure;
 use h248::ast::{
@@ -123,10 +125,15 @@ impl Focus {
             (room.mrfp, room.context) = (chosen, None);
         }
         let (mrfp, context) = (room.mrfp.clone(), room.context);
-        let offer = self.legs.get(&id).and_then(|leg| leg.offer.as_ref());
-        let mode = offer.map_or(StreamMode::SendReceive, Offer::mode);
-        let local = local(offer, &self.capabilities);
-        let action = crate::commands::add(context, &local, offer.map(Offer::remote), mode);
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        let offer = leg.offer.as_ref();
+        let mode = self.mode(id, offer);
+        let local = local(&leg.side(), &self.capabilities);
+        let connects = offer.is_some_and(|offer| offer.connects_anew(None));
+        let action =
+            crate::commands::add(context, &local, offer.map(Offer::remote), mode, connects);
         add(&self.counters.adds, 1);
         let sent = mrfp.and_then(|mrfp| {
             let task = Task::Add {
@@ -143,12 +150,40 @@ impl Focus {
     pub(super) fn modify_termination(&mut self, id: ParticipantId) {
         let request = self.legs.get(&id).and_then(|leg| {
             let (placed, offer) = (leg.placed.as_ref()?, leg.next_offer.as_ref()?);
-            let action = modify(&placed.added, offer.remote(), offer.mode());
+            let connects = offer.connects_anew(leg.offer.as_ref());
+            let mode = self.mode(id, Some(offer));
+            let action = modify(&placed.added, offer.remote(), mode, connects);
             Some((placed.mrfp.clone(), action))
         });
         let sent = request.and_then(|(mrfp, action)| self.send(&mrfp, action, Task::Modify(id)));
         if sent.is_none() {
             self.tell(id, Event::ChangeFailed(id, MixerFailure::Unavailable));
+        }
+    }
+
+    /// What the participant asked for, less what a moderator took from it.
+    fn mode(&self, id: ParticipantId, offer: Option<&Offer>) -> StreamMode {
+        let mode = offer.map_or(StreamMode::SendReceive, Offer::mode);
+        let is_muted = self
+            .legs
+            .get(&id)
+            .and_then(|leg| self.rooms.get(&leg.conference)?.conference.participant(id))
+            .is_some_and(|p| p.is_muted);
+        match (is_muted, mode) {
+            (true, StreamMode::SendReceive) => StreamMode::SendOnly,
+            (true, StreamMode::ReceiveOnly) => StreamMode::Inactive,
+            (_, mode) => mode,
+        }
+    }
+
+    pub(super) fn set_mode(&mut self, id: ParticipantId) {
+        let request = self.legs.get(&id).and_then(|leg| {
+            let placed = leg.placed.as_ref()?;
+            let mode = self.mode(id, leg.offer.as_ref());
+            Some((placed.mrfp.clone(), modify_mode(&placed.added, mode)))
+        });
+        if let Some((mrfp, action)) = request {
+            self.send(&mrfp, action, Task::Unwatched);
         }
     }
 
@@ -188,7 +223,7 @@ impl Focus {
             );
         }
         match self.tasks.remove(&id) {
-            None | Some(Task::Orphan) => {}
+            None | Some(Task::Unwatched) => {}
             Some(Task::Add { leg, mrfp }) => self.handle_added(leg, mrfp, added(reply)),
             Some(Task::Modify(leg)) => {
                 let event = match outcome {
@@ -205,7 +240,7 @@ impl Focus {
         add(&self.counters.h248_failures, 1);
         let failure = MixerFailure::Unavailable;
         match self.tasks.remove(&id) {
-            None | Some(Task::Orphan) => {}
+            None | Some(Task::Unwatched) => {}
             Some(Task::Add { leg, .. }) => self.tell(leg, Event::TerminationFailed(leg, failure)),
             Some(Task::Modify(leg)) => self.tell(leg, Event::ChangeFailed(leg, failure)),
             Some(Task::Subtract(leg)) => self.tell(leg, Event::Subtracted(leg)),
@@ -223,7 +258,7 @@ impl Focus {
             // Nobody waits for it, or it is of no use: it must not stay.
             warn!(mrfp = %mid_text(&mrfp), context = added.context, "unusable termination subtracted");
             add(&self.counters.subtracts, 1);
-            self.send(&mrfp, subtract(&added), Task::Orphan);
+            self.send(&mrfp, subtract(&added), Task::Unwatched);
             return self.tell(id, Event::TerminationFailed(id, MixerFailure::Unavailable));
         };
         debug!(leg = id.0, context = added.context, termination = %termination_text(&added.termination), "added");

@@ -28,7 +28,9 @@ impl Focus {
         if timer.ends_in_silence() {
             return self.expire_session(id);
         }
-        let dialog = leg.dialog;
+        let Some(dialog) = leg.dialog else {
+            return;
+        };
         let fields = timer.refresh_fields();
         self.sip
             .handle()

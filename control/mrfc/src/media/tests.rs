@@ -18,6 +18,47 @@ fn reserved() -> Reserved {
     Reserved::parse(local).expect("complete")
 }
 
+fn of(offer: &Offer) -> Side<'_> {
+    Side {
+        offer: Some(offer),
+        is_called: false,
+        is_ip6: false,
+    }
+}
+
+#[test]
+fn a_call_of_ours_offers_active_and_takes_what_listens_for_an_answer() {
+    let call = Side {
+        offer: None,
+        is_called: true,
+        is_ip6: true,
+    };
+    let local = local(&call, &capabilities());
+    assert!(local.starts_with("v=0\r\nc=IN IP6 $\r\n"), "{local}");
+    assert!(local.contains("a=setup:active\r\n"), "{local}");
+    let offer = reserved().describe(&call, &capabilities(), (7, 8));
+    assert!(
+        offer.contains("a=msrp-cema\r\na=setup:active\r\n"),
+        "{offer}"
+    );
+    for (written, expected) in [
+        ("a=setup:passive\r\n", Some(Setup::Active)),
+        ("a=setup:actpass\r\n", Some(Setup::Active)),
+        ("", Some(Setup::Active)),
+        ("a=setup:active\r\n", None),
+    ] {
+        let text = SEED.replace("a=setup:active\r\n", written);
+        let answer = Offer::parse_answer(text.as_bytes()).ok();
+        let setup = answer.as_ref().map(Offer::our_setup);
+        assert_eq!(setup, expected, "{written}");
+        if let Some(answer) = answer {
+            assert!(answer.connects_anew(None), "{written}");
+            assert!(!answer.connects_anew(Some(&answer)), "{written}");
+            assert!(answer.remote().contains("a=setup:passive\r\n"));
+        }
+    }
+}
+
 #[test]
 fn the_seeds_offer_becomes_local_and_remote() {
     let offer = Offer::parse(SEED.as_bytes()).expect("usable");
@@ -29,7 +70,7 @@ fn the_seeds_offer_becomes_local_and_remote() {
          a=max-size:131072\r\na=setup:active\r\na=msrp-cema\r\n"
     );
     assert_eq!(
-        local(Some(&offer), &capabilities()),
+        local(&of(&offer), &capabilities()),
         "v=0\r\nc=IN IP6 $\r\nm=message $ TCP/MSRP *\r\n\
          a=accept-types:message/cpim text/plain\r\na=path:msrp://$:$/$;tcp\r\n\
          a=max-size:32768\r\na=setup:passive\r\na=msrp-cema\r\n"
@@ -42,7 +83,7 @@ fn an_answer_keeps_the_order_of_the_offers_lines_and_refuses_the_others() {
     let text = SEED.replace("m=message", "m=audio 4000 RTP/AVP 0\r\nm=message")
         + "m=video 5000 RTP/AVP 99\r\n";
     let offer = Offer::parse(text.as_bytes()).expect("usable");
-    let answer = reserved().describe(Some(&offer), &capabilities(), (7, 8));
+    let answer = reserved().describe(&of(&offer), &capabilities(), (7, 8));
     let lines: Vec<_> = answer.lines().filter(|l| l.starts_with("m=")).collect();
     assert_eq!(
         lines,
@@ -67,7 +108,7 @@ fn an_answer_keeps_the_order_of_the_offers_lines_and_refuses_the_others() {
 fn cema_is_answered_only_if_offered_and_hold_is_mirrored() {
     let text = SEED.replace("a=msrp-cema\r\n", "a=sendonly\r\n");
     let offer = Offer::parse(text.as_bytes()).expect("usable");
-    let answer = reserved().describe(Some(&offer), &capabilities(), (7, 8));
+    let answer = reserved().describe(&of(&offer), &capabilities(), (7, 8));
     assert!(!answer.contains("msrp-cema"), "{answer}");
     assert!(answer.contains("a=recvonly\r\n"), "{answer}");
     assert_eq!(offer.mode(), StreamMode::ReceiveOnly);

@@ -191,7 +191,9 @@ async fn without_an_mrfp_a_join_is_put_off() {
 
 #[tokio::test]
 async fn two_joins_at_once_share_a_context_and_the_third_finds_no_seat() {
-    let mut bench = Bench::start(config()).await;
+    let mut config = config();
+    config.max_participants = 2;
+    let mut bench = Bench::start(config).await;
     bench.mrfp.hold().await;
     let (mut one, mut two) = (bench.client(0).await, bench.client(1).await);
     let first = one.start(&bench.call(0)).await.expect("placed");

@@ -6,6 +6,7 @@
 
 mod joins;
 mod mrfp;
+mod refers;
 mod sessions;
 
 use clock::Duration;
@@ -21,7 +22,7 @@ const OFFER: &str = "v=0\r\no=- 2987933615 2987933615 IN IP4 127.0.0.1\r\ns=-\r\
     a=path:msrp://127.0.0.1:2855/s111271;tcp\r\na=max-size:131072\r\n\
     a=msrp-cema\r\na=setup:active\r\n";
 
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, REFER";
 
 struct Bench {
     mrfc: Mrfc,
@@ -39,7 +40,7 @@ fn config() -> Config {
         ],
         h248: vec![TransportAddr::Udp(any("127.0.0.1:0"))],
         conferences: vec![ConferenceConfig::new("conference1")],
-        max_participants: 2,
+        max_participants: 3,
         term_ioi: Some("home2.net".into()),
         mrfp_grace: Duration::ZERO,
         ..Config::default()

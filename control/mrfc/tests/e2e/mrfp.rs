@@ -21,6 +21,8 @@ pub(crate) enum Seen {
     },
     Modify {
         remote: String,
+        /// The MRFP is told to open the connection.
+        connects: bool,
     },
     Subtract {
         context: u32,
@@ -245,6 +247,10 @@ fn seen(context: ContextId, command: &Command) -> Option<Seen> {
         }),
         Command::Modify(amm) => Some(Seen::Modify {
             remote: text(parms(amm).remote.as_ref()).expect("Remote"),
+            connects: amm
+                .descriptors
+                .iter()
+                .any(|d| matches!(d, Descriptor::Signals(_))),
         }),
         Command::Subtract { terminations, .. } => Some(Seen::Subtract {
             context: number.expect("a context"),

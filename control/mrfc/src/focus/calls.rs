@@ -1,0 +1,259 @@
+//! Calls that the focus places (TS 24.247 A.5.2, TS 24.147 5.3.2.5.4).
+//!
+//! ```text
+//! Dial -> next hop known? look it up -> INVITE -> 1xx told -> 2xx: ACK, Modify with the answer
+//!                                                 3xx..6xx, nothing: told, subtracted
+//! given up meanwhile -> CANCEL; a 2xx that crossed it is acknowledged and ended
+//! ```
+
+use super::{Call, Event, Focus, Hangup, Leg, ParticipantId, add, info};
+use crate::headers::{Fields, Near, of_call};
+use crate::identity::Identity;
+use crate::media::Offer;
+use crate::session_timer::SessionTimer;
+use core::net::{IpAddr, SocketAddr};
+use sip::{DialogId, Invite, Response, SipAddr, Transport, Uri, near_addr, reason_phrase};
+use tracing::debug;
+
+/// A next hop that was looked up; none: the name has no address.
+pub(super) struct Lookup {
+    leg: ParticipantId,
+    hop: Option<SipAddr>,
+}
+
+/// The default port of SIP (RFC 3261 19.1.2).
+const SIP_PORT: u16 = 5060;
+
+impl Focus {
+    /// Makes the leg of a call; [`Event::DialOut`] starts it.
+    pub(super) fn new_call(&mut self, name: &str, target: Uri, fields: Fields) -> ParticipantId {
+        let id = self.new_leg_id();
+        let identity = Identity {
+            uri: target.to_string(),
+            ..Identity::default()
+        };
+        let leg = Leg {
+            contact: target.to_string(),
+            call: Some(Call {
+                target,
+                fields,
+                is_alerting: false,
+                is_given_up: false,
+            }),
+            ..Leg::new(name, identity)
+        };
+        info!(conference = %name, leg = id.0, "calling");
+        self.legs.insert(id, leg);
+        self.queue.push_back((name.to_owned(), Event::DialOut(id)));
+        id
+    }
+
+    pub(super) async fn dial(&mut self, id: ParticipantId) {
+        let Some(call) = self.legs.get(&id).and_then(|leg| leg.call.as_ref()) else {
+            return;
+        };
+        let target = &call.target;
+        let transport = self.transport_to(target);
+        let port = target.port().unwrap_or(SIP_PORT);
+        let hop = |ip| SipAddr {
+            transport,
+            addr: SocketAddr::new(ip, port),
+        };
+        let host = target.host().trim_matches(['[', ']']);
+        if let Some(hop) = self.config.next_hop {
+            return self.place(id, Some(hop)).await;
+        }
+        if target.scheme() == "tel" {
+            return self.place(id, None).await;
+        }
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return self.place(id, Some(hop(ip))).await;
+        }
+        let (host, sender) = (host.to_owned(), self.lookup_sender.clone());
+        tokio::spawn(async move {
+            let found = tokio::net::lookup_host((host.as_str(), port)).await;
+            let hop = found
+                .ok()
+                .and_then(|mut all| all.next())
+                .map(|addr| SipAddr { transport, addr });
+            // The focus is gone only when the process is stopping.
+            let _ = sender.send(Lookup { leg: id, hop }).await;
+        });
+    }
+
+    pub(super) async fn handle_lookup(&mut self, lookup: Lookup) {
+        let is_wanted = |leg: &Leg| leg.dialog.is_none() && !leg.is_sip_over;
+        if self.legs.get(&lookup.leg).is_some_and(is_wanted) {
+            self.place(lookup.leg, lookup.hop).await;
+        }
+    }
+
+    /// What the URI asks for, else UDP, else what we have.
+    fn transport_to(&self, target: &Uri) -> Transport {
+        let has = |t: Transport| self.sip.addrs().iter().any(|a| a.transport == t);
+        match target.parameter("transport") {
+            Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+            Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
+            _ if has(Transport::Udp) => Transport::Udp,
+            _ => Transport::Tcp,
+        }
+    }
+
+    /// Sends the INVITE.
+    async fn place(&mut self, id: ParticipantId, hop: Option<SipAddr>) {
+        let near = hop.and_then(|hop| near_addr(hop.addr).ok());
+        let (Some(hop), Some(near)) = (hop, near) else {
+            debug!(leg = id.0, "no next hop");
+            return self.end_call(id, 404, "No Route").await;
+        };
+        let Some(invite) = self.invite_of(id, hop, near) else {
+            return;
+        };
+        add(&self.counters.calls, 1);
+        match self.sip.handle().invite(invite).await {
+            Some(Ok(dialog)) => {
+                if let Some(leg) = self.legs.get_mut(&id) {
+                    leg.dialog = Some(dialog);
+                    self.by_dialog.insert(dialog, id);
+                }
+            }
+            Some(Err(_)) | None => self.end_call(id, 500, reason_phrase(500)).await,
+        }
+    }
+
+    fn invite_of(&mut self, id: ParticipantId, hop: SipAddr, near: SocketAddr) -> Option<Invite> {
+        let seen = self.near(hop.transport, near);
+        let leg = self.legs.get_mut(&id)?;
+        let (call, placed) = (leg.call.as_ref()?, leg.placed.as_ref()?);
+        let room = self.rooms.get(&leg.conference)?;
+        let conference = room.uri.clone()?;
+        let icid = format!("{:032x}", rand::random::<u128>());
+        let mut headers = of_call(&self.config, &self.allow, &conference, seen, &icid);
+        leg.fields.clone_from(&headers);
+        let route = self.config.route.as_ref();
+        headers.extend(route.map(|uri| ("Route".to_owned(), format!("<{uri}>"))));
+        headers.extend(call.fields.iter().cloned());
+        headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
+        let uri = call.target.to_string();
+        leg.answer = placed
+            .reserved
+            .describe(&leg.side(), &self.capabilities, leg.origin);
+        Some(Invite {
+            uri,
+            hop,
+            near,
+            from: conference.to_string(),
+            headers,
+            body: leg.answer.clone().into_bytes(),
+        })
+    }
+
+    /// Our address as peers beyond `near` see it.
+    fn near(&self, transport: Transport, near: SocketAddr) -> Near {
+        let listener = self
+            .sip
+            .addrs()
+            .iter()
+            .find(|a| a.transport == transport && a.addr.is_ipv6() == near.is_ipv6());
+        let addr = match listener.map(|l| l.addr) {
+            Some(addr) if addr.ip().is_unspecified() => SocketAddr::new(near.ip(), addr.port()),
+            Some(addr) => addr,
+            None => near,
+        };
+        Near { transport, addr }
+    }
+
+    /// A response to an INVITE of ours.
+    pub(super) async fn handle_call_answer(
+        &mut self,
+        id: ParticipantId,
+        dialog: DialogId,
+        response: &Response,
+    ) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let call_id = response.headers.call_id().unwrap_or_default();
+        leg.call_id = call_id.to_owned();
+        let Some(call) = leg.call.as_mut().filter(|_| !leg.is_connected) else {
+            return;
+        };
+        match response.code {
+            ..=100 => {}
+            101..200 => {
+                if !core::mem::replace(&mut call.is_alerting, true) {
+                    self.tell(id, Event::Alerted(id));
+                }
+                self.tell_watchers(id, response.code, &response.reason)
+                    .await;
+            }
+            200..300 => self.handle_accepted_call(id, dialog, response).await,
+            300.. => self.end_call(id, response.code, &response.reason).await,
+        }
+    }
+
+    async fn handle_accepted_call(
+        &mut self,
+        id: ParticipantId,
+        dialog: DialogId,
+        response: &Response,
+    ) {
+        self.sip.handle().ack(dialog, Vec::new(), Vec::new()).await;
+        let own = self.config.session_expires;
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        leg.is_connected = true;
+        if let Some(contact) = response.headers.contact() {
+            leg.contact = contact.uri.to_string();
+        }
+        if leg.call.as_ref().is_some_and(|call| call.is_given_up) {
+            let reason = ("Reason".to_owned(), "SIP;cause=487".to_owned());
+            return self.sip.handle().bye(dialog, vec![reason]).await;
+        }
+        leg.session = SessionTimer::answered(&response.headers, own);
+        info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "accepted our call");
+        match Offer::parse_answer(&response.body) {
+            Ok(offer) => {
+                leg.next_offer = Some(offer);
+                add(&self.counters.calls_accepted, 1);
+                self.restart_session(id);
+                self.tell(id, Event::Accepted(id));
+                self.tell_watchers(id, response.code, &response.reason)
+                    .await;
+            }
+            Err(unusable) => {
+                debug!(leg = id.0, reason = %unusable.text, "no usable answer");
+                self.fail_call(id, 488, reason_phrase(488)).await;
+                self.tell(id, Event::Expelled(id, Hangup::MediaFailed));
+            }
+        }
+    }
+
+    /// The call came to nothing, and nothing more will happen on the SIP side.
+    async fn end_call(&mut self, id: ParticipantId, code: u16, reason: &str) {
+        self.fail_call(id, code, reason).await;
+        self.tell(id, Event::Left(id));
+        self.end_sip(id).await;
+    }
+
+    /// Counts a call that came to nothing and tells who asked for it.
+    pub(super) async fn fail_call(&mut self, id: ParticipantId, code: u16, reason: &str) {
+        add(&self.counters.calls_failed, 1);
+        if let Some(leg) = self.legs.get(&id) {
+            info!(conference = %leg.conference, leg = id.0, code, "our call failed");
+        }
+        self.tell_watchers(id, code, reason).await;
+    }
+
+    async fn tell_watchers(&mut self, id: ParticipantId, code: u16, reason: &str) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        // Those that wait for its end are told by its end.
+        let watchers = leg.watchers.clone();
+        for refer in watchers {
+            self.report(refer, code, reason).await;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Who a peer is: asserted by a trusted neighbour, or what it says of itself.
+
+use core::net::IpAddr;
+use core::str::FromStr;
+use sip::{Headers, NameAddr, Uri};
+
+/// Addresses whose assertions are believed: one address, or `ADDRESS/BITS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// The text is no address prefix; the configuration's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?}: expected ADDRESS or ADDRESS/BITS")]
+pub struct PrefixError(String);
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let fault = || PrefixError(text.to_owned());
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| fault())?;
+        let bits_max = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(bits_max), |bits| bits.parse().map_err(|_| fault()))?;
+        if bits > bits_max {
+            return Err(fault());
+        }
+        Ok(Self { address, bits })
+    }
+}
+
+impl Prefix {
+    /// Whether `address` lies in it; an IPv4 address mapped into IPv6 counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let number = |ip: IpAddr| match ip.to_canonical() {
+            IpAddr::V4(ip) => (u128::from(ip.to_bits()) << 96, true),
+            IpAddr::V6(ip) => (ip.to_bits(), false),
+        };
+        let ((ours, is_v4), (theirs, also_v4)) = (number(self.address), number(address));
+        let shift = 128 - u32::from(self.bits);
+        let difference = (ours ^ theirs).checked_shr(shift).unwrap_or(0);
+        is_v4 == also_v4 && difference == 0
+    }
+}
+
+/// A peer as the conference knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// A `sip:`, `sips:` or `tel:` URI.
+    pub(crate) uri: String,
+    pub(crate) display: Option<String>,
+    /// Others must not learn who it is (RFC 3323, RFC 3325 9.3).
+    pub(crate) is_anonymous: bool,
+}
+
+impl Identity {
+    /// The first P-Asserted-Identity if the neighbour is trusted (RFC 3325 9.1), else From.
+    pub(crate) fn of(headers: &Headers, is_trusted: bool) -> Self {
+        let asserted = headers
+            .list("P-Asserted-Identity")
+            .next()
+            .filter(|_| is_trusted);
+        let written = asserted.or_else(|| headers.get("From")).unwrap_or_default();
+        let uri = NameAddr::parse(written).map(|addr| addr.uri.to_string());
+        let is_private = |token: &str| {
+            ["id", "user", "header"]
+                .iter()
+                .any(|p| token.trim().eq_ignore_ascii_case(p))
+        };
+        Self {
+            uri: uri.unwrap_or_default(),
+            display: display(written),
+            is_anonymous: headers.all("Privacy").any(|v| v.split(';').any(is_private)),
+        }
+    }
+
+    /// The URI that others may see; `serial` tells those without a name apart.
+    pub(crate) fn shown(&self, serial: u64) -> String {
+        if self.is_anonymous {
+            format!("sip:anonymous{serial}@anonymous.invalid")
+        } else {
+            self.uri.clone()
+        }
+    }
+}
+
+/// The display name of a name-addr.
+fn display(written: &str) -> Option<String> {
+    let (name, _) = written.split_once('<')?;
+    let name = name.trim();
+    let quoted = name.strip_prefix('"').and_then(|n| n.strip_suffix('"'));
+    let name = quoted.map_or_else(
+        || name.to_owned(),
+        |n| n.replace("\\\"", "\"").replace("\\\\", "\\"),
+    );
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// Whether two URIs name the same user: scheme, user, host and port of SIP URIs (the parameters
+/// that RFC 3261 19.1.4 looks at do not change who it is); `user=phone` compares as the tel URI it
+/// stands for (TS 24.147 5.3.2.6.2), and tel URIs without visual separators (RFC 3966 4).
+pub(crate) fn is_same_user(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (Uri::parse(one), Uri::parse(other)) else {
+        return false;
+    };
+    key(&one) == key(&other)
+}
+
+fn key(uri: &Uri) -> (String, String) {
+    let digits = |text: &str| text.replace(['-', '.', '(', ')'], "");
+    let is_phone = uri
+        .parameter("user")
+        .is_some_and(|u| u.eq_ignore_ascii_case("phone"));
+    let user = uri.user_unescaped();
+    match (uri.scheme(), user) {
+        ("sip" | "sips", Some(user)) if is_phone => {
+            let number = user.split(';').next().unwrap_or(&user);
+            ("tel".to_owned(), digits(number))
+        }
+        ("sip" | "sips", user) => {
+            let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
+            let user = user.map_or(String::new(), |user| format!("{user}@"));
+            ("sip".to_owned(), format!("{user}{}{port}", uri.host()))
+        }
+        (scheme, _) => (scheme.to_owned(), digits(uri.host())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in fields {
+            headers.push(*name, *value);
+        }
+        headers
+    }
+
+    #[test]
+    fn a_prefix_holds_its_addresses() {
+        for (prefix, address, expected) in [
+            ("192.0.2.0/24", "192.0.2.77", true),
+            ("192.0.2.0/24", "192.0.3.1", false),
+            ("192.0.2.0/24", "::ffff:192.0.2.1", true),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("::/0", "2001:db8::1", true),
+        ] {
+            let prefix_: Prefix = prefix.parse().expect("a prefix");
+            let address_ = address.parse().expect("an address");
+            assert_eq!(
+                prefix_.contains(address_),
+                expected,
+                "{address} in {prefix}"
+            );
+        }
+        for text in ["", "localhost", "192.0.2.0/33", "::/129", "192.0.2.0/x"] {
+            assert!(text.parse::<Prefix>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_neighbour_asserts_who_somebody_is() {
+        let fields = headers(&[
+            ("From", "\"J\\\"D\" <sip:a@x>;tag=1"),
+            ("P-Asserted-Identity", "\"John Doe\" <sip:b@x>, <tel:+1>"),
+            ("Privacy", "none"),
+        ]);
+        let trusted = Identity::of(&fields, true);
+        assert_eq!(
+            (&*trusted.uri, trusted.display.as_deref()),
+            ("sip:b@x", Some("John Doe"))
+        );
+        let own = Identity::of(&fields, false);
+        assert_eq!(
+            (&*own.uri, own.display.as_deref()),
+            ("sip:a@x", Some("J\"D"))
+        );
+        assert_eq!(own.shown(7), "sip:a@x");
+        let hidden = Identity::of(
+            &headers(&[("From", "<sip:a@x>;tag=1"), ("Privacy", "header; id")]),
+            true,
+        );
+        assert_eq!(hidden.shown(7), "sip:anonymous7@anonymous.invalid");
+    }
+
+    #[test]
+    fn users_compare_by_who_they_are() {
+        for (one, other, expected) in [
+            ("sip:a@Home.net", "sips:a@home.NET;transport=tcp", true),
+            ("sip:%61@x", "sip:a@x", true),
+            ("sip:a@x", "sip:A@x", false),
+            ("sip:a@x:5060", "sip:a@x", false),
+            ("tel:+358-50-4821437", "tel:+358504821437", true),
+            (
+                "sip:+358504821437@home1.net;user=phone",
+                "tel:+358-50-4821437",
+                true,
+            ),
+            ("nonsense", "nonsense", false),
+        ] {
+            assert_eq!(is_same_user(one, other), expected, "{one} {other}");
+        }
+    }
+}
