@@ -84,7 +84,9 @@ const CHAT_EXAMPLES: &str = "Examples:\n  \
 
 const FLOW_EXAMPLES: &str = "Examples:\n  \
     mrf flow a.5.1                               starts a system of its own on free ports\n  \
-    mrf flow a.5.1 --target sip:conference1@home2.net --via udp:127.0.0.1:5060\n\n\
+    mrf flow a.5.2                               the same, with a user who is called\n  \
+    mrf flow a.5.1 --target sip:conference1@home2.net --via udp:127.0.0.1:5060\n  \
+    mrf flow a.5.1 --markdown                    a document instead of a ladder\n\n\
     Exit code 1 when a step deviates.";
 
 const DECODE_EXAMPLES: &str = "Examples:\n  \
@@ -284,6 +286,9 @@ pub struct FlowArgs {
     /// Print every message in full below the ladder
     #[arg(long)]
     pub verbose: bool,
+    /// Print a document instead: every message with all that was checked about it
+    #[arg(long, conflicts_with = "verbose")]
+    pub markdown: bool,
 }
 
 /// What to decode.

@@ -12,11 +12,11 @@ use crate::limits::CONFIG_BYTES_MAX;
 use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr,
-    Period, Reactor, SipListener, Switch, XdpInterface,
+    Period, Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
 };
 
 /// Every key at the top of a file.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: &[&str] = &[
     "advertise",
     "busy-poll-us",
     "conference",
@@ -32,13 +32,20 @@ pub const KEYS: [&str; 23] = [
     "max-conferences",
     "max-participants",
     "max-size",
+    "may-invite",
+    "may-remove",
+    "may-watch",
     "mgc",
     "mid",
+    "moderator",
     "msrp",
+    "next-hop",
     "reactor",
+    "route",
     "shards",
     "sip",
     "storage",
+    "trusted",
     "xdp-if",
 ];
 
@@ -98,6 +105,22 @@ pub struct Options {
     pub max_participants: Option<NonZeroU32>,
     /// Octets of the largest message.
     pub max_size: Option<NonZeroU64>,
+    /// Neighbours whose P-Asserted-Identity is believed.
+    #[serde(deserialize_with = "one_or_many")]
+    pub trusted: Vec<Trusted>,
+    /// URIs of moderators.
+    #[serde(deserialize_with = "one_or_many")]
+    pub moderator: Vec<SipUri>,
+    /// Who may have somebody called.
+    pub may_invite: Option<Whoever>,
+    /// Who may have somebody removed.
+    pub may_remove: Option<Whoever>,
+    /// Who may watch who takes part.
+    pub may_watch: Option<Whoever>,
+    /// Next hop of calls that the focus places.
+    pub next_hop: Option<SipListener>,
+    /// Route of calls that the focus places.
+    pub route: Option<SipUri>,
     /// Provisioned conferences.
     pub conference: Vec<ConferenceOptions>,
 }
@@ -139,6 +162,13 @@ impl Options {
             max_conferences: self.max_conferences.or(fallback.max_conferences),
             max_participants: self.max_participants.or(fallback.max_participants),
             max_size: self.max_size.or(fallback.max_size),
+            trusted: either(self.trusted, fallback.trusted),
+            moderator: either(self.moderator, fallback.moderator),
+            may_invite: self.may_invite.or(fallback.may_invite),
+            may_remove: self.may_remove.or(fallback.may_remove),
+            may_watch: self.may_watch.or(fallback.may_watch),
+            next_hop: self.next_hop.or(fallback.next_hop),
+            route: self.route.or(fallback.route),
             conference: either(self.conference, fallback.conference),
         }
     }
@@ -200,7 +230,7 @@ pub fn read(path: &Path) -> Result<Options, FileError> {
 /// The first [`Fault`] in it.
 pub fn parse(text: &str) -> Result<Options, Fault> {
     let table = DeTable::parse(text).map_err(|error| fault(text, &error))?;
-    check_keys(text, table.get_ref(), &KEYS)?;
+    check_keys(text, table.get_ref(), KEYS)?;
     for (key, value) in table.get_ref() {
         let conferences = value.get_ref().as_array();
         if let Some(conferences) = conferences.filter(|_| key.get_ref() == "conference") {
@@ -288,6 +318,9 @@ deserialize_from_text!(
     H248Version,
     Switch,
     SipListener,
+    SipUri,
+    Trusted,
+    Whoever,
     HttpAddr,
     Period,
     LogFilter,

@@ -1,32 +1,32 @@
 //! `mrf flow`: plays a flow of TS 24.247 A.5 and checks every step.
 
 mod a51;
+mod a52;
+mod called;
+mod join;
 mod ladder;
+mod player;
 mod seed;
 mod stage;
+mod talk;
 mod tap;
 mod view;
 
+use core::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
 use crate::cli::{FlowArgs, FlowName};
 use crate::logging;
+use crate::participant::Target;
 use crate::values::LogFormat;
-use ladder::Ladder;
-
-/// The flow is not in this build: a usage error.
-const USAGE: u8 = 2;
+use called::Callee;
+use ladder::{Form, Ladder};
+use stage::Stage;
 
 /// Plays the flow; succeeds when no step deviates.
 #[must_use]
 pub fn run(args: FlowArgs) -> ExitCode {
-    if args.flow == FlowName::A52 {
-        eprintln!(
-            "error: flow a.5.2 (the MRFC invites a user) is not in this build yet; there is a.5.1"
-        );
-        return ExitCode::from(USAGE);
-    }
-    match play(args) {
+    match start(args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -36,18 +36,44 @@ pub fn run(args: FlowArgs) -> ExitCode {
     }
 }
 
-fn play(args: FlowArgs) -> anyhow::Result<bool> {
+fn start(args: FlowArgs) -> anyhow::Result<bool> {
     logging::start(LogFormat::Text, "error").map_err(|error| anyhow::anyhow!(error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut ladder = Ladder::new(args.verbose);
-        let stage = stage::Stage::set(args.target, args.via).await?;
-        ladder.title(&stage.title());
-        let played = a51::play(stage, &mut ladder).await;
+        let mut ladder = Ladder::new(match (args.markdown, args.verbose) {
+            (true, _) => Form::Markdown,
+            (false, true) => Form::Verbose,
+            (false, false) => Form::Plain,
+        });
+        let played = play(args, &mut ladder).await;
         ladder.finish();
         played?;
         Ok(ladder.is_clean())
     })
+}
+
+async fn play(args: FlowArgs, ladder: &mut Ladder) -> anyhow::Result<()> {
+    match args.flow {
+        FlowName::A51 => {
+            let stage = Stage::set(args.target, args.via, seed::CONFERENCE, None).await?;
+            ladder.title(a51::TITLE, &stage.place());
+            a51::play(stage, ladder).await
+        }
+        FlowName::A52 => {
+            let (transport, ip) = match &args.target {
+                Some(uri) => {
+                    let via = Target::resolve(uri, args.via).await?.via;
+                    (via.transport, sip::near_addr(via.addr)?.ip())
+                }
+                None => (sip::Transport::Udp, IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            };
+            let callee = Callee::bind(transport, ip).await?;
+            let hop = Some(callee.hop());
+            let stage = Stage::set(args.target, args.via, seed::CONFERENCE_A52, hop).await?;
+            ladder.title(a52::TITLE, &stage.place());
+            a52::play(stage, callee, ladder).await
+        }
+    }
 }

@@ -106,6 +106,14 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     config.max_conferences = number(options.max_conferences, config.max_conferences);
     config.max_participants = number(options.max_participants, config.max_participants);
     config.max_size = options.max_size.map_or(config.max_size, u64::from);
+    config.trusted = options.trusted.iter().map(|t| t.0).collect();
+    let rule = |given: Option<crate::values::Whoever>, default| given.map_or(default, |who| who.0);
+    config.rules.invite = rule(options.may_invite, config.rules.invite);
+    config.rules.remove = rule(options.may_remove, config.rules.remove);
+    config.rules.watch = rule(options.may_watch, config.rules.watch);
+    config.rules.moderators = options.moderator.iter().map(|uri| uri.0.clone()).collect();
+    config.next_hop = options.next_hop.map(|hop| hop.0);
+    config.route = options.route.clone().map(|uri| uri.0);
     for asked in &options.conference {
         let mut conference = mrfc::ConferenceConfig::new(asked.name.clone());
         conference.max_participants = asked.max_participants.map(u32::from);
@@ -169,6 +177,8 @@ mod tests {
     fn what_is_asked_for_replaces_the_default() {
         let options = parse(
             "http = \"off\"\ndrain = \"1s\"\nmgc = [\"tcp:127.0.0.1:1\"]\nmax-size = 99\n\
+             trusted = [\"192.0.2.0/24\", \"::1\"]\nmay-invite = \"nobody\"\n\
+             next-hop = \"udp:192.0.2.1:5060\"\nmoderator = \"sip:m@home2.net\"\n\
              max-participants = 5\n[[conference]]\nname = \"a\"\n[[conference]]\nname = \"b\"\n\
              max-participants = 7\n",
         )
@@ -177,6 +187,12 @@ mod tests {
         assert_eq!(mrfp(&options).mgcs.len(), 1);
         let config = mrfc(&options, false);
         assert_eq!((config.max_size, config.max_participants), (99, 5));
+        assert_eq!(
+            (config.trusted.len(), config.rules.moderators.len()),
+            (2, 1)
+        );
+        assert_eq!(config.rules.invite, mrfc::WhoMay::Nobody);
+        assert!(config.next_hop.is_some() && config.route.is_none());
         let seats: Vec<_> = config
             .conferences
             .iter()

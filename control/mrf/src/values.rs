@@ -190,6 +190,54 @@ impl FromStr for Switch {
     }
 }
 
+/// Addresses whose assertions of identity are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trusted(pub mrfc::Prefix);
+
+impl FromStr for Trusted {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let fault = |error: mrfc::PrefixError| ValueError(error.to_string());
+        text.parse().map(Self).map_err(fault)
+    }
+}
+
+/// Who may ask the focus for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whoever(pub mrfc::WhoMay);
+
+impl FromStr for Whoever {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "anyone" => Ok(Self(mrfc::WhoMay::Anyone)),
+            "participants" => Ok(Self(mrfc::WhoMay::Participants)),
+            "moderators" => Ok(Self(mrfc::WhoMay::Moderators)),
+            "nobody" => Ok(Self(mrfc::WhoMay::Nobody)),
+            _ => Err(ValueError::new(
+                "expected anyone, participants, moderators or nobody",
+            )),
+        }
+    }
+}
+
+/// A SIP URI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipUri(pub String);
+
+impl FromStr for SipUri {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match sip::Uri::parse(text) {
+            Ok(uri) if matches!(uri.scheme(), "sip" | "sips" | "tel") => Ok(Self(text.to_owned())),
+            Ok(_) | Err(_) => Err(ValueError::new("expected a sip:, sips: or tel: URI")),
+        }
+    }
+}
+
 /// Where HTTP is served, if at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpAddr(pub Option<SocketAddr>);

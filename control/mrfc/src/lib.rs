@@ -12,6 +12,7 @@ mod refer;
 mod session_timer;
 mod status;
 
+pub use conference::{Rules, WhoMay};
 pub use config::{ConferenceConfig, Config, ContactForm};
 pub use identity::{Prefix, PrefixError};
 pub use status::{ConferenceStatus, Metrics, ParticipantStatus};

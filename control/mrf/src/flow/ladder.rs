@@ -32,13 +32,15 @@ pub(super) struct Step {
     from: Party,
     to: Party,
     label: String,
-    deviations: Vec<Deviation>,
+    checks: Vec<Check>,
     text: Option<String>,
 }
 
+/// One fact that was checked.
 #[derive(Debug)]
-struct Deviation {
+struct Check {
     what: String,
+    holds: bool,
     expected: String,
     got: String,
 }
@@ -51,7 +53,7 @@ impl Step {
             from,
             to,
             label: label.to_owned(),
-            deviations: Vec::new(),
+            checks: Vec::new(),
             text: None,
         }
     }
@@ -78,18 +80,59 @@ impl Step {
         expected: impl Display,
         got: impl Display,
     ) {
-        if !holds {
-            self.deviations.push(Deviation {
-                what: what.to_owned(),
-                expected: expected.to_string(),
-                got: got.to_string(),
-            });
-        }
+        self.checks.push(Check {
+            what: what.to_owned(),
+            holds,
+            expected: expected.to_string(),
+            got: got.to_string(),
+        });
     }
 
     /// Whether nothing deviated so far.
     pub(super) fn is_clean(&self) -> bool {
-        self.deviations.is_empty()
+        self.checks.iter().all(|check| check.holds)
+    }
+
+    /// The step as a section: its facts beside those of the flow, and the message.
+    fn markdown(&self) -> String {
+        let name = |party| {
+            PARTIES
+                .iter()
+                .find(|(p, _)| *p == party)
+                .map_or("", |p| p.1)
+        };
+        let (from, to) = (name(self.from), name(self.to));
+        let mut out = match self.number {
+            "" => format!("### {} ({from} to {to})\n\n", self.label),
+            number => format!("### Step {number}: {} ({from} to {to})\n\n", self.label),
+        };
+        if !self.checks.is_empty() {
+            out.push_str("| what | the flow | here | |\n|---|---|---|---|\n");
+        }
+        for check in &self.checks {
+            let mark = if check.holds { '✓' } else { '✗' };
+            let [expected, got] = [&check.expected, &check.got].map(|text| cell(text));
+            out.push_str(&format!(
+                "| {} | {expected} | {got} | {mark} |\n",
+                check.what
+            ));
+        }
+        if let Some(text) = &self.text {
+            out.push_str(&format!(
+                "\n```text\n{}\n```\n",
+                text.replace('\r', "").trim_end()
+            ));
+        }
+        out
+    }
+}
+
+/// A text that a table cell can hold.
+fn cell(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.as_str() {
+        "" => String::new(),
+        line => format!("`{}`", line.replace('|', "\\|").replace('`', "'")),
     }
 }
 
@@ -102,7 +145,7 @@ impl Display for Step {
             self.number,
             arrow(self.from, self.to, &self.label)
         )?;
-        for deviation in &self.deviations {
+        for deviation in self.checks.iter().filter(|check| !check.holds) {
             writeln!(f, "          {}", deviation.what)?;
             writeln!(f, "            expected: {}", deviation.expected)?;
             writeln!(f, "            got:      {}", deviation.got)?;
@@ -135,28 +178,42 @@ fn lifelines() -> Vec<char> {
         .collect()
 }
 
+/// How a ladder is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One row a message, deviations below it.
+    Plain,
+    /// The same, and every message in full at the end.
+    Verbose,
+    /// A document: a section for every message, with all that was checked.
+    Markdown,
+}
+
 /// Prints steps as they are made.
 #[derive(Debug)]
 pub(super) struct Ladder {
-    is_verbose: bool,
+    form: Form,
     steps: usize,
     failed: usize,
     texts: Vec<(usize, String)>,
 }
 
 impl Ladder {
-    pub(super) fn new(is_verbose: bool) -> Self {
+    pub(super) fn new(form: Form) -> Self {
         Self {
-            is_verbose,
+            form,
             steps: 0,
             failed: 0,
             texts: Vec::new(),
         }
     }
 
-    /// Says what is played, and names the lifelines.
-    pub(super) fn title(&mut self, title: &str) {
-        println!("{title}\n");
+    /// Says what is played and where, and names the lifelines.
+    pub(super) fn title(&mut self, title: &str, place: &str) {
+        if self.form == Form::Markdown {
+            return println!("## {title}\n\nPlayed {place}.\n");
+        }
+        println!("{title}, {place}\n");
         let mut row = String::new();
         for (index, (_, name)) in PARTIES.iter().enumerate() {
             row.push_str(&" ".repeat((index * PITCH).saturating_sub(row.len())));
@@ -167,7 +224,10 @@ impl Ladder {
 
     /// A line between the rows.
     pub(super) fn note(&mut self, text: &str) {
-        println!("        {text}");
+        match self.form {
+            Form::Plain | Form::Verbose => println!("        {text}"),
+            Form::Markdown => println!("*{text}.*\n"),
+        }
     }
 
     /// Prints a step; whether it was clean.
@@ -175,8 +235,11 @@ impl Ladder {
         let is_clean = step.is_clean();
         self.steps += 1;
         self.failed += usize::from(!is_clean);
-        print!("{step}");
-        if let Some(text) = step.text.filter(|_| self.is_verbose) {
+        match self.form {
+            Form::Plain | Form::Verbose => print!("{step}"),
+            Form::Markdown => println!("{}", step.markdown()),
+        }
+        if let Some(text) = step.text.filter(|_| self.form == Form::Verbose) {
             self.texts
                 .push((self.steps, format!("{}\n{text}", step.label)));
         }
@@ -188,9 +251,14 @@ impl Ladder {
         for (row, text) in self.texts.drain(..) {
             println!("\n--- row {row}: {text}");
         }
+        let gap = if self.form == Form::Markdown {
+            ""
+        } else {
+            "\n"
+        };
         match self.failed {
-            0 => println!("\n{} steps, all as specified", self.steps),
-            failed => println!("\n{} steps, {failed} deviate", self.steps),
+            0 => println!("{gap}{} steps, all as specified", self.steps),
+            failed => println!("{gap}{} steps, {failed} deviate", self.steps),
         }
     }
 
@@ -232,7 +300,17 @@ mod tests {
         assert!(
             text.contains("a=setup\n            expected: passive\n            got:      active")
         );
-        let mut ladder = Ladder::new(false);
+        let text = step.markdown();
+        assert!(
+            text.starts_with("### Step 12: 200 OK (MRFC/AS to UE#1)"),
+            "{text}"
+        );
+        assert!(text.contains("| status | `200` | `200` | ✓ |"), "{text}");
+        assert!(
+            text.contains("| a=setup | `passive` | `active` | ✗ |"),
+            "{text}"
+        );
+        let mut ladder = Ladder::new(Form::Plain);
         assert!(!ladder.is_clean(), "nothing was checked");
         assert!(!ladder.add(step));
         assert!(!ladder.is_clean());

@@ -9,7 +9,6 @@ use mrfp::Mrfp;
 use sip::SipAddr;
 use tokio::time::timeout;
 
-use super::seed;
 use super::tap::Tap;
 use crate::limits::{DRAIN_WITHIN, REGISTER_WITHIN};
 use crate::participant::Target;
@@ -27,10 +26,13 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Takes a running system, or starts one on free ports.
+    /// Takes a running system, or starts one on free ports, whose conference is `own` and whose
+    /// calls go to `next_hop`.
     pub(super) async fn set(
         target: Option<String>,
         via: Option<SipListener>,
+        own: &str,
+        next_hop: Option<SipAddr>,
     ) -> anyhow::Result<Self> {
         match target {
             Some(uri) => Ok(Self {
@@ -38,16 +40,17 @@ impl Stage {
                 tap: None,
                 own: None,
             }),
-            None => Self::start().await,
+            None => Self::start(own, next_hop).await,
         }
     }
 
-    async fn start() -> anyhow::Result<Self> {
+    async fn start(uri: &str, next_hop: Option<SipAddr>) -> anyhow::Result<Self> {
         let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let mut mrfc = start_mrfc(mrfc::Config {
             sip: vec![SipAddr::udp(any)],
             h248: vec![TransportAddr::Udp(any)],
             create_on_join: true,
+            next_hop,
             ..mrfc::Config::default()
         })
         .await?;
@@ -73,7 +76,7 @@ impl Stage {
             .map_err(|_| anyhow!("the MRFP could not register with the MRFC through the tap"))?;
         Ok(Self {
             target: Target {
-                uri: seed::CONFERENCE.to_owned(),
+                uri: uri.to_owned(),
                 via,
             },
             tap: Some(tap),
@@ -81,13 +84,12 @@ impl Stage {
         })
     }
 
-    /// What is played, in words.
-    pub(super) fn title(&self) -> String {
-        let system = match &self.own {
-            Some((_, mrfp)) => format!("a system of its own, reactor {}", mrfp.reactor()),
-            None => format!("{} via {}", self.target.uri, self.target.via),
-        };
-        format!("TS 24.247 A.5.1: a user joins a messaging conference, on {system}")
+    /// Where it is played, in words.
+    pub(super) fn place(&self) -> String {
+        match &self.own {
+            Some((_, mrfp)) => format!("on a system of its own, reactor {}", mrfp.reactor()),
+            None => format!("on {} via {}", self.target.uri, self.target.via),
+        }
     }
 
     /// Stops an own system.

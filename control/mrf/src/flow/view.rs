@@ -101,6 +101,8 @@ fn read_head(frame: &mut Frame, head: &msrp::Head<'_>) {
 pub(super) enum Verb {
     /// `Add`.
     Add,
+    /// `Modify`.
+    Modify,
     /// `Subtract`.
     Subtract,
 }
@@ -121,6 +123,8 @@ pub(super) struct Asked {
     /// SDP of Local and Remote.
     pub(super) local: String,
     pub(super) remote: String,
+    /// The MRFP is told to open the connection (`tcpbcc/EstBNC`).
+    pub(super) connects: bool,
     pub(super) octets: Vec<u8>,
 }
 
@@ -183,22 +187,25 @@ fn command(message: &Message, verb: Verb, octets: &[u8]) -> Option<Asked> {
     for request in requests {
         for action in &request.actions {
             for command in &action.commands {
-                let (terminations, parms) = match (&command.command, verb) {
-                    (Command::Add(amm), Verb::Add) => (
-                        &amm.terminations,
-                        stream(&amm.descriptors).unwrap_or_default(),
-                    ),
+                let (terminations, descriptors) = match (&command.command, verb) {
+                    (Command::Add(amm), Verb::Add) | (Command::Modify(amm), Verb::Modify) => {
+                        (&amm.terminations, &*amm.descriptors)
+                    }
                     (Command::Subtract { terminations, .. }, Verb::Subtract) => {
-                        (terminations, StreamParms::default())
+                        (terminations, &[][..])
                     }
                     _ => continue,
                 };
+                let parms = stream(descriptors).unwrap_or_default();
                 return Some(Asked {
                     transaction: request.id.0,
                     context: action.context,
                     termination: ids(terminations),
                     local: sdp_text(parms.local),
                     remote: sdp_text(parms.remote),
+                    connects: descriptors
+                        .iter()
+                        .any(|d| matches!(d, Descriptor::Signals(signals) if !signals.is_empty())),
                     octets: octets.to_vec(),
                 });
             }
@@ -233,7 +240,10 @@ fn reply(message: &Message, transaction: u32, octets: &[u8]) -> Option<Replied> 
     for action in actions {
         replied.context = Some(action.context);
         for command in &action.commands {
-            if let CommandResult::Add(amm) | CommandResult::Subtract(amm) = &command.result {
+            if let CommandResult::Add(amm)
+            | CommandResult::Modify(amm)
+            | CommandResult::Subtract(amm) = &command.result
+            {
                 read_amm(&mut replied, amm);
             }
         }

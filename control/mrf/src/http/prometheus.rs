@@ -31,12 +31,7 @@ pub(super) fn text(counters: &Counters) -> String {
 fn mrfc(page: &mut Page, m: &mrfc::Metrics) {
     for (name, meaning, value) in m.rows() {
         match meaning.trim().strip_prefix("Gauge:") {
-            Some(help) => page.single(
-                &format!("mrf_mrfc_{name}"),
-                Kind::Gauge,
-                help.trim(),
-                value,
-            ),
+            Some(help) => page.single(&format!("mrf_mrfc_{name}"), Kind::Gauge, help.trim(), value),
             None => page.single(
                 &format!("mrf_mrfc_{name}_total"),
                 Kind::Counter,

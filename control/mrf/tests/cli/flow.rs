@@ -53,12 +53,40 @@ fn a_deviation_is_shown_and_fails() {
 }
 
 #[test]
-fn the_other_flow_is_not_there_yet() {
-    let done = finish(&["flow", "a.5.2"], b"");
-    assert_eq!((done.code, &*done.stdout), (Some(2), ""));
+fn the_call_of_the_focus_passes_on_a_system_of_its_own() {
+    let done = finish(&["flow", "a.5.2", "--verbose"], b"");
+    assert_eq!(done.code, Some(0), "{done:?}");
+    for number in [1, 2, 16, 17, 20, 21, 22, 23] {
+        let mark = format!("{number:>4} ✓  |");
+        assert!(done.stdout.contains(&mark), "{mark} in\n{}", done.stdout);
+    }
+    assert!(done.stdout.contains("steps, all as specified"));
+    let text = "I will never be a member of a club that accepts people like me as members";
+    assert_eq!(done.stdout.matches(text).count(), 2, "sent and received");
+}
+
+#[test]
+fn the_call_of_the_focus_passes_on_a_running_system() {
+    let server = Server::run();
+    for transport in ["udp", "tcp"] {
+        let via = format!("{transport}:{}", server.get(&format!("sip.{transport}")));
+        let uri = "sip:conference1@home2.net";
+        let done = finish(&["flow", "a.5.2", "--target", uri, "--via", &via], b"");
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
+}
+
+#[test]
+fn a_flow_becomes_a_document() {
+    let done = finish(&["flow", "a.5.1", "--markdown"], b"");
+    assert_eq!(done.code, Some(0), "{done:?}");
     assert!(
-        done.stderr.contains("not in this build yet"),
+        done.stdout.starts_with("## TS 24.247 A.5.1"),
         "{}",
-        done.stderr
+        done.stdout
+    );
+    assert!(
+        done.stdout
+            .contains("| a=max-size | `32768` | `32768` | ✓ |")
     );
 }

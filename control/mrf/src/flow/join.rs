@@ -5,11 +5,11 @@ use sdp::{Description, MessageMedia, Setup};
 use sip::{Method, NameAddr, Outcome, Parsed, Request, Response, Trace};
 use tokio::sync::mpsc;
 
-use super::{Player, Role};
-use crate::flow::ladder::{Ladder, Party, Step};
-use crate::flow::seed;
-use crate::flow::stage::Stage;
-use crate::flow::view::{self, Exchange, Verb};
+use super::ladder::{Ladder, Party, Step};
+use super::player::{Player, Role};
+use super::seed;
+use super::stage::Stage;
+use super::view::{self, Exchange, Verb};
 use crate::participant::Caller;
 
 /// What joining came to know.
@@ -185,7 +185,13 @@ impl Call<'_> {
             bail!("the call was refused, nothing more can be played");
         }
         same_dialog(&mut step, invite, ok);
-        check_focus(&mut step, ok);
+        check_focus(&mut step, &ok.headers);
+        step.check(
+            "tag of To",
+            !tag(ok.headers.to()).is_empty(),
+            "a tag",
+            "none",
+        );
         if let Some(media) = media(&mut step, &ok.body) {
             step.same(
                 "a=accept-types",
@@ -241,36 +247,25 @@ impl Call<'_> {
     }
 }
 
-/// What makes a 200 that of a focus.
-fn check_focus(step: &mut Step, ok: &Response) {
-    let contact = ok.headers.get("Contact").unwrap_or("none");
+/// What makes a message that of a focus.
+pub(super) fn check_focus(step: &mut Step, ok: &sip::Headers) {
+    let contact = ok.get("Contact").unwrap_or("none");
     let is_focus = contact
         .split(';')
         .any(|p| p.trim().eq_ignore_ascii_case("isfocus"));
     step.check("Contact", is_focus, "isfocus among its parameters", contact);
-    let events = ok.headers.get("Allow-Events").unwrap_or("none");
-    let has_package = ok.headers.has_token("Allow-Events", "conference");
+    let events = ok.get("Allow-Events").unwrap_or("none");
+    let has_package = ok.has_token("Allow-Events", "conference");
     step.check("Allow-Events", has_package, "conference", events);
-    let allow = ok.headers.get("Allow").unwrap_or("none");
+    let allow = ok.get("Allow").unwrap_or("none");
     for method in seed::METHODS {
-        step.check(
-            "Allow",
-            ok.headers.has_token("Allow", method),
-            method,
-            allow,
-        );
+        step.check("Allow", ok.has_token("Allow", method), method, allow);
     }
-    step.check(
-        "tag of To",
-        !tag(ok.headers.to()).is_empty(),
-        "a tag",
-        "none",
-    );
-    let content_type = ok.headers.content_type().unwrap_or_default();
+    let content_type = ok.content_type().unwrap_or_default();
     step.same("Content-Type", "application/sdp", &content_type);
 }
 
-fn same_dialog(step: &mut Step, invite: &Request, response: &Response) {
+pub(super) fn same_dialog(step: &mut Step, invite: &Request, response: &Response) {
     let call_id = |headers: &sip::Headers| headers.call_id().unwrap_or("none").to_owned();
     step.same(
         "Call-ID",
@@ -289,12 +284,12 @@ fn same_dialog(step: &mut Step, invite: &Request, response: &Response) {
     );
 }
 
-fn tag(address: Option<NameAddr>) -> String {
+pub(super) fn tag(address: Option<NameAddr>) -> String {
     let tag = address.as_ref().and_then(|address| address.tag());
     tag.unwrap_or_default().to_owned()
 }
 
-fn media(step: &mut Step, body: &[u8]) -> Option<MessageMedia> {
+pub(super) fn media(step: &mut Step, body: &[u8]) -> Option<MessageMedia> {
     let media = Description::parse(body)
         .map_err(|error| error.to_string())
         .and_then(|description| description.message().map_err(|error| error.to_string()));
@@ -311,7 +306,7 @@ fn media(step: &mut Step, body: &[u8]) -> Option<MessageMedia> {
     }
 }
 
-fn check_setup(step: &mut Step, media: &MessageMedia, expected: Setup) {
+pub(super) fn check_setup(step: &mut Step, media: &MessageMedia, expected: Setup) {
     let got = media.setup.map_or("none", Setup::as_str);
     step.same("a=setup", expected.as_str(), got);
 }

@@ -3,11 +3,11 @@
 use anyhow::bail;
 use sip::{Method, Parsed};
 
-use super::{Player, Role};
-use crate::flow::ladder::{Ladder, Party, Step};
-use crate::flow::seed;
-use crate::flow::stage::Stage;
-use crate::flow::view::{self, Exchange, Frame, Verb};
+use super::ladder::{Ladder, Party, Step};
+use super::player::{Player, Role};
+use super::seed::Saying;
+use super::stage::Stage;
+use super::view::{self, Exchange, Frame, Verb};
 use crate::msrp_client::Outgoing;
 
 /// The first request of an active party binds the connection to its session, with a body or
@@ -28,36 +28,60 @@ pub(super) async fn bind(player: &mut Player, ladder: &mut Ladder) -> anyhow::Re
 pub(super) async fn say(
     first: &mut Player,
     second: &mut Player,
+    saying: &Saying,
     ladder: &mut Ladder,
 ) -> anyhow::Result<()> {
     let message = Outgoing {
-        content_type: Some(seed::CONTENT_TYPE.to_owned()),
-        body: seed::TEXT.as_bytes().to_vec(),
-        message_id: Some(seed::MESSAGE_ID.to_owned()),
-        transaction_id: Some(seed::TRANSACTION.to_owned()),
+        content_type: Some(saying.content_type.to_owned()),
+        body: saying.text.as_bytes().to_vec(),
+        message_id: Some(saying.message_id.to_owned()),
+        transaction_id: Some(saying.transaction.to_owned()),
     };
     first.joined.msrp.send(message).await?;
     let (sent, octets) = first.frame(true).await?;
     let label = format!("MSRP SEND, {} octets", sent.body.len());
-    let mut step = Step::new("23", first.role.party, Party::Mrfp, &label).text(&octets);
-    step.same("transaction id", seed::TRANSACTION, &sent.transaction);
+    let mut step = Step::new(saying.sent, first.role.party, Party::Mrfp, &label).text(&octets);
+    step.same("transaction id", saying.transaction, &sent.transaction);
     paths(&mut step, &sent, &first.peer_path, &first.path);
-    content(&mut step, &sent);
+    content(&mut step, &sent, saying);
     ladder.add(step);
     let (answer, octets) = first.frame(false).await?;
-    ladder.add(answered(first, seed::TRANSACTION, &answer).text(&octets));
+    ladder.add(answered(first, saying.transaction, &answer).text(&octets));
+    hear(second, saying, ladder).await
+}
 
-    let (copy, octets) = second.frame(false).await?;
+/// The copy that the other one gets. One that was called may first be sent a SEND without body,
+/// which binds the connection (RFC 4975 section 5.4).
+async fn hear(second: &mut Player, saying: &Saying, ladder: &mut Ladder) -> anyhow::Result<()> {
+    let (mut copy, mut octets) = second.frame(false).await?;
+    if copy.body.is_empty() && copy.method.as_deref() == Some("SEND") {
+        let label = "MSRP SEND, no body";
+        let mut step = Step::new("", Party::Mrfp, second.role.party, label).text(&octets);
+        paths(&mut step, &copy, &second.path, &second.peer_path);
+        ladder.add(step);
+        acknowledged(second, "", &copy.transaction, ladder).await?;
+        (copy, octets) = second.frame(false).await?;
+    }
     let label = format!("MSRP SEND, {} octets", copy.body.len());
-    let mut step = Step::new("", Party::Mrfp, second.role.party, &label).text(&octets);
-    let is_new = copy.transaction != seed::TRANSACTION;
+    let mut step = Step::new(saying.heard, Party::Mrfp, second.role.party, &label).text(&octets);
+    let is_new = copy.transaction != saying.transaction;
     step.check("transaction id", is_new, "a new one", &copy.transaction);
     paths(&mut step, &copy, &second.path, &second.peer_path);
-    content(&mut step, &copy);
+    content(&mut step, &copy, saying);
     ladder.add(step);
+    acknowledged(second, saying.acknowledged, &copy.transaction, ladder).await
+}
+
+/// The 200 that a hearer gives.
+async fn acknowledged(
+    second: &mut Player,
+    number: &'static str,
+    transaction: &str,
+    ladder: &mut Ladder,
+) -> anyhow::Result<()> {
     let (answer, octets) = second.frame(true).await?;
-    let mut step = Step::new("", second.role.party, Party::Mrfp, "MSRP 200").text(&octets);
-    step.same("transaction id", &copy.transaction, &answer.transaction);
+    let mut step = Step::new(number, second.role.party, Party::Mrfp, "MSRP 200").text(&octets);
+    step.same("transaction id", transaction, &answer.transaction);
     step.check("status", answer.status == Some(200), "200", status(&answer));
     paths(&mut step, &answer, &second.peer_path, &second.path);
     ladder.add(step);
@@ -94,7 +118,7 @@ pub(super) async fn leave(
     Ok(())
 }
 
-fn subtracted(
+pub(super) fn subtracted(
     exchange: &Exchange,
     place: Option<&(String, String)>,
     role: Role,
@@ -149,14 +173,14 @@ fn paths(step: &mut Step, frame: &Frame, to: &str, from: &str) {
 }
 
 /// The content of the flow's message, whoever sends it.
-fn content(step: &mut Step, frame: &Frame) {
+fn content(step: &mut Step, frame: &Frame, saying: &Saying) {
     step.same(
         "method",
         "SEND",
         frame.method.as_deref().unwrap_or("a response"),
     );
-    step.same("Message-ID", seed::MESSAGE_ID, &frame.message_id);
-    step.same("Byte-Range", seed::BYTE_RANGE, &frame.byte_range);
-    step.same("Content-Type", seed::CONTENT_TYPE, &frame.content_type);
-    step.same("text", seed::TEXT, &String::from_utf8_lossy(&frame.body));
+    step.same("Message-ID", saying.message_id, &frame.message_id);
+    step.same("Byte-Range", saying.byte_range, &frame.byte_range);
+    step.same("Content-Type", saying.content_type, &frame.content_type);
+    step.same("text", saying.text, &String::from_utf8_lossy(&frame.body));
 }
