@@ -1,5 +1,5 @@
 //! The conference as a function: events of its legs and of its mixer in, intents out. No SIP, no
-//! H.248, no time, no I/O.
+//! H.248, no clock, no I/O. Beside it what others may learn of it: the roster and its documents.
 //!
 //! **Invariant:** every termination that became ready is subtracted exactly once, or was lost
 //! with its mixer.
@@ -9,8 +9,11 @@
 
 mod conference;
 mod event;
+pub mod info;
 mod policy;
+pub mod roster;
 mod rules;
+pub mod subscription;
 
 pub use conference::Conference;
 pub use event::{

@@ -1,0 +1,204 @@
+//! One subscription to the roster (RFC 6665 4.2, RFC 4575 3): when to notify, and how much.
+//!
+//! ```text
+//! made, refreshed -> the whole roster at once
+//! roster changed  -> what changed since, at most once in 5 s
+//! expired, ended  -> what changed, and that it is over
+//! one notification is under way at a time; what happens meanwhile waits for the next
+//! ```
+//!
+//! Nothing is queued: a notification is made from the roster of the moment it is sent.
+
+use clock::{Duration, Instant};
+
+/// Shortest time between two notifications of changes (RFC 4575 3.9).
+pub const NOTIFY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why a subscription is over (RFC 6665 4.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// It was not refreshed, or given up by its subscriber.
+    Timeout,
+    /// What was watched is gone, or the subscriber no longer belongs to it.
+    NoResource,
+    /// The subscriber may not watch any more.
+    Rejected,
+}
+
+impl EndReason {
+    /// As a Subscription-State writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NoResource => "noresource",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Version of the document.
+    pub version: u32,
+    /// The roster that the subscriber knows; `None`: it is to get the whole.
+    pub since: Option<u64>,
+    /// Seconds left, or why it is over.
+    pub state: Result<u64, EndReason>,
+}
+
+/// What follows from the state of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send this; then call [`Subscription::answered`].
+    Notify(Notice),
+    /// Nothing before this instant, an answer, or a change.
+    Wait(Instant),
+    /// The last notification went out.
+    Over,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    expires: Instant,
+    earliest: Instant,
+    version: u32,
+    seen: Option<u64>,
+    is_in_flight: bool,
+    end: Option<EndReason>,
+    is_over: bool,
+}
+
+impl Subscription {
+    /// A new one, for `duration` from `now`; zero asks for the roster once.
+    #[must_use]
+    pub fn new(now: Instant, duration: Duration) -> Self {
+        Self {
+            expires: now + duration,
+            earliest: now,
+            version: 0,
+            seen: None,
+            is_in_flight: false,
+            end: duration.is_zero().then_some(EndReason::Timeout),
+            is_over: false,
+        }
+    }
+
+    /// It was refreshed, or with zero given up.
+    pub fn refresh(&mut self, now: Instant, duration: Duration) {
+        self.expires = now + duration;
+        self.earliest = now;
+        self.seen = None;
+        if duration.is_zero() {
+            self.end.get_or_insert(EndReason::Timeout);
+        }
+    }
+
+    /// It is over; the first reason counts.
+    pub fn end(&mut self, why: EndReason) {
+        self.end.get_or_insert(why);
+    }
+
+    /// The notification under way was answered, well or not.
+    pub fn answered(&mut self) {
+        self.is_in_flight = false;
+    }
+
+    /// What to do, given the generation of the roster.
+    pub fn poll(&mut self, now: Instant, generation: u64) -> Step {
+        if self.is_over {
+            return Step::Over;
+        }
+        if self.is_in_flight {
+            return Step::Wait(self.expires);
+        }
+        if now >= self.expires {
+            self.end.get_or_insert(EndReason::Timeout);
+        }
+        if let Some(why) = self.end {
+            self.is_over = true;
+            return Step::Notify(self.notice(generation, Err(why)));
+        }
+        if self.seen == Some(generation) {
+            return Step::Wait(self.expires);
+        }
+        if now < self.earliest {
+            return Step::Wait(self.earliest.min(self.expires));
+        }
+        self.is_in_flight = true;
+        self.earliest = now + NOTIFY_INTERVAL;
+        let left = self.expires.since(now).as_secs();
+        Step::Notify(self.notice(generation, Ok(left)))
+    }
+
+    fn notice(&mut self, generation: u64, state: Result<u64, EndReason>) -> Notice {
+        self.version += 1;
+        Notice {
+            version: self.version,
+            since: self.seen.replace(generation),
+            state,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn sent(version: u32, since: Option<u64>, state: Result<u64, EndReason>) -> Step {
+        Step::Notify(Notice {
+            version,
+            since,
+            state,
+        })
+    }
+
+    #[test]
+    fn the_whole_roster_comes_first_and_changes_at_most_once_in_five_seconds() {
+        let mut one = Subscription::new(at(0), Duration::from_secs(60));
+        assert_eq!(one.poll(at(0), 7), sent(1, None, Ok(60)));
+        assert_eq!(one.poll(at(1), 8), Step::Wait(at(60)), "one is under way");
+        one.answered();
+        assert_eq!(one.poll(at(1), 8), Step::Wait(at(5)));
+        assert_eq!(one.poll(at(5), 11), sent(2, Some(7), Ok(55)));
+        one.answered();
+        assert_eq!(one.poll(at(20), 11), Step::Wait(at(60)));
+        one.refresh(at(21), Duration::from_secs(60));
+        assert_eq!(one.poll(at(21), 11), sent(3, None, Ok(60)));
+    }
+
+    #[test]
+    fn the_end_is_told_once_whatever_came_before() {
+        let mut one = Subscription::new(at(0), Duration::from_secs(60));
+        one.poll(at(0), 1);
+        one.end(EndReason::NoResource);
+        one.end(EndReason::Rejected);
+        assert_eq!(one.poll(at(1), 2), Step::Wait(at(60)), "one is under way");
+        one.answered();
+        let last = sent(2, Some(1), Err(EndReason::NoResource));
+        assert_eq!(one.poll(at(1), 2), last);
+        assert_eq!(one.poll(at(1), 3), Step::Over);
+    }
+
+    #[test]
+    fn what_is_not_refreshed_is_over() {
+        let mut one = Subscription::new(at(0), Duration::from_secs(10));
+        one.poll(at(0), 1);
+        one.answered();
+        let last = sent(2, Some(1), Err(EndReason::Timeout));
+        assert_eq!(one.poll(at(10), 1), last);
+    }
+
+    #[test]
+    fn zero_seconds_fetch_the_roster_once() {
+        let mut one = Subscription::new(at(3), Duration::ZERO);
+        assert_eq!(one.poll(at(3), 5), sent(1, None, Err(EndReason::Timeout)));
+        assert_eq!(one.poll(at(3), 5), Step::Over);
+    }
+}
