@@ -104,7 +104,7 @@ pub struct RunArgs {
     media: MediaArgs,
     #[command(flatten)]
     focus: FocusArgs,
-    /// H.248 listener of the MRFC: udp:ADDR or tcp:ADDR; repeatable. The MRFP registers with the
+    /// H.248 listener of the MRFC: udp:ADDR, tcp:ADDR or sctp:ADDR; repeatable. The MRFP registers with the
     /// first one [default: udp:127.0.0.1:2944 and tcp:127.0.0.1:2944]
     #[arg(
         long,
@@ -126,7 +126,8 @@ pub struct MrfpCommandArgs {
     common: CommonArgs,
     #[command(flatten)]
     media: MediaArgs,
-    /// Controller to register with: udp:ADDR or tcp:ADDR; repeatable, in order of preference
+    /// Controller to register with: udp:ADDR, tcp:ADDR or sctp:ADDR (SCTP in UDP, RFC 6951, one port for
+    /// both); repeatable, in order of preference
     /// [default: none, any controller may speak first]
     #[arg(
         long,
@@ -135,7 +136,7 @@ pub struct MrfpCommandArgs {
         value_delimiter = ','
     )]
     mgc: Vec<H248Addr>,
-    /// H.248 listener: udp:ADDR or tcp:ADDR; repeatable [default: udp:127.0.0.1:0]
+    /// H.248 listener: udp:ADDR, tcp:ADDR or sctp:ADDR; repeatable [default: udp:127.0.0.1:0]
     #[arg(
         long,
         value_name = "udp:ADDR|tcp:ADDR",
@@ -156,7 +157,7 @@ pub struct MrfcCommandArgs {
     common: CommonArgs,
     #[command(flatten)]
     focus: FocusArgs,
-    /// H.248 listener: udp:ADDR or tcp:ADDR; repeatable [default: udp:127.0.0.1:2944 and
+    /// H.248 listener: udp:ADDR, tcp:ADDR or sctp:ADDR; repeatable [default: udp:127.0.0.1:2944 and
     /// tcp:127.0.0.1:2944]
     #[arg(
         long,

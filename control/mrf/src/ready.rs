@@ -50,6 +50,7 @@ impl Facts {
         for (key, kind) in [
             ("h248.udp", TransportKind::Udp),
             ("h248.tcp", TransportKind::Tcp),
+            ("h248.sctp", TransportKind::Sctp),
         ] {
             for addr in addrs.iter().filter(|addr| addr.kind() == kind) {
                 self.add(key, addr.addr());

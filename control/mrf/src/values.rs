@@ -78,7 +78,7 @@ impl FromStr for SipListener {
     }
 }
 
-/// An H.248 listener or controller: `udp:127.0.0.1:2944`, `tcp:[::1]:0`.
+/// An H.248 listener or controller: `udp:127.0.0.1:2944`, `tcp:[::1]:0`, `sctp:192.0.2.7:2944`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct H248Addr(pub TransportAddr);
 

@@ -11,6 +11,8 @@ pub enum TransportKind {
     Udp,
     /// TPKT over TCP (H.248.1 Annex D.2): requests are never repeated.
     Tcp,
+    /// One message a user message (H.248.4), in UDP datagrams (RFC 6951).
+    Sctp,
 }
 
 impl TransportKind {
@@ -19,7 +21,7 @@ impl TransportKind {
     pub const fn is_reliable(self) -> bool {
         match self {
             Self::Udp => false,
-            Self::Tcp => true,
+            Self::Tcp | Self::Sctp => true,
         }
     }
 }
@@ -29,11 +31,12 @@ impl fmt::Display for TransportKind {
         f.write_str(match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Sctp => "sctp",
         })
     }
 }
 
-/// A local socket (UDP) or one connection (TCP). Numbers of connections are never used again.
+/// A local socket (UDP) or one connection (TCP) or association (SCTP). Numbers of connections are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransportId {
     /// The protocol.
@@ -57,13 +60,15 @@ impl fmt::Display for Peer {
     }
 }
 
-/// A configured address: `udp:127.0.0.1:2944` or `tcp:[::1]:2944`.
+/// A configured address: `udp:127.0.0.1:2944`, `tcp:[::1]:2944` or `sctp:127.0.0.1:2944`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TransportAddr {
     /// UDP.
     Udp(SocketAddr),
     /// TPKT over TCP.
     Tcp(SocketAddr),
+    /// SCTP in UDP; both have the same port.
+    Sctp(SocketAddr),
 }
 
 impl TransportAddr {
@@ -73,6 +78,7 @@ impl TransportAddr {
         match kind {
             TransportKind::Udp => Self::Udp(addr),
             TransportKind::Tcp => Self::Tcp(addr),
+            TransportKind::Sctp => Self::Sctp(addr),
         }
     }
 
@@ -82,6 +88,7 @@ impl TransportAddr {
         match self {
             Self::Udp(_) => TransportKind::Udp,
             Self::Tcp(_) => TransportKind::Tcp,
+            Self::Sctp(_) => TransportKind::Sctp,
         }
     }
 
@@ -89,7 +96,7 @@ impl TransportAddr {
     #[must_use]
     pub const fn addr(self) -> SocketAddr {
         match self {
-            Self::Udp(addr) | Self::Tcp(addr) => addr,
+            Self::Udp(addr) | Self::Tcp(addr) | Self::Sctp(addr) => addr,
         }
     }
 }
@@ -104,13 +111,10 @@ impl fmt::Display for TransportAddr {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportAddrError {
     /// No `scheme:` in front.
-    #[error("{0:?}: expected udp:ADDRESS:PORT or tcp:ADDRESS:PORT")]
+    #[error("{0:?}: expected udp:ADDRESS:PORT, tcp:ADDRESS:PORT or sctp:ADDRESS:PORT")]
     SchemeMissing(String),
-    /// SCTP is known and not built in.
-    #[error("{0:?}: the SCTP transport is not supported; use udp: or tcp:")]
-    SctpNotSupported(String),
     /// Another scheme.
-    #[error("{text:?}: unknown transport {scheme:?}; use udp: or tcp:")]
+    #[error("{text:?}: unknown transport {scheme:?}; use udp:, tcp: or sctp:")]
     SchemeUnknown {
         /// The whole text.
         text: String,
@@ -137,7 +141,7 @@ impl FromStr for TransportAddr {
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "udp" => TransportKind::Udp,
             "tcp" => TransportKind::Tcp,
-            "sctp" => return Err(TransportAddrError::SctpNotSupported(text.to_owned())),
+            "sctp" => TransportKind::Sctp,
             _ if scheme.parse::<core::net::Ipv4Addr>().is_ok() || scheme.starts_with('[') => {
                 return Err(TransportAddrError::SchemeMissing(text.to_owned()));
             }
@@ -178,10 +182,7 @@ mod tests {
     fn addresses_are_read_and_printed_alike_or_refused_with_a_reason() {
         check("udp:127.0.0.1:2944", Ok("udp:127.0.0.1:2944"));
         check("TCP:[::1]:0", Ok("tcp:[::1]:0"));
-        check(
-            "sctp:127.0.0.1:2944",
-            Err("SCTP transport is not supported"),
-        );
+        check("sctp:127.0.0.1:2944", Ok("sctp:127.0.0.1:2944"));
         check("127.0.0.1:2944", Err("expected udp:"));
         check("[::1]:2944", Err("expected udp:"));
         check("localhost", Err("expected udp:"));

@@ -6,7 +6,7 @@
 //!   replies, Pending, acknowledgements, repetition.
 //! * [`Registration`] (gateway) and [`Associations`] (controller): who is in charge of whom.
 //! * [`Node`]: an endpoint with one of these, still sans-IO.
-//! * [`Shell`]: a node on real UDP and TCP sockets, in tokio.
+//! * [`Shell`]: a node on real UDP, TCP and SCTP sockets, in tokio.
 //!
 //! **Invariant:** only [`transport`] and [`Shell`] read a clock or open a socket.
 #![forbid(unsafe_code)]

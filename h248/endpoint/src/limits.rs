@@ -10,6 +10,10 @@ pub const MESSAGE_TRANSACTIONS_MAX: usize = 10;
 pub const UDP_MESSAGE_BYTES_MAX: usize = 65_507;
 /// Octets of one message on TCP: the TPKT maximum (65,535) without its own header.
 pub const TPKT_MESSAGE_BYTES_MAX: usize = 65_531;
+/// Octets of one user message on SCTP.
+pub const SCTP_MESSAGE_BYTES_MAX: usize = 65_535;
+/// Octets waiting to be sent or acknowledged on one SCTP association; one more message ends it.
+pub const SCTP_QUEUE_BYTES: usize = 16 << 20;
 /// Octets of a TPKT header (RFC 1006 section 6).
 pub const TPKT_HEADER_BYTES: usize = 4;
 /// Requests awaiting a reply from one peer.
@@ -36,11 +40,12 @@ pub const PROVISIONAL_MIN: Duration = Duration::from_millis(100);
 pub const REDIRECTS_MAX: u32 = 5;
 /// Gateways associated with one controller.
 pub const ASSOCIATIONS_MAX: usize = 1_024;
-/// TCP connections a listener holds at once.
+/// TCP connections or SCTP associations a listener holds at once.
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// Messages read from all transports and not yet handled; readers wait when it is full.
 pub const RECEIVED_QUEUE_MESSAGES: usize = 1_024;
-/// Messages waiting to be written to one TCP connection; one more closes it.
+/// Messages waiting to be written to one TCP connection, or to be handed to one SCTP socket; one more
+/// closes the connection.
 pub const SEND_QUEUE_MESSAGES: usize = 1_024;
 
 const _: () = assert!(TPKT_MESSAGE_BYTES_MAX + TPKT_HEADER_BYTES == u16::MAX as usize);
@@ -54,5 +59,6 @@ pub const fn message_bytes_max(kind: TransportKind) -> usize {
     match kind {
         TransportKind::Udp => UDP_MESSAGE_BYTES_MAX,
         TransportKind::Tcp => TPKT_MESSAGE_BYTES_MAX,
+        TransportKind::Sctp => SCTP_MESSAGE_BYTES_MAX,
     }
 }

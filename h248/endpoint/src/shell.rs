@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use crate::limits::{RECEIVED_QUEUE_MESSAGES, SEND_QUEUE_MESSAGES};
-use crate::transport::{Inbound, tcp, udp};
+use crate::transport::{Inbound, sctp, tcp, udp};
 use crate::{
     AssociationConfig, Config, Departure, Event, Node, NodeOutput, Peer, Problem, ProblemKind,
     Registered, RegistrationConfig, RequestKey, SendError, TransportAddr, TransportId,
@@ -58,17 +59,55 @@ pub struct Shell {
     bound: Vec<TransportAddr>,
     /// By [`TransportId::index`].
     sockets: Vec<Arc<UdpSocket>>,
-    connections: HashMap<Peer, mpsc::Sender<Bytes>>,
-    connection_last: u32,
+    sctp_sockets: Vec<SctpSocket>,
+    connections: HashMap<Peer, Connection>,
+    /// The last number of a TCP connection or SCTP association.
+    connection_last: Arc<AtomicU32>,
     inbound: mpsc::Sender<Inbound>,
     received: mpsc::Receiver<Inbound>,
     tasks: JoinSet<()>,
 }
 
+#[derive(Debug)]
+struct SctpSocket {
+    is_ipv4: bool,
+    commands: mpsc::Sender<sctp::Command>,
+}
+
+/// Where messages to a connected peer go.
+#[derive(Debug)]
+enum Connection {
+    Tcp(mpsc::Sender<Bytes>),
+    /// The association of this number at this socket.
+    Sctp(mpsc::Sender<sctp::Command>, u32),
+}
+
+impl Connection {
+    /// Hands a message on; an error says why not.
+    fn send(&self, octets: Bytes) -> Result<(), &'static str> {
+        let is_sent = match self {
+            Self::Tcp(stream) => stream.try_send(octets).is_ok(),
+            Self::Sctp(socket, index) => {
+                let command = sctp::Command::Send(*index, octets);
+                socket.try_send(command).is_ok()
+            }
+        };
+        is_sent.then_some(()).ok_or("it does not drain")
+    }
+
+    /// Closes after what is queued.
+    fn close(self) {
+        if let Self::Sctp(socket, index) = self {
+            // A task that is gone or choked takes its associations along.
+            let _ = socket.try_send(sctp::Command::Close(index));
+        }
+    }
+}
+
 impl Shell {
     /// Opens a gateway and starts to register with the controllers of `registration`. `local`
     /// are UDP addresses to send from; a family of which none is given gets an ephemeral port as
-    /// soon as a controller needs it. TCP addresses in `local` are listened on.
+    /// soon as a controller needs it. TCP and SCTP addresses in `local` are listened on.
     ///
     /// # Errors
     ///
@@ -105,8 +144,9 @@ impl Shell {
             events: VecDeque::new(),
             bound: Vec::new(),
             sockets: Vec::new(),
+            sctp_sockets: Vec::new(),
             connections: HashMap::new(),
-            connection_last: 0,
+            connection_last: Arc::default(),
             inbound,
             received,
             tasks: JoinSet::new(),
@@ -131,6 +171,11 @@ impl Shell {
                 self.bound.push(TransportAddr::Tcp(listener.local_addr()?));
                 self.tasks
                     .spawn(tcp::accept(listener, self.inbound.clone()));
+            }
+            TransportAddr::Sctp(addr) => {
+                let socket = udp::bind(addr).await?;
+                self.bound.push(TransportAddr::Sctp(socket.local_addr()?));
+                self.add_sctp_socket(socket);
             }
         }
         Ok(())
@@ -221,6 +266,22 @@ impl Shell {
                 self.node
                     .handle_connected(now, mgc, Peer { transport, addr });
             }
+            Inbound::SctpBound { mgc, socket } => {
+                let commands = self.add_sctp_socket(socket);
+                self.connect_sctp(&commands, mgc);
+            }
+            Inbound::AssociationOpened {
+                peer,
+                mgc,
+                commands,
+            } => {
+                let connection = Connection::Sctp(commands, peer.transport.index);
+                self.connections.insert(peer, connection);
+                tracing::info!(%peer, "H.248 association of SCTP open");
+                if let Some(mgc) = mgc {
+                    self.node.handle_connected(now, mgc, peer);
+                }
+            }
             Inbound::ConnectFailed { mgc, cause } => {
                 self.node.handle_connect_failed(now, mgc, &cause);
             }
@@ -252,14 +313,14 @@ impl Shell {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Option<Peer> {
         let addr = stream.peer_addr().ok()?;
-        self.connection_last = self.connection_last.wrapping_add(1);
+        let last = self.connection_last.fetch_add(1, Ordering::Relaxed);
         let transport = TransportId {
             kind: TransportKind::Tcp,
-            index: self.connection_last,
+            index: last.wrapping_add(1),
         };
         let peer = Peer { transport, addr };
         let (sender, outgoing) = mpsc::channel(SEND_QUEUE_MESSAGES);
-        self.connections.insert(peer, sender);
+        self.connections.insert(peer, Connection::Tcp(sender));
         let task = tcp::run(stream, peer, outgoing, self.inbound.clone(), permit);
         self.tasks.spawn(task);
         tracing::info!(%peer, "H.248 connection open");
@@ -273,7 +334,11 @@ impl Shell {
             match self.node.poll() {
                 NodeOutput::Transmit { peer, octets } => self.transmit(peer, octets),
                 NodeOutput::Connect(mgc) => self.connect(mgc),
-                NodeOutput::Close(peer) => drop(self.connections.remove(&peer)),
+                NodeOutput::Close(peer) => {
+                    if let Some(connection) = self.connections.remove(&peer) {
+                        connection.close();
+                    }
+                }
                 NodeOutput::Event(event) => {
                     log(&event);
                     self.events.push_back(*event);
@@ -289,14 +354,16 @@ impl Shell {
     fn transmit(&mut self, peer: Peer, octets: Bytes) {
         match peer.transport.kind {
             TransportKind::Udp => self.transmit_datagram(peer, &octets),
-            TransportKind::Tcp => {
+            TransportKind::Tcp | TransportKind::Sctp => {
                 let Some(connection) = self.connections.get(&peer) else {
                     tracing::debug!(%peer, "H.248 message for a closed connection dropped");
                     return;
                 };
-                if let Err(cause) = connection.try_send(octets) {
-                    tracing::warn!(%peer, %cause, "H.248 connection given up: it does not drain");
-                    self.connections.remove(&peer);
+                if let Err(cause) = connection.send(octets) {
+                    tracing::warn!(%peer, cause, "H.248 connection given up");
+                    if let Some(connection) = self.connections.remove(&peer) {
+                        connection.close();
+                    }
                     let now = now(self.started);
                     self.node.handle_transport_failure(now, peer);
                 }
@@ -330,7 +397,40 @@ impl Shell {
                     self.tasks.spawn(bind_for(mgc, inbound));
                 }
             },
+            TransportAddr::Sctp(addr) => {
+                let is_like = |s: &&SctpSocket| s.is_ipv4 == addr.is_ipv4();
+                let socket = self.sctp_sockets.iter().find(is_like);
+                match socket.map(|s| s.commands.clone()) {
+                    Some(commands) => self.connect_sctp(&commands, mgc),
+                    None => {
+                        self.tasks.spawn(bind_for(mgc, inbound));
+                    }
+                }
+            }
         }
+    }
+
+    fn connect_sctp(&mut self, commands: &mpsc::Sender<sctp::Command>, mgc: TransportAddr) {
+        if commands.try_send(sctp::Command::Connect(mgc)).is_err() {
+            let cause = "the SCTP socket is busy or broken";
+            let now = now(self.started);
+            self.node.handle_connect_failed(now, mgc, cause);
+        }
+    }
+
+    /// Starts the task of an SCTP socket, and returns the way to it.
+    fn add_sctp_socket(&mut self, socket: UdpSocket) -> mpsc::Sender<sctp::Command> {
+        let is_ipv4 = socket.local_addr().is_ok_and(|local| local.is_ipv4());
+        let (commands, receiver) = mpsc::channel(SEND_QUEUE_MESSAGES);
+        let numbers = Arc::clone(&self.connection_last);
+        let inbound = self.inbound.clone();
+        let way = (commands.downgrade(), receiver);
+        self.tasks.spawn(sctp::run(socket, numbers, way, inbound));
+        self.sctp_sockets.push(SctpSocket {
+            is_ipv4,
+            commands: commands.clone(),
+        });
+        commands
     }
 
     fn socket_like(&self, addr: std::net::SocketAddr) -> Option<TransportId> {
@@ -348,6 +448,7 @@ impl Shell {
 
 async fn bind_for(mgc: TransportAddr, inbound: mpsc::Sender<Inbound>) {
     let report = match udp::bind(udp::unspecified_like(mgc.addr())).await {
+        Ok(socket) if mgc.kind() == TransportKind::Sctp => Inbound::SctpBound { mgc, socket },
         Ok(socket) => Inbound::SocketBound { mgc, socket },
         Err(cause) => Inbound::ConnectFailed {
             mgc,
@@ -358,7 +459,7 @@ async fn bind_for(mgc: TransportAddr, inbound: mpsc::Sender<Inbound>) {
     let _ = inbound.send(report).await;
 }
 
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+pub(crate) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(at).await,
         None => core::future::pending().await,

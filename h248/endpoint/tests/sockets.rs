@@ -84,6 +84,8 @@ async fn requests_are_answered_over_every_transport() {
         "tcp:127.0.0.1:0",
         "udp:[::1]:0",
         "tcp:[::1]:0",
+        "sctp:127.0.0.1:0",
+        "sctp:[::1]:0",
     ] {
         let mut mgc = controller(&[listen]).await;
         let address = mgc.bound()[0];
@@ -107,16 +109,19 @@ async fn requests_are_answered_over_every_transport() {
 }
 
 #[tokio::test]
-async fn a_controller_serves_udp_and_tcp_gateways_at_once() {
-    let mut mgc = controller(&["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]).await;
+async fn a_controller_serves_gateways_over_every_transport_at_once() {
+    let mut mgc = controller(&["udp:127.0.0.1:0", "tcp:127.0.0.1:0", "sctp:127.0.0.1:0"]).await;
     let bound = mgc.bound().to_vec();
     let mut first = gateway("mg1", &bound[..1]).await;
-    let mut second = gateway("mg2", &bound[1..]).await;
+    let mut second = gateway("mg2", &bound[1..2]).await;
+    let mut third = gateway("mg3", &bound[2..]).await;
     let (at_first, _) = register(&mut mgc, &mut first).await;
     let (at_second, _) = register(&mut mgc, &mut second).await;
-    assert_eq!(mgc.associations().count(), 2);
+    let (at_third, _) = register(&mut mgc, &mut third).await;
+    assert_eq!(mgc.associations().count(), 3);
     converse(&mut mgc, &mut first, &at_first).await;
     converse(&mut mgc, &mut second, &at_second).await;
+    converse(&mut mgc, &mut third, &at_third).await;
 }
 
 #[tokio::test]

@@ -56,7 +56,12 @@ pub(super) fn with_ports(addresses: &[TransportAddr]) -> io::Result<Vec<Transpor
             TransportAddr::Tcp(a) if a.port() == 0 => {
                 TransportAddr::Tcp(free(&|| TcpListener::bind(a)?.local_addr())?)
             }
-            fixed @ (TransportAddr::Udp(_) | TransportAddr::Tcp(_)) => *fixed,
+            TransportAddr::Sctp(a) if a.port() == 0 => {
+                TransportAddr::Sctp(free(&|| UdpSocket::bind(a)?.local_addr())?)
+            }
+            fixed @ (TransportAddr::Udp(_) | TransportAddr::Tcp(_) | TransportAddr::Sctp(_)) => {
+                *fixed
+            }
         })
     };
     addresses.iter().map(with_port).collect()

@@ -2,11 +2,13 @@
 
 pub mod tpkt;
 
+pub(crate) mod sctp;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 
 use bytes::Bytes;
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::mpsc;
 
 use crate::{Peer, TransportAddr};
 
@@ -28,6 +30,16 @@ pub(crate) enum Inbound {
     SocketBound {
         mgc: TransportAddr,
         socket: UdpSocket,
+    },
+    SctpBound {
+        mgc: TransportAddr,
+        socket: UdpSocket,
+    },
+    AssociationOpened {
+        peer: Peer,
+        /// Set if we asked for it.
+        mgc: Option<TransportAddr>,
+        commands: mpsc::Sender<sctp::Command>,
     },
     ConnectFailed {
         mgc: TransportAddr,
