@@ -416,7 +416,7 @@ mod tests {
         refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");
         refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000");
         refused::<XdpInterface>("eth0", "not in this build yet");
-        refused::<H248Addr>("sctp:127.0.0.1:2944", "SCTP transport is not supported");
+        refused::<H248Addr>("quic:127.0.0.1:2944", "use udp:, tcp: or sctp:");
     }
 
     #[test]
