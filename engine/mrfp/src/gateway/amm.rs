@@ -1,17 +1,21 @@
-//! Add, Modify, Move and Subtract (H.248.1 sections 7.2.1 to 7.2.4).
+//! Add, Modify and Subtract (H.248.1 sections 7.2.1 to 7.2.3).
+
+use std::collections::BTreeMap;
 
 use h248::ast::{
-    AuditDescriptor, AuditItem, AuditToken, Descriptor, Media, MediaStreams, TerminationId,
+    AuditDescriptor, AuditItem, AuditToken, Descriptor, Media, MediaStreams, StreamParms,
+    TerminationId,
 };
-use switch::{Order, SessionKey, ShardIndex};
+use switch::ShardIndex;
 
 use super::apply::{Applied, check_events, check_once, check_state, name_of};
+use super::audit::Audit;
 use super::core::{Core, Scope, Service};
 use super::draft::{Draft, Slot};
 use super::execute::Verb;
 use super::fault::Fault;
 use super::mirror::{self, Settings};
-use super::package::{self, Place};
+use super::package::Place;
 use super::statistics;
 
 impl Core {
@@ -92,7 +96,7 @@ impl Core {
     }
 
     /// The shard of a context that has room for one more.
-    fn check_room(&self, context: u32) -> Result<ShardIndex, Fault> {
+    pub(super) fn check_room(&self, context: u32) -> Result<ShardIndex, Fault> {
         let place = self
             .contexts
             .get(&context)
@@ -132,7 +136,7 @@ impl Core {
         for number in targets {
             match self.try_modify(number, descriptors, draft) {
                 // One reply for all: errors alone are worth telling apart.
-                Ok(_) if is_merged => {}
+                Ok(applied) if is_merged => self.tell_brief(number, &applied.brief, draft.now),
                 Ok(applied) => self.report(Verb::Modify, scope, number, applied, draft),
                 Err(fault) => {
                     is_good = false;
@@ -172,7 +176,7 @@ impl Core {
         let items = self
             .try_modify_root(scope, descriptors)
             .and_then(|audit| match audit {
-                Some(audit) => self.audit_root(&audit),
+                Some(asked) => self.root_items(&asked, Audit::Value),
                 None => Ok(Vec::new()),
             });
         let is_good = items.is_ok();
@@ -237,71 +241,6 @@ impl Core {
         Ok(audit)
     }
 
-    /// Move on one identifier: from wherever it is to this context.
-    pub(super) fn move_here(
-        &mut self,
-        scope: &mut Scope,
-        id: &TerminationId,
-        descriptors: &[Descriptor],
-        draft: &mut Draft,
-    ) -> bool {
-        match self.try_move(*scope, id, descriptors, draft) {
-            Ok((context, number, applied)) => {
-                *scope = Scope::Context(context);
-                self.report(Verb::Move, *scope, number, applied, draft);
-                true
-            }
-            Err(fault) => {
-                draft.push(
-                    scope.id(),
-                    Verb::Move.result(id.clone(), vec![fault.item()]),
-                    None,
-                );
-                false
-            }
-        }
-    }
-
-    fn try_move(
-        &mut self,
-        scope: Scope,
-        id: &TerminationId,
-        descriptors: &[Descriptor],
-        draft: &mut Draft,
-    ) -> Result<(u32, u32, Applied), Fault> {
-        if matches!(scope, Scope::Null | Scope::Every) {
-            return Err(Fault::IllegalAction("Move needs one context"));
-        }
-        let number = match self.resolve(Scope::Every, id)?[..] {
-            [number] if !is_wildcard(id) => number,
-            _ => return Err(Fault::NotImplemented("Move with a wildcard")),
-        };
-        let termination = &self.terminations[&number];
-        let (from, shard) = (termination.context, termination.shard);
-        if termination.settings.service_state == h248::ast::ServiceState::OutOfService {
-            return Err(Fault::OutOfService);
-        }
-        let mut settings = termination.settings.clone();
-        if let Scope::Context(context) = scope {
-            if context == from {
-                return Err(Fault::IllegalAction("Move within one context"));
-            }
-            if self.check_room(context)? != shard {
-                // A session-id names its shard and the participant already has it.
-                return Err(Fault::NotImplemented("Move to a context on another core"));
-            }
-        }
-        let applied = self.apply(&mut settings, (shard, number), descriptors)?;
-        let context = match scope {
-            Scope::Context(context) => context,
-            Scope::New | Scope::Null | Scope::Every => self.new_context_number()?,
-        };
-        self.check_shared(context, number, &settings)?;
-        self.relocate(number, context, draft);
-        self.replace(number, settings, &applied.renewed, draft);
-        Ok((context, number, applied))
-    }
-
     /// Subtract on one identifier.
     pub(super) fn subtract(
         &mut self,
@@ -312,7 +251,10 @@ impl Core {
         draft: &mut Draft,
     ) -> bool {
         let targets = self.resolve(scope, id).and_then(|targets| {
-            audit.map_or(Ok(()), check_audit)?;
+            for number in &targets {
+                let settings = &self.terminations[number].settings;
+                audit.map_or(Ok(()), |asked| self.check_asked(settings, asked))?;
+            }
             Ok(targets)
         });
         let targets = match targets {
@@ -328,45 +270,79 @@ impl Core {
             None => Some(Vec::new()),
             Some(audit) => wanted_statistics(audit),
         };
-        let shown = || {
-            wanted
-                .iter()
-                .map(|_| statistics::pending())
-                .collect::<Vec<_>>()
-        };
-        let new_slot =
-            |draft: &mut Draft| draft.slot(Slot::new(wanted.clone().unwrap_or_default()));
         if is_merged {
-            let slot = new_slot(draft);
-            targets
-                .iter()
-                .for_each(|number| self.remove(*number, slot, draft));
-            draft.push(
-                scope.id(),
-                Verb::Subtract.result(id.clone(), shown()),
-                Some(slot),
-            );
+            let slot = draft.slot(Slot::new(wanted.clone().unwrap_or_default()));
+            for number in targets {
+                self.remove(number, slot, &BTreeMap::new(), draft);
+            }
+            let shown = wanted.map(|_| statistics::pending());
+            let result = Verb::Subtract.result(id.clone(), shown.into_iter().collect());
+            draft.push(scope.id(), result, [slot]);
             return true;
         }
         for number in targets {
             let context = self.context_id(scope, number);
-            let mut items = shown();
-            if let Some(audit) = audit {
-                items.extend(self.audit_still(number, audit));
-            }
-            let slot = new_slot(draft);
-            self.remove(number, slot, draft);
+            let (items, slots) = self.take_leave(number, audit, wanted.clone(), draft);
             draft.push(
                 context,
                 Verb::Subtract.result(mirror::id_of(number), items),
-                Some(slot),
+                slots,
             );
         }
         true
     }
 
+    /// Ends a termination; what is told of it, and the slots for its statistics.
+    fn take_leave(
+        &mut self,
+        number: u32,
+        audit: Option<&AuditDescriptor>,
+        wanted: Option<Vec<h248::ast::PackageItem>>,
+        draft: &mut Draft,
+    ) -> (Vec<Descriptor>, Vec<usize>) {
+        let mut items = match audit {
+            None => self.own_statistics(number),
+            Some(asked) => self.still_items(number, asked, Audit::Value),
+        };
+        let asked = audit.cloned().unwrap_or_default();
+        let of_streams: BTreeMap<u16, usize> = self
+            .awaited(number, &items, &asked)
+            .into_iter()
+            .map(|(stream, wanted)| (stream, draft.slot(Slot::of_stream(wanted, stream))))
+            .collect();
+        let mut slots: Vec<usize> = of_streams.values().copied().collect();
+        if wanted.is_some() {
+            items.insert(0, statistics::pending());
+        }
+        let slot = draft.slot(Slot::new(wanted.unwrap_or_default()));
+        slots.push(slot);
+        self.remove(number, slot, &of_streams, draft);
+        (items, slots)
+    }
+
+    /// Streams that have statistics of their own tell them beside the termination's (version 3).
+    fn own_statistics(&self, number: u32) -> Vec<Descriptor> {
+        let streams = &self.terminations[&number].settings.streams;
+        let kept = streams.iter().filter(|(_, s)| s.statistics.is_some());
+        let told = kept.map(|(&id, _)| h248::ast::Stream {
+            id,
+            parms: StreamParms {
+                statistics: Some(Vec::new()),
+                ..StreamParms::default()
+            },
+        });
+        let told: Vec<_> = told.collect();
+        if told.is_empty() {
+            return Vec::new();
+        }
+        vec![Descriptor::Media(Media {
+            termination_state: None,
+            streams: MediaStreams::Multiple(told),
+        })]
+    }
+
     /// Adds the result of a command that went well, with what was asked for.
-    fn report(
+    pub(super) fn report(
         &mut self,
         verb: Verb,
         scope: Scope,
@@ -375,14 +351,15 @@ impl Core {
         draft: &mut Draft,
     ) {
         let mut items = applied.descriptors();
-        let mut slot = None;
-        if let Some(audit) = &applied.audit {
+        let mut slots = Vec::new();
+        if let Some(asked) = &applied.audit {
             let audited;
-            (audited, slot) = self.audit_items(number, audit, draft);
+            (audited, slots) = self.items(number, asked, Audit::Value, draft);
             items.extend(audited);
         }
         let context = self.context_id(scope, number);
-        draft.push(context, verb.result(mirror::id_of(number), items), slot);
+        draft.push(context, verb.result(mirror::id_of(number), items), slots);
+        self.tell_brief(number, &applied.brief, draft.now);
     }
 
     /// The context to report a termination under: its own, when the action names all.
@@ -393,47 +370,6 @@ impl Core {
             .map(|t| Scope::Context(t.context));
         own.filter(|_| scope == Scope::Every).unwrap_or(scope).id()
     }
-
-    /// Takes a termination, its sessions and all, to another context of its shard.
-    fn relocate(&mut self, number: u32, context: u32, draft: &mut Draft) {
-        let termination = self.terminations.get_mut(&number).expect("resolved");
-        let from = core::mem::replace(&mut termination.context, context);
-        let shard = termination.shard;
-        let sessions: Vec<u16> = termination
-            .settings
-            .streams
-            .iter()
-            .filter(|(_, stream)| stream.local.is_some())
-            .map(|(&id, _)| id)
-            .collect();
-        let place = self
-            .contexts
-            .entry(context)
-            .or_insert_with(|| mirror::Context::new(shard));
-        place.terminations.insert(number);
-        for stream in sessions {
-            let session = SessionKey {
-                termination: number,
-                stream,
-            };
-            let order = Order::Move {
-                session,
-                context: self.group(context, stream),
-            };
-            self.order(shard, order, draft);
-        }
-        self.leave(from, number);
-    }
-}
-
-/// Single items must exist.
-pub(super) fn check_audit(audit: &AuditDescriptor) -> Result<(), Fault> {
-    for item in &audit.items {
-        if let AuditItem::Statistics(names) = item {
-            names.iter().try_for_each(package::check_statistic)?;
-        }
-    }
-    Ok(())
 }
 
 /// Which statistics an Audit asks for; `Some` of nothing = all.

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use h248::ast::{
     AuditDescriptor, Descriptor, EventBufferControl, Events, Media, MediaStreams, NotifyBehaviour,
-    SignalItem, StreamParms, TerminationState,
+    Signal, SignalDirection, SignalItem, StreamParms, TerminationState,
 };
 use switch::ShardIndex;
 
-use super::amm::check_audit;
 use super::core::Core;
 use super::fault::Fault;
 use super::media;
@@ -25,6 +24,8 @@ pub(super) struct Applied {
     /// Streams whose connection is wanted anew.
     pub renewed: BTreeSet<u16>,
     pub audit: Option<AuditDescriptor>,
+    /// Signals that were over at once, with their list.
+    pub brief: Vec<(Option<u16>, Signal)>,
     /// Signals with what was left to us filled in.
     pub signals: Vec<SignalItem>,
 }
@@ -73,10 +74,7 @@ impl Core {
                 }
                 // They act on streams that the same command may make: left for the end.
                 Descriptor::Signals(items) => signals = Some(items),
-                Descriptor::Audit(audit) => {
-                    check_audit(audit)?;
-                    applied.audit = Some(audit.clone());
-                }
+                Descriptor::Audit(asked) => applied.audit = Some(asked.clone()),
                 Descriptor::Statistics(list) => {
                     // All are kept anyway.
                     list.iter()
@@ -102,6 +100,9 @@ impl Core {
         if let Some(items) = signals {
             self.apply_signals(settings, items, &mut applied)?;
         }
+        if let Some(asked) = &applied.audit {
+            self.check_asked(settings, asked)?;
+        }
         settings.place_recordings();
         Ok(applied)
     }
@@ -117,9 +118,13 @@ impl Core {
         for (list, signal) in flattened(items) {
             package::check_served(&signal.name, self.config.has_storage)?;
             let kind = package::check_signal(&signal.name, &signal.parms)?.kind;
+            check_form(signal)?;
             match kind {
+                // One that is not playing is not begun by KeepActive.
+                SignalKind::Establish | SignalKind::Release if signal.keep_active => {}
                 SignalKind::Establish | SignalKind::Release => {
                     apply_signal(settings, signal, kind, &mut applied.renewed)?;
+                    applied.brief.push((list, signal.clone()));
                 }
                 SignalKind::PlayMessage | SignalKind::RecordMessages => {
                     self.plan(settings, &before, list, signal, kind)?;
@@ -198,8 +203,11 @@ impl Core {
                 shown.remote = Some(h248::ast::OctetString(remote.text.clone()));
             }
         }
-        for statistic in parms.statistics.iter().flatten() {
-            package::check_statistic(&statistic.name)?;
+        if let Some(list) = &parms.statistics {
+            list.iter()
+                .try_for_each(|s| package::check_statistic(&s.name))?;
+            let names = list.iter().map(|s| s.name.clone());
+            stream.statistics = Some(names.collect());
         }
         if (parms.local.is_some() || parms.remote.is_some()) && stream.is_empty() {
             settings.streams.remove(&id);
@@ -210,7 +218,7 @@ impl Core {
 }
 
 /// Signals one after the other, with their list.
-fn flattened(items: &[SignalItem]) -> impl Iterator<Item = (Option<u16>, &h248::ast::Signal)> {
+fn flattened(items: &[SignalItem]) -> impl Iterator<Item = (Option<u16>, &Signal)> {
     items.iter().flat_map(|item| {
         let (list, signals) = match item {
             SignalItem::Signal(signal) => (None, core::slice::from_ref(signal)),
@@ -234,7 +242,7 @@ fn chosen_signals(settings: &Settings, before: &[Lasting]) -> Vec<SignalItem> {
 /// `EstBNC` and `RelBNC` (H.248.89): on one stream, or on all of the termination.
 fn apply_signal(
     settings: &mut Settings,
-    signal: &h248::ast::Signal,
+    signal: &Signal,
     kind: SignalKind,
     renewed: &mut BTreeSet<u16>,
 ) -> Result<(), Fault> {
@@ -269,6 +277,16 @@ fn apply_signal(
     Ok(())
 }
 
+/// Profile: no direction of signals (TS 29.333 5.7.4); type and duration of ours are their own.
+fn check_form(signal: &Signal) -> Result<(), Fault> {
+    match signal.direction {
+        Some(SignalDirection::Internal | SignalDirection::Both) => {
+            Err(Fault::NotImplemented("SPADirection"))
+        }
+        Some(SignalDirection::External) | None => Ok(()),
+    }
+}
+
 pub(super) fn check_state(state: &TerminationState, place: Place) -> Result<(), Fault> {
     if state.buffer == Some(EventBufferControl::LockStep) {
         return Err(Fault::ValueUnsupported("Buffer=LockStep".to_owned()));
@@ -285,6 +303,9 @@ pub(super) fn check_events(events: &Events, place: Place) -> Result<(), Fault> {
         package::check_event(&event.name, &event.parms, place)?;
         if event.embed.is_some() {
             return Err(Fault::NotImplemented("Embed"));
+        }
+        if event.reset_events {
+            return Err(Fault::NotImplemented("ResetEventsDescriptor"));
         }
         if event.digit_map.is_some() {
             return Err(Fault::NotImplemented("DigitMap"));

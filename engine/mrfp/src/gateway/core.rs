@@ -297,6 +297,7 @@ impl Core {
             token,
             shard,
             slot,
+            stream_slot: None,
             retires,
         });
     }
@@ -420,7 +421,14 @@ impl Core {
     }
 
     /// Ends a termination, and its context with the last one. The statistics go to `slot`.
-    pub(super) fn remove(&mut self, number: u32, slot: usize, draft: &mut Draft) {
+    /// Of streams in `of_streams` they go to a slot of their own too.
+    pub(super) fn remove(
+        &mut self,
+        number: u32,
+        slot: usize,
+        of_streams: &BTreeMap<u16, usize>,
+        draft: &mut Draft,
+    ) {
         let Some(termination) = self.terminations.remove(&number) else {
             return;
         };
@@ -437,6 +445,9 @@ impl Core {
                     session: termination.session(stream),
                 };
                 self.order_for(termination.shard, order, draft, Some(slot), None);
+                if let Some(token) = draft.tokens.last_mut() {
+                    token.stream_slot = of_streams.get(&stream).copied();
+                }
                 self.loads[usize::from(termination.shard.0)] -= 1;
             }
         }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use clock::Instant;
 use h248::ast::{
-    ActionReply, CommandReply, CommandResult, ContextId, ContextProperties, Descriptor,
-    ErrorDescriptor, PackageItem,
+    ActionReply, CommandReply, CommandResult, ContextId, ContextProperties, ErrorDescriptor,
+    PackageItem,
 };
 use switch::{ShardIndex, Statistics};
 
@@ -23,6 +23,8 @@ pub(super) struct Draft {
     pub tokens: Vec<Token>,
     /// The termination that the current action added first.
     pub first_added: Option<u32>,
+    /// Values written in an audit select what has any of them (`ORLgc`), not all.
+    pub selects_any: bool,
     /// Replies of the current action by context.
     current: HashMap<ContextId, usize>,
 }
@@ -35,6 +37,8 @@ pub(super) struct Token {
     pub shard: ShardIndex,
     /// The statistics go there (index into [`Draft::slots`]).
     pub slot: Option<usize>,
+    /// And there: of the stream by itself.
+    pub stream_slot: Option<usize>,
     /// The statistics of a stream that ended before its termination: kept for that termination.
     pub retires: Option<u32>,
 }
@@ -42,7 +46,10 @@ pub(super) struct Token {
 /// A Statistics descriptor to be filled in.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
-    place: Option<(usize, usize, usize)>,
+    /// Which action and which command of it.
+    place: Option<(usize, usize)>,
+    /// Of one stream rather than of the termination.
+    stream: Option<u16>,
     /// What retired streams of these have counted is added at the end.
     pub terminations: Vec<u32>,
     /// These terminations are gone: what was retired is of no further use.
@@ -56,10 +63,19 @@ impl Slot {
     pub(super) fn new(wanted: Vec<PackageItem>) -> Self {
         Self {
             place: None,
+            stream: None,
             terminations: Vec::new(),
             is_final: false,
             wanted,
             total: Statistics::default(),
+        }
+    }
+
+    /// As [`Self::new`], of one stream.
+    pub(super) fn of_stream(wanted: Vec<PackageItem>, stream: u16) -> Self {
+        Self {
+            stream: Some(stream),
+            ..Self::new(wanted)
         }
     }
 }
@@ -73,6 +89,7 @@ impl Draft {
             slots: Vec::new(),
             tokens: Vec::new(),
             first_added: None,
+            selects_any: false,
             current: HashMap::new(),
         }
     }
@@ -81,6 +98,7 @@ impl Draft {
     pub(super) fn begin_action(&mut self) {
         self.current.clear();
         self.first_added = None;
+        self.selects_any = false;
     }
 
     /// The reply for `context` within the current action.
@@ -102,19 +120,23 @@ impl Draft {
         self.action(context).error = Some(error);
     }
 
-    /// Adds a command's result. `slot` is the one whose placeholder is among its descriptors.
-    pub(super) fn push(&mut self, context: ContextId, result: CommandResult, slot: Option<usize>) {
-        let descriptor = statistics::placeholder(&result);
-        let action = self.action(context);
-        action.commands.push(CommandReply {
+    /// Adds a command's result, in which the numbers of these slots are awaited.
+    pub(super) fn push(
+        &mut self,
+        context: ContextId,
+        result: CommandResult,
+        slots: impl IntoIterator<Item = usize>,
+    ) {
+        let commands = &mut self.action(context).commands;
+        commands.push(CommandReply {
             optional: false,
             wildcard_response: false,
             result,
         });
-        let command = action.commands.len() - 1;
-        if let (Some(slot), Some(descriptor)) = (slot, descriptor) {
-            let action = self.current[&context];
-            self.slots[slot].place = Some((action, command, descriptor));
+        let command = commands.len() - 1;
+        let place = (self.current[&context], command);
+        for slot in slots {
+            self.slots[slot].place = Some(place);
         }
     }
 
@@ -128,17 +150,15 @@ impl Draft {
 /// Puts the statistics where they belong. A place that is gone (the reply was replaced) is skipped.
 pub(super) fn fill(actions: &mut [ActionReply], slots: &[Slot]) {
     for slot in slots {
-        let Some((action, command, descriptor)) = slot.place else {
+        let Some((action, command)) = slot.place else {
             continue;
         };
-        let Some(reply) = actions
+        let reply = actions
             .get_mut(action)
-            .and_then(|a| a.commands.get_mut(command))
-        else {
-            continue;
-        };
-        if let Some(place) = statistics::descriptors(&mut reply.result).get_mut(descriptor) {
-            *place = Descriptor::Statistics(statistics::listed(&slot.total, &slot.wanted));
+            .and_then(|a| a.commands.get_mut(command));
+        if let Some(reply) = reply {
+            let list = statistics::listed(&slot.total, &slot.wanted);
+            statistics::put(&mut reply.result, slot.stream, list);
         }
     }
 }

@@ -11,15 +11,15 @@
 //! ```
 
 use h248::ast::{
-    ActionRequest, AmmReply, Command, CommandRequest, CommandResult, ContextAudit,
-    ContextAuditItem, ContextId, ContextProperties, Descriptor, TerminationId, TerminationIds,
-    TransactionRequest,
+    ActionRequest, AmmReply, Command, CommandRequest, CommandResult, ContextId, Descriptor,
+    SelectLogic, TerminationId, TerminationIds, TransactionRequest,
 };
 
+use super::audit::{Audit, Form};
+use super::contexts::names_choice;
 use super::core::{Core, Scope};
 use super::draft::Draft;
 use super::fault::Fault;
-use super::package::{self, Place};
 
 /// The AMM command and Subtract, which share the form of their replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,27 @@ impl Core {
         })
     }
 
+    /// An action on a list of contexts (version 3) is one on each of them.
     fn execute_action(&mut self, action: &ActionRequest, draft: &mut Draft) -> bool {
+        let list = &action.properties.context_list;
+        if list.is_empty() {
+            return self.execute_on_one(action, draft);
+        }
+        if action.context != ContextId::All {
+            let fault = Fault::IllegalAction("ContextList needs Context=*");
+            return Self::refuse(action, &fault, draft);
+        }
+        list.iter().all(|context| {
+            let mut one = action.clone();
+            one.context = *context;
+            one.properties.context_list.clear();
+            self.execute_on_one(&one, draft)
+        })
+    }
+
+    fn execute_on_one(&mut self, action: &ActionRequest, draft: &mut Draft) -> bool {
+        let logic = action.audit.as_ref().and_then(|a| a.selection);
+        draft.selects_any = logic == Some(SelectLogic::Or);
         let started = self.scope_of(action).and_then(|scope| {
             self.check_properties(scope, &action.properties)?;
             Ok(scope)
@@ -122,131 +142,6 @@ impl Core {
         }
     }
 
-    /// Refuses what this gateway has not (TS 29.333 5.7: no emergency, no IEPS).
-    fn check_properties(&self, scope: Scope, properties: &ContextProperties) -> Result<(), Fault> {
-        if properties.is_empty() {
-            return Ok(());
-        }
-        if matches!(scope, Scope::Null | Scope::Every) {
-            return Err(Fault::IllegalAction("context properties need one context"));
-        }
-        if properties.emergency == Some(true) {
-            return Err(Fault::PropertyUnsupported("Emergency".to_owned()));
-        }
-        if properties.ieps == Some(true) {
-            return Err(Fault::PropertyUnsupported("IEPSCall".to_owned()));
-        }
-        if !properties.context_list.is_empty() {
-            return Err(Fault::NotImplemented("ContextList"));
-        }
-        if let Some(value) = properties.priority.filter(|p| *p > 15) {
-            return Err(Fault::ValueUnsupported(format!("Priority={value}")));
-        }
-        // No package of ours has properties of contexts.
-        properties
-            .attributes
-            .iter()
-            .try_for_each(|p| package::check_property(p, Place::Context))
-    }
-
-    fn apply_properties(
-        &mut self,
-        scope: Scope,
-        action: &ActionRequest,
-        draft: &mut Draft,
-    ) -> Result<(), Fault> {
-        let Scope::Context(number) = scope else {
-            return Ok(());
-        };
-        self.set_topology(number, &action.properties.topology, draft)?;
-        if let (Some(priority), Some(context)) =
-            (action.properties.priority, self.contexts.get_mut(&number))
-        {
-            context.priority = Some(priority);
-        }
-        Ok(())
-    }
-
-    /// Adds the attributes asked for, and, before version 3, something in the place of nothing.
-    fn conclude(&mut self, scope: Scope, action: &ActionRequest, draft: &mut Draft) {
-        if let Some(audit) = &action.audit
-            && let Err(fault) = self.audit_contexts(scope, audit, draft)
-        {
-            draft.refuse_action(scope.id(), fault.descriptor());
-        }
-        if !action.commands.is_empty() || (action.audit.is_some() && scope == Scope::Every) {
-            return;
-        }
-        let version = draft.version;
-        let priority = match scope {
-            Scope::Context(number) => self.contexts.get(&number).and_then(|c| c.priority),
-            Scope::Null | Scope::Every | Scope::New => None,
-        };
-        let reply = draft.action(scope.id());
-        if version >= 3 || reply.error.is_some() || !reply.properties.is_empty() {
-            return;
-        }
-        // `C=1{}` cannot be written before version 3 (H.248.1 Annex B): what was set is echoed.
-        reply.properties = action.properties.clone();
-        if action.audit.is_some() {
-            reply.properties.priority = Some(priority.unwrap_or(0));
-        } else if reply.properties.is_empty() {
-            reply.error = Some(Fault::IllegalAction("nothing to do").descriptor());
-        }
-    }
-
-    fn audit_contexts(
-        &self,
-        scope: Scope,
-        audit: &ContextAudit,
-        draft: &mut Draft,
-    ) -> Result<(), Fault> {
-        let numbers: Vec<u32> = match scope {
-            Scope::Context(number) => vec![number],
-            Scope::Every => self.contexts.keys().copied().collect(),
-            Scope::Null | Scope::New => Vec::new(),
-        };
-        if audit.selection.is_some() {
-            return Err(Fault::NotImplemented("selection in ContextAudit"));
-        }
-        if scope == Scope::Null {
-            return Err(Fault::IllegalAction("the null context has no attributes"));
-        }
-        if numbers.is_empty() && scope == Scope::Every {
-            return Err(Fault::NoMatch("*".to_owned()));
-        }
-        let version = draft.version;
-        for number in numbers {
-            // Gone again within this very action: nothing to tell.
-            let Some(context) = self.contexts.get(&number) else {
-                continue;
-            };
-            let reply = draft.action(ContextId::Id(number));
-            for item in &audit.items {
-                match item {
-                    ContextAuditItem::Topology => {
-                        reply.properties.topology = context.topology.triples();
-                    }
-                    ContextAuditItem::Priority(_) => {
-                        reply.properties.priority = Some(context.priority.unwrap_or(0));
-                    }
-                    ContextAuditItem::Emergency | ContextAuditItem::EmergencyValue(_) => {
-                        // `Emergency` is a flag in version 1: absence says no.
-                        reply.properties.emergency = (version > 1).then_some(false);
-                    }
-                    ContextAuditItem::Ieps(_) => reply.properties.ieps = Some(false),
-                    ContextAuditItem::ContextList(_) => {
-                        reply.properties.context_list.push(ContextId::Id(number));
-                    }
-                    ContextAuditItem::Attribute(name, _) => {
-                        return Err(Fault::AuditedUnknown(super::fault::written(name)));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Tries one command on all that it names. Returns whether all went well.
     fn execute_command(
         &mut self,
@@ -263,7 +158,7 @@ impl Core {
                 self.modify(*scope, id, &amm.descriptors, is_merged, draft)
             }),
             Command::Move(amm) => each(&amm.terminations, |id| {
-                self.move_here(scope, id, &amm.descriptors, draft)
+                self.move_here(scope, id, &amm.descriptors, is_merged, draft)
             }),
             Command::Subtract {
                 terminations,
@@ -271,12 +166,20 @@ impl Core {
             } => each(terminations, |id| {
                 self.subtract(*scope, id, audit.as_ref(), is_merged, draft)
             }),
-            Command::AuditValue(audit) => each(&audit.terminations, |id| {
-                self.audit_value(*scope, id, audit.audit.as_ref(), is_merged, draft)
-            }),
-            Command::AuditCapability(audit) => each(&audit.terminations, |id| {
-                Self::audit_capability(*scope, id, draft)
-            }),
+            Command::AuditValue(asked) => {
+                let audit = Audit::Value;
+                let form = Form { audit, is_merged };
+                each(&asked.terminations, |id| {
+                    self.audit(*scope, id, asked.audit.as_ref(), form, draft)
+                })
+            }
+            Command::AuditCapability(asked) => {
+                let audit = Audit::Capability;
+                let form = Form { audit, is_merged };
+                each(&asked.terminations, |id| {
+                    self.audit(*scope, id, asked.audit.as_ref(), form, draft)
+                })
+            }
             Command::Notify { terminations, .. } => {
                 Self::refuse_notify(*scope, terminations, draft)
             }
@@ -299,14 +202,6 @@ impl Core {
         draft.push(scope.id(), result, None);
         false
     }
-}
-
-/// Whether a topology triple waits for the first termination added.
-fn names_choice(properties: &ContextProperties) -> bool {
-    properties
-        .topology
-        .iter()
-        .any(|t| t.from == TerminationId::Choose || t.to == TerminationId::Choose)
 }
 
 /// A list is tried to its end, like a wildcard, and reports each.

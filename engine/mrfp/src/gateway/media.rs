@@ -27,11 +27,13 @@ pub(super) fn set_control(stream: &mut Stream, control: &LocalControl) -> Result
     if mode == StreamMode::Loopback {
         return Err(Fault::ModeUnsupported("Loopback"));
     }
+    // TS 29.333 table 5.7.1.1.1: neither is used for messages, and what is optional and not there is
+    // refused with 445 (5.2).
     if control.reserved_value == Some(true) {
-        return Err(Fault::ValueUnsupported("ReservedValue=ON".to_owned()));
+        return Err(Fault::PropertyUnsupported("ReservedValue=ON".to_owned()));
     }
     if control.reserved_group == Some(true) {
-        return Err(Fault::ValueUnsupported("ReservedGroup=ON".to_owned()));
+        return Err(Fault::PropertyUnsupported("ReservedGroup=ON".to_owned()));
     }
     package::check_properties(&control.properties, Place::Stream)?;
     stream.mode = Mode(mode);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clock::TimerKey;
 use h248::ast::{
-    Events, LocalControl, Name, ObservedEvent, PropertyParm, ServiceState, StreamMode,
+    Events, LocalControl, Name, ObservedEvent, PackageItem, PropertyParm, ServiceState, StreamMode,
     TerminationId,
 };
 use switch::{ContextKey, SessionKey, ShardIndex};
@@ -29,7 +29,16 @@ pub(super) struct Context {
     /// context's number.
     pub groups: BTreeMap<u16, ContextKey>,
     pub topology: Topology,
-    pub priority: Option<u8>,
+    pub attributes: Attributes,
+}
+
+/// What a controller says of a context (H.248.1 section 6.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Attributes {
+    /// 0 to 15.
+    pub priority: u8,
+    pub is_emergency: bool,
+    pub is_ieps: bool,
 }
 
 /// One termination: what the controller set, and what goes on.
@@ -90,6 +99,8 @@ pub(super) struct Stream {
     pub filters: Filters,
     /// Recordings of what comes from the participant and of what goes to it.
     pub records: [Option<u64>; 2],
+    /// The stream has statistics of its own (version 3): these, or all if none is named.
+    pub statistics: Option<Vec<PackageItem>>,
     /// EstBNC was signalled and not taken back: we open the connection.
     pub is_established: bool,
 }
@@ -163,7 +174,7 @@ impl Context {
             terminations: BTreeSet::new(),
             groups: BTreeMap::new(),
             topology: Topology::default(),
-            priority: None,
+            attributes: Attributes::default(),
         }
     }
 }
@@ -171,6 +182,13 @@ impl Context {
 impl Termination {
     pub(super) fn id(&self) -> TerminationId {
         id_of(self.number)
+    }
+
+    /// The sessions it has on its shard.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionKey> {
+        let streams = self.settings.streams.iter();
+        let with_session = streams.filter(|(_, stream)| stream.local.is_some());
+        with_session.map(|(&id, _)| self.session(id))
     }
 
     pub(super) fn session(&self, stream: u16) -> SessionKey {

@@ -18,6 +18,7 @@
 mod amm;
 mod apply;
 mod audit;
+mod contexts;
 mod core;
 mod draft;
 mod execute;
@@ -33,6 +34,7 @@ mod notify;
 mod package;
 mod quota;
 mod recmess;
+mod relocate;
 mod service;
 mod session;
 mod signals;
@@ -435,7 +437,7 @@ impl<K: Copy> Gateway<K> {
         let Some(waiting) = self.waiting.get_mut(&reply) else {
             return;
         };
-        if let Some(slot) = token.slot {
+        for slot in [token.slot, token.stream_slot].into_iter().flatten() {
             statistics::add(&mut waiting.draft.slots[slot].total, &counted);
         }
         waiting.orders_open -= 1;

@@ -1,5 +1,7 @@
 //! What goes from the gateway to the controller on its own account: Notify.
 
+use std::collections::BTreeMap;
+
 use clock::{Duration, Instant};
 use h248::ast::{
     ActionRequest, Command, CommandRequest, ContextId, ContextProperties, EventSpec, Events,
@@ -37,7 +39,7 @@ const UNKNOWN_TO_CONTROLLER: [u16; 4] = [411, 430, 431, 435];
 
 /// After what silence a termination's heartbeat is due, if it is armed.
 pub(super) fn heartbeat_of(events: &Events) -> Option<Duration> {
-    let spec = armed(events, HEARTBEAT, None)?;
+    let spec = armed(events, (HEARTBEAT, &[]), None)?;
     let after = number(spec, "timerx").map_or(HEARTBEAT_DEFAULT, Duration::from_secs);
     (after > Duration::ZERO).then_some(after)
 }
@@ -49,10 +51,25 @@ pub(super) fn number(spec: &EventSpec, name: &str) -> Option<u64> {
 }
 
 /// The entry of an Events descriptor that asks for this event on this stream.
-fn armed<'a>(events: &'a Events, name: (&str, &str), stream: Option<u16>) -> Option<&'a EventSpec> {
+/// A parameter that both have, such as `Type` of `BNCChange`, must be the same.
+fn armed<'a>(
+    events: &'a Events,
+    (name, parms): ((&str, &str), &[Parm]),
+    stream: Option<u16>,
+) -> Option<&'a EventSpec> {
+    let is_same = |asked: &Parm| {
+        let seen = parms.iter().find(|p| p.name == asked.name);
+        let values = seen.map(|seen| (package::one(&seen.value), package::one(&asked.value)));
+        match values {
+            Some((Some(seen), Some(asked))) => seen.text.eq_ignore_ascii_case(&asked.text),
+            _ => true,
+        }
+    };
     events.events.iter().find(|spec| {
         let wanted = spec.stream.filter(|s| *s != 0);
-        package::covers(&spec.name, name) && wanted.is_none_or(|w| stream == Some(w))
+        package::covers(&spec.name, name)
+            && wanted.is_none_or(|w| stream == Some(w))
+            && spec.parms.iter().all(is_same)
     })
 }
 
@@ -153,7 +170,7 @@ impl Core {
             return;
         };
         let stream = Some(session.stream).filter(|s| *s != 0);
-        let Some(spec) = armed(&termination.settings.events, name, stream) else {
+        let Some(spec) = armed(&termination.settings.events, (name, parms), stream) else {
             return;
         };
         let event = ObservedEvent {
@@ -218,7 +235,7 @@ impl Core {
         if is_unknown && heartbeat_of(&termination.settings.events).is_some() {
             // Nobody would ever subtract it: what hangterm is for (H.248.36).
             let slot = draft.slot(Slot::new(Vec::new()));
-            self.remove(number, slot, draft);
+            self.remove(number, slot, &BTreeMap::new(), draft);
             return;
         }
         self.flush(number);

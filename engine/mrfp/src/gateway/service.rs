@@ -1,5 +1,7 @@
 //! ServiceChange from the controller (H.248.1 section 7.2.8, TS 29.333 5.8).
 
+use std::collections::BTreeMap;
+
 use h248::ast::{
     CommandResult, ServiceChange, ServiceChangeMethod, ServiceChangeResult, ServiceState,
     TerminationId,
@@ -9,6 +11,7 @@ use super::core::{Core, Scope, Service};
 use super::draft::{Draft, Slot};
 use super::fault::Fault;
 use super::mirror;
+use super::package;
 
 fn result(id: TerminationId, result: ServiceChangeResult) -> CommandResult {
     CommandResult::ServiceChange {
@@ -26,7 +29,11 @@ impl Core {
         services: &ServiceChange,
         draft: &mut Draft,
     ) -> bool {
-        let done = if *id == TerminationId::Root {
+        let mut extensions = services.extensions.iter();
+        let known = extensions.try_for_each(|x| package::check_extension(&x.name));
+        let done = if let Err(name) = known {
+            Err(Fault::ParameterUnsupported(name))
+        } else if *id == TerminationId::Root {
             self.change_gateway(scope, services, draft).map(|()| {
                 draft.push(
                     scope.id(),
@@ -80,7 +87,7 @@ impl Core {
         let numbers: Vec<u32> = self.terminations.keys().copied().collect();
         numbers
             .into_iter()
-            .for_each(|number| self.remove(number, slot, draft));
+            .for_each(|number| self.remove(number, slot, &BTreeMap::new(), draft));
     }
 
     fn change_terminations(

@@ -422,21 +422,49 @@ impl Core {
     }
 
     fn tell_end(&mut self, number: u32, signal: &Lasting, end: End, now: Instant) {
-        if !end.is_wanted(&signal.signal) {
-            return;
-        }
         let session = SessionKey {
             termination: number,
             stream: signal.stream,
         };
+        self.tell_completion(session, (signal.list, &signal.signal), end, now);
+    }
+
+    /// Tells of signals that were over at once: what becomes of a connection is told by other events.
+    pub(super) fn tell_brief(
+        &mut self,
+        number: u32,
+        brief: &[(Option<u16>, Signal)],
+        now: Instant,
+    ) {
+        for (list, signal) in brief {
+            let session = SessionKey {
+                termination: number,
+                stream: signal.stream.unwrap_or(0),
+            };
+            self.tell_completion(session, (*list, signal), End::Completed, now);
+        }
+        self.flush(number);
+    }
+
+    /// Tells how a signal ended, if it asked for that.
+    fn tell_completion(
+        &mut self,
+        session: SessionKey,
+        (list, signal): (Option<u16>, &Signal),
+        end: End,
+        now: Instant,
+    ) {
+        if !end.is_wanted(signal) {
+            return;
+        }
         let mut parms = vec![
-            parm("SigID", quoted(&written(&signal.signal.name))),
+            parm("SigID", quoted(&written(&signal.name))),
             parm("Meth", plain(end.method())),
         ];
-        if let Some(list) = signal.list {
+        if let Some(list) = list {
             parms.push(parm("SLID", plain(list.to_string())));
         }
-        if let Some(id) = signal.signal.request_id {
+        if let Some(id) = signal.request_id {
             parms.push(parm("RID", plain(id.to_string())));
         }
         self.observe(now, session, COMPLETION, &parms);

@@ -1,6 +1,6 @@
 //! Counters of the switch as H.248 statistics (packages `nt` and `msrpstat`).
 
-use h248::ast::{AuditReply, CommandResult, Descriptor, PackageItem, Statistic};
+use h248::ast::{AuditReply, CommandResult, Descriptor, MediaStreams, PackageItem, Statistic};
 use switch::Statistics;
 
 use super::package::{covers, item, plain};
@@ -10,20 +10,24 @@ pub(super) fn pending() -> Descriptor {
     Descriptor::Statistics(Vec::new())
 }
 
-/// Where the placeholder is.
-pub(super) fn placeholder(result: &CommandResult) -> Option<usize> {
-    let list: &[Descriptor] = match result {
-        CommandResult::Add(amm)
-        | CommandResult::Modify(amm)
-        | CommandResult::Move(amm)
-        | CommandResult::Subtract(amm) => &amm.descriptors,
-        CommandResult::AuditValue(audit) | CommandResult::AuditCapability(audit) => match audit {
-            AuditReply::Terminations(amm) => &amm.descriptors,
-            AuditReply::ContextList(_) | AuditReply::ContextError(_) => &[],
-        },
-        CommandResult::Notify { .. } | CommandResult::ServiceChange { .. } => &[],
-    };
-    list.iter().position(|d| *d == pending())
+/// Puts the counters where they are awaited: of the termination, or of one stream.
+pub(super) fn put(result: &mut CommandResult, of: Option<u16>, list: Vec<Statistic>) {
+    for descriptor in descriptors(result) {
+        if of.is_none() && *descriptor == pending() {
+            *descriptor = Descriptor::Statistics(list);
+            return;
+        }
+        let (Some(id), Descriptor::Media(media)) = (of, descriptor) else {
+            continue;
+        };
+        if let MediaStreams::Multiple(streams) = &mut media.streams
+            && let Some(stream) = streams.iter_mut().find(|s| s.id == id)
+            && let Some(awaited) = &mut stream.parms.statistics
+        {
+            *awaited = list;
+            return;
+        }
+    }
 }
 
 /// The descriptors of a result.

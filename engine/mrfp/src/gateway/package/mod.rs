@@ -136,8 +136,14 @@ pub(super) fn versions(has_storage: bool) -> Vec<PackageVersion> {
         name: Name::new(p.name),
         version: p.version,
     };
-    let served = PACKAGES.iter().filter(|p| has_storage || p.name != STORED);
-    served.map(version).collect()
+    served(has_storage).map(version).collect()
+}
+
+/// The packages that work here and now.
+pub(super) fn served(has_storage: bool) -> impl Iterator<Item = &'static Package> {
+    PACKAGES
+        .iter()
+        .filter(move |p| has_storage || p.name != STORED)
 }
 
 /// The package that is there with a storage alone.
@@ -226,7 +232,7 @@ pub(super) fn boolean(value: &Value) -> Option<bool> {
 /// Checks a property that is being set at `place`.
 pub(super) fn check_property(parm: &PropertyParm, place: Place) -> Result<(), Fault> {
     if parm.name.package.as_str().is_empty() {
-        return Err(Fault::ParameterUnsupported(parm.name.item.to_string()));
+        return check_extension(&parm.name.item).map_err(Fault::PropertyUnsupported);
     }
     let package = find(&parm.name.package)?;
     let known = package
@@ -240,6 +246,17 @@ pub(super) fn check_property(parm: &PropertyParm, place: Place) -> Result<(), Fa
     match known.access {
         Access::ReadOnly => Err(Fault::ReadOnly(written(&parm.name))),
         Access::ReadWrite => known.values.check_one(&parm.value, || written(&parm.name)),
+    }
+}
+
+/// An extension `X-...` may be ignored, `X+...` must be understood (RFC 3525 Annex A.6).
+pub(super) fn check_extension(name: &Name) -> Result<(), String> {
+    let text = name.as_str();
+    let is_optional = text.get(..2).is_some_and(|t| t.eq_ignore_ascii_case("x-"));
+    if is_optional {
+        Ok(())
+    } else {
+        Err(text.to_owned())
     }
 }
 
@@ -271,6 +288,28 @@ pub(super) fn value_of<'a>(parms: &'a [PropertyParm], name: (&str, &str)) -> Opt
 /// As [`value_of`], for numbers.
 pub(super) fn number_of(parms: &[PropertyParm], name: (&str, &str)) -> Option<u64> {
     integer(&plain(value_of(parms, name)?))
+}
+
+/// A property with one value.
+pub(super) fn property(name: (&str, &str), value: Value) -> PropertyParm {
+    PropertyParm {
+        name: item(name),
+        value: PropertyValue::Is(value),
+    }
+}
+
+/// The properties that are set, and the defaults of the others at `place` that have one.
+pub(super) fn with_defaults(set: &[PropertyParm], place: Place) -> Vec<PropertyParm> {
+    let defaults = PACKAGES.iter().flat_map(|package| {
+        let here = package.properties.iter();
+        let here = here.filter(|p| p.place == place && !p.default.is_empty());
+        here.map(|p| property((package.name, p.name), plain(p.default)))
+    });
+    let is_unset = |p: &PropertyParm| set.iter().all(|s| s.name != p.name);
+    set.iter()
+        .cloned()
+        .chain(defaults.filter(is_unset))
+        .collect()
 }
 
 fn known_property((package, item): (&str, &str)) -> Option<&'static Property> {

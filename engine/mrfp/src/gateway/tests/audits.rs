@@ -46,7 +46,7 @@ fn root_tells_its_packages_properties_and_events() {
     check("C=-{AV=ROOT{AT{PG{nt-1}}}}", "C=-{AV=ROOT{PG{nt-1}}}");
     check(
         "C=-{AV=ROOT{AT{M{TS{root/maxNumberOfContexts}},E}}}",
-        "C=-{AV=ROOT{M{TS{SI=IV,root/maxNumberOfContexts=100000}},E}}",
+        "C=-{AV=ROOT{M{TS{root/maxNumberOfContexts=100000}},E}}",
     );
     let mut bench = Bench::new();
     bench.check(
@@ -55,7 +55,7 @@ fn root_tells_its_packages_properties_and_events() {
     );
     bench.check(
         "C=-{AV=ROOT{AT{M{TS{root/normalMGExecutionTime}},E}}}",
-        "C=-{AV=ROOT{M{TS{SI=IV,root/normalMGExecutionTime=700}},E=3{g/cause}}}",
+        "C=-{AV=ROOT{M{TS{root/normalMGExecutionTime=700}},E=3{g/cause}}}",
     );
 }
 
@@ -129,4 +129,163 @@ fn context_attributes_are_told() {
     bench.check("C=1{PR=3,MF=msrp/1}", "C=1{MF=msrp/1}");
     bench.check("C=1{CA{PR},MF=msrp/2}", "C=1{PR=3,MF=msrp/2}");
     bench.check("C=1{PR=4}", "C=1{PR=4}");
+}
+
+#[test]
+fn audits_in_version_3_take_several_items_per_level_and_need_no_descriptor() {
+    let mut bench = Bench::conference();
+    bench.version = 3;
+    bench.check("C=1{AV=msrp/1}", "C=1{AV=msrp/1}");
+    bench.check("C=1{AV=[msrp/1,msrp/2]{AT{}}}", "C=1{AV=msrp/1,AV=msrp/2}");
+    bench.check(
+        "C=1{AV=msrp/1{AT{M{TS{SI,BF},ST=1{O{MO,tcpbcc/bceb},R}}}}}",
+        "C=1{AV=msrp/1{M{TS{SI=IV,BF=OFF},ST=1{O{MO=SR,tcpbcc/bceb=Unblocked},R{v}}}}}",
+    );
+}
+
+#[test]
+fn values_in_an_audit_select_terminations() {
+    let mut bench = Bench::conference();
+    bench.version = 3;
+    bench.call("C=1{MF=msrp/2{M{TS{SI=TE},ST=1{O{MO=IN,nt/jit=40}}}}}");
+    let mode = |id| format!("AV=msrp/{id}{{M{{ST=1{{O{{MO=IN}}}}}}}}");
+    bench.check(
+        "C=*{AV=*{AT{M{ST=1{O{MO=IN}}}}}}",
+        &format!("C=1{{{}}}", mode(2)),
+    );
+    bench.check(
+        "C=1{AV=*{AT{M{ST=1{O{MO#IN}}}}}}",
+        "C=1{AV=msrp/1{M{ST=1{O{MO=SR}}}}}",
+    );
+    bench.check(
+        "C=1{AV=*{AT{M{TS{SI=IV},ST=1{O{MO=IN}}}}}}",
+        "C=1{AV=*{ER=431{}}}",
+    );
+    bench.check(
+        "C=1{CA{PR,ORLgc},AV=*{AT{M{TS{SI=TE},ST=1{O{MO=SR}}}}}}",
+        "C=1{PR=0,AV=msrp/1{M{TS{SI=IV},ST=1{O{MO=SR}}}},AV=msrp/2{M{TS{SI=TE},ST=1{O{MO=IN}}}}}",
+    );
+    bench.check(
+        "C=1{AV=*{AT{M{ST=1{O{nt/jit>30}}}}}}",
+        "C=1{AV=msrp/2{M{ST=1{O{nt/jit=40}}}}}",
+    );
+}
+
+#[test]
+fn a_wildcarded_response_is_the_union_of_all() {
+    let mut bench = Bench::conference();
+    bench.call("C=1{MF=msrp/1{E=4{g/cause}},MF=msrp/2{E=4{hangterm/thb,g/cause}}}");
+    bench.check("C=1{W-AV=*{AT{E}}}", "C=1{AV=*{E=4{g/cause,hangterm/thb}}}");
+    bench.check(
+        "C=1{W-AV=*{AT{M{TS{SI},ST=1{O}}}}}",
+        "C=1{AV=*{M{TS{SI=IV},ST=1{O{MO=SR,RV=OFF,RG=OFF}}}}}",
+    );
+    bench.check(
+        "C=*{W-AV=*{AT{SG,EB,PG{nt-1}}}}",
+        "C=*{AV=*{SG,EB,PG{nt-1}}}",
+    );
+}
+
+#[test]
+fn single_events_and_what_waits_to_be_told_can_be_audited() {
+    let mut bench = Bench::conference();
+    bench.call("C=1{MF=msrp/1{E=4{g/cause,tcpbcc/BNCChange}}}");
+    bench.check(
+        "C=1{AV=msrp/1{AT{E{g/cause}}}}",
+        "C=1{AV=msrp/1{E=4{g/cause}}}",
+    );
+    bench.check("C=1{AV=msrp/1{AT{E{nt/netfail}}}}", "C=1{AV=msrp/1{E}}");
+    bench.check("C=1{AV=msrp/1{AT{OE}}}", "C=1{AV=msrp/1{OE}}");
+    bench.lose(1, LossCause::NeverBound);
+    bench.lose(1, LossCause::NeverBound);
+    let event = "g/cause{Generalcause=FT,Failurecause=\"no MSRP request arrived in time\"}";
+    bench.check(
+        "C=1{AV=msrp/1{AT{OE}}}",
+        &format!("C=1{{AV=msrp/1{{OE=4{{{event},tcpbcc/BNCChange{{Type=Rel}}}}}}}}"),
+    );
+}
+
+#[test]
+fn statistics_of_a_stream_are_kept_and_told_by_themselves() {
+    let mut bench = Bench::new();
+    bench.version = 3;
+    bench.check(
+        &format!("C=${{A=${{M{{ST=1{{{LOCAL},SA{{nt/os,nt/or}}}},ST=2{{{LOCAL}}}}}}}}}"),
+        "C=1{A=msrp/1{M{ST=1{L{v}},ST=2{L{v}}}}}",
+    );
+    bench.check(
+        "C=1{AV=msrp/1{AT{M{ST=2{SA{msrpstat/nms}}},SA{nt/os}}}}",
+        "C=1{AV=msrp/1{M{ST=2{SA{msrpstat/nms=34}}},SA{nt/os=10000}}}",
+    );
+    bench.check(
+        "C=1{AV=msrp/1{AT{M{ST=1{SA}}}}}",
+        "C=1{AV=msrp/1{M{ST=1{SA{nt/os=5000,nt/or=9000}}}}}",
+    );
+    bench.check(
+        "C=1{AV=msrp/1{AT{M{ST=1{SA{nt/nosuch}}}}}}",
+        "C=1{AV=msrp/1{ER=532{}}}",
+    );
+    bench.check(
+        "C=1{S=msrp/1}",
+        "C=1{S=msrp/1{SA{nt/dur=61000,nt/os=10000,nt/or=18000,msrpstat/nms=68,msrpstat/nmr=24,\
+         msrpstat/vms=16384,msrpstat/vmr=8192},M{ST=1{SA{nt/os=5000,nt/or=9000}}}}}",
+    );
+}
+
+#[test]
+fn capabilities_are_every_value_that_can_be_set() {
+    let mut bench = Bench::conference();
+    let body = bench.call("C=1{AC=msrp/1{AT{M,E,SG,SA,PG}}}");
+    let text = format!("{body:?}");
+    for name in ["bceb", "EstBNC", "mquota", "thb", "nms", "dur", "profile"] {
+        assert!(text.contains(&format!("{name:?}")), "{name}: {text}");
+    }
+    assert!(!text.contains("\"ito\""), "ROOT's alone: {text}");
+    bench.check(
+        "C=1{AC=msrp/1{AT{M{ST=1{O{MO,nt/jit,xmrf/nicks}}},SA{nt/os},E{it/ito}}}}",
+        "C=1{AC=msrp/1{M{ST=1{O{MO=SR,nt/jit=[0:4294967295],xmrf/nicks={ON,OFF}}}},SA{nt/os},E}}",
+    );
+    bench.check(
+        "C=-{AC=ROOT{AT{M{TS{root/MGOriginatedPendingLimit}},E}}}",
+        "C=-{AC=ROOT{M{TS{root/MGOriginatedPendingLimit=[0:4294967295]}},\
+         E=0{g/cause,g/sc,it/ito{mit=[1:4294967295]},ocp/mg_overload}}}",
+    );
+    bench.check("C=1{AC=*{AT{}}}", "C=1{AC=Context{msrp/1,msrp/2}}");
+    bench.check("C=1{W-AC=*{AT{SA{nt/os}}}}", "C=1{AC=*{SA{nt/os}}}");
+    bench.check("C=1{AC=msrp/9{AT{M}}}", "C=1{AC=msrp/9{ER=430{}}}");
+    bench.check("C=-{AC=*{AT{M}}}", "C=-{AC=*{ER=431{}}}");
+    bench.check("C=*{AC=ROOT{AT{}}}", "C=1{AC=ROOT},C=2{AC=ROOT}");
+}
+
+#[test]
+fn all_that_is_set_of_a_context_is_told_and_can_be_selected_by() {
+    let mut bench = Bench::conference();
+    bench.version = 3;
+    bench.check("C=1{EG,PR=12,IEPS=ON,MF=msrp/1}", "C=1{MF=msrp/1}");
+    bench.check("C=1{CA{PR,EG,IEPS}}", "C=1{PR=12,EG,IEPS=ON}");
+    bench.check("C=2{CA{PR,EG,IEPS}}", "C=2{PR=0,EGO,IEPS=OFF}");
+    bench.check("C=*{CA{PR=12}}", "C=1{PR=12}");
+    bench.check("C=*{CA{EGV=EG,PR=0}}", "C=*{ER=431{}}");
+    bench.check("C=*{CA{EGV=EG,PR=0,ORLgc}}", "C=1{PR=12,EG},C=2{PR=0,EGO}");
+    bench.check("C=*{CA{CT{CLT}}}", "C=*{CT{CLT={1,2}}}");
+    bench.check("C=*{CA{IEPS=ON,CT{CLT}}}", "C=*{CT{CLT={1}}},C=1{IEPS=ON}");
+    bench.check("C=1{EGO,MF=msrp/1}", "C=1{MF=msrp/1}");
+    bench.check("C=1{CA{EG}}", "C=1{EGO}");
+    bench.check("C=1{CT{nosuch/p=1},MF=msrp/1}", "C=1{ER=440{}}");
+    bench.check("C=1{CT{nt/jit=1},MF=msrp/1}", "C=1{ER=455{}}");
+    bench.check("C=1{CA{CT{fcpoli/fca}}}", "C=1{ER=532{}}");
+}
+
+#[test]
+fn a_list_of_contexts_is_an_action_on_each() {
+    let mut bench = Bench::conference();
+    bench.version = 3;
+    bench.check("C=*{CT{CLT={1,2}},W-S=*{AT{}}}", "C=1{S=*},C=2{S=*}");
+    let mut bench = Bench::conference();
+    bench.version = 3;
+    bench.check(
+        "C=*{CT{CLT={2,7,1}},AV=*{AT{}}}",
+        "C=2{AV=Context{msrp/3}},C=7{ER=411{}}",
+    );
+    bench.check("C=1{CT{CLT={1}},MF=msrp/1}", "C=1{ER=421{}}");
 }

@@ -229,6 +229,21 @@ fn move_takes_a_termination_to_another_context_of_its_shard() {
 }
 
 #[test]
+fn a_move_with_a_wildcard_takes_all_that_are_elsewhere() {
+    let mut bench = Bench::with(|config| config.shards = 1);
+    bench.call(&format!("C=${{{},{}}}", add(), add()));
+    bench.call(&format!("C=${{{}}}", add()));
+    bench.check("C=2{MV=msrp/*}", "C=2{MV=msrp/1,MV=msrp/2}");
+    bench.check("C=2{MV=*}", "C=2{MV=*{ER=431{}}}");
+    bench.check("C=${W-MV=*}", "C=3{MV=*}");
+    bench.check("C=*{AV=ROOT{AT{}}}", "C=3{AV=ROOT}");
+    bench.check(
+        "C=3{S=msrp/2{AT{}},MV=msrp/2}",
+        "C=3{S=msrp/2,MV=msrp/2{ER=430{}}}",
+    );
+}
+
+#[test]
 fn move_to_another_shard_is_refused() {
     Bench::conference().check("C=2{MV=msrp/1}", "C=2{MV=msrp/1{ER=501{}}}");
 }
@@ -357,7 +372,7 @@ fn a_termination_out_of_service_carries_nothing() {
     assert!(!config.sends && !config.receives);
     bench.check(
         "C=1{AV=msrp/1{AT{M{TS{SI}}}}}",
-        "C=1{AV=msrp/1{M{TS{SI=OS,BF=OFF}}}}",
+        "C=1{AV=msrp/1{M{TS{SI=OS}}}}",
     );
     bench.check(
         "C=*{SC=*{SV{MT=RS,RE=\"900 x\"}}}",
@@ -378,10 +393,7 @@ fn no_reply_hangs_on_a_lost_shard_and_what_was_there_is_out_of_service() {
     assert_eq!(bench.replies.len(), 1);
     bench.replies.clear();
     bench.check_notify("C=1{SC=*{SV{MT=FO,RE=\"904 Termination malfunctioning\"}}}");
-    bench.check(
-        "C=1{AV=*{AT{M{TS{SI}}}}}",
-        "C=1{AV=msrp/2{M{TS{SI=OS,BF=OFF}}}}",
-    );
+    bench.check("C=1{AV=*{AT{M{TS{SI}}}}}", "C=1{AV=msrp/2{M{TS{SI=OS}}}}");
     bench.check("C=2{AV=*{AT{}}}", "C=2{AV=Context{msrp/3}}");
     // Nothing new can be done there; new contexts go elsewhere.
     bench.check("C=1{MF=msrp/2{M{TS{SI=IV}}}}", "C=1{MF=msrp/2{ER=503{}}}");

@@ -249,3 +249,36 @@ fn timers_out_of_range_are_refused() {
         );
     }
 }
+
+#[test]
+fn a_signal_that_has_ended_is_told_when_it_says_so() {
+    let mut bench = Bench::conference();
+    bench.check(
+        "C=1{MF=msrp/1{E=7{g/sc},SG{tcpbcc/EstBNC{ST=1,NC={TO,IBS}},SL=3{tcpbcc/RelBNC{NC={TO}}}}}}",
+        "C=1{MF=msrp/1}",
+    );
+    bench.check_notify(
+        "C=1{N=msrp/1{OE=7{g/sc{SigID=\"tcpbcc/EstBNC\",Meth=TO},\
+         g/sc{SigID=\"tcpbcc/RelBNC\",Meth=TO,SLID=3}}}}",
+    );
+    // Nobody asked, or the signal does not play.
+    let mut bench = armed("E=7{g/sc}");
+    bench.call("C=1{MF=msrp/1{SG{tcpbcc/EstBNC}}}");
+    bench.call("C=1{MF=msrp/1{SG{tcpbcc/EstBNC{NC={IBE}}}}}");
+    bench.call("C=1{MF=msrp/1{SG{tcpbcc/EstBNC{NC={TO},KA}}}}");
+    assert!(bench.notifies.is_empty());
+}
+
+#[test]
+fn a_change_of_state_can_be_asked_for_by_its_type() {
+    let mut bench = armed("E=6{tcpbcc/BNCChange{Type=Rel}}");
+    let session = SessionKey {
+        termination: 1,
+        stream: 1,
+    };
+    let peer = "192.0.2.10:5".parse().unwrap();
+    bench.event(Event::Bound { session, peer });
+    assert!(bench.notifies.is_empty());
+    bench.lose(1, LossCause::Closed);
+    bench.check_notify("C=1{N=msrp/1{OE=6{tcpbcc/BNCChange{Type=Rel}}}}");
+}

@@ -1,0 +1,252 @@
+//! The Media descriptor of a termination as it is, and what an audit names of one.
+
+use h248::ast::{
+    EventBufferControl, LocalControl, Media, MediaAudit, MediaAuditItem, MediaStreams, OctetString,
+    PropertyParm, PropertyValue, StreamAudit, StreamParms, TerminationState, Value,
+};
+
+use crate::gateway::fault::{Fault, written};
+use crate::gateway::mirror::Settings;
+use crate::gateway::package::{self, Place};
+
+/// Media as it is now. Statistics are left to be filled in: of all streams that keep their own.
+pub(super) fn current(settings: &Settings) -> Media {
+    let state = TerminationState {
+        service_states: Some(settings.service_state),
+        buffer: Some(EventBufferControl::Off),
+        properties: Vec::new(),
+    };
+    let text = |text: &Vec<u8>| OctetString(text.clone());
+    let streams = settings.streams.iter().map(|(&id, stream)| {
+        let parms = StreamParms {
+            local_control: Some(stream.control()),
+            local: stream.local.as_ref().map(|l| text(&l.text)),
+            remote: stream.remote.as_ref().map(|r| text(&r.text)),
+            statistics: stream.statistics.as_ref().map(|_| Vec::new()),
+        };
+        h248::ast::Stream { id, parms }
+    });
+    Media {
+        termination_state: Some(state),
+        streams: MediaStreams::Multiple(streams.collect()),
+    }
+}
+
+/// The streams of a Media descriptor of ours.
+fn streams(media: &Media) -> &[h248::ast::Stream] {
+    match &media.streams {
+        MediaStreams::Multiple(streams) => streams,
+        MediaStreams::One(_) => &[],
+    }
+}
+
+/// The items named by an audit for this stream: what is written without `Stream=` is of stream 1.
+pub(super) fn of_stream(wanted: &MediaAudit, id: u16) -> Option<&StreamAudit> {
+    let named = wanted.streams.iter().find(|s| s.id == id);
+    named.or(wanted.one_stream.as_ref().filter(|_| id == 1))
+}
+
+/// Only what is named.
+pub(super) fn narrowed(whole: Media, wanted: &MediaAudit) -> Media {
+    if *wanted == MediaAudit::default() {
+        return whole;
+    }
+    let narrow = |stream: &h248::ast::Stream| {
+        let parms = narrowed_stream(&stream.parms, of_stream(wanted, stream.id)?);
+        Some(h248::ast::Stream {
+            id: stream.id,
+            parms,
+        })
+    };
+    let streams = streams(&whole).iter().filter_map(narrow).collect();
+    let state = whole.termination_state.as_ref();
+    Media {
+        termination_state: state
+            .zip(wanted.termination_state.as_ref())
+            .map(|(state, items)| narrowed_state(state, items, Place::Termination)),
+        streams: MediaStreams::Multiple(streams),
+    }
+}
+
+fn narrowed_stream(whole: &StreamParms, wanted: &StreamAudit) -> StreamParms {
+    let is_whole = *wanted
+        == StreamAudit {
+            id: wanted.id,
+            ..StreamAudit::default()
+        };
+    if is_whole {
+        return whole.clone();
+    }
+    let control = whole.local_control.as_ref();
+    let control = control.zip(wanted.local_control.as_ref());
+    StreamParms {
+        local_control: control
+            .map(|(whole, items)| narrowed_control(whole, items))
+            // Written, it would say that Mode is Inactive.
+            .filter(|control| *control != LocalControl::default()),
+        local: whole.local.clone().filter(|_| wanted.local.is_some()),
+        remote: whole.remote.clone().filter(|_| wanted.remote.is_some()),
+        statistics: wanted.statistics.as_ref().map(|_| Vec::new()),
+    }
+}
+
+/// What is named of a TerminationState; all of it when nothing is.
+pub(super) fn narrowed_state(
+    whole: &TerminationState,
+    items: &[MediaAuditItem],
+    place: Place,
+) -> TerminationState {
+    if items.is_empty() {
+        return whole.clone();
+    }
+    let has = |test: fn(&MediaAuditItem) -> bool| items.iter().any(test);
+    TerminationState {
+        service_states: whole
+            .service_states
+            .filter(|_| has(|i| matches!(i, MediaAuditItem::ServiceStates(_)))),
+        buffer: whole
+            .buffer
+            .filter(|_| has(|i| matches!(i, MediaAuditItem::Buffer))),
+        properties: named(&package::with_defaults(&whole.properties, place), items),
+    }
+}
+
+fn narrowed_control(whole: &LocalControl, items: &[MediaAuditItem]) -> LocalControl {
+    if items.is_empty() {
+        return whole.clone();
+    }
+    let has = |test: fn(&MediaAuditItem) -> bool| items.iter().any(test);
+    LocalControl {
+        mode: whole
+            .mode
+            .filter(|_| has(|i| matches!(i, MediaAuditItem::Mode(_)))),
+        reserved_value: whole
+            .reserved_value
+            .filter(|_| has(|i| matches!(i, MediaAuditItem::ReservedValue))),
+        reserved_group: whole
+            .reserved_group
+            .filter(|_| has(|i| matches!(i, MediaAuditItem::ReservedGroup))),
+        properties: named(
+            &package::with_defaults(&whole.properties, Place::Stream),
+            items,
+        ),
+    }
+}
+
+/// The properties named, in the order of the list.
+fn named(properties: &[PropertyParm], items: &[MediaAuditItem]) -> Vec<PropertyParm> {
+    let is_named = |parm: &&PropertyParm| {
+        let name = (parm.name.package.as_str(), parm.name.item.as_str());
+        items
+            .iter()
+            .any(|item| matches!(item, MediaAuditItem::Property(n, _) if package::covers(n, name)))
+    };
+    properties.iter().filter(is_named).cloned().collect()
+}
+
+/// Checks that what an audit names exists.
+pub(super) fn check(whole: &Media, wanted: &MediaAudit) -> Result<(), Fault> {
+    if let Some(items) = &wanted.termination_state {
+        check_items(items, Place::Termination)?;
+    }
+    for stream in wanted.streams.iter().chain(&wanted.one_stream) {
+        let id = if stream.id == 0 { 1 } else { stream.id };
+        if !streams(whole).iter().any(|s| s.id == id) {
+            return Err(Fault::AuditedUnknown(format!("Stream={id}")));
+        }
+        let statistics = stream.statistics.iter().flatten();
+        for name in statistics {
+            package::check_statistic(name).map_err(|_| Fault::AuditedUnknown(written(name)))?;
+        }
+        if let Some(items) = &stream.local_control {
+            check_items(items, Place::Stream)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that properties exist at their place.
+pub(super) fn check_items(items: &[MediaAuditItem], place: Place) -> Result<(), Fault> {
+    for item in items {
+        if let MediaAuditItem::Property(name, _) = item
+            && !package::has_property(name, place)
+        {
+            return Err(Fault::AuditedUnknown(written(name)));
+        }
+    }
+    Ok(())
+}
+
+/// What the values written in an audit select (version 3): each `true` if it is so; nothing when
+/// no value is written.
+pub(super) fn selects(whole: &Media, wanted: &MediaAudit) -> Vec<bool> {
+    let mut verdicts = Vec::new();
+    if let (Some(state), Some(items)) = (&whole.termination_state, &wanted.termination_state) {
+        for item in items {
+            match item {
+                MediaAuditItem::ServiceStates(Some((is_equal, asked))) => {
+                    verdicts.push((state.service_states == Some(*asked)) == *is_equal);
+                }
+                MediaAuditItem::Property(name, Some(asked)) => {
+                    let set = package::with_defaults(&state.properties, Place::Termination);
+                    verdicts.push(has_value(&set, name, asked));
+                }
+                MediaAuditItem::ServiceStates(None)
+                | MediaAuditItem::Buffer
+                | MediaAuditItem::Mode(_)
+                | MediaAuditItem::ReservedValue
+                | MediaAuditItem::ReservedGroup
+                | MediaAuditItem::Property(_, None) => {}
+            }
+        }
+    }
+    for stream in streams(whole) {
+        let items = of_stream(wanted, stream.id).and_then(|w| w.local_control.as_ref());
+        let Some((control, items)) = stream.parms.local_control.as_ref().zip(items) else {
+            continue;
+        };
+        for item in items {
+            match item {
+                MediaAuditItem::Mode(Some((is_equal, asked))) => {
+                    verdicts.push((control.mode == Some(*asked)) == *is_equal);
+                }
+                MediaAuditItem::Property(name, Some(asked)) => {
+                    let set = package::with_defaults(&control.properties, Place::Stream);
+                    verdicts.push(has_value(&set, name, asked));
+                }
+                MediaAuditItem::ServiceStates(_)
+                | MediaAuditItem::Buffer
+                | MediaAuditItem::Mode(None)
+                | MediaAuditItem::ReservedValue
+                | MediaAuditItem::ReservedGroup
+                | MediaAuditItem::Property(_, None) => {}
+            }
+        }
+    }
+    verdicts
+}
+
+fn has_value(
+    properties: &[PropertyParm],
+    name: &h248::ast::PackageItem,
+    asked: &PropertyValue,
+) -> bool {
+    let set = properties.iter().find(|p| p.name == *name);
+    let Some(value) = set.and_then(|p| package::one(&p.value)) else {
+        return false;
+    };
+    let is_same = |v: &Value| v.text.eq_ignore_ascii_case(&value.text);
+    let number = package::integer(value);
+    let than = |v: &Value| number.zip(package::integer(v));
+    match asked {
+        PropertyValue::Is(v) => is_same(v),
+        PropertyValue::NotEqual(v) => !is_same(v),
+        PropertyValue::OneOf(list) | PropertyValue::AllOf(list) => list.iter().any(is_same),
+        PropertyValue::GreaterThan(v) => than(v).is_some_and(|(n, v)| n > v),
+        PropertyValue::LessThan(v) => than(v).is_some_and(|(n, v)| n < v),
+        PropertyValue::Range(from, to) => {
+            let (from, to) = (than(from), than(to));
+            from.is_some_and(|(n, from)| n >= from) && to.is_some_and(|(n, to)| n <= to)
+        }
+    }
+}

@@ -1,0 +1,615 @@
+//! AuditValue and AuditCapability (H.248.1 sections 7.2.5 and 7.2.6, table in 7.2.5).
+
+mod capability;
+mod media;
+
+use std::collections::BTreeMap;
+
+use h248::ast::{
+    AmmReply, AuditDescriptor, AuditItem, AuditReply, AuditToken, CommandResult, ContextId,
+    Descriptor, EventSpec, Events, Media, MediaAudit, MediaStreams, ObservedEvents, PackageItem,
+    PackageVersion, ServiceState, SignalAudit, SignalItem, TerminationId, TerminationState,
+};
+use switch::Order;
+
+use super::amm::{is_wildcard, wanted_statistics};
+use super::core::{Core, Scope, Service};
+use super::draft::{Draft, Slot};
+use super::fault::Fault;
+use super::mirror::{self, Settings, Termination};
+use super::package::{self, Place, covers, plain};
+use super::signals;
+use super::statistics;
+
+/// Which of the two commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audit {
+    Value,
+    Capability,
+}
+
+impl Audit {
+    fn reply(self, reply: AuditReply) -> CommandResult {
+        match self {
+            Self::Value => CommandResult::AuditValue(reply),
+            Self::Capability => CommandResult::AuditCapability(reply),
+        }
+    }
+
+    fn result(self, id: TerminationId, descriptors: Vec<Descriptor>) -> CommandResult {
+        self.reply(AuditReply::Terminations(AmmReply {
+            terminations: id.into(),
+            descriptors,
+        }))
+    }
+}
+
+/// How the matches of a wildcard are reported.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    pub audit: Audit,
+    /// One reply for all of them (`W-`).
+    pub is_merged: bool,
+}
+
+impl Core {
+    /// An audit of one identifier.
+    pub(super) fn audit(
+        &mut self,
+        scope: Scope,
+        id: &TerminationId,
+        asked: Option<&AuditDescriptor>,
+        form: Form,
+        draft: &mut Draft,
+    ) -> bool {
+        let nothing = AuditDescriptor::default();
+        let asked = asked.unwrap_or(&nothing);
+        let result = if *id == TerminationId::Root {
+            self.audit_gateway(scope, asked, form.audit, draft)
+        } else {
+            self.audit_terminations(scope, id, (asked, form), draft)
+        };
+        if let Err(fault) = &result {
+            let item = vec![fault.item()];
+            draft.push(scope.id(), form.audit.result(id.clone(), item), None);
+        }
+        result.is_ok()
+    }
+
+    fn audit_gateway(
+        &mut self,
+        scope: Scope,
+        asked: &AuditDescriptor,
+        audit: Audit,
+        draft: &mut Draft,
+    ) -> Result<(), Fault> {
+        let bare = || audit.result(TerminationId::Root, Vec::new());
+        match scope {
+            Scope::Null => {
+                let items = self.root_items(asked, audit)?;
+                draft.push(scope.id(), audit.result(TerminationId::Root, items), None);
+            }
+            // Lists the contexts: one action reply each.
+            Scope::Every if self.contexts.is_empty() => draft.push(scope.id(), bare(), None),
+            Scope::Every => {
+                for &number in self.contexts.keys() {
+                    draft.push(ContextId::Id(number), bare(), None);
+                }
+            }
+            Scope::Context(_) | Scope::New => {
+                return Err(Fault::IncorrectIdentifier("ROOT in a context".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_terminations(
+        &mut self,
+        scope: Scope,
+        id: &TerminationId,
+        (asked, form): (&AuditDescriptor, Form),
+        draft: &mut Draft,
+    ) -> Result<(), Fault> {
+        let mut targets = self.resolve(scope, id)?;
+        for number in &targets {
+            self.touch(*number, draft.now);
+            self.check_asked(&self.terminations[number].settings, asked)?;
+        }
+        targets.retain(|number| self.is_selected(*number, asked, draft.selects_any));
+        if targets.is_empty() {
+            return Err(Fault::NoMatch(written_id(id)));
+        }
+        if form.is_merged {
+            let (items, slot) = self.merged_items(&targets, asked, form.audit, draft);
+            draft.push(scope.id(), form.audit.result(id.clone(), items), slot);
+            return Ok(());
+        }
+        if asked.items.is_empty() && is_wildcard(id) {
+            self.list(scope, &targets, form.audit, draft);
+            return Ok(());
+        }
+        for number in targets {
+            let (items, slots) = self.items(number, asked, form.audit, draft);
+            let context = self.context_id(scope, number);
+            let result = form.audit.result(mirror::id_of(number), items);
+            draft.push(context, result, slots);
+        }
+        Ok(())
+    }
+
+    /// `AuditValue=Context{a,b,c}`: the short form when only names are asked for.
+    fn list(&self, scope: Scope, targets: &[u32], audit: Audit, draft: &mut Draft) {
+        let mut lists: BTreeMap<u32, Vec<TerminationId>> = BTreeMap::new();
+        for &number in targets {
+            let context = self.terminations[&number].context;
+            lists
+                .entry(context)
+                .or_default()
+                .push(mirror::id_of(number));
+        }
+        for (number, ids) in lists {
+            let context = match scope {
+                Scope::Every => ContextId::Id(number),
+                Scope::Context(_) | Scope::Null | Scope::New => scope.id(),
+            };
+            draft.push(context, audit.reply(AuditReply::ContextList(ids)), None);
+        }
+    }
+
+    /// One reply for all: the union of their values, statistics added up.
+    fn merged_items(
+        &mut self,
+        targets: &[u32],
+        asked: &AuditDescriptor,
+        audit: Audit,
+        draft: &mut Draft,
+    ) -> (Vec<Descriptor>, Option<usize>) {
+        let mut items: Vec<Descriptor> = Vec::new();
+        for number in targets {
+            for mut item in self.still_items(*number, asked, audit) {
+                if let Descriptor::Media(Media {
+                    streams: MediaStreams::Multiple(streams),
+                    ..
+                }) = &mut item
+                {
+                    // Numbers of several terminations are added up for the whole alone.
+                    streams.iter_mut().for_each(|s| s.parms.statistics = None);
+                }
+                unite(&mut items, item);
+            }
+        }
+        let wanted = wanted_statistics(asked).filter(|_| audit == Audit::Value);
+        let slot = wanted.map(|wanted| {
+            let slot = draft.slot(Slot::new(wanted));
+            for number in targets {
+                self.order_audit(*number, None, slot, draft);
+            }
+            items.push(statistics::pending());
+            slot
+        });
+        (items, slot)
+    }
+
+    /// Asks for the counters of a termination's streams, or of one of them.
+    fn order_audit(&mut self, number: u32, only: Option<u16>, slot: usize, draft: &mut Draft) {
+        if only.is_none() {
+            draft.slots[slot].terminations.push(number);
+        }
+        let Some(termination) = self.terminations.get(&number) else {
+            return;
+        };
+        let shard = termination.shard;
+        let sessions: Vec<_> = termination
+            .settings
+            .streams
+            .iter()
+            .filter(|(id, stream)| stream.local.is_some() && only.is_none_or(|o| o == **id))
+            .map(|(&id, _)| termination.session(id))
+            .collect();
+        for session in sessions {
+            self.order_for(shard, Order::Audit { session }, draft, Some(slot), None);
+        }
+    }
+
+    /// What an Audit descriptor asks of a termination; the slots are for its statistics.
+    pub(super) fn items(
+        &mut self,
+        number: u32,
+        asked: &AuditDescriptor,
+        audit: Audit,
+        draft: &mut Draft,
+    ) -> (Vec<Descriptor>, Vec<usize>) {
+        let mut items = self.still_items(number, asked, audit);
+        let mut slots = Vec::new();
+        if audit == Audit::Capability {
+            return (items, slots);
+        }
+        for (stream, wanted) in self.awaited(number, &items, asked) {
+            let slot = draft.slot(Slot::of_stream(wanted, stream));
+            self.order_audit(number, Some(stream), slot, draft);
+            slots.push(slot);
+        }
+        if let Some(wanted) = wanted_statistics(asked) {
+            let slot = draft.slot(Slot::new(wanted));
+            self.order_audit(number, None, slot, draft);
+            items.push(statistics::pending());
+            slots.push(slot);
+        }
+        (items, slots)
+    }
+
+    /// Streams in these descriptors whose statistics are awaited, and which ones.
+    pub(super) fn awaited(
+        &self,
+        number: u32,
+        items: &[Descriptor],
+        asked: &AuditDescriptor,
+    ) -> Vec<(u16, Vec<PackageItem>)> {
+        let termination = self.terminations.get(&number);
+        let kept = |stream| {
+            let stream = termination.and_then(|t| t.settings.streams.get(&stream));
+            stream.and_then(|s| s.statistics.clone())
+        };
+        awaited_streams(items)
+            .into_iter()
+            .map(|stream| {
+                let named = named_statistics(asked, stream).filter(|n| !n.is_empty());
+                (stream, named.or_else(|| kept(stream)).unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// As [`Self::items`], without the numbers of statistics.
+    pub(super) fn still_items(
+        &self,
+        number: u32,
+        asked: &AuditDescriptor,
+        audit: Audit,
+    ) -> Vec<Descriptor> {
+        let Some(termination) = self.terminations.get(&number) else {
+            return Vec::new();
+        };
+        let items = asked.items.iter();
+        items
+            .filter_map(|entry| match audit {
+                Audit::Value => self.current(termination, entry),
+                Audit::Capability => Some(self.possible(termination, entry)),
+            })
+            .collect()
+    }
+
+    fn possible(&self, termination: &Termination, entry: &AuditItem) -> Descriptor {
+        let media = || {
+            let streams = &termination.settings.streams;
+            let first = Some(1).filter(|_| streams.is_empty());
+            self.media_capability(streams.keys().copied().chain(first))
+        };
+        match entry {
+            AuditItem::Whole(AuditToken::Media) => Descriptor::Media(media()),
+            AuditItem::Media(wanted) => Descriptor::Media(media::narrowed(media(), wanted)),
+            AuditItem::Whole(AuditToken::Statistics) => {
+                Descriptor::Statistics(capability::statistics(&[]))
+            }
+            AuditItem::Statistics(wanted) => Descriptor::Statistics(capability::statistics(wanted)),
+            AuditItem::Whole(_)
+            | AuditItem::Events { .. }
+            | AuditItem::EventBuffer(_)
+            | AuditItem::Signals(_)
+            | AuditItem::Packages(_)
+            | AuditItem::DigitMap(_) => self.common(
+                entry,
+                &capability::events(false, self.config.has_storage),
+                &capability::signals(),
+            ),
+        }
+    }
+
+    /// Single items must be there to be audited.
+    pub(super) fn check_asked(
+        &self,
+        settings: &Settings,
+        asked: &AuditDescriptor,
+    ) -> Result<(), Fault> {
+        for entry in &asked.items {
+            match entry {
+                AuditItem::Media(wanted) => media::check(&media::current(settings), wanted)?,
+                AuditItem::Packages(list) => self.check_packages(list)?,
+                AuditItem::Statistics(names) => {
+                    names.iter().try_for_each(package::check_statistic)?;
+                }
+                AuditItem::Whole(_)
+                | AuditItem::Events { .. }
+                | AuditItem::EventBuffer(_)
+                | AuditItem::Signals(_)
+                | AuditItem::DigitMap(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_packages(&self, list: &[PackageVersion]) -> Result<(), Fault> {
+        let known = package::versions(self.config.has_storage);
+        match list.iter().find(|p| !known.contains(p)) {
+            Some(p) => Err(Fault::AuditedUnknown(format!(
+                "package {}-{}",
+                p.name, p.version
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the values written in the audit, if any, are this termination's (version 3).
+    fn is_selected(&self, number: u32, asked: &AuditDescriptor, any: bool) -> bool {
+        let Some(termination) = self.terminations.get(&number) else {
+            return false;
+        };
+        let mut verdicts = Vec::new();
+        for entry in &asked.items {
+            if let AuditItem::Media(wanted) = entry {
+                verdicts.extend(media::selects(
+                    &media::current(&termination.settings),
+                    wanted,
+                ));
+            }
+        }
+        verdicts.is_empty()
+            || verdicts.iter().all(|is_so| *is_so)
+            || any && verdicts.contains(&true)
+    }
+
+    /// What is there now; statistics are left out.
+    fn current(&self, termination: &Termination, entry: &AuditItem) -> Option<Descriptor> {
+        let settings = &termination.settings;
+        let media = || media::current(settings);
+        Some(match entry {
+            AuditItem::Whole(AuditToken::Media) => Descriptor::Media(media()),
+            AuditItem::Media(wanted) => Descriptor::Media(media::narrowed(media(), wanted)),
+            AuditItem::Whole(AuditToken::Statistics) | AuditItem::Statistics(_) => return None,
+            AuditItem::Whole(AuditToken::ObservedEvents)
+                if !termination.notify.queue.is_empty() =>
+            {
+                Descriptor::ObservedEvents(ObservedEvents {
+                    request_id: settings.events.request_id.unwrap_or_default(),
+                    events: termination.notify.queue.clone(),
+                })
+            }
+            AuditItem::Whole(_)
+            | AuditItem::Events { .. }
+            | AuditItem::EventBuffer(_)
+            | AuditItem::Signals(_)
+            | AuditItem::Packages(_)
+            | AuditItem::DigitMap(_) => {
+                let running = signals::items(settings.signals.iter());
+                self.common(entry, &settings.events, &running)
+            }
+        })
+    }
+
+    /// Descriptors that are told in the same way of all.
+    fn common(&self, entry: &AuditItem, events: &Events, signals: &[SignalItem]) -> Descriptor {
+        match entry {
+            AuditItem::Whole(AuditToken::Events) => Descriptor::Events(events.clone()),
+            AuditItem::Events { events: named, .. } => {
+                Descriptor::Events(named_events(events, named))
+            }
+            AuditItem::Whole(AuditToken::Signals) => Descriptor::Signals(signals.to_vec()),
+            AuditItem::Signals(named) => Descriptor::Signals(named_signals(signals, named)),
+            AuditItem::Whole(AuditToken::Packages) => {
+                Descriptor::Packages(package::versions(self.config.has_storage))
+            }
+            AuditItem::Packages(list) => Descriptor::Packages(list.clone()),
+            AuditItem::Whole(AuditToken::EventBuffer) | AuditItem::EventBuffer(_) => {
+                Descriptor::EventBuffer(Vec::new())
+            }
+            AuditItem::DigitMap(_) => Descriptor::Empty(AuditToken::DigitMap),
+            AuditItem::Statistics(_) => statistics::pending(),
+            AuditItem::Media(_) => Descriptor::Empty(AuditToken::Media),
+            // There is no map, modem or multiplex.
+            AuditItem::Whole(token) => Descriptor::Empty(*token),
+        }
+    }
+
+    /// What an Audit descriptor asks of ROOT.
+    pub(super) fn root_items(
+        &self,
+        asked: &AuditDescriptor,
+        audit: Audit,
+    ) -> Result<Vec<Descriptor>, Fault> {
+        let state = || match audit {
+            Audit::Value => self.root_state(),
+            Audit::Capability => capability::root_state(),
+        };
+        let media = |state| {
+            Descriptor::Media(Media {
+                termination_state: Some(state),
+                streams: MediaStreams::default(),
+            })
+        };
+        let events = match audit {
+            Audit::Value => self.root_events.clone(),
+            Audit::Capability => capability::events(true, self.config.has_storage),
+        };
+        let mut items = Vec::new();
+        for entry in &asked.items {
+            items.push(match entry {
+                AuditItem::Whole(AuditToken::Media) => media(state()),
+                AuditItem::Media(MediaAudit {
+                    termination_state: Some(wanted),
+                    streams,
+                    one_stream: None,
+                }) if streams.is_empty() => {
+                    media::check_items(wanted, Place::Root)?;
+                    media(media::narrowed_state(&state(), wanted, Place::Root))
+                }
+                AuditItem::Media(_) | AuditItem::Statistics(_) | AuditItem::DigitMap(_) => {
+                    return Err(Fault::AuditedUnknown("item of ROOT".to_owned()));
+                }
+                AuditItem::Packages(list) => {
+                    self.check_packages(list)?;
+                    Descriptor::Packages(list.clone())
+                }
+                AuditItem::Whole(_)
+                | AuditItem::Events { .. }
+                | AuditItem::EventBuffer(_)
+                | AuditItem::Signals(_) => self.common(entry, &events, &[]),
+            });
+        }
+        Ok(items)
+    }
+
+    fn root_state(&self) -> TerminationState {
+        let limits = &self.config.limits;
+        let fixed = [
+            ("maxNumberOfContexts", limits.contexts_max),
+            (
+                "maxTerminationsPerContext",
+                limits.terminations_per_context_max,
+            ),
+        ];
+        let fixed =
+            fixed.map(|(name, max)| package::property(("root", name), plain(max.to_string())));
+        let mut properties = fixed.to_vec();
+        properties.extend(package::with_defaults(&self.root_properties, Place::Root));
+        let state = match self.service {
+            Service::In | Service::Draining => ServiceState::InService,
+            Service::Out => ServiceState::OutOfService,
+        };
+        TerminationState {
+            service_states: Some(state),
+            buffer: None,
+            properties,
+        }
+    }
+}
+
+fn named_events(events: &Events, wanted: &[PackageItem]) -> Events {
+    let is_wanted = |spec: &&EventSpec| {
+        let name = (spec.name.package.as_str(), spec.name.item.as_str());
+        wanted.is_empty() || wanted.iter().any(|w| covers(w, name))
+    };
+    let named: Vec<EventSpec> = events.events.iter().filter(is_wanted).cloned().collect();
+    if named.is_empty() {
+        return Events::default();
+    }
+    Events {
+        events: named,
+        ..events.clone()
+    }
+}
+
+fn named_signals(signals: &[SignalItem], wanted: &[SignalAudit]) -> Vec<SignalItem> {
+    let is_wanted = |item: &&SignalItem| {
+        wanted.iter().any(|w| match (w, *item) {
+            (SignalAudit::Signal(name), SignalItem::Signal(signal)) => covers(
+                name,
+                (signal.name.package.as_str(), signal.name.item.as_str()),
+            ),
+            (SignalAudit::Detailed(asked), SignalItem::Signal(signal)) => asked.name == signal.name,
+            (SignalAudit::List { id, .. }, SignalItem::List { id: list, .. }) => id == list,
+            (SignalAudit::Signal(_) | SignalAudit::Detailed(_), SignalItem::List { .. })
+            | (SignalAudit::List { .. }, SignalItem::Signal(_)) => false,
+        })
+    };
+    signals.iter().filter(is_wanted).cloned().collect()
+}
+
+/// Streams in these descriptors whose statistics are awaited.
+fn awaited_streams(items: &[Descriptor]) -> Vec<u16> {
+    let mut awaited = Vec::new();
+    for item in items {
+        if let Descriptor::Media(Media {
+            streams: MediaStreams::Multiple(streams),
+            ..
+        }) = item
+        {
+            let with = streams.iter().filter(|s| s.parms.statistics.is_some());
+            awaited.extend(with.map(|s| s.id));
+        }
+    }
+    awaited
+}
+
+/// Which statistics of a stream an audit names.
+fn named_statistics(asked: &AuditDescriptor, stream: u16) -> Option<Vec<PackageItem>> {
+    asked.items.iter().find_map(|entry| match entry {
+        AuditItem::Media(wanted) => media::of_stream(wanted, stream)?.statistics.clone(),
+        AuditItem::Whole(_)
+        | AuditItem::Events { .. }
+        | AuditItem::EventBuffer(_)
+        | AuditItem::Signals(_)
+        | AuditItem::Statistics(_)
+        | AuditItem::Packages(_)
+        | AuditItem::DigitMap(_) => None,
+    })
+}
+
+/// Adds a descriptor to the union of those of other terminations.
+fn unite(items: &mut Vec<Descriptor>, item: Descriptor) {
+    let same = core::mem::discriminant(&item);
+    let Some(known) = items
+        .iter_mut()
+        .find(|i| core::mem::discriminant(*i) == same)
+    else {
+        items.push(item);
+        return;
+    };
+    match (known, item) {
+        (Descriptor::Media(known), Descriptor::Media(more)) => unite_media(known, more),
+        (Descriptor::Events(known), Descriptor::Events(more)) => {
+            known.request_id = known.request_id.or(more.request_id);
+            unite_lists(&mut known.events, more.events);
+        }
+        (Descriptor::Signals(known), Descriptor::Signals(more)) => unite_lists(known, more),
+        (Descriptor::ObservedEvents(known), Descriptor::ObservedEvents(more)) => {
+            known.events.extend(more.events);
+        }
+        // The same for all terminations.
+        _ => {}
+    }
+}
+
+fn unite_lists<T: PartialEq>(known: &mut Vec<T>, more: Vec<T>) {
+    for item in more {
+        if !known.contains(&item) {
+            known.push(item);
+        }
+    }
+}
+
+/// Streams that others have not, and of the common ones what is the same: a descriptor cannot say
+/// two things of one stream.
+fn unite_media(known: &mut Media, more: Media) {
+    if known.termination_state != more.termination_state {
+        known.termination_state = None;
+    }
+    let (MediaStreams::Multiple(known), MediaStreams::Multiple(more)) =
+        (&mut known.streams, more.streams)
+    else {
+        return;
+    };
+    for stream in more {
+        let Some(common) = known.iter_mut().find(|s| s.id == stream.id) else {
+            known.push(stream);
+            continue;
+        };
+        let (common, other) = (&mut common.parms, stream.parms);
+        if common.local_control != other.local_control {
+            common.local_control = None;
+        }
+        if common.local != other.local {
+            common.local = None;
+        }
+        if common.remote != other.remote {
+            common.remote = None;
+        }
+    }
+}
+
+fn written_id(id: &TerminationId) -> String {
+    match id {
+        TerminationId::Root => "ROOT".to_owned(),
+        TerminationId::Choose => "$".to_owned(),
+        TerminationId::All => "*".to_owned(),
+        TerminationId::Name(name) => name.to_string(),
+    }
+}
