@@ -299,7 +299,7 @@ impl Core {
             | AuditItem::DigitMap(_) => self.common(
                 entry,
                 &capability::events(false, self.config.has_storage),
-                &capability::signals(),
+                &capability::signals(self.config.has_storage),
             ),
         }
     }
