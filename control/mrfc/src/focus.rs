@@ -11,6 +11,7 @@ mod joins;
 mod mixers;
 mod refers;
 mod sessions;
+mod watchers;
 
 use crate::commands::{Added, mid_text, termination_text};
 use crate::config::Config;
@@ -22,15 +23,18 @@ use crate::session_timer::SessionTimer;
 use crate::status::{ConferenceStatus, Counters, ParticipantStatus, add, set};
 use calls::Lookup;
 use clock::{Instant, TimerKey, TimerTable};
+use conference::roster::Roster;
+use conference::subscription::EndReason;
 use conference::{Conference, Event, Hangup, Intent, ParticipantId, Policy, Refusal};
-use h248::ast::{MId, TransactionId};
+use h248::ast::{MId, StreamMode, TransactionId};
 use h248_endpoint::{Peer, Shell};
 use refers::{Refer, ReferId};
 use sip::{Answer, DialogId, Stack, TxnId, Uri};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
+use watchers::{Watcher, WatcherId};
 
 /// What [`crate::Mrfc`] asks of the task.
 #[derive(Debug)]
@@ -72,6 +76,10 @@ struct Leg {
     /// Our last description.
     answer: String,
     is_connected: bool,
+    /// When that was, seconds since 1970.
+    joined_at: Option<u64>,
+    /// What it is called here, if it chose that.
+    nickname: Option<String>,
     /// Nothing more happens on the SIP side.
     is_sip_over: bool,
     /// Nothing more happens on the H.248 side.
@@ -109,8 +117,28 @@ impl Leg {
             session_due: None,
             answer: String::new(),
             is_connected: false,
+            joined_at: None,
+            nickname: None,
             is_sip_over: false,
             is_media_over: false,
+        }
+    }
+
+    fn connect(&mut self) {
+        self.is_connected = true;
+        let since = std::time::UNIX_EPOCH.elapsed();
+        self.joined_at = Some(since.map_or(0, |since| since.as_secs()));
+    }
+
+    /// What the participant may do, as it sees it itself.
+    fn media_direction(&self, is_muted: bool) -> &'static str {
+        match self.offer.as_ref().map(Offer::mode) {
+            Some(StreamMode::SendReceive) | None if is_muted => "recvonly",
+            Some(StreamMode::SendReceive) | None => "sendrecv",
+            Some(StreamMode::ReceiveOnly) if is_muted => "inactive",
+            Some(StreamMode::ReceiveOnly) => "sendonly",
+            Some(StreamMode::SendOnly) => "recvonly",
+            Some(StreamMode::Inactive | StreamMode::Loopback) => "inactive",
         }
     }
 
@@ -129,6 +157,8 @@ struct Call {
     target: Uri,
     /// Fields that the REFER asked for: Referred-By, Replaces.
     fields: Fields,
+    /// Who asked, if others may know.
+    referrer: Option<String>,
     is_alerting: bool,
     /// Nobody wants it any more: whatever comes is ended.
     is_given_up: bool,
@@ -138,6 +168,9 @@ struct Room {
     conference: Conference,
     /// Its URI as it was dialled, once somebody has.
     uri: Option<Uri>,
+    roster: Roster,
+    /// The roster is behind.
+    is_stale: bool,
     mrfp: Option<MId>,
     context: Option<u32>,
     /// Stays when it is empty.
@@ -152,6 +185,13 @@ struct Mrfp {
     is_leaving: bool,
 }
 
+/// What a NOTIFY was about.
+#[derive(Clone, Copy)]
+enum Notified {
+    Refer(ReferId),
+    Watcher(WatcherId),
+}
+
 /// Why to wake up.
 enum Timer {
     /// The MRFP of this conference did not come back.
@@ -160,6 +200,8 @@ enum Timer {
     SessionDue(ParticipantId),
     /// The outcome of a REFER was not known in time.
     ReferOver(ReferId),
+    /// Something is to be told to a watcher, or it did not refresh.
+    WatcherDue(WatcherId),
 }
 
 /// An H.248 request under way.
@@ -185,8 +227,11 @@ pub(crate) struct Focus {
     legs: HashMap<ParticipantId, Leg>,
     by_dialog: HashMap<DialogId, ParticipantId>,
     refers: HashMap<ReferId, Refer>,
+    watchers: HashMap<WatcherId, Watcher>,
+    /// Conferences whose roster changed and was not told yet.
+    changed: HashSet<String>,
     /// NOTIFYs that await their answer.
-    notifies: HashMap<TxnId, ReferId>,
+    notifies: HashMap<TxnId, Notified>,
     lookups: mpsc::Receiver<Lookup>,
     lookup_sender: mpsc::Sender<Lookup>,
     mrfps: Vec<Mrfp>,
@@ -196,6 +241,7 @@ pub(crate) struct Focus {
     epoch: tokio::time::Instant,
     next_leg: u64,
     next_refer: u64,
+    next_watcher: u64,
     counters: Arc<Counters>,
     registered: watch::Sender<usize>,
     draining: Option<oneshot::Sender<()>>,
@@ -233,6 +279,8 @@ impl Focus {
             legs: HashMap::new(),
             by_dialog: HashMap::new(),
             refers: HashMap::new(),
+            watchers: HashMap::new(),
+            changed: HashSet::new(),
             notifies: HashMap::new(),
             lookups,
             lookup_sender,
@@ -243,6 +291,7 @@ impl Focus {
             epoch: tokio::time::Instant::now(),
             next_leg: 0,
             next_refer: 0,
+            next_watcher: 0,
             counters,
             registered,
             draining: None,
@@ -264,6 +313,7 @@ impl Focus {
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             self.drain_queue().await;
+            self.publish().await;
             self.update_gauges();
             let at = self
                 .timers
@@ -315,6 +365,7 @@ impl Focus {
                 }
                 Timer::SessionDue(id) => self.handle_session_due(id).await,
                 Timer::ReferOver(id) => self.expire_refer(id).await,
+                Timer::WatcherDue(id) => self.notify_watcher(id).await,
             }
         }
     }
@@ -323,6 +374,7 @@ impl Focus {
         set(&self.counters.conferences, self.rooms.len());
         set(&self.counters.participants, self.legs.len());
         set(&self.counters.mrfps, self.mrfps.len());
+        self.count_watchers();
         if self.legs.is_empty()
             && let Some(reply) = self.draining.take()
         {
@@ -372,6 +424,8 @@ impl Focus {
         self.rooms.entry(name.to_owned()).or_insert_with(|| Room {
             conference: Conference::new(usize::try_from(seats).unwrap_or(usize::MAX)),
             uri: None,
+            roster: Roster::default(),
+            is_stale: true,
             mrfp: None,
             context: None,
             is_provisioned,
@@ -416,10 +470,11 @@ impl Focus {
                     self.forget_if_over(id);
                 }
             }
-            // Nobody subscribes yet.
-            Intent::PublishRoster => {}
+            Intent::PublishRoster => {
+                self.changed.insert(name.to_owned());
+            }
             Intent::StartGrace => self.start_grace(name),
-            Intent::Ended => self.end_room(name),
+            Intent::Ended => self.end_room(name).await,
         }
     }
 
@@ -433,7 +488,7 @@ impl Focus {
         }
     }
 
-    fn end_room(&mut self, name: &str) {
+    async fn end_room(&mut self, name: &str) {
         info!(conference = %name, "conference ended");
         let Some(room) = self.rooms.get_mut(name) else {
             return;
@@ -442,8 +497,9 @@ impl Focus {
             self.timers.cancel(key);
         }
         (room.mrfp, room.context) = (None, None);
-        if !room.is_provisioned {
+        if !room.is_provisioned || self.is_draining {
             self.rooms.remove(name);
+            self.end_watching(name, None, EndReason::NoResource).await;
         }
     }
 
@@ -461,6 +517,7 @@ impl Focus {
             self.by_dialog.remove(&dialog);
         }
         let watchers = core::mem::take(&mut leg.watchers);
+        self.end_watching_of(id).await;
         self.forget_if_over(id);
         for refer in watchers {
             self.finish_one(refer).await;

@@ -55,7 +55,7 @@ pub struct Mrfc {
 }
 
 /// What the focus serves; Allow says so.
-const METHODS: [Method; 8] = [
+const METHODS: [Method; 9] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -64,6 +64,7 @@ const METHODS: [Method; 8] = [
     Method::Update,
     Method::Options,
     Method::Refer,
+    Method::Subscribe,
 ];
 
 /// Opens the listeners and starts the MRFC on the current tokio runtime.

@@ -8,6 +8,14 @@ pub(crate) const LEGS_MAX: usize = 50_000;
 pub(crate) const REFERS_MAX: usize = 10_000;
 /// How long the progress of a REFER is told, seconds: longer than a call may ring.
 pub(crate) const REFER_SECONDS: u64 = 300;
+/// Subscriptions to rosters at once; further ones get 503.
+pub(crate) const WATCHERS_MAX: usize = 50_000;
+/// How long a subscription lasts that does not say, seconds (RFC 4575 3.4: an hour).
+pub(crate) const SUBSCRIPTION_SECONDS: u64 = 3_600;
+/// The longest subscription granted, seconds.
+pub(crate) const SUBSCRIPTION_SECONDS_MAX: u64 = 86_400;
+/// The shortest subscription granted, seconds; shorter ones get 423.
+pub(crate) const SUBSCRIPTION_SECONDS_MIN: u64 = 5;
 /// Next hops being looked up at once that do not make a call wait.
 pub(crate) const LOOKUPS_MAX: usize = 64;
 /// MRFPs used at once; further ones register but get no conferences.

@@ -82,6 +82,18 @@ counters! {
     refers,
     /// REFERs refused.
     refers_refused,
+    /// Subscriptions to rosters begun.
+    subscriptions,
+    /// Subscriptions refreshed or given up by their subscribers.
+    subscriptions_refreshed,
+    /// Subscriptions over, whatever the reason.
+    subscriptions_ended,
+    /// SUBSCRIBEs refused.
+    subscriptions_refused,
+    /// NOTIFYs of rosters sent.
+    notifies,
+    /// Gauge: subscriptions to rosters now.
+    watchers,
     /// H.248 Adds sent.
     adds,
     /// H.248 Subtracts sent.

@@ -83,10 +83,10 @@ fn what_comes_first_wins_and_the_rest_fills_up() {
 
 #[test]
 fn guesses_need_to_be_near() {
-    assert_eq!(nearest("sipp", &KEYS), Some("sip"));
-    assert_eq!(nearest("HTTP", &KEYS), Some("http"));
-    assert_eq!(nearest("max_sizes", &KEYS), Some("max-size"));
-    assert_eq!(nearest("colour", &KEYS), None);
+    assert_eq!(nearest("sipp", KEYS), Some("sip"));
+    assert_eq!(nearest("HTTP", KEYS), Some("http"));
+    assert_eq!(nearest("max_sizes", KEYS), Some("max-size"));
+    assert_eq!(nearest("colour", KEYS), None);
     assert_eq!(distance("kitten", "sitting"), 3);
 }
 

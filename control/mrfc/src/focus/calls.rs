@@ -26,7 +26,13 @@ const SIP_PORT: u16 = 5060;
 
 impl Focus {
     /// Makes the leg of a call; [`Event::DialOut`] starts it.
-    pub(super) fn new_call(&mut self, name: &str, target: Uri, fields: Fields) -> ParticipantId {
+    pub(super) fn new_call(
+        &mut self,
+        name: &str,
+        target: Uri,
+        fields: Fields,
+        referrer: Option<String>,
+    ) -> ParticipantId {
         let id = self.new_leg_id();
         let identity = Identity {
             uri: target.to_string(),
@@ -37,6 +43,7 @@ impl Focus {
             call: Some(Call {
                 target,
                 fields,
+                referrer,
                 is_alerting: false,
                 is_given_up: false,
             }),
@@ -203,7 +210,7 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        leg.is_connected = true;
+        leg.connect();
         if let Some(contact) = response.headers.contact() {
             leg.contact = contact.uri.to_string();
         }

@@ -58,6 +58,14 @@ impl Focus {
                     };
                     self.handle_refer(asked, &request, flow).await;
                 }
+                Some(dialog) if request.method == Method::Subscribe => {
+                    let asked = Asked {
+                        dialog,
+                        is_new,
+                        txn,
+                    };
+                    self.handle_subscribe(asked, &request, flow).await;
+                }
                 Some(dialog) => self.handle_in_dialog(dialog, txn, &request, flow).await,
                 None => self.handle_options(txn, &request, flow).await,
             },
@@ -308,7 +316,9 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        leg.is_connected = true;
+        if !leg.is_connected {
+            leg.connect();
+        }
         let awaits = core::mem::take(&mut leg.awaits_answer);
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "acknowledged");
         self.tell(id, Event::Acked(id));

@@ -6,7 +6,7 @@
 //! one NOTIFY is under way at a time; what happens meanwhile is told by the next, the end always
 //! ```
 
-use super::{Answer, Event, Focus, Hangup, ParticipantId, Timer, add, info};
+use super::{Answer, Event, Focus, Hangup, Notified, ParticipantId, Timer, add, info};
 use crate::headers::contact;
 use crate::identity::{Identity, is_same_user};
 use crate::limits::{LEGS_MAX, REFER_SECONDS, REFERS_MAX};
@@ -88,7 +88,8 @@ impl Focus {
             ReferAction::Invite => {
                 let mut fields = refer_to.fields;
                 fields.extend(referred_by(request, &referrer));
-                vec![self.new_call(&name, refer_to.target, fields)]
+                let known = Some(referrer.uri).filter(|_| !referrer.is_anonymous);
+                vec![self.new_call(&name, refer_to.target, fields, known)]
             }
             ReferAction::Bye => legs,
         };
@@ -286,7 +287,7 @@ impl Focus {
             Some(txn) if !is_last => {
                 if let Some(refer) = self.refers.get_mut(&id) {
                     refer.in_flight = Some(txn);
-                    self.notifies.insert(txn, id);
+                    self.notifies.insert(txn, Notified::Refer(id));
                 }
             }
             // Whether the last one arrives changes nothing here.
@@ -298,8 +299,10 @@ impl Focus {
         if response.code < 200 {
             return;
         }
-        let Some(id) = self.notifies.remove(&txn) else {
-            return;
+        let id = match self.notifies.remove(&txn) {
+            Some(Notified::Refer(id)) => id,
+            Some(Notified::Watcher(id)) => return self.roster_answered(id, response.code).await,
+            None => return,
         };
         if let Some(refer) = self.refers.get_mut(&id) {
             refer.in_flight = None;
@@ -312,6 +315,32 @@ impl Focus {
             return self.end_refer(id).await;
         }
         self.send_news(id).await;
+    }
+
+    /// A SUBSCRIBE of one who referred (RFC 3515 2.4.4): it hears how it stands, or nothing more.
+    pub(super) async fn refresh_refer(
+        &mut self,
+        asked: &Asked,
+        request: &Request,
+    ) -> Result<(), Answer> {
+        let event = request.headers.get("Event").unwrap_or_default();
+        let is_it = |r: &Refer| r.dialog == asked.dialog && r.event == event.replace(' ', "");
+        let known = self.refers.iter().find(|(_, refer)| is_it(refer));
+        let id = known.map(|(&id, _)| id).ok_or_else(|| Answer::new(481))?;
+        let is_over = request.headers.get("Expires").map(str::trim) == Some("0");
+        let answer = Answer::new(200)
+            .with("Contact", self.refers[&id].contact.clone())
+            .with(
+                "Expires",
+                if is_over { 0 } else { REFER_SECONDS }.to_string(),
+            );
+        self.sip.handle().respond(asked.txn, answer).await;
+        if is_over {
+            self.end_refer(id).await;
+        } else {
+            self.report(id, 100, reason_phrase(100)).await;
+        }
+        Ok(())
     }
 
     pub(super) async fn expire_refer(&mut self, id: ReferId) {

@@ -8,6 +8,7 @@ mod joins;
 mod mrfp;
 mod refers;
 mod sessions;
+mod watchers;
 
 use clock::Duration;
 use h248_endpoint::TransportAddr;
@@ -22,7 +23,7 @@ const OFFER: &str = "v=0\r\no=- 2987933615 2987933615 IN IP4 127.0.0.1\r\ns=-\r\
     a=path:msrp://127.0.0.1:2855/s111271;tcp\r\na=max-size:131072\r\n\
     a=msrp-cema\r\na=setup:active\r\n";
 
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, REFER";
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS, REFER, SUBSCRIBE";
 
 struct Bench {
     mrfc: Mrfc,

@@ -1,0 +1,234 @@
+//! The conference event package: who watches who takes part.
+
+use super::{Bench, check_refused, config, header, until_acknowledged};
+use clock::Duration;
+use conference::info::{Document, State, Status};
+use sip::{Answer, Call, DialogId, Event, Method, Response, SipClient};
+
+fn fields(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+async fn subscribe(client: &mut SipClient, dialog: DialogId, list: &[(&str, &str)]) -> Response {
+    let answered = client
+        .request_with(dialog, Method::Subscribe, fields(list), Vec::new())
+        .await;
+    answered.expect("answered")
+}
+
+/// The next NOTIFY: its event, its state without the time left, its document.
+async fn notified(client: &mut SipClient) -> (String, String, Document) {
+    loop {
+        if let Event::Request { txn, request, .. } =
+            client.next_event().await.expect("the stack lives")
+        {
+            client.respond(txn, Answer::new(200)).await;
+            assert_eq!(request.method, Method::Notify, "{request:?}");
+            let field = |name| header(&request.headers, name).to_owned();
+            assert_eq!(field("Content-Type"), "application/conference-info+xml");
+            assert!(field("Contact").ends_with(";isfocus"));
+            let state = field("Subscription-State");
+            let state = state
+                .split(";expires")
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            let document = Document::read(&request.body).expect("a document");
+            return (field("Event"), state, document);
+        }
+    }
+}
+
+fn users(document: &Document) -> Vec<(&str, State)> {
+    let users = document.users.iter();
+    users.map(|u| (u.entity.as_str(), u.state)).collect()
+}
+
+async fn later(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+const ONE: &str = "sip:user1_public1@home1.net";
+
+#[tokio::test]
+async fn a_participant_watches_who_comes_and_goes() {
+    let mut bench = Bench::start(config()).await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    let event = [("Event", "conference;id=7"), ("Expires", "600")];
+    let accepted = subscribe(&mut one, dialog, &event).await;
+    check_refused(&accepted, 200, "Expires", "600");
+    let (name, state, document) = notified(&mut one).await;
+    assert_eq!((&*name, &*state), ("conference;id=7", "active"));
+    assert_eq!((document.state, document.version), (State::Full, 1));
+    assert_eq!(document.entity, "sip:conference1@home2.net");
+    assert_eq!(users(&document), [(ONE, State::Full)]);
+    assert_eq!(document.users[0].endpoints[0].status, Status::Connected);
+
+    let mut two = bench.client(1).await;
+    let call = Call {
+        from: "sip:user2_public1@home2.net".into(),
+        headers: fields(&[("Privacy", "id")]),
+        ..bench.call(1)
+    };
+    let outcome = two.invite(&call).await.expect("placed");
+    two.ack(outcome.dialog, None).await;
+    until_acknowledged(&mut two, outcome.dialog).await;
+    later(6).await;
+    let (_, _, document) = notified(&mut one).await;
+    assert_eq!((document.state, document.version), (State::Partial, 2));
+    let anonymous = "sip:anonymous2@anonymous.invalid";
+    assert_eq!(users(&document), [(anonymous, State::Full)]);
+    assert_eq!(document.user_count, Some(2));
+
+    assert_eq!(two.bye(outcome.dialog).await.expect("answered").code, 200);
+    later(6).await;
+    let (_, _, document) = notified(&mut one).await;
+    assert_eq!(document.version, 3);
+    assert_eq!(users(&document), [(anonymous, State::Deleted)]);
+
+    let refreshed = subscribe(&mut one, dialog, &event).await;
+    assert_eq!(refreshed.code, 200);
+    let (_, state, document) = notified(&mut one).await;
+    assert_eq!((&*state, document.state), ("active", State::Full));
+    // Who leaves watches no more, in the dialog that the session was in.
+    one.handle().hold(dialog).await;
+    assert_eq!(one.bye(dialog).await.expect("answered").code, 200);
+    let (_, state, _) = notified(&mut one).await;
+    assert_eq!(state, "terminated;reason=noresource");
+    let metrics = bench.mrfc.metrics();
+    assert_eq!(
+        (metrics.subscriptions, metrics.subscriptions_refreshed),
+        (1, 1),
+        "{metrics:?}"
+    );
+}
+
+#[tokio::test]
+async fn somebody_else_watches_in_a_dialog_of_its_own() {
+    let mut bench = Bench::start(config()).await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    let mut other = bench.client(1).await;
+    let call = Call {
+        from: "sip:watcher@home1.net".into(),
+        sdp: None,
+        headers: fields(&[("Event", "conference"), ("Expires", "60")]),
+        ..bench.call(1)
+    };
+    let (watch, accepted) = other.ask(Method::Subscribe, &call).await.expect("answered");
+    check_refused(&accepted, 200, "Contact", "isfocus");
+    let (event, state, document) = notified(&mut other).await;
+    assert_eq!((&*event, &*state), ("conference", "active"));
+    assert_eq!(users(&document), [(ONE, State::Full)]);
+    let gone = subscribe(
+        &mut other,
+        watch,
+        &[("Event", "conference"), ("Expires", "0")],
+    )
+    .await;
+    check_refused(&gone, 200, "Expires", "0");
+    let (_, state, document) = notified(&mut other).await;
+    assert_eq!(state, "terminated;reason=timeout");
+    assert_eq!(document.state, State::Full);
+    let again = subscribe(&mut other, watch, &[("Event", "conference")]).await;
+    assert_eq!(again.code, 481, "the dialog went with its subscription");
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_it_is_not_refreshed_and_with_its_conference() {
+    let mut config = config();
+    config.create_on_join = true;
+    config.conferences.clear();
+    let mut bench = Bench::start(config).await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    let (mut short, mut long) = (bench.client(0).await, bench.client(1).await);
+    let watch = |listener, expires| Call {
+        from: format!("sip:watcher{listener}@home1.net"),
+        sdp: None,
+        headers: fields(&[("Event", "conference"), ("Expires", expires)]),
+        ..bench.call(listener)
+    };
+    short
+        .ask(Method::Subscribe, &watch(0, "10"))
+        .await
+        .expect("answered");
+    long.ask(Method::Subscribe, &watch(1, "3600"))
+        .await
+        .expect("answered");
+    assert_eq!(notified(&mut short).await.1, "active");
+    assert_eq!(notified(&mut long).await.1, "active");
+    until_acknowledged(&mut one, dialog).await;
+    later(11).await;
+    assert_eq!(notified(&mut short).await.1, "terminated;reason=timeout");
+    assert_eq!(one.bye(dialog).await.expect("answered").code, 200);
+    loop {
+        let (_, state, document) = notified(&mut long).await;
+        if state != "active" {
+            assert_eq!(state, "terminated;reason=noresource");
+            assert_eq!(document.state, State::Deleted);
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscribe_that_cannot_be_served_is_refused() {
+    let mut config = config();
+    config.rules.watch = conference::WhoMay::Participants;
+    let mut bench = Bench::start(config).await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    for (list, code, name, value) in [
+        (
+            &[("Event", "presence")][..],
+            489,
+            "Allow-Events",
+            "conference",
+        ),
+        (&[], 489, "Allow-Events", "conference"),
+        (
+            &[("Event", "conference"), ("Accept", "application/pidf+xml")],
+            406,
+            "Accept",
+            "conference-info",
+        ),
+        (
+            &[("Event", "conference"), ("Expires", "3")],
+            423,
+            "Min-Expires",
+            "5",
+        ),
+        (&[("Event", "refer;id=9")], 481, "", ""),
+    ] {
+        let refused = subscribe(&mut one, dialog, list).await;
+        check_refused(&refused, code, name, value);
+    }
+    let mut other = bench.client(0).await;
+    let outside = |uri: &str| Call {
+        uri: uri.into(),
+        from: "sip:stranger@home3.net".into(),
+        sdp: None,
+        headers: fields(&[("Event", "conference")]),
+        ..bench.call(0)
+    };
+    for (uri, code) in [
+        ("sip:nowhere@home2.net", 404),
+        ("sip:conference1@home2.net", 403),
+    ] {
+        let (_, refused) = other
+            .ask(Method::Subscribe, &outside(uri))
+            .await
+            .expect("answered");
+        assert_eq!(refused.code, code, "{uri}");
+    }
+}
