@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Options;
 use crate::values::{
-    Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid, MsrpAddr, Period,
-    Reactor, SipListener, Switch, XdpInterface,
+    Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid, MsrpAddr, MsrpMatch,
+    Period, Reactor, SipListener, Switch, XdpInterface,
 };
 
 /// A Multimedia Resource Function for session-based messaging (3GPP TS 24.247): group chat over
@@ -217,6 +217,14 @@ struct MediaArgs {
     /// TS 29.333 tells an MRFP to ignore [default: off in mrfp, on in run]
     #[arg(long, value_name = "on|off", env = "MRF_HONOUR_SDP")]
     honour_sdp: Option<Switch>,
+    /// What of a To-Path names a session: session-id alone, so that border controllers may rewrite
+    /// hosts (TS 23.333), or the whole uri (RFC 4975 6.1) [default: session-id]
+    #[arg(long, value_name = "session-id|uri", env = "MRF_MSRP_MATCH")]
+    msrp_match: Option<MsrpMatch>,
+    /// How long contexts are kept without a controller, for example 10m; after that they are released
+    /// and the next one is told (ServiceChange Forced, 915) [default: until one subtracts them]
+    #[arg(long, value_name = "TIME", env = "MRF_CONTEXT_KEEP")]
+    context_keep: Option<Period>,
     /// Highest H.248 version proposed at registration: 1, 2 or 3 [default: 2]
     #[arg(long, value_name = "1|2|3", env = "MRF_H248_VERSION")]
     h248_version: Option<H248Version>,
@@ -387,6 +395,8 @@ impl MediaArgs {
         options.xdp_if = self.xdp_if;
         options.busy_poll_us = self.busy_poll_us;
         options.honour_sdp = self.honour_sdp;
+        options.msrp_match = self.msrp_match;
+        options.context_keep = self.context_keep;
         options.h248_version = self.h248_version;
         options.storage = self.storage;
     }

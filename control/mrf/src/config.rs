@@ -12,7 +12,7 @@ use crate::limits::CONFIG_BYTES_MAX;
 use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr,
-    Period, Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
+    MsrpMatch, Period, Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
 };
 
 /// Every key at the top of a file.
@@ -20,6 +20,7 @@ pub const KEYS: &[&str] = &[
     "advertise",
     "busy-poll-us",
     "conference",
+    "context-keep",
     "create-on-join",
     "domain",
     "drain",
@@ -39,6 +40,7 @@ pub const KEYS: &[&str] = &[
     "mid",
     "moderator",
     "msrp",
+    "msrp-match",
     "next-hop",
     "reactor",
     "route",
@@ -79,6 +81,10 @@ pub struct Options {
     pub busy_poll_us: Option<BusyPoll>,
     /// Whether SDP attributes in H.248 are obeyed.
     pub honour_sdp: Option<Switch>,
+    /// How much of a To-Path must match.
+    pub msrp_match: Option<MsrpMatch>,
+    /// How long contexts are kept without a controller.
+    pub context_keep: Option<Period>,
     /// Highest H.248 version proposed.
     pub h248_version: Option<H248Version>,
     /// Directory for messages played and recorded.
@@ -150,6 +156,8 @@ impl Options {
             xdp_if: self.xdp_if.or(fallback.xdp_if),
             busy_poll_us: self.busy_poll_us.or(fallback.busy_poll_us),
             honour_sdp: self.honour_sdp.or(fallback.honour_sdp),
+            msrp_match: self.msrp_match.or(fallback.msrp_match),
+            context_keep: self.context_keep.or(fallback.context_keep),
             h248_version: self.h248_version.or(fallback.h248_version),
             storage: self.storage.or(fallback.storage),
             sip: either(self.sip, fallback.sip),
@@ -316,6 +324,7 @@ deserialize_from_text!(
     XdpInterface,
     BusyPoll,
     H248Version,
+    MsrpMatch,
     Switch,
     SipListener,
     SipUri,

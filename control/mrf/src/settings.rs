@@ -83,6 +83,10 @@ fn media(options: &Options) -> mrfp::Config {
         config.version_max = version.0;
     }
     config.honour_sdp = options.honour_sdp.is_some_and(|switch| switch.0);
+    if let Some(matching) = options.msrp_match {
+        config.matching = matching.0;
+    }
+    config.context_keep = options.context_keep.map(|keep| keep.0);
     config.storage.clone_from(&options.storage);
     config
 }

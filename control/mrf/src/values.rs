@@ -203,6 +203,22 @@ impl FromStr for Trusted {
     }
 }
 
+/// How much of a To-Path must match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MsrpMatch(pub mrfp::Matching);
+
+impl FromStr for MsrpMatch {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "session-id" => Ok(Self(mrfp::Matching::SessionId)),
+            "uri" => Ok(Self(mrfp::Matching::Uri)),
+            _ => Err(ValueError::new("expected session-id or uri")),
+        }
+    }
+}
+
 /// Who may ask the focus for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whoever(pub mrfc::WhoMay);
@@ -412,6 +428,7 @@ mod tests {
         refused::<SipListener>("wss:127.0.0.1:443", "wss: is not in this build yet");
         refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
         refused::<H248Version>("4", "expected 1, 2 or 3");
+        refused::<MsrpMatch>("host", "expected session-id or uri");
         check("50", BusyPoll(50));
         refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");
         refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000");

@@ -217,6 +217,12 @@ pub enum Order {
         /// Which session.
         session: SessionKey,
     },
+    /// Releases a session's connection, or gives up opening it; told as [`LossCause::Released`] if
+    /// there was one. Another one may bind the session afterwards.
+    Release {
+        /// Which session.
+        session: SessionKey,
+    },
     /// Sets whether chunks from one session reach another (both ways by default). Closing ends the
     /// messages in progress; opening holds for messages that begin afterwards.
     Flow {
@@ -262,6 +268,8 @@ pub struct SessionConfig {
     pub remote_path: Option<Box<[u8]>>,
     /// Who opens the TCP connection.
     pub setup: Setup,
+    /// Whether no connection that arrives binds the session; one that has bound it stays.
+    pub is_blocked: bool,
     /// Whether chunks go to the participant (H.248 Mode SendOnly or SendReceive).
     pub sends: bool,
     /// Whether chunks are taken from the participant (H.248 Mode ReceiveOnly or SendReceive).
@@ -325,6 +333,7 @@ impl SessionConfig {
             matching: Matching::SessionId,
             remote_path: None,
             setup: Setup::Passive,
+            is_blocked: false,
             sends: true,
             receives: true,
             receive_bytes_max: None,
@@ -461,6 +470,8 @@ pub enum LossCause {
     },
     /// Nothing arrived within the binding time.
     NeverBound,
+    /// The gateway released it.
+    Released,
 }
 
 /// Counters of a session since it was installed (H.248 packages `nt` and `msrpstat`).

@@ -4,8 +4,8 @@ use clock::Instant;
 use msrp::StatusCode;
 
 use crate::api::{
-    ConnId, ConnectId, ContextKey, Event, Octets, Order, Output, SessionConfig, SessionKey, Setup,
-    Statistics,
+    ConnId, ConnectId, ContextKey, Event, LossCause, Octets, Order, Output, SessionConfig,
+    SessionKey, Setup, Statistics,
 };
 use crate::ident::Tid;
 use crate::session::{Link, Session, SessionRef};
@@ -200,6 +200,30 @@ impl<B: Octets> Shard<B> {
         }
     }
 
+    /// Takes its connection from a session, or stops opening one.
+    pub(crate) fn release_link(&mut self, key: SessionKey) {
+        let Some(&session) = self.by_key.get(&key) else {
+            return;
+        };
+        let entry = &mut self.sessions[session.index as usize];
+        match entry.link {
+            Link::Waiting | Link::Lost => return,
+            Link::Connecting { request, timer } => {
+                entry.link = Link::Waiting;
+                self.connects.remove(&request);
+                self.timers.cancel(timer);
+            }
+            Link::Bound(conn) => {
+                self.fail_deliveries_to(session, StatusCode::TIMEOUT);
+                self.unbind(conn, session);
+            }
+        }
+        self.outputs.push_back(Output::Event(Event::Lost {
+            session: key,
+            cause: LossCause::Released,
+        }));
+    }
+
     pub(crate) fn counters(&self, now: Instant, key: SessionKey) -> Option<Statistics> {
         let session = self.by_key.get(&key)?;
         Some(self.sessions[session.index as usize].counters(now))
@@ -238,6 +262,7 @@ impl Order {
             Self::Move { .. } => "move",
             Self::Remove { .. } => "remove",
             Self::Audit { .. } => "audit",
+            Self::Release { .. } => "release",
             Self::Flow { .. } => "flow",
             Self::Play { .. } => "play",
             Self::StopPlay { .. } => "stop play",

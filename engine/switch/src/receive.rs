@@ -242,6 +242,9 @@ impl<B: Octets> Shard<B> {
             Link::Bound(bound) if bound == conn => Ok(session),
             Link::Bound(_) => Err(Refusal::SessionInUse),
             Link::Waiting if self.is_draining => Err(Refusal::Draining),
+            Link::Waiting if self.sessions[session.index as usize].config.is_blocked => {
+                Err(Refusal::Blocked)
+            }
             Link::Waiting => {
                 let limit = self.config.limits.sessions_per_connection_max;
                 if self

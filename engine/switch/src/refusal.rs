@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     TooManySessions,
     #[error("no more sessions are taken while draining")]
     Draining,
+    #[error("the session takes no connection for now")]
+    Blocked,
     #[error("unknown method")]
     UnknownMethod,
     #[error("the mode of the stream does not take messages from the participant")]
@@ -39,7 +41,7 @@ impl Refusal {
             }
             Self::SessionInUse => StatusCode::SESSION_IN_USE,
             Self::UnknownMethod => StatusCode::UNKNOWN_METHOD,
-            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::NotAllowed | Self::Blocked => StatusCode::FORBIDDEN,
             Self::ContentTypeNotAccepted => StatusCode::UNSUPPORTED_MEDIA,
             Self::MessageTooLarge { .. } | Self::TooManyMessages | Self::GivenUp => {
                 StatusCode::STOP_SENDING

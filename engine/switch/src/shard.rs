@@ -322,6 +322,10 @@ impl<B: Octets> Shard<B> {
             }
             Order::Remove { session } => self.remove(now, session),
             Order::Audit { session } => self.counters(now, session),
+            Order::Release { session } => {
+                self.release_link(session);
+                None
+            }
             Order::Flow { from, to, open } => {
                 self.set_flow(from, to, open);
                 None

@@ -4,7 +4,7 @@ mod common;
 
 use clock::Duration;
 use common::{Frame, World, chunk, config, conn, key, local, remote, send};
-use switch::{CloseCause, ContextKey, Input, Limits, Order, Output, Setup};
+use switch::{CloseCause, ContextKey, Event, Input, Limits, LossCause, Order, Output, Setup};
 
 /// Everything of a chunk of participant `n` but its last octets, and those.
 fn halves(n: u32, tid: &str, message: &str, extra: &str) -> (Vec<u8>, Vec<u8>) {
@@ -356,4 +356,50 @@ fn later_chunks_of_a_message_that_was_given_up_are_refused_until_it_begins_again
     world.receive(1, &begin);
     world.receive(1, &rest);
     assert_eq!(flags(&world.frames(2)), "+$");
+}
+
+#[test]
+fn a_released_session_lets_go_of_its_connection_and_may_be_bound_again() {
+    let mut world = World::conference(2);
+    world.order(Order::Release { session: key(1) });
+    let released = Event::Lost {
+        session: key(1),
+        cause: LossCause::Released,
+    };
+    assert!(world.events.contains(&released));
+    assert!(world.closed.contains(&1));
+    world.close(1);
+    world.events.clear();
+    world.order(Order::Release { session: key(1) });
+    assert!(world.events.is_empty(), "there is none to release");
+    world.join(1);
+    world.receive(1, &send(1, "again123", "ag12", "", b"x"));
+    assert_eq!(flags(&world.frames(2)), "$");
+}
+
+#[test]
+fn a_blocked_session_takes_no_connection_and_keeps_the_one_it_has() {
+    let mut world = World::conference(2);
+    let blocked = |n| {
+        let mut config = config(n);
+        config.is_blocked = true;
+        config
+    };
+    let update = |config| Order::Update {
+        session: key(1),
+        config: Box::new(config),
+    };
+    world.order(update(blocked(1)));
+    world.receive(1, &send(1, "still123", "st12", "", b"x"));
+    assert_eq!(flags(&world.frames(2)), "$", "what is bound goes on");
+    world.install(3, blocked(3));
+    world.accept(3);
+    world.receive(3, &send(3, "early123", "ea12", "", b"x"));
+    assert!(world.take(3).contains(" 403"));
+    world.order(Order::Update {
+        session: key(3),
+        config: Box::new(config(3)),
+    });
+    world.receive(3, &send(3, "later123", "la12", "", b"x"));
+    assert!(world.take(3).contains(" 200"));
 }

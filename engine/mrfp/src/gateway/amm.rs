@@ -167,6 +167,7 @@ impl Core {
         let mut settings = termination.settings.clone();
         let applied = self.apply(&mut settings, (shard, number), descriptors)?;
         self.check_shared(context, number, &settings)?;
+        self.release(number, &applied.released, draft);
         self.replace(number, settings, &applied.renewed, draft);
         Ok(applied)
     }

@@ -23,6 +23,8 @@ pub(super) struct Applied {
     pub chosen: Vec<h248::ast::Stream>,
     /// Streams whose connection is wanted anew.
     pub renewed: BTreeSet<u16>,
+    /// Streams whose connection is given up.
+    pub released: BTreeSet<u16>,
     pub audit: Option<AuditDescriptor>,
     /// Signals that were over at once, with their list.
     pub brief: Vec<(Option<u16>, Signal)>,
@@ -123,7 +125,7 @@ impl Core {
                 // One that is not playing is not begun by KeepActive.
                 SignalKind::Establish | SignalKind::Release if signal.keep_active => {}
                 SignalKind::Establish | SignalKind::Release => {
-                    apply_signal(settings, signal, kind, &mut applied.renewed)?;
+                    apply_signal(settings, signal, kind, applied)?;
                     applied.brief.push((list, signal.clone()));
                 }
                 SignalKind::PlayMessage | SignalKind::RecordMessages => {
@@ -244,7 +246,7 @@ fn apply_signal(
     settings: &mut Settings,
     signal: &Signal,
     kind: SignalKind,
-    renewed: &mut BTreeSet<u16>,
+    applied: &mut Applied,
 ) -> Result<(), Fault> {
     let wanted = signal.stream.filter(|s| *s != 0);
     if let Some(stream) = wanted.filter(|s| !settings.streams.contains_key(s)) {
@@ -262,13 +264,11 @@ fn apply_signal(
                     return Err(Fault::InformationMissing(what));
                 }
                 stream.is_established = true;
-                renewed.insert(id);
+                applied.renewed.insert(id);
             }
-            SignalKind::Release if stream.is_established => stream.is_established = false,
             SignalKind::Release => {
-                return Err(Fault::SignalUngenerable(
-                    "tcpbcc/RelBNC while passive".to_owned(),
-                ));
+                stream.is_established = false;
+                applied.released.insert(id);
             }
             // They go on: not applied to the streams, but planned.
             SignalKind::PlayMessage | SignalKind::RecordMessages => {}

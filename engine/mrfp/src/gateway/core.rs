@@ -349,6 +349,18 @@ impl Core {
         self.touch(number, draft.now);
     }
 
+    /// Gives up the connections of streams, as they are before a change.
+    pub(super) fn release(&mut self, number: u32, streams: &BTreeSet<u16>, draft: &mut Draft) {
+        let Some(termination) = self.terminations.get(&number) else {
+            return;
+        };
+        let shard = termination.shard;
+        let sessions: Vec<SessionKey> = termination.sessions().collect();
+        for session in sessions.into_iter().filter(|s| streams.contains(&s.stream)) {
+            self.order(shard, Order::Release { session }, draft);
+        }
+    }
+
     /// The same for what is no message of the controller's. Returns what was there before.
     pub(super) fn put_settings(
         &mut self,

@@ -80,7 +80,7 @@ pub(super) enum Fault {
     NotImplemented(&'static str),
     #[error("out of service")]
     OutOfService,
-    #[error("no more than {0}")]
+    #[error("not enough resources: no more than {0}")]
     InsufficientResources(String),
     #[error("too many transactions at once")]
     Busy,

@@ -83,6 +83,7 @@ impl Core {
     /// A session lost its connection, or could not get one.
     pub(super) fn disconnected(&mut self, now: Instant, session: SessionKey, cause: LossCause) {
         let (general, text) = explain(cause);
+        let is_failure = cause != LossCause::Released;
         let quoted = Value {
             text: quotable(&text).into(),
             quoted: true,
@@ -91,7 +92,9 @@ impl Core {
             parm("Generalcause", plain(general)),
             parm("Failurecause", quoted),
         ];
-        self.observe(now, session, CAUSE, &parms);
+        if is_failure {
+            self.observe(now, session, CAUSE, &parms);
+        }
         match cause {
             LossCause::Error(_) | LossCause::ConnectFailed(_) => {
                 self.observe(now, session, NETFAIL, &[])
@@ -99,7 +102,8 @@ impl Core {
             LossCause::Closed
             | LossCause::Protocol
             | LossCause::TooSlow { .. }
-            | LossCause::NeverBound => {}
+            | LossCause::NeverBound
+            | LossCause::Released => {}
         }
         self.observe(now, session, BNC_CHANGE, &[parm("Type", plain("Rel"))]);
         self.flush(session.termination);
@@ -260,6 +264,7 @@ fn explain(cause: LossCause) -> (&'static str, String) {
             "UR",
             format!("participant reads too slowly: {limit_bytes} octets queued"),
         ),
+        LossCause::Released => ("NR", "released by the controller".to_owned()),
         LossCause::NeverBound => ("FT", "no MSRP request arrived in time".to_owned()),
     }
 }

@@ -1,14 +1,30 @@
 //! Move (H.248.1 section 7.2.4).
+//!
+//! Within a shard a session moves with its connection and its counters. A session-id names its
+//! shard, and the participant already has it: to a context on another shard a stream moves only
+//! when the same command gives its Local anew, as it is then offered to the participant again.
+//! Without that the Move is refused with 510 and says so.
+
+use std::collections::BTreeSet;
 
 use h248::ast::{Descriptor, ServiceState, TerminationId};
-use switch::{Order, SessionKey};
+use switch::{Order, SessionKey, ShardIndex};
 
 use super::apply::Applied;
 use super::core::{Core, Scope};
 use super::draft::Draft;
 use super::execute::Verb;
 use super::fault::Fault;
-use super::mirror;
+use super::mirror::{self, Settings};
+
+impl Settings {
+    /// Forgets the sessions, whose names are of another shard; which streams had one.
+    fn give_up_sessions(&mut self) -> Vec<u16> {
+        let streams = self.streams.iter_mut();
+        let with_session = streams.filter_map(|(id, s)| s.local.take().map(|_| *id));
+        with_session.collect()
+    }
+}
 
 impl Core {
     /// Move on one identifier: from wherever it is to this context. A wildcard takes all matches
@@ -91,21 +107,53 @@ impl Core {
             return Err(Fault::OutOfService);
         }
         let mut settings = termination.settings.clone();
-        if let Scope::Context(context) = scope
-            && self.check_room(context)? != shard
-        {
-            // A session-id names its shard and the participant already has it.
-            return Err(Fault::NotImplemented("Move to a context on another core"));
+        let to = match scope {
+            Scope::Context(context) => self.check_room(context)?,
+            Scope::New | Scope::Null | Scope::Every => shard,
+        };
+        let given_up = if to == shard {
+            Vec::new()
+        } else {
+            settings.give_up_sessions()
+        };
+        let applied = self.apply(&mut settings, (to, number), descriptors)?;
+        let has_local = |id| settings.streams.get(id).is_some_and(|s| s.local.is_some());
+        if let Some(id) = given_up.iter().find(|id| !has_local(id)) {
+            return Err(Fault::InsufficientResources(format!(
+                "one core: this context is on another one, Local of Stream={id} must be given anew"
+            )));
         }
-        let applied = self.apply(&mut settings, (shard, number), descriptors)?;
         let context = match scope {
             Scope::Context(context) => context,
             Scope::New | Scope::Null | Scope::Every => self.new_context_number()?,
         };
         self.check_shared(context, number, &settings)?;
-        self.relocate(number, context, draft);
+        self.release(number, &applied.released, draft);
+        if to == shard {
+            self.relocate(number, context, draft);
+        } else {
+            self.transplant(number, (context, to), draft);
+        }
         self.replace(number, settings, &applied.renewed, draft);
         Ok((context, applied))
+    }
+
+    /// Takes a termination to a context of another shard. Its sessions end.
+    fn transplant(&mut self, number: u32, (context, to): (u32, ShardIndex), draft: &mut Draft) {
+        let Some(termination) = self.terminations.get(&number) else {
+            return;
+        };
+        let from = termination.context;
+        let mut settings = termination.settings.clone();
+        settings.streams.clear();
+        self.put_settings(number, settings, &BTreeSet::new(), draft);
+        if let Some(termination) = self.terminations.get_mut(&number) {
+            (termination.context, termination.shard) = (context, to);
+        }
+        if let Some(place) = self.contexts.get_mut(&context) {
+            place.terminations.insert(number);
+        }
+        self.leave(from, number);
     }
 
     /// Takes a termination, its sessions and all, to another context of its shard.

@@ -53,6 +53,8 @@ impl Stream {
         let mut config = SessionConfig::new(local.path.as_bytes(), local.session_id.clone());
         config.matching = matching;
         config.setup = self.setup();
+        let blocking = value_of(&self.properties, ("tcpbcc", "bceb"));
+        config.is_blocked = blocking.is_some_and(|b| b.eq_ignore_ascii_case("Blocked"));
         config.sends = sends && is_up;
         config.receives = receives && is_up;
         config.receive_bytes_max = local.obeyed.max_size;

@@ -131,6 +131,9 @@ impl<B: Octets> Hub<B> {
             | Order::Move { .. }
             | Order::Remove { .. }
             | Order::Audit { .. }
+            | Order::Play { .. }
+            | Order::StopPlay { .. }
+            | Order::Release { .. }
             | Order::Flow { .. } => panic!("{command:?} means nothing here"),
         }
     }

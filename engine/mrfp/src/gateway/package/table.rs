@@ -13,7 +13,7 @@ const GRANT: Values = Values::Integer(0, u64::MAX);
 
 const CHANGE: Values = Values::Enumeration(&["Est", "Rel"]);
 
-const BLOCKING: Values = Values::Enumeration(&["Unblocked"]);
+const BLOCKING: Values = Values::Enumeration(&["Unblocked", "Blocked"]);
 
 /// Sieve, escaped: an escape takes three octets for one.
 const SCRIPT: Values = Values::Text(3 * sieve::limits::SCRIPT_BYTES_MAX);

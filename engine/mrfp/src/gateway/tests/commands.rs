@@ -150,7 +150,26 @@ fn est_bnc_makes_us_active_once_remote_is_known() {
         "the signal was brief, its effect lasts"
     );
     bench.call("C=1{MF=msrp/1{SG{tcpbcc/RelBNC}}}");
-    assert_eq!(bench.config().setup, Setup::Passive);
+    assert_eq!(bench.order_names(), ["0: release 1.1", "0: update 1.1"]);
+}
+
+#[test]
+fn rel_bnc_releases_a_connection_that_the_participant_opened() {
+    let mut bench = Bench::conference();
+    bench.call("C=1{MF=msrp/1{E=3{g/cause,tcpbcc/BNCChange}}}");
+    bench.check("C=1{MF=msrp/1{SG{tcpbcc/RelBNC{ST=1}}}}", "C=1{MF=msrp/1}");
+    assert_eq!(bench.order_names(), ["0: release 1.1"]);
+    bench.lose(1, LossCause::Released);
+    bench.check_notify("C=1{N=msrp/1{OE=3{tcpbcc/BNCChange{Type=Rel}}}}");
+}
+
+#[test]
+fn bceb_blocks_connections_that_arrive() {
+    let mut bench = Bench::conference();
+    bench.call("C=1{MF=msrp/1{M{O{MO=SR,tcpbcc/bceb=blocked}}}}");
+    assert!(bench.config().is_blocked);
+    bench.call("C=1{MF=msrp/1{M{O{MO=SR}}}}");
+    assert!(!bench.config().is_blocked);
 }
 
 #[test]
@@ -244,8 +263,35 @@ fn a_move_with_a_wildcard_takes_all_that_are_elsewhere() {
 }
 
 #[test]
-fn move_to_another_shard_is_refused() {
-    Bench::conference().check("C=2{MV=msrp/1}", "C=2{MV=msrp/1{ER=501{}}}");
+fn move_to_another_shard_needs_local_anew() {
+    let mut bench = Bench::conference();
+    bench.check("C=2{MV=msrp/1}", "C=2{MV=msrp/1{ER=510{}}}");
+    bench.check("C=1{AV=*{AT{}}}", "C=1{AV=Context{msrp/1,msrp/2}}");
+    assert!(bench.orders.is_empty());
+    let body = bench.call(&format!(
+        "C=2{{MV=msrp/1{{M{{ST=1{{O{{MO=SR}},{LOCAL}}}}}}}}}"
+    ));
+    let path = path(&local(&body)).to_owned();
+    let id = msrp_id(&path);
+    assert_eq!(switch::owner_of(id.as_bytes()), Some(ShardIndex(1)));
+    assert_eq!(
+        bench.order_names(),
+        ["0: remove 1.1", "1: install 1.1 in 2"]
+    );
+    bench.check("C=2{AV=*{AT{}}}", "C=2{AV=Context{msrp/1,msrp/3}}");
+    bench.check(
+        "C=2{AV=msrp/1{AT{M{ST=1{R}},SA{nt/os}}}}",
+        "C=2{AV=msrp/1{M{ST=1{R{v}}},SA{nt/os=10000}}}",
+    );
+    // Nothing is bound to a core without a session.
+    bench.call("C=1{A=$}");
+    bench.check("C=2{MV=msrp/4}", "C=2{MV=msrp/4}");
+}
+
+fn msrp_id(path: &str) -> &str {
+    let id = path.rsplit_once('/').map(|(_, id)| id);
+    id.and_then(|id| id.strip_suffix(";tcp"))
+        .expect("a session-id")
 }
 
 #[test]

@@ -167,7 +167,8 @@ fn properties_and_values_we_have_not_give_445_446_449_455_456_517_534() {
     );
     check_modify("M{O{MO=SR,RV=ON}}", 445);
     check_modify("M{O{MO=SR,RG=ON}}", 445);
-    check_modify("M{O{MO=SR,tcpbcc/bceb=Blocked}}", 449);
+    check_modify("M{O{MO=SR,tcpbcc/bceb=Half}}", 449);
+    check_modify("E=1{tcpbcc/BNCChange{Type=Mod}}", 449);
     check_modify("M{TS{BF=LockStep}}", 449);
     check_modify("SG{tcpbcc/EstBNC{ST=9}}", 449);
     check_modify("M{O{MO=SR,root/normalMGExecutionTime=5}}", 455);
@@ -220,7 +221,10 @@ fn what_cannot_be_detected_or_generated_gives_512_513() {
     check_modify("E=1{nt/qualert{th=5}}", 512);
     check_modify("E=1{msrpstat/imi}", 512);
     check_modify("E=1{it/ito{mit=100}}", 512);
-    check_modify("SG{tcpbcc/RelBNC}", 513);
+    check(
+        "C=1{A=${SG{mess/sm{mi=\"m\",mcr=\"data:,x\"}}}}",
+        "C=1{A=${ER=513{}}}",
+    );
 }
 
 #[test]

@@ -195,9 +195,10 @@ fn name(shard: ShardIndex, order: &Order) -> String {
             session, context, ..
         } => format!("{} in {}", key(session), context.0),
         Order::Move { session, context } => format!("{} to {}", key(session), context.0),
-        Order::Update { session, .. } | Order::Remove { session } | Order::Audit { session } => {
-            key(session)
-        }
+        Order::Update { session, .. }
+        | Order::Release { session }
+        | Order::Remove { session }
+        | Order::Audit { session } => key(session),
         Order::Flow { from, to, open } => {
             format!(
                 "{}>{} {}",
@@ -297,7 +298,7 @@ pub(super) fn local(body: &ReplyBody) -> String {
     };
     let ActionReply { commands, .. } = &actions[0];
     let amm = match &commands[0].result {
-        CommandResult::Add(amm) | CommandResult::Modify(amm) => amm,
+        CommandResult::Add(amm) | CommandResult::Modify(amm) | CommandResult::Move(amm) => amm,
         CommandResult::AuditValue(AuditReply::Terminations(amm)) => amm,
         other => panic!("{other:?}"),
     };

@@ -43,7 +43,9 @@ impl Model {
                     .any(|(s, c)| c == context && *s != shard);
                 assert!(!elsewhere, "a context lives on one shard: {order:?}");
             }
-            Order::Update { session, .. } | Order::Audit { session } => known(session, self),
+            Order::Update { session, .. }
+            | Order::Release { session }
+            | Order::Audit { session } => known(session, self),
             Order::Move { session, context } => {
                 known(session, self);
                 self.sessions.insert(*session, (shard, *context));
@@ -167,7 +169,7 @@ fn command() -> impl Strategy<Value = String> {
         1 => termination().prop_map(|id| format!("O-W-S={id}{{AT{{}}}}")),
         1 => termination().prop_map(|id| format!("AV={id}{{AT{{M,SA}}}}")),
         1 => termination().prop_map(|id| format!("SC={id}{{SV{{MT=RS,RE=\"900 x\"}}}}")),
-        1 => termination().prop_map(|id| format!("MF={id}{{SG{{tcpbcc/EstBNC}}}}")),
+        1 => termination().prop_map(|id| format!("MF={id}{{SG{{tcpbcc/EstBNC,tcpbcc/RelBNC}}}}")),
     ]
 }
 
