@@ -1,5 +1,7 @@
 //! The command line: commands, flags, help.
 
+mod load;
+
 use core::num::NonZeroU8;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use crate::values::{
     Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid, MsrpAddr, MsrpMatch,
     Period, Reactor, SipListener, Switch, XdpInterface,
 };
+
+pub use load::{LoadArgs, LoadReport, LoadVia};
 
 /// A Multimedia Resource Function for session-based messaging (3GPP TS 24.247): group chat over
 /// MSRP, driven by text H.248, with a SIP focus beside it.
@@ -25,7 +29,8 @@ use crate::values::{
         mrf                                       the whole system on loopback\n  \
         mrf chat sip:lobby@127.0.0.1 --name ann   talk in a conference of it\n  \
         mrf flow a.5.1                            play and check the flow of TS 24.247 A.5.1\n  \
-        mrf mrfp --mgc udp:192.0.2.7:2944         the media plane for your own controller\n\n\
+        mrf mrfp --mgc udp:192.0.2.7:2944         the media plane for your own controller\n  \
+        mrf load --participants 100               how much of it this machine carries\n\n\
         Exit codes: 0 ok, 1 failed, 2 usage."
 )]
 pub struct Cli {
@@ -52,6 +57,9 @@ pub enum Command {
     /// Play a flow of TS 24.247 A.5 and check every step
     #[command(after_help = FLOW_EXAMPLES)]
     Flow(FlowArgs),
+    /// Put conferences under load and measure: throughput, latency, every delivery checked
+    #[command(after_help = load::EXAMPLES)]
+    Load(Box<LoadArgs>),
     /// Parse and pretty-print MSRP, H.248 or SDP, or say what is wrong and where
     #[command(after_help = DECODE_EXAMPLES)]
     Decode(DecodeArgs),

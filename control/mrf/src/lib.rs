@@ -1,4 +1,4 @@
-//! The `mrf` command: servers, a chat client, a flow checker and decoders.
+//! The `mrf` command: servers, a chat client, a flow checker, a load generator and decoders.
 //!
 //! **Invariant:** holds no protocol logic; it wires the crates that do.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub mod flow;
 pub mod http;
 pub mod limits;
 pub mod live;
+pub mod load;
 pub mod logging;
 pub mod msrp_client;
 pub mod participant;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mrf_cli::cli::{Cli, Command, with_default_command};
 use mrf_cli::serve::{Kind, serve};
-use mrf_cli::{chat, check_config, decode, flow};
+use mrf_cli::{chat, check_config, decode, flow, load};
 
 /// Something failed.
 const FAILED: u8 = 1;
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::CheckConfig(args) => return check_config::run(&args),
         Command::Chat(args) => chat::run(args),
         Command::Flow(args) => return flow::run(args),
+        Command::Load(args) => return load::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

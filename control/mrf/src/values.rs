@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use h248::ast::{MId, Name};
 use h248_endpoint::TransportAddr;
+use load::Rate;
 use mrfp::ReactorKind;
 use sip::{SipAddr, SipAddrError};
 
@@ -300,6 +301,48 @@ impl FromStr for Period {
     }
 }
 
+/// How fast `mrf load` sends: messages per second of all senders, or `max`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadRate(pub Rate);
+
+impl FromStr for LoadRate {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text.parse::<f64>() {
+            _ if text == "max" => Ok(Self(Rate::Max)),
+            Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Self(Rate::Fixed(rate))),
+            Ok(_) | Err(_) => Err(ValueError::new("expected messages per second, or max")),
+        }
+    }
+}
+
+/// A number of octets: `300`, `64k`, `10M`, `1G` (powers of 1000).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Octets(pub u64);
+
+impl FromStr for Octets {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor = match unit {
+            "" => Some(1),
+            "k" => Some(1_000),
+            "M" => Some(1_000_000),
+            "G" => Some(1_000_000_000),
+            _ => None,
+        };
+        number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(factor?))
+            .map(Self)
+            .ok_or_else(|| ValueError::new("expected a number of octets: 300, 64k, 10M or 1G"))
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -466,6 +509,21 @@ mod tests {
         check("1h", Period(Duration::from_secs(3600)));
         for text in ["10", "s", "", "1.5s", "-1s", "10 s", "99999999999s", "1d"] {
             refused::<Period>(text, "expected a number and a unit");
+        }
+    }
+
+    #[test]
+    fn loads_have_rates_and_sizes() {
+        check("max", LoadRate(Rate::Max));
+        check("1500", LoadRate(Rate::Fixed(1_500.0)));
+        for text in ["0", "-1", "inf", "fast"] {
+            refused::<LoadRate>(text, "or max");
+        }
+        check("1", Octets(1));
+        check("64k", Octets(64_000));
+        check("1G", Octets(1_000_000_000));
+        for text in ["", "1K", "G", "99999999999999999999"] {
+            refused::<Octets>(text, "expected a number of octets");
         }
     }
 

@@ -5,5 +5,6 @@ mod chat;
 mod config;
 mod decode;
 mod flow;
+mod load;
 mod program;
 mod servers;

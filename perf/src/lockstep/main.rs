@@ -13,7 +13,7 @@ use conference::{Conference, Shape};
 
 /// Measures CPU per delivered message of one shard and prints a table with ratios.
 #[derive(Debug, Parser)]
-#[command(name = "mrf-perf", version)]
+#[command(name = "lockstep", version)]
 struct Arguments {
     /// Body octets of a message.
     #[arg(long = "size", value_delimiter = ',', default_value = "100,1024,16384")]

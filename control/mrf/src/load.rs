@@ -1,0 +1,234 @@
+//! `mrf load`: puts conferences under load and tells what came of it.
+
+use core::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, bail, ensure};
+use h248_endpoint::TransportAddr;
+use load::process::{Process, cores};
+use load::setup::h248::Controller;
+use load::setup::{Keeper, Sessions, Target, forward, relay, sip};
+use load::{Plan, Row, Summary};
+
+use crate::cli::{LoadArgs, LoadVia};
+use crate::logging;
+use crate::participant::Target as Conference;
+use crate::values::LogFormat;
+
+/// Runs the load; succeeds when everything was delivered once, whole and in order.
+#[must_use]
+pub fn run(args: &LoadArgs) -> ExitCode {
+    match play(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("mrf: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play(args: &LoadArgs) -> anyhow::Result<bool> {
+    logging::start(LogFormat::Text, "warn").map_err(|error| anyhow::anyhow!(error))?;
+    let plan = plan(args);
+    plan.check()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let summary = runtime.block_on(async {
+        let sessions = sessions(args, &plan).await?;
+        Row::print_heading(&mut std::io::stdout())?;
+        let print = |row: &Row| {
+            // Nobody reads any more: the summary will fail as well.
+            let _ = row.print(&mut std::io::stdout());
+        };
+        load::run(&plan, sessions, print).await
+    })?;
+    summary.print(&mut std::io::stdout().lock())?;
+    if let Some(path) = &args.json {
+        write_json(&summary, path).with_context(|| format!("{}", path.display()))?;
+    }
+    Ok(summary.counts.is_clean())
+}
+
+fn write_json(summary: &Summary, path: &std::path::Path) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec_pretty(summary)?;
+    text.push(b'\n');
+    if path == std::path::Path::new("-") {
+        std::io::stdout().write_all(&text)?;
+    } else {
+        std::fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+fn plan(args: &LoadArgs) -> Plan {
+    Plan {
+        conferences: args.conferences,
+        participants: args.participants,
+        senders: args.senders,
+        stalled: args.stalled,
+        sessions_per_connection: args.sessions_per_connection.get(),
+        size: args.size.0,
+        rate: args.rate.0,
+        duration: args.duration.0,
+        warmup: args.warmup.0,
+        messages: args.messages,
+        failure_report: args.failure_report.into(),
+        core: generator_core(),
+    }
+}
+
+/// The last core is the generator's, if there is another.
+fn generator_core() -> Option<usize> {
+    let cores = cores();
+    cores.last().copied().filter(|_| cores.len() > 1)
+}
+
+/// The cores of a system started here: all but the generator's.
+fn target_cores() -> Vec<usize> {
+    let mut cores = cores();
+    if cores.len() > 1 {
+        cores.pop();
+    }
+    cores
+}
+
+async fn sessions(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
+    match args.via {
+        LoadVia::H248 => by_h248(args, plan).await,
+        LoadVia::Sip => by_sip(args, plan).await,
+        LoadVia::Relay => {
+            let relay = address(args)?.context("--via relay needs --target ADDRESS:PORT")?;
+            relay::sessions(relay, watched(args), plan)
+        }
+        LoadVia::Forward => {
+            let forwarder = address(args)?.context("--via forward needs --target ADDRESS:PORT")?;
+            Ok(forward::sessions(forwarder, watched(args), plan))
+        }
+    }
+}
+
+fn watched(args: &LoadArgs) -> Target {
+    Target {
+        id: args.target_pid,
+        process: None,
+    }
+}
+
+fn address(args: &LoadArgs) -> anyhow::Result<Option<SocketAddr>> {
+    let Some(text) = &args.target else {
+        return Ok(None);
+    };
+    let bare = text.strip_prefix("tcp:").unwrap_or(text);
+    let addr = bare
+        .parse()
+        .with_context(|| format!("--target {text}: expected ADDRESS:PORT"))?;
+    Ok(Some(addr))
+}
+
+/// Without `--target` an own MRFP registers; with one it is spoken to first.
+async fn by_h248(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (mut controller, target) = match (&args.target, args.h248) {
+        (None, None) => {
+            let controller = Controller::listen(TransportAddr::Tcp(loopback)).await?;
+            let mgc = controller.listens_on().to_string();
+            let process = own_system(&["mrfp", "--mgc", &mgc], args, Stdio::null())?;
+            (controller, Target::from(process))
+        }
+        (None, Some(listen)) => {
+            let controller = Controller::listen(listen.0).await?;
+            eprintln!("waiting for an MRFP at {}", controller.listens_on());
+            (controller, watched(args))
+        }
+        (Some(text), listen) => {
+            let Ok(TransportAddr::Udp(addr)) = text.parse() else {
+                bail!("--target {text}: expected the MRFP's H.248 address, udp:ADDRESS:PORT");
+            };
+            let any = ::sip::near_addr(addr).map(|near| SocketAddr::new(near.ip(), 0))?;
+            let listen = listen.map_or(TransportAddr::Udp(any), |listen| listen.0);
+            let mut controller = Controller::listen(listen).await?;
+            controller.address(addr);
+            (controller, watched(args))
+        }
+    };
+    if args.target.is_none() {
+        controller.registered().await?;
+    }
+    let legs = controller.add(plan).await?;
+    Ok(Sessions {
+        via: "h248",
+        legs,
+        listeners: Vec::new(),
+        is_binding: true,
+        keeper: Keeper::H248(Box::new(controller)),
+        target,
+    })
+}
+
+/// Without `--target` an own system is called.
+async fn by_sip(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
+    let (uri, target) = match &args.target {
+        Some(uri) => (uri.clone(), watched(args)),
+        None => {
+            let listen = [
+                "run",
+                "--sip",
+                "tcp:127.0.0.1:0",
+                "--h248",
+                "tcp:127.0.0.1:0",
+            ];
+            let mut process = own_system(&listen, args, Stdio::piped())?;
+            let sip = ready(&mut process, "sip.tcp=")?;
+            let uri = format!("sip:load@{sip};transport=tcp");
+            (uri, Target::from(process))
+        }
+    };
+    let conference = Conference::resolve(&uri, None).await?;
+    let parsed = ::sip::Uri::parse(&uri)?;
+    let name = parsed.user().unwrap_or("load").to_owned();
+    let domain = match parsed.port() {
+        Some(port) => format!("{}:{port}", parsed.host()),
+        None => parsed.host().to_owned(),
+    };
+    let (callers, legs) = sip::Callers::call(conference.via, &domain, &name, plan).await?;
+    Ok(Sessions {
+        via: "sip",
+        legs,
+        listeners: Vec::new(),
+        is_binding: true,
+        keeper: Keeper::Sip(Box::new(callers)),
+        target,
+    })
+}
+
+/// This program as the system under test, on the other cores.
+fn own_system(command: &[&str], args: &LoadArgs, stdout: Stdio) -> anyhow::Result<Process> {
+    let cores = target_cores();
+    let mut own = Command::new(std::env::current_exe()?);
+    own.args(command)
+        .args(["--msrp", "127.0.0.1:0", "--http", "off"])
+        .args(["--reactor", &args.reactor.0.to_string()])
+        .args(["--shards", &cores.len().clamp(1, 62).to_string()])
+        .args(["--busy-poll-us", &args.busy_poll_us.0.to_string()])
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(stdout);
+    Ok(Process::start(own, &cores)?)
+}
+
+/// The value of a key of the `ready` line.
+fn ready(process: &mut Process, key: &str) -> anyhow::Result<String> {
+    let stdout = process.stdout().context("the own system's output")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    ensure!(line.starts_with("ready "), "the own system did not start");
+    let value = line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix(key));
+    Ok(value
+        .context("the own system has no SIP over TCP")?
+        .to_owned())
+}

@@ -1,0 +1,63 @@
+//! `mrf load`.
+
+use crate::program::{Server, finish};
+
+/// Short, and over when everything has arrived.
+const FEW: [&str; 10] = [
+    "load",
+    "--conferences",
+    "2",
+    "--participants",
+    "3",
+    "--messages",
+    "20",
+    "--warmup",
+    "0s",
+    "--json",
+];
+
+fn run(arguments: &[&str]) -> serde_json::Value {
+    let done = finish(&[&FEW[..], &["-"], arguments].concat(), b"");
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stdout.contains("0 lost, 0 duplicated, 0 out of order"));
+    let json = &done.stdout[done.stdout.find("\n{\n").expect("a summary")..];
+    serde_json::from_str(json).unwrap()
+}
+
+#[track_caller]
+fn expect_all(summary: &serde_json::Value, via: &str) {
+    assert_eq!(summary["via"], via);
+    assert_eq!(summary["counts"]["sent"], 2 * 20);
+    assert_eq!(summary["counts"]["delivered"], 2 * 20 * 2);
+    assert!(summary["latency"]["p99_us"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_system_of_its_own_is_loaded_by_h248_and_by_sip() {
+    expect_all(&run(&["--via", "h248", "--reactor", "mio"]), "h248");
+    expect_all(&run(&["--via", "sip", "--size", "5k"]), "sip");
+}
+
+#[test]
+fn a_running_system_is_loaded() {
+    let server = Server::run();
+    let uri = format!("sip:busy@{};transport=tcp", server.get("sip.tcp"));
+    expect_all(&run(&["--via", "sip", "--target", &uri]), "sip");
+}
+
+#[test]
+fn what_cannot_be_loaded_is_said() {
+    for (arguments, words) in [
+        (
+            &["load", "--participants", "1"][..],
+            "--participants must be at least 2",
+        ),
+        (&["load", "--size", "2G"], "--size must be"),
+        (&["load", "--via", "relay"], "--via relay needs --target"),
+    ] {
+        let done = finish(arguments, b"");
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
+    assert_eq!(finish(&["load", "--rate", "fast"], b"").code, Some(2));
+}

@@ -1,0 +1,91 @@
+//! Who has got which messages: each exactly once, in order.
+
+use std::collections::BTreeSet;
+
+use crate::limits::GAPS_MAX;
+
+/// One recipient's view of one sender.
+#[derive(Debug, Default)]
+pub(crate) struct Track {
+    /// The lowest serial not seen yet.
+    next: u64,
+    /// Serials below `next` not seen yet.
+    missing: BTreeSet<u64>,
+    /// Serials given up because too many are missing.
+    forgotten: u64,
+    /// The message being received, and how many of its octets.
+    pub(crate) partial: Option<(u64, u64)>,
+}
+
+/// What an arrival was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// The one expected.
+    InOrder,
+    /// New, but others should have come before it, or it should have come before others.
+    OutOfOrder,
+    /// Seen before.
+    Duplicate,
+}
+
+impl Track {
+    pub(crate) fn note(&mut self, serial: u64) -> Arrival {
+        if serial == self.next {
+            self.next += 1;
+            return Arrival::InOrder;
+        }
+        if serial < self.next {
+            return if self.missing.remove(&serial) {
+                Arrival::OutOfOrder
+            } else {
+                Arrival::Duplicate
+            };
+        }
+        let room = (GAPS_MAX - self.missing.len()) as u64;
+        let gap = serial - self.next;
+        self.missing.extend(self.next..self.next + gap.min(room));
+        self.forgotten += gap.saturating_sub(room);
+        self.next = serial + 1;
+        Arrival::OutOfOrder
+    }
+
+    /// Of `sent` messages, those that never came.
+    pub(crate) fn lost(&self, sent: u64) -> u64 {
+        self.missing.len() as u64 + self.forgotten + sent.saturating_sub(self.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(serials: &[u64], expected: &[Arrival], sent: u64, lost: u64) {
+        let mut track = Track::default();
+        let got: Vec<_> = serials.iter().map(|serial| track.note(*serial)).collect();
+        assert_eq!(got, expected);
+        assert_eq!(track.lost(sent), lost);
+    }
+
+    #[test]
+    fn every_fault_has_its_name() {
+        use Arrival::{Duplicate, InOrder, OutOfOrder};
+        check(&[0, 1, 2], &[InOrder; 3], 3, 0);
+        check(&[0, 0], &[InOrder, Duplicate], 1, 0);
+        check(&[0, 2, 1], &[InOrder, OutOfOrder, OutOfOrder], 3, 0);
+        check(
+            &[0, 3, 1, 1],
+            &[InOrder, OutOfOrder, OutOfOrder, Duplicate],
+            6,
+            3,
+        );
+        check(&[], &[], 4, 4);
+    }
+
+    #[test]
+    fn a_gap_without_end_is_counted_and_not_kept() {
+        let mut track = Track::default();
+        assert_eq!(track.note(1_000_000), Arrival::OutOfOrder);
+        assert_eq!(track.lost(1_000_001), 1_000_000);
+    }
+}

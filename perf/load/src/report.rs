@@ -1,0 +1,309 @@
+//! What a run found: rows while it goes, a summary at its end.
+
+use core::time::Duration;
+use std::io::{self, Write};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::limits::{BUSY_SHARE_MAX, LATENCY_MAX};
+
+/// Latencies in nanoseconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    pub(crate) fn new() -> Self {
+        let most = u64::try_from(LATENCY_MAX.as_nanos()).expect("two minutes");
+        let histogram = Histogram::new_with_bounds(1, most, 3).expect("sound bounds");
+        Self(histogram)
+    }
+
+    pub(crate) fn record(&mut self, nanos: u64) {
+        self.0.saturating_record(nanos);
+    }
+
+    pub(crate) fn take_from(&mut self, other: &mut Self) {
+        self.0.add(&other.0).expect("the same bounds");
+        other.0.reset();
+    }
+
+    pub(crate) fn percentiles(&self) -> Percentiles {
+        let at = |quantile| micros(self.0.value_at_quantile(quantile));
+        Percentiles {
+            count: self.0.len(),
+            p50_us: at(0.50),
+            p90_us: at(0.90),
+            p99_us: at(0.99),
+            p999_us: at(0.999),
+            max_us: micros(self.0.max()),
+        }
+    }
+
+    /// Points of the whole distribution: share of the deliveries, microseconds.
+    pub(crate) fn curve(&self) -> Vec<(f64, f64)> {
+        self.0
+            .iter_quantiles(2)
+            .map(|step| {
+                (
+                    step.quantile_iterated_to(),
+                    micros(step.value_iterated_to()),
+                )
+            })
+            .collect()
+    }
+}
+
+fn micros(nanos: u64) -> f64 {
+    nanos as f64 / 1_000.0
+}
+
+/// Latency from the intended time of sending, per delivery.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Percentiles {
+    /// Deliveries measured.
+    pub count: u64,
+    /// Half of them took no longer than this many microseconds.
+    pub p50_us: f64,
+    /// 90 of 100.
+    pub p90_us: f64,
+    /// 99 of 100.
+    pub p99_us: f64,
+    /// 999 of 1,000.
+    pub p999_us: f64,
+    /// All.
+    pub max_us: f64,
+}
+
+/// One second.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Row {
+    /// Seconds since the measured time began; the row covers the one that ends here.
+    pub second: f64,
+    /// Messages written.
+    pub sent: u64,
+    /// Messages delivered, to all recipients.
+    pub delivered: u64,
+    /// Body octets delivered.
+    pub octets: u64,
+    /// Of this second's deliveries.
+    pub latency: Percentiles,
+    /// Share of the time in which the generator had work.
+    pub generator_busy: f64,
+    /// CPU of the system under test, cores, where it is known.
+    pub target_cpu: Option<f64>,
+}
+
+impl Row {
+    /// The heading of [`Self::print`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn print_heading(out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{:>6} {:>10} {:>12} {:>9} {:>10} {:>10} {:>10} {:>10} {:>9} {:>7}",
+            "s",
+            "sent/s",
+            "delivered/s",
+            "MB/s",
+            "p50 us",
+            "p99 us",
+            "p99.9 us",
+            "max us",
+            "generator",
+            "target"
+        )
+    }
+
+    /// One line.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let target = self
+            .target_cpu
+            .map_or("-".to_owned(), |cores| format!("{:.0} %", cores * 100.0));
+        writeln!(
+            out,
+            "{:>6.0} {:>10} {:>12} {:>9.1} {:>10.1} {:>10.1} {:>10.1} {:>10.1} {:>7.0} % {:>7}",
+            self.second,
+            self.sent,
+            self.delivered,
+            self.octets as f64 / 1e6,
+            self.latency.p50_us,
+            self.latency.p99_us,
+            self.latency.p999_us,
+            self.latency.max_us,
+            self.generator_busy * 100.0,
+            target,
+        )
+    }
+}
+
+/// All counts of a run, the warm-up included where nothing else is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Messages written.
+    pub sent: u64,
+    /// Messages delivered whole, each recipient counted.
+    pub delivered: u64,
+    /// Deliveries that never came.
+    pub lost: u64,
+    /// Deliveries that came again.
+    pub duplicated: u64,
+    /// Deliveries that came in another order than they were sent.
+    pub out_of_order: u64,
+    /// Chunks with wrong octets, or in the wrong place.
+    pub damaged: u64,
+    /// Messages that were abandoned on their way.
+    pub aborted: u64,
+    /// Responses and REPORTs that told of a failure.
+    pub refused: u64,
+    /// Frames of no known kind.
+    pub strange: u64,
+    /// Connections that ended before the end.
+    pub disconnected: u64,
+}
+
+impl Counts {
+    /// Whether everything arrived exactly once, in order, as it was sent.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let faults = [
+            self.lost,
+            self.duplicated,
+            self.out_of_order,
+            self.damaged,
+            self.aborted,
+            self.refused,
+            self.strange,
+            self.disconnected,
+        ];
+        faults.iter().all(|count| *count == 0)
+    }
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// How the sessions were set up.
+    pub via: &'static str,
+    /// Conferences.
+    pub conferences: u32,
+    /// Participants of each.
+    pub participants: u32,
+    /// Senders of each.
+    pub senders: u32,
+    /// Body octets of a message.
+    pub size: u64,
+    /// Messages per second of all senders; absent: as fast as they arrive.
+    pub rate: Option<f64>,
+    /// Measured time, seconds.
+    pub seconds: f64,
+    /// Within it, messages delivered per second, each recipient counted.
+    pub delivered_per_second: f64,
+    /// Within it, body octets delivered per second.
+    pub octets_per_second: f64,
+    /// Of all that was sent within it.
+    pub latency: Percentiles,
+    /// The distribution: share of the deliveries, microseconds.
+    pub curve: Vec<(f64, f64)>,
+    /// What came and what did not.
+    pub counts: Counts,
+    /// Share of the measured time in which the generator had work.
+    pub generator_busy: f64,
+    /// CPU time of the generator's thread for each second of the measured time; it polls, so that
+    /// this is near 1 whenever a core is free.
+    pub generator_cpu: f64,
+    /// CPU of the system under test, cores, where it is known.
+    pub target_cpu: Option<f64>,
+    /// CPU time of the system under test per delivery, nanoseconds, where it is known.
+    pub target_nanos_per_delivery: Option<f64>,
+    /// Resident memory of the system under test, octets, where it is known.
+    pub target_resident_bytes: Option<u64>,
+}
+
+impl Summary {
+    /// Whether the generator may have been what limited the run.
+    #[must_use]
+    pub fn is_generator_bound(&self) -> bool {
+        self.generator_busy > BUSY_SHARE_MAX
+    }
+
+    /// Several lines for people.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let Counts {
+            sent,
+            delivered,
+            lost,
+            duplicated,
+            out_of_order,
+            damaged,
+            aborted,
+            refused,
+            strange,
+            disconnected,
+        } = self.counts;
+        let latency = &self.latency;
+        writeln!(
+            out,
+            "\ndelivered     {:.0} messages/s, {:.1} MB/s, {} conferences x {} participants, {} octets, {:.1} s",
+            self.delivered_per_second,
+            self.octets_per_second / 1e6,
+            self.conferences,
+            self.participants,
+            self.size,
+            self.seconds
+        )?;
+        writeln!(
+            out,
+            "latency us    p50 {:.1}  p90 {:.1}  p99 {:.1}  p99.9 {:.1}  max {:.1}",
+            latency.p50_us, latency.p90_us, latency.p99_us, latency.p999_us, latency.max_us
+        )?;
+        writeln!(
+            out,
+            "verified      {sent} sent, {delivered} delivered: {lost} lost, {duplicated} duplicated, \
+             {out_of_order} out of order, {damaged} damaged"
+        )?;
+        if aborted + refused + strange + disconnected > 0 {
+            writeln!(
+                out,
+                "trouble       {aborted} aborted, {refused} refused, {strange} strange, \
+                 {disconnected} connections lost"
+            )?;
+        }
+        if let (Some(cpu), Some(nanos)) = (self.target_cpu, self.target_nanos_per_delivery) {
+            let resident = self.target_resident_bytes.unwrap_or(0);
+            writeln!(
+                out,
+                "target        {:.0} % of a core, {nanos:.0} ns per delivery, {:.1} MB resident",
+                cpu * 100.0,
+                resident as f64 / 1e6
+            )?;
+        }
+        writeln!(
+            out,
+            "generator     at work {:.0} % of the time",
+            self.generator_busy * 100.0
+        )?;
+        if self.is_generator_bound() {
+            writeln!(
+                out,
+                "              the generator was the limit: the system under test may do more"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A duration in seconds as the rate of something.
+pub(crate) fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE)
+}

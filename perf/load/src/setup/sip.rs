@@ -1,0 +1,113 @@
+//! Sessions by SIP: every participant calls its conference (TS 24.247 A.5.1).
+
+use anyhow::{Context, bail};
+use sdp::{Description, MessageBuilder, Setup};
+use sip::{Answer, Call, DialogId, Event, SipAddr, SipClient, near_addr};
+
+use super::Leg;
+use crate::plan::Plan;
+use crate::reader::own_path;
+
+/// All callers, on one socket.
+#[derive(Debug)]
+pub struct Callers {
+    client: SipClient,
+    dialogs: Vec<DialogId>,
+}
+
+/// What callers say they listen on; nobody connects to them.
+const ADDRESS: &str = "127.0.0.1:9";
+
+impl Callers {
+    /// Calls conferences `NAME-0`, `NAME-1`, … of `domain` through `via`, once per participant.
+    ///
+    /// # Errors
+    ///
+    /// When a call is refused or nobody answers.
+    pub async fn call(
+        via: SipAddr,
+        domain: &str,
+        name: &str,
+        plan: &Plan,
+    ) -> anyhow::Result<(Self, Vec<Leg>)> {
+        let near = near_addr(via.addr).with_context(|| format!("no route to {via}"))?;
+        let local = SipAddr {
+            transport: via.transport,
+            addr: core::net::SocketAddr::new(near.ip(), 0),
+        };
+        let mut callers = Self {
+            client: SipClient::bind(local).await?,
+            dialogs: Vec::new(),
+        };
+        let mut legs = Vec::new();
+        for number in 0..plan.participant_count() {
+            let conference = number / plan.participants;
+            let uri = format!("sip:{name}-{conference}@{domain}");
+            let leg = callers.join(via, uri, number).await;
+            legs.push(leg.with_context(|| format!("participant {number}"))?);
+        }
+        Ok((callers, legs))
+    }
+
+    async fn join(&mut self, via: SipAddr, uri: String, number: u32) -> anyhow::Result<Leg> {
+        let own = own_path(ADDRESS, number);
+        let call = Call {
+            uri: uri.clone(),
+            via,
+            from: format!("sip:load{number}@{}", self.client.local().addr),
+            sdp: Some(offer(number, own.clone())),
+            headers: Vec::new(),
+        };
+        let outcome = self.client.invite(&call).await?;
+        let response = &outcome.response;
+        if !(200..300).contains(&response.code) {
+            bail!("{uri} answered {} {}", response.code, response.reason);
+        }
+        self.client.ack(outcome.dialog, None).await;
+        self.dialogs.push(outcome.dialog);
+        let media = Description::parse(&response.body)
+            .context("the answer")?
+            .message()
+            .context("the answer")?;
+        let connect = media.remote_transport_address()?;
+        let path = media.path.context("the answer has no a=path")?;
+        Ok(Leg {
+            own,
+            peer: path.as_str().to_owned(),
+            connect: Some(connect),
+            socket: None,
+        })
+    }
+
+    /// Answers what the focus asks inside the dialogs.
+    pub(crate) async fn keep(&mut self) {
+        loop {
+            match self.client.next_event().await {
+                Some(Event::Request { txn, .. }) => {
+                    self.client.respond(txn, Answer::new(200)).await;
+                }
+                Some(_) => {}
+                None => core::future::pending().await,
+            }
+        }
+    }
+
+    /// Hangs up, one after the other.
+    pub(crate) async fn release(mut self) -> anyhow::Result<()> {
+        for dialog in core::mem::take(&mut self.dialogs) {
+            self.client.bye(dialog).await?;
+        }
+        self.client.close().await;
+        Ok(())
+    }
+}
+
+fn offer(number: u32, own: String) -> String {
+    let address = ADDRESS.parse().expect("an address");
+    let mut offer = MessageBuilder::new(address, own);
+    offer.origin_id = u64::from(number) + 1;
+    offer.origin_version = offer.origin_id;
+    offer.accept_types = vec!["text/plain".to_owned()];
+    offer.setup = Some(Setup::Active);
+    offer.write()
+}

@@ -1,0 +1,230 @@
+//! The record: a page with tables, and the pictures beside it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use load::Summary;
+
+use crate::machine::{Machine, today};
+use crate::plots;
+use crate::runner::{Results, Runner};
+use crate::scenarios::{Baseline, Figure, Scenario};
+use crate::systems::{Kind, System};
+
+/// Writes everything below `out`; returns the page.
+pub(crate) fn write(
+    out: &Path,
+    machine: &Machine,
+    runner: &Runner,
+    results: &Results,
+) -> anyhow::Result<PathBuf> {
+    let date = today();
+    let pictures = out.join(&date);
+    std::fs::create_dir_all(&pictures).with_context(|| pictures.display().to_string())?;
+    let drawn = plots::draw(&pictures, results)?;
+    let mut page = String::new();
+    head(&mut page, &date, machine, runner)?;
+    targets(&mut page, runner, results)?;
+    figures(&mut page, results)?;
+    memory(&mut page, results)?;
+    if !drawn.is_empty() {
+        writeln!(page, "\n## Pictures\n")?;
+        for name in drawn {
+            writeln!(page, "![{name}]({date}/{name}.svg)\n")?;
+        }
+    }
+    let path = out.join(format!("{date}.md"));
+    std::fs::write(&path, page).with_context(|| path.display().to_string())?;
+    Ok(path)
+}
+
+fn head(page: &mut String, date: &str, machine: &Machine, runner: &Runner) -> std::fmt::Result {
+    writeln!(page, "# {date}\n")?;
+    writeln!(page, "{machine}.\n")?;
+    let (n, seconds) = (runner.repetitions, runner.pace.duration.as_secs_f64());
+    writeln!(
+        page,
+        "Made by `cargo run --release -p mrf-perf --bin compare -- --peers kamailio`; medians of {n} \
+         interleaved repetitions of {seconds} s each. The system under test has one core and is started \
+         anew for each run, the load generator has another. A ratio is the median of the ratios of runs \
+         of the same repetition. Absolute figures are of this machine and this hour; ratios are what to \
+         keep."
+    )?;
+    if runner.is_quick {
+        writeln!(
+            page,
+            "\n**A quick run: it shows that everything works, its figures mean nothing.**"
+        )?;
+    }
+    Ok(())
+}
+
+fn targets(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::Result {
+    writeln!(page, "\n## Targets\n")?;
+    writeln!(
+        page,
+        "CPU ratio: CPU time of the baseline per delivery over ours, which stays true where the generator \
+         was the limit (marked *, its throughput is a lower bound).\n"
+    )?;
+    writeln!(
+        page,
+        "| scenario | ours | baseline | figure | goal | ratio | CPU ratio | |"
+    )?;
+    writeln!(page, "|---|---|---|---|---|---:|---:|---|")?;
+    for scenario in &results.scenarios {
+        for kind in &runner.reactors {
+            let ours = System::Mrf(*kind);
+            for (name, baseline) in baselines(scenario, *kind) {
+                row(page, results, scenario, ours, (name, baseline))?;
+            }
+        }
+    }
+    if let Some((parse, search)) = results.parser {
+        let ratio = parse / search;
+        let mark = if ratio >= 0.8 { "met" } else { "missed" };
+        writeln!(
+            page,
+            "| parser, 32 KiB body | deframer | memmem | octets/s | at least 0.8 | {ratio:.2} | | {mark} |"
+        )?;
+    }
+    Ok(())
+}
+
+/// What a scenario of ours is held against: a run of which scenario by whom.
+fn baselines(scenario: &Scenario, kind: Kind) -> Vec<(&'static str, System)> {
+    let name = scenario.name;
+    match scenario.baseline {
+        Baseline::Kamailio => vec![(name, System::Kamailio), (name, System::Forward(kind))],
+        Baseline::Forwarder => vec![(name, System::Forward(kind))],
+        Baseline::Scenario(other) => vec![(other, System::Mrf(kind))],
+    }
+}
+
+fn row(
+    page: &mut String,
+    results: &Results,
+    scenario: &Scenario,
+    ours: System,
+    baseline: (&'static str, System),
+) -> std::fmt::Result {
+    let runs = results.runs.get(&(scenario.name, ours));
+    let (Some(runs), Some(others)) = (runs, results.runs.get(&baseline)) else {
+        return Ok(());
+    };
+    let figure = scenario.goal.map_or(Figure::Messages, |goal| goal.figure);
+    let pairs = || runs.iter().zip(others);
+    let ratio = median(pairs().map(|(run, other)| figure.ratio(run, other)));
+    let cpu = median(pairs().map(|(run, other)| {
+        let nanos = |run: &Summary| run.target_nanos_per_delivery.unwrap_or(f64::NAN);
+        nanos(other) / nanos(run)
+    }));
+    // The goal is against the first of the baselines; the forwarder beside Kamailio is to be seen only.
+    let is_goal = !matches!(
+        (scenario.baseline, baseline.1),
+        (Baseline::Kamailio, System::Forward(_))
+    );
+    let goal = scenario.goal.filter(|_| is_goal);
+    let is_bound = runs.iter().chain(others).any(Summary::is_generator_bound);
+    let mark = match goal {
+        Some(goal) if goal.bound.is_met(ratio) => "met",
+        Some(_) => "missed",
+        None => "",
+    };
+    let against = if scenario.name == baseline.0 {
+        baseline.1.to_string()
+    } else {
+        format!("`{}`", baseline.0)
+    };
+    writeln!(
+        page,
+        "| `{}`: {} | {ours} | {against} | {} | {} | {ratio:.2}{} | {cpu:.2} | {mark} |",
+        scenario.name,
+        scenario.title,
+        figure.words(),
+        goal.map_or(String::new(), |goal| goal.bound.words()),
+        if is_bound { "*" } else { "" },
+    )
+}
+
+fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
+    writeln!(page, "\n## Figures\n")?;
+    writeln!(
+        page,
+        "| scenario | system | deliveries/s | MB/s | p50 us | p99 us | p99.9 us | CPU ns/delivery | generator | verified |"
+    )?;
+    writeln!(page, "|---|---|---:|---:|---:|---:|---:|---:|---:|---|")?;
+    for scenario in &results.scenarios {
+        for ((name, system), runs) in &results.runs {
+            if *name != scenario.name {
+                continue;
+            }
+            let of = |figure: fn(&Summary) -> f64| median(runs.iter().map(figure));
+            let faults = runs.iter().filter(|run| !run.counts.is_clean()).count();
+            let verified = if faults == 0 {
+                "all".to_owned()
+            } else {
+                let worst = runs.iter().map(|run| run.counts.lost).max().unwrap_or(0);
+                format!("{faults} runs with faults, up to {worst} lost")
+            };
+            writeln!(
+                page,
+                "| `{name}` | {system} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} % | {verified} |",
+                of(|run| run.delivered_per_second),
+                of(|run| run.octets_per_second / 1e6),
+                of(|run| run.latency.p50_us),
+                of(|run| run.latency.p99_us),
+                of(|run| run.latency.p999_us),
+                of(|run| run.target_nanos_per_delivery.unwrap_or(f64::NAN)),
+                of(|run| run.generator_busy * 100.0),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn memory(page: &mut String, results: &Results) -> std::fmt::Result {
+    if results.memory.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "\n## Memory\n")?;
+    writeln!(
+        page,
+        "Idle sessions of one MRFP, H.248 side included: resident memory, and what each session added to \
+         that of a process with two.\n"
+    )?;
+    writeln!(
+        page,
+        "| reactor | sessions | per connection | MB | octets per session |"
+    )?;
+    writeln!(page, "|---|---:|---:|---:|---:|")?;
+    for (kind, points) in &results.memory {
+        let Some(first) = points.first() else {
+            continue;
+        };
+        for point in points {
+            let added = point.octets.saturating_sub(first.octets);
+            let sessions = point.sessions.saturating_sub(first.sessions);
+            let each = if sessions == 0 {
+                String::new()
+            } else {
+                format!("{}", added / u64::from(sessions))
+            };
+            writeln!(
+                page,
+                "| {kind} | {} | {} | {:.1} | {each} |",
+                point.sessions,
+                point.per_connection,
+                point.octets as f64 / 1e6
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The middle one; of an even number the higher of the two.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = values.collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+}

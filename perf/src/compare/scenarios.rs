@@ -1,0 +1,283 @@
+//! What is run, and what the figures are held against.
+
+use core::time::Duration;
+
+use load::{Plan, Rate, Summary};
+
+use crate::systems::{Kind, System};
+
+/// One shape of load on several systems.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// On the command line.
+    pub(crate) name: &'static str,
+    /// In the record.
+    pub(crate) title: &'static str,
+    pub(crate) plan: Plan,
+    /// What it is held against.
+    pub(crate) baseline: Baseline,
+    pub(crate) goal: Option<Goal>,
+}
+
+/// Whose figures are the measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Baseline {
+    /// Kamailio, with the forwarder beside it.
+    Kamailio,
+    /// The bare forwarder on the same reactor.
+    Forwarder,
+    /// Another scenario on the same system.
+    Scenario(&'static str),
+}
+
+/// A ratio to the baseline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Goal {
+    pub(crate) figure: Figure,
+    pub(crate) bound: Bound,
+}
+
+/// Which way is good.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// A figure of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    Messages,
+    Octets,
+    Percentiles,
+    P99,
+}
+
+impl Figure {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Messages => "deliveries/s",
+            Self::Octets => "octets/s",
+            Self::Percentiles => "p50 and p99",
+            Self::P99 => "p99",
+        }
+    }
+
+    /// The ratio of two runs; of two percentiles the worse one.
+    pub(crate) fn ratio(self, ours: &Summary, other: &Summary) -> f64 {
+        let p50 = ours.latency.p50_us / other.latency.p50_us;
+        let p99 = ours.latency.p99_us / other.latency.p99_us;
+        match self {
+            Self::Messages => ours.delivered_per_second / other.delivered_per_second,
+            Self::Octets => ours.octets_per_second / other.octets_per_second,
+            Self::Percentiles => p50.max(p99),
+            Self::P99 => p99,
+        }
+    }
+}
+
+impl Bound {
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::AtLeast(ratio) => format!("at least {ratio}"),
+            Self::AtMost(ratio) => format!("at most {ratio}"),
+        }
+    }
+
+    pub(crate) fn is_met(self, ratio: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => ratio >= bound,
+            Self::AtMost(bound) => ratio <= bound,
+        }
+    }
+}
+
+/// How long the parts of the measurement take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) duration: Duration,
+    pub(crate) warmup: Duration,
+    /// Octets of the large file.
+    pub(crate) file: u64,
+}
+
+impl Pace {
+    pub(crate) const FULL: Self = Self {
+        duration: Duration::from_millis(1_500),
+        warmup: Duration::from_millis(300),
+        file: 1_000_000_000,
+    };
+
+    /// Only to see that everything works.
+    pub(crate) const QUICK: Self = Self {
+        duration: Duration::from_millis(200),
+        warmup: Duration::from_millis(50),
+        file: 10_000_000,
+    };
+
+    pub(crate) fn plan(self) -> Plan {
+        Plan {
+            duration: self.duration,
+            warmup: self.warmup,
+            ..Plan::default()
+        }
+    }
+}
+
+/// The scenario of many conferences, and the same load on one.
+pub(crate) const ONE: &str = "one";
+pub(crate) const MANY: &str = "many";
+/// Ten recipients, and the same with one that does not read.
+pub(crate) const ALL_READ: &str = "all-read";
+pub(crate) const STALLED: &str = "stalled";
+
+/// All scenarios. `half` is half of what a hundred conferences can take, messages per second.
+pub(crate) fn all(pace: Pace, half: f64) -> Vec<Scenario> {
+    use Baseline::{Forwarder, Kamailio};
+    use Bound::{AtLeast, AtMost};
+    let plan = |participants, size| Plan {
+        participants,
+        size,
+        ..pace.plan()
+    };
+    let goal = |figure, bound| Some(Goal { figure, bound });
+    let scenario = |name, title, plan, baseline, goal| Scenario {
+        name,
+        title,
+        plan,
+        baseline,
+        goal,
+    };
+    let of_ten = |conferences, rate| Plan {
+        conferences,
+        rate: Rate::Fixed(rate),
+        ..plan(10, 300)
+    };
+    let to_ten = |stalled| Plan {
+        stalled,
+        rate: Rate::Fixed(2_000.0),
+        ..plan(11, 1_024)
+    };
+    vec![
+        scenario(
+            "pair-small",
+            "1 to 1, 100 octets, saturated",
+            plan(2, 100),
+            Kamailio,
+            goal(Figure::Messages, AtLeast(5.0)),
+        ),
+        scenario(
+            "pair-large",
+            "1 to 1, 8,000 octets, saturated",
+            plan(2, 8_000),
+            Kamailio,
+            goal(Figure::Octets, AtLeast(4.0)),
+        ),
+        scenario(
+            "pair-paced",
+            "1 to 1, 1,000 octets, 10,000/s",
+            Plan {
+                rate: Rate::Fixed(10_000.0),
+                ..plan(2, 1_000)
+            },
+            Kamailio,
+            goal(Figure::Percentiles, AtMost(0.5)),
+        ),
+        scenario(
+            "ten",
+            "1 to 10, 1 KiB, saturated",
+            plan(11, 1_024),
+            Forwarder,
+            goal(Figure::Messages, AtLeast(0.80)),
+        ),
+        scenario(
+            "hundred",
+            "1 to 100, 100 octets, saturated",
+            plan(101, 100),
+            Forwarder,
+            goal(Figure::Messages, AtLeast(0.70)),
+        ),
+        scenario(
+            "room",
+            "4 senders of 100 participants, 300 octets, saturated",
+            Plan {
+                senders: 4,
+                ..plan(100, 300)
+            },
+            Forwarder,
+            goal(Figure::Messages, AtLeast(0.70)),
+        ),
+        scenario(
+            "file",
+            "one file of 1 GB to 10 recipients",
+            Plan {
+                messages: Some(1),
+                duration: Duration::from_secs(60),
+                warmup: Duration::ZERO,
+                ..plan(11, pace.file)
+            },
+            Forwarder,
+            goal(Figure::Octets, AtLeast(0.90)),
+        ),
+        scenario(
+            "report",
+            "1 to 10, 1 KiB, saturated, every hop answers (Failure-Report absent)",
+            Plan {
+                failure_report: msrp::FailureReport::Yes,
+                ..plan(11, 1_024)
+            },
+            Baseline::Scenario("ten"),
+            None,
+        ),
+        scenario(
+            ONE,
+            "1 conference of 10, 300 octets, the rate of the next row",
+            of_ten(1, half),
+            Forwarder,
+            None,
+        ),
+        scenario(
+            MANY,
+            "100 conferences of 10, 300 octets, half of saturation",
+            of_ten(100, half),
+            Baseline::Scenario(ONE),
+            goal(Figure::P99, AtMost(2.0)),
+        ),
+        scenario(
+            ALL_READ,
+            "1 to 10, 1 KiB, 2,000/s",
+            to_ten(0),
+            Forwarder,
+            None,
+        ),
+        scenario(
+            STALLED,
+            "the same, one of the ten does not read: the other nine",
+            to_ten(1),
+            Baseline::Scenario(ALL_READ),
+            goal(Figure::P99, AtMost(1.25)),
+        ),
+    ]
+}
+
+/// Half of what a hundred conferences take is found with this.
+pub(crate) fn hundred_conferences(pace: Pace) -> Plan {
+    Plan {
+        conferences: 100,
+        participants: 10,
+        size: 300,
+        ..pace.plan()
+    }
+}
+
+/// Who runs a scenario.
+pub(crate) fn systems(scenario: &Scenario, reactors: &[Kind], has_kamailio: bool) -> Vec<System> {
+    let ours = reactors.iter().map(|kind| System::Mrf(*kind));
+    let limits = reactors.iter().map(|kind| System::Forward(*kind));
+    let peers = has_kamailio.then_some(System::Kamailio).into_iter();
+    match scenario.baseline {
+        Baseline::Kamailio => ours.chain(limits).chain(peers).collect(),
+        Baseline::Forwarder => ours.chain(limits).collect(),
+        Baseline::Scenario(_) => ours.collect(),
+    }
+}
