@@ -267,6 +267,7 @@ mod tests {
         assert_eq!(path.session_id(), id);
     }
 
+    // MSRP-URI-021, MSRP-SDP-004.
     #[test]
     fn paths_are_kept_octet_for_octet_and_taken_apart() {
         let v4 = "msrp://192.0.2.10:7394/2s93i93idj;tcp";

@@ -176,6 +176,7 @@ mod tests {
         assert_eq!(parsed, expected, "{}", value.escape_ascii());
     }
 
+    // MSRP-HDR-009, MSRP-SEND-010.
     #[test]
     fn wire_positions_become_half_open_offsets() {
         check(b"1-*/*", Ok((0, None, None)));
@@ -191,6 +192,7 @@ mod tests {
         check(b"1-18446744073709551615/*", Ok((0, Some(u64::MAX), None)));
     }
 
+    // MSRP-SEC-004.
     #[test]
     fn contradictions_are_refused() {
         check(b"0-8/8", Err(ByteRangeError::StartsAtZero));

@@ -161,6 +161,7 @@ mod tests {
         );
     }
 
+    // MSRP-FRAME-006, MSRP-FRAME-008.
     #[test]
     fn an_end_line_is_complete_only_with_its_crlf() {
         let complete = |bytes, flag| Match::Complete { bytes, flag };
@@ -175,6 +176,7 @@ mod tests {
         }
     }
 
+    // MSRP-FRAME-012.
     #[test]
     fn neighbours_of_an_end_line_are_data() {
         for text in [

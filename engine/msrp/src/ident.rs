@@ -131,6 +131,7 @@ mod tests {
 
     use super::*;
 
+    // MSRP-FRAME-002, MSRP-HDR-006.
     #[test]
     fn an_ident_has_4_to_32_characters_of_its_set() {
         for text in [
@@ -153,6 +154,7 @@ mod tests {
         assert_eq!(InlineIdent::new(b"abc"), None);
     }
 
+    // MSRP-TX-001, MSRP-URI-020.
     #[test]
     fn made_identifiers_have_their_promised_length() {
         for (ident, bytes) in [
@@ -171,6 +173,7 @@ mod tests {
         }
     }
 
+    // MSRP-FRAME-013.
     #[test]
     fn the_token_is_found_only_behind_seven_hyphens() {
         let find = |text: &str| find_end_line_token(text.as_bytes(), b"abcd");

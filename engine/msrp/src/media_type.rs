@@ -63,6 +63,7 @@ fn strip_quoted(text: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
+    // MSRP-HDR-015.
     #[test]
     fn media_types_are_recognised_with_their_parameters() {
         for value in [

@@ -72,6 +72,7 @@ mod tests {
         assert_eq!(parse(line), expected, "{}", line.escape_ascii());
     }
 
+    // MSRP-FRAME-001, MSRP-FRAME-003, MSRP-FRAME-004.
     #[test]
     fn requests_and_responses_are_told_apart() {
         check(
@@ -131,6 +132,7 @@ mod tests {
         );
     }
 
+    // MSRP-FRAME-001, MSRP-FRAME-002, MSRP-FRAME-003.
     #[test]
     fn any_other_shape_is_fatal() {
         for line in [
@@ -153,6 +155,7 @@ mod tests {
         check(b"MSRP", Err(Fatal::NotMsrp));
     }
 
+    // MSRP-FRAME-024.
     #[test]
     fn only_htab_is_a_harmless_control_character() {
         for octet in 0..=255_u8 {

@@ -98,6 +98,7 @@ impl std::fmt::Display for StatusCode {
 mod tests {
     use super::*;
 
+    // MSRP-FRAME-004.
     #[test]
     fn codes_have_exactly_three_digits() {
         assert_eq!(StatusCode::new(999).map(StatusCode::digits), Some(*b"999"));

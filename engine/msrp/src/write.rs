@@ -221,6 +221,7 @@ mod tests {
         );
     }
 
+    // MSRP-TX-010, MSRP-FRAME-019, MSRP-HDR-017.
     #[test]
     fn responses_have_paths_and_nothing_else() {
         check(
@@ -235,6 +236,7 @@ mod tests {
         );
     }
 
+    // MSRP-RPT-006, MSRP-RPT-008.
     #[test]
     fn reports_name_the_octets_they_cover() {
         let range = ByteRange::new(0, Some(4), Some(8)).unwrap();
@@ -282,6 +284,7 @@ mod tests {
     }
 
     proptest! {
+        // MSRP-HDR-002, MSRP-HDR-003, MSRP-HDR-014.
         #[test]
         fn a_strict_deframer_reads_back_what_was_written(
             body in proptest::collection::vec(any::<u8>(), 0..200), offset in 0..u64::MAX,

@@ -1,10 +1,15 @@
 //! Walks `tests/vectors/msrp`: each `.msrp` file is the octets of one connection, and the
-//! `.frames` file beside it says what they mean. Every file is fed whole and in small steps.
+//! `.frames` file beside it says what they mean; where the strict grammar sees something else, a
+//! `.strict.frames` file says so. Every file is fed whole, octet by octet, and in slices drawn from
+//! seeds, with both grammars.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use msrp::{Body, Deframer, FailureReport, Fatal, Head, Item, Start};
+use msrp::{Body, Deframer, FailureReport, Fatal, Grammar, Head, Item, Limits, Start};
+
+/// Seeds of the slices each file is fed in.
+const SEEDS: std::ops::Range<u64> = 1..9;
 
 #[test]
 fn every_valid_vector_means_what_is_written_beside_it() {
@@ -43,19 +48,50 @@ fn check_folder(name: &str, judge: impl Fn(&str)) -> usize {
     paths.sort();
     for path in &paths {
         let octets = std::fs::read(path).expect("readable");
-        let expected = std::fs::read_to_string(path.with_extension("frames"))
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let expected: String = expected
-            .split_inclusive('\n')
-            .filter(|line| !line.starts_with('#'))
-            .collect();
+        let expected = expected(&path.with_extension("frames"));
+        let strict = path.with_extension("strict.frames");
+        let strict = strict.exists().then(|| self::expected(&strict));
         judge(&expected);
-        for step in [octets.len().max(1), 1, 3] {
-            let frames = Description::of(octets.chunks(step));
-            assert_eq!(frames, expected, "{} in steps of {step}", path.display());
-        }
+        check(path, &octets, Grammar::Tolerant, &expected);
+        let expected = strict.as_ref().unwrap_or(&expected);
+        check(path, &octets, Grammar::Strict, expected);
     }
     paths.len()
+}
+
+fn expected(path: &Path) -> String {
+    let text = std::fs::read_to_string(path);
+    let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let is_kept = |line: &&str| !line.starts_with('#');
+    text.split_inclusive('\n').filter(is_kept).collect()
+}
+
+#[track_caller]
+fn check(path: &Path, octets: &[u8], grammar: Grammar, expected: &str) {
+    let path = path.display();
+    for step in [octets.len().max(1), 1, 3] {
+        let frames = Description::of(grammar, octets.chunks(step));
+        assert_eq!(frames, expected, "{path} {grammar:?} in steps of {step}");
+    }
+    for seed in SEEDS {
+        let frames = Description::of(grammar, slices(octets, seed).into_iter());
+        assert_eq!(frames, expected, "{path} {grammar:?} in slices of {seed}");
+    }
+}
+
+/// Cuts octets into slices of 1 to 64, the same for the same seed.
+fn slices(octets: &[u8], seed: u64) -> Vec<&[u8]> {
+    let (mut rest, mut random, mut slices) = (octets, seed, Vec::new());
+    while !rest.is_empty() {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let bytes = usize::try_from(random >> 58).expect("six bits") + 1;
+        let (slice, after) = rest.split_at(bytes.min(rest.len()));
+        slices.push(slice);
+        rest = after;
+    }
+    slices
 }
 
 /// A connection in words, one line for each thing met.
@@ -67,8 +103,11 @@ struct Description {
 }
 
 impl Description {
-    fn of<'a>(inputs: impl Iterator<Item = &'a [u8]>) -> String {
-        let mut deframer = Deframer::default();
+    fn of<'a>(grammar: Grammar, inputs: impl Iterator<Item = &'a [u8]>) -> String {
+        let mut deframer = Deframer::new(Limits {
+            grammar,
+            ..Limits::default()
+        });
         let mut description = Self::default();
         for input in inputs {
             if let Err(fatal) = description.feed(&mut deframer, input) {

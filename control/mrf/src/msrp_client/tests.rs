@@ -62,6 +62,7 @@ fn a_message_arrives_whole_and_is_answered_however_tcp_cuts_it() {
     }
 }
 
+// MSRP-SEND-001, MSRP-SEND-006.
 #[test]
 fn a_long_message_goes_in_chunks_and_every_chunk_is_answered() {
     let body: Vec<u8> = (b'a'..=b'z')
@@ -80,6 +81,7 @@ fn a_long_message_goes_in_chunks_and_every_chunk_is_answered() {
     assert_eq!(last, [false, false, true]);
 }
 
+// MSRP-FRAME-013.
 #[test]
 fn a_body_that_holds_its_own_end_line_gets_another_transaction_id() {
     let (_, there) = exchange(b"x\r\n-------t-1234$\r\ny", 5);
@@ -114,6 +116,7 @@ fn a_send_for_another_session_gets_481() {
     assert_eq!(*status, StatusCode::NO_SUCH_SESSION);
 }
 
+// MSRP-RPT-015.
 #[test]
 fn reports_are_asked_for_and_told() {
     let (mut here, mut there) = (end(HERE, THERE), end(THERE, HERE));

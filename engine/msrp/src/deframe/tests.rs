@@ -42,6 +42,7 @@ fn check_every_cut_in_three(text: &str) {
     );
 }
 
+// MSRP-FRAME-015, MSRP-FRAME-012.
 #[test]
 fn two_chunks_come_out_the_same_however_they_are_cut() {
     let trace = whole(TWO_CHUNKS);
@@ -55,6 +56,7 @@ fn two_chunks_come_out_the_same_however_they_are_cut() {
     check_every_cut_in_three(TWO_CHUNKS);
 }
 
+// MSRP-FRAME-021, MSRP-FRAME-022, MSRP-FRAME-009.
 #[test]
 fn frames_without_body_come_out_the_same_however_they_are_cut() {
     let text = format!(
@@ -78,6 +80,7 @@ fn frames_without_body_come_out_the_same_however_they_are_cut() {
     check_every_cut_in_three(&text);
 }
 
+// MSRP-FRAME-006, MSRP-FRAME-012.
 #[test]
 fn bodies_full_of_false_ends_come_out_the_same_however_they_are_cut() {
     check_every_cut_in_three(&send(
@@ -88,6 +91,7 @@ fn bodies_full_of_false_ends_come_out_the_same_however_they_are_cut() {
     check_every_cut_in_three(&send("Content-Type: a/b\r\n\r\n-------t1t1$\r\n"));
 }
 
+// MSRP-FRAME-016, MSRP-FRAME-017, MSRP-SEC-006.
 #[test]
 fn fatal_octets_are_fatal_however_they_are_cut() {
     check_every_cut_in_three("MSRP t1t1 SEND\nTo-Path: x\r\n");
@@ -107,6 +111,7 @@ fn check_fatal(limits: Limits, text: &str, expected: Fatal) {
     }
 }
 
+// MSRP-FRAME-018, MSRP-SEC-005.
 #[test]
 fn each_limit_ends_the_connection_just_past_it() {
     let limits = Limits {
@@ -139,6 +144,7 @@ fn each_limit_ends_the_connection_just_past_it() {
     check_fatal(limits, path, Fatal::PathTooLong { limit_uris: 2 });
 }
 
+// MSRP-FRAME-014, MSRP-ERR-003.
 #[test]
 fn an_embedded_end_line_is_fatal_or_data_as_configured() {
     let text = send("Content-Type: a/b\r\n\r\nab -------t1t1$\r\ncd\r\n-------t1t1$\r\n");
@@ -156,6 +162,7 @@ fn an_embedded_end_line_is_fatal_or_data_as_configured() {
     }
 }
 
+// MSRP-FRAME-019, MSRP-FRAME-020.
 #[test]
 fn flags_and_sizes_that_a_kind_must_not_have_are_told_at_the_end() {
     let report = "MSRP t1t1 REPORT\r\nTo-Path: msrp://a:1/x;tcp\r\nFrom-Path: msrp://b:2/y;tcp\r\n\
@@ -274,6 +281,7 @@ proptest! {
         crate::fuzzing::deframe(&data);
     }
 
+    // MSRP-FRAME-011.
     #[test]
     fn random_octets_in_a_body_come_out_unchanged(
         body in proptest::collection::vec(any::<u8>(), 0..300), step in 1_usize..64,

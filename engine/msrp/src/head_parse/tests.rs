@@ -26,6 +26,7 @@ fn check_send(fields: &str, expected: Option<HeadFault>) {
     );
 }
 
+// MSRP-HDR-002, MSRP-HDR-003, MSRP-HDR-004, MSRP-HDR-007, MSRP-HDR-008, MSRP-HDR-015.
 #[test]
 fn a_full_head_is_read_whatever_the_case_and_spacing() {
     let text = text(
@@ -57,6 +58,7 @@ fn a_full_head_is_read_whatever_the_case_and_spacing() {
     assert!(fields[6].is("x-other"));
 }
 
+// MSRP-HDR-010.
 #[test]
 fn paths_split_into_uris_next_hop_first() {
     let text = b"MSRP t1t1 REPORT\r\nTo-Path: msrp://a:1/x;tcp\r\n\
@@ -75,6 +77,7 @@ fn paths_split_into_uris_next_hop_first() {
     assert_eq!(head.status, Some(status));
 }
 
+// MSRP-HDR-001, MSRP-HDR-005.
 #[test]
 fn the_paths_come_first_and_once() {
     let check = |lines: &str, expected: HeadFault| {
@@ -114,6 +117,7 @@ fn swapped_paths_are_still_there_to_answer_on() {
     );
 }
 
+// MSRP-FRAME-005, MSRP-FRAME-023, MSRP-FRAME-024.
 #[test]
 fn lines_that_are_no_fields_are_faults() {
     check_send("garbage\r\n", Some(HeadFault::NoColon));
@@ -128,6 +132,7 @@ fn lines_that_are_no_fields_are_faults() {
     }
 }
 
+// MSRP-SEC-006, MSRP-FRAME-016.
 #[test]
 fn a_field_hidden_behind_a_bare_line_feed_is_not_read() {
     let text = text("SEND", "Message-ID: m1m1\r\nX: a\nFailure-Report: no\r\n");
@@ -136,6 +141,7 @@ fn a_field_hidden_behind_a_bare_line_feed_is_not_read() {
     assert_eq!(head.fields().count(), 4);
 }
 
+// MSRP-HDR-006, MSRP-HDR-007, MSRP-HDR-008, MSRP-HDR-009, MSRP-HDR-010.
 #[test]
 fn each_value_is_judged() {
     check_send("", None);
@@ -171,6 +177,7 @@ fn failure_report_no_is_seen_beside_another_fault() {
     assert_eq!(head.failure_report, FailureReport::No);
 }
 
+// MSRP-HDR-012, MSRP-FRAME-010.
 #[test]
 fn content_type_and_body_go_together() {
     let (id, media) = (
@@ -203,6 +210,7 @@ fn content_type_and_body_go_together() {
     assert!(has_body(media) && !has_body(id));
 }
 
+// MSRP-FRAME-020, MSRP-RPT-008.
 #[test]
 fn methods_other_than_send_have_their_own_rules() {
     let report = "Message-ID: m1m1\r\nStatus: 000 200 OK\r\n";
@@ -257,6 +265,7 @@ fn methods_other_than_send_have_their_own_rules() {
     );
 }
 
+// MSRP-TX-020.
 #[test]
 fn response_paths_are_not_judged() {
     let text = b"MSRP t1t1 200 OK\r\nTo-Path: whatever\r\nFrom-Path: sip:x\r\n";
@@ -266,6 +275,7 @@ fn response_paths_are_not_judged() {
     );
 }
 
+// MSRP-HDR-002, MSRP-HDR-011, MSRP-FRAME-022.
 #[test]
 fn strict_grammar_reports_what_tolerance_lets_pass() {
     let strict = Limits {
@@ -315,6 +325,7 @@ fn strict_grammar_reports_what_tolerance_lets_pass() {
     }
 }
 
+// MSRP-STAT-004.
 #[test]
 fn every_fault_is_answered_with_400() {
     for fault in [

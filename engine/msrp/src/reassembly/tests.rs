@@ -29,6 +29,7 @@ fn chunks_in_order_make_one_range_without_heap() {
     assert_eq!(reassembly.later.capacity(), 0);
 }
 
+// MSRP-RECV-006, MSRP-RECV-004.
 #[test]
 fn chunks_in_any_order_merge() {
     check(
@@ -49,6 +50,7 @@ fn chunks_in_any_order_merge() {
     );
 }
 
+// MSRP-RECV-009.
 #[test]
 fn repeats_add_nothing() {
     check(
@@ -66,6 +68,7 @@ fn repeats_add_nothing() {
     check(&[(u64::MAX, 1, Outcome::BeyondTotal)], &[]);
 }
 
+// MSRP-SEC-005.
 #[test]
 fn too_many_holes_are_refused_and_filling_one_makes_room() {
     let mut reassembly = Reassembly::new();
@@ -77,6 +80,7 @@ fn too_many_holes_are_refused_and_filling_one_makes_room() {
     assert_eq!(reassembly.add(1000, 1), added(1));
 }
 
+// MSRP-RECV-005.
 #[test]
 fn a_message_is_complete_when_the_last_chunk_and_all_before_it_are_here() {
     let mut reassembly = Reassembly::new();
@@ -92,6 +96,7 @@ fn a_message_is_complete_when_the_last_chunk_and_all_before_it_are_here() {
     );
 }
 
+// MSRP-RECV-002.
 #[test]
 fn an_empty_message_is_complete_at_once() {
     let mut reassembly = Reassembly::new();
@@ -100,6 +105,7 @@ fn an_empty_message_is_complete_at_once() {
     assert!(reassembly.is_complete());
 }
 
+// MSRP-RECV-007.
 #[test]
 fn the_last_octets_to_come_win_an_overlap() {
     let mut buffer = MessageBuffer::new(8);
@@ -111,6 +117,7 @@ fn the_last_octets_to_come_win_an_overlap() {
     assert_eq!(buffer.ranges().received_octets(), 5);
 }
 
+// MSRP-RECV-010, MSRP-RECV-013.
 #[test]
 fn a_message_beyond_the_buffer_is_refused_whole() {
     let mut buffer = MessageBuffer::new(8);
@@ -148,6 +155,7 @@ impl Bitmap {
 }
 
 proptest! {
+    // MSRP-RECV-004, MSRP-RECV-006.
     #[test]
     fn ranges_agree_with_a_bitmap(
         pieces in proptest::collection::vec((0_usize..400, 0_usize..12), 0..300),

@@ -15,6 +15,8 @@ fn check_matches(a: &str, b: &str, expected: bool) {
     assert!(a.matches(&a) && b.matches(&b), "a URI equals itself");
 }
 
+// MSRP-URI-007, MSRP-URI-009, MSRP-URI-010, MSRP-URI-011, MSRP-URI-012, MSRP-URI-013,
+// MSRP-URI-015.
 #[test]
 fn uris_compare_by_the_five_rules() {
     for (other, expected) in [
@@ -40,6 +42,7 @@ fn uris_compare_by_the_five_rules() {
     }
 }
 
+// MSRP-URI-008, MSRP-CEMA-006.
 #[test]
 fn addresses_compare_by_value() {
     let v6 = "msrp://[2001:db8::1]:2855/s1;tcp";
@@ -52,6 +55,7 @@ fn addresses_compare_by_value() {
     check_matches(v4, "msrp://192.0.2.1.example:2855/s1;tcp", false);
 }
 
+// MSRP-URI-014.
 #[test]
 fn session_ids_are_not_normalised() {
     let uri = |id: &str| format!("msrp://h:1/{id};tcp");
@@ -66,6 +70,7 @@ fn check_error(text: &str, expected: UriError) {
     assert_eq!(result, Err(expected), "{text}");
 }
 
+// MSRP-URI-001, MSRP-URI-002, MSRP-URI-003, MSRP-URI-005, MSRP-URI-017.
 #[test]
 fn each_broken_part_is_named() {
     check_error("", UriError::Empty);
@@ -109,6 +114,7 @@ fn each_broken_part_is_named() {
     }
 }
 
+// MSRP-URI-001, MSRP-URI-004, MSRP-URI-016.
 #[test]
 fn parts_are_found_where_they_are() {
     let text = b"MSRPS://alice@[2001:db8::5]:9/a.b_~+=/c;ws;x=1;y";
@@ -175,6 +181,8 @@ proptest::proptest! {
         }
     }
 
+    // MSRP-URI-007, MSRP-URI-008, MSRP-URI-009, MSRP-URI-010, MSRP-URI-011, MSRP-URI-012,
+    // MSRP-URI-013.
     #[test]
     fn comparing_is_the_same_from_both_sides(
         a in "msrp(s|S)?://([uU]@)?(h|H|%68|%48|1\\.2\\.3\\.4|\\[::1\\])(:1|:2)(/(s|S))?;(tcp|TCP)(;x)?",
