@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod conformance;
+pub mod fuzzing;
 pub mod peer;

@@ -1,8 +1,15 @@
 //! Bodies of fuzz targets, also run as unit tests.
 
+mod reassembly;
+mod uri;
+
 use crate::cpim::{self, CpimFault, Scanner};
 use crate::deframe::{Body, Deframer, Fatal, Flag, Item};
-use crate::limits::Limits;
+use crate::limits::{Grammar, Limits};
+pub use reassembly::reassemble;
+#[cfg(test)]
+pub(crate) use uri::key as uri_key;
+pub use uri::uri;
 
 /// What came out of a deframer, in a form that does not depend on how the input was cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +38,7 @@ pub fn deframe(data: &[u8]) {
     let limits = Limits {
         embedded_end_line_is_fatal: choice & 1 == 0,
         head_bytes_max: if choice & 2 == 0 { 16 * 1024 } else { 200 },
+        grammar: [Grammar::Tolerant, Grammar::Strict][usize::from(choice >> 2 & 1)],
         ..Limits::default()
     };
     let whole = trace(limits, [stream]);
@@ -147,4 +155,32 @@ pub(crate) fn scan_cpim(
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        // MSRP-RECV-004, MSRP-RECV-005, MSRP-RECV-006, MSRP-RECV-007, MSRP-RECV-010.
+        #[test]
+        fn any_operations_leave_a_reassembly_as_its_model(
+            data in proptest::collection::vec(any::<u8>(), 0..400),
+        ) {
+            super::reassemble(&data);
+        }
+
+        #[test]
+        fn any_octets_are_a_uri_that_compares_or_none(
+            lines in proptest::collection::vec(
+                "(msrps?://)?[a-h%0-9:@./;\\[\\]=-]{0,30}(;tcp)?|[\\x00-\\xff]{0,20}", 0..6),
+        ) {
+            super::uri(lines.join("\n").as_bytes());
+        }
+
+        #[test]
+        fn any_octets_are_cpim_or_none(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+            super::cpim(&data);
+        }
+    }
 }

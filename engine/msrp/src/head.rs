@@ -15,10 +15,11 @@ pub struct Head<'a> {
     pub transaction_id: &'a [u8],
     /// What kind of frame this is.
     pub start: Start<'a>,
-    /// The To-Path value, blanks around it trimmed. Empty when the field is missing.
+    /// The To-Path value, blanks around it trimmed. Empty when the field is missing or holds a
+    /// control character.
     pub to_path: &'a [u8],
-    /// The From-Path value, blanks around it trimmed. Empty when the field is missing, and then
-    /// there is nowhere to address a response.
+    /// The From-Path value, blanks around it trimmed. Empty when the field is missing or holds a
+    /// control character, and then there is nowhere to address a response.
     pub from_path: &'a [u8],
     /// The Message-ID when it is a valid ident. Always there in a SEND or REPORT without fault.
     pub message_id: Option<&'a [u8]>,

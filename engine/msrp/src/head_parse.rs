@@ -254,14 +254,7 @@ impl<'a> Parsing<'a> {
     fn read_field(&mut self, known: Known, value: &'a [u8]) -> Result<(), HeadFault> {
         let head = &mut self.head;
         match known {
-            Known::ToPath => {
-                head.to_path = value;
-                return self.read_path(known, value);
-            }
-            Known::FromPath => {
-                head.from_path = value;
-                return self.read_path(known, value);
-            }
+            Known::ToPath | Known::FromPath => return self.read_path(known, value),
             Known::MessageId if is_ident(value) => head.message_id = Some(value),
             Known::MessageId => return Err(HeadFault::MessageId),
             Known::ByteRange => {
@@ -289,14 +282,18 @@ impl<'a> Parsing<'a> {
         Ok(())
     }
 
-    /// Notes a path that is one plain URI; others are judged when the whole head is here.
-    fn read_path(&mut self, known: Known, value: &[u8]) -> Result<(), HeadFault> {
+    /// Notes a path that is one plain URI; others are judged when the whole head is here. One with
+    /// a control character is not kept, so that nobody copies it into an answer.
+    fn read_path(&mut self, known: Known, value: &'a [u8]) -> Result<(), HeadFault> {
         if is_plain(value) {
             self.plain |= known.bit();
-            return Ok(());
-        }
-        if has_control(value) {
+        } else if has_control(value) {
             return Err(HeadFault::Control);
+        }
+        if known == Known::ToPath {
+            self.head.to_path = value;
+        } else {
+            self.head.from_path = value;
         }
         Ok(())
     }

@@ -336,3 +336,13 @@ fn every_fault_is_answered_with_400() {
         assert_eq!(fault.status(), StatusCode::BAD_REQUEST);
     }
 }
+
+// MSRP-TX-014, MSRP-SEC-006.
+#[test]
+fn a_path_with_a_control_character_is_not_kept_for_an_answer() {
+    let text = b"MSRP t1t1 SEND\r\nTo-Path: msrp://a:1/x\x01;tcp\r\n\
+        From-Path: msrp://b:2/y\x1d;tcp\r\nMessage-ID: m1m1\r\n";
+    let head = parse(text, BODILESS, &Limits::default()).unwrap();
+    assert_eq!(head.fault, Some(HeadFault::Control));
+    assert_eq!((head.to_path, head.from_path), (&b""[..], &b""[..]));
+}

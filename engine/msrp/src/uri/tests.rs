@@ -1,4 +1,5 @@
 use super::*;
+use crate::fuzzing::uri_key as key;
 
 const BASE: &str = "msrp://host.example.com:2855/abcDEF123;tcp";
 
@@ -194,18 +195,4 @@ proptest::proptest! {
         proptest::prop_assert_eq!(a.matches(&b), b.matches(&a));
         proptest::prop_assert_eq!(a.matches(&b), key(&a) == key(&b), "{:?} {:?}", a, b);
     }
-}
-
-/// What the rules of RFC 4975 section 6.1 leave of a URI of the property test, spelled one way.
-fn key(uri: &MsrpUri<'_>) -> String {
-    let host = match uri.host {
-        Host::Ip(ip) => ip.to_string(),
-        Host::Name(name) => String::from_utf8_lossy(name)
-            .replace("%68", "h")
-            .replace("%48", "h")
-            .to_lowercase(),
-    };
-    let id = uri.session_id.map(String::from_utf8_lossy);
-    let transport = String::from_utf8_lossy(uri.transport).to_lowercase();
-    format!("{:?} {host} {:?} {id:?} {transport}", uri.scheme, uri.port)
 }
