@@ -33,4 +33,4 @@ pub use limits::Limits;
 pub use parse::{
     BrokenTransaction, ParseError, Received, ReceivedBody, VERSIONS, parse, parse_recovering,
 };
-pub use print::{Encoding, print, print_into, print_transaction};
+pub use print::{Encoding, print, print_into, print_transaction, print_transactions};

@@ -34,6 +34,10 @@ pub struct Config {
     /// Times one of our requests may be answered with Pending before we give up, and times we
     /// send Pending for one request before answering 506 (root-2 `...OriginatedPendingLimit`).
     pub pendings_max: u32,
+    /// Octets of the longest message we send, where the other side or the network takes less than the
+    /// transport carries (the segmentation package's maximum PDU sizes); `None`: what it carries.
+    /// Longer replies go in segments (version 3) or become error 533.
+    pub pdu_bytes_max: Option<usize>,
     /// UNIX time of `clock::Instant::ZERO`, for time stamps; `None` leaves them out. The shell
     /// fills it in.
     pub epoch: Option<Duration>,
@@ -54,6 +58,7 @@ impl Config {
             limits: Limits::default(),
             timers: Timers::default(),
             pendings_max: 100,
+            pdu_bytes_max: None,
             epoch: None,
             seed,
         }

@@ -15,13 +15,13 @@ use h248::ast::{
     ErrorDescriptor, MId, Message, MessageBody, Transaction, TransactionId, TransactionReply,
 };
 
-use crate::limits::{MESSAGE_ERRORS_PER_SECOND_MAX, MESSAGE_TRANSACTIONS_MAX};
+use crate::limits::{MESSAGE_ERRORS_PER_SECOND_MAX, MESSAGE_TRANSACTIONS_MAX, message_bytes_max};
 use crate::output::{Output, Problem, ProblemKind, RequestKey, describe};
 use crate::peers::{Peers, VERSION_FIRST};
 use crate::random::Random;
 use crate::replier::Running;
 use crate::requester::Outstanding;
-use crate::store::Store;
+use crate::store::{Reply, Store};
 use crate::wire::{self, Body, Item};
 use crate::{Config, Peer, Timers, Tuning};
 
@@ -158,6 +158,14 @@ impl Endpoint {
         }
     }
 
+    /// Octets of the longest message to this peer.
+    pub(crate) fn message_bytes_max(&self, peer: Peer) -> usize {
+        let of_transport = message_bytes_max(peer.transport.kind);
+        self.config
+            .pdu_bytes_max
+            .map_or(of_transport, |own| own.min(of_transport))
+    }
+
     /// Takes one message, without framing.
     pub fn handle_received(&mut self, now: Instant, peer: Peer, octets: &[u8]) {
         if octets.trim_ascii().is_empty() {
@@ -226,7 +234,7 @@ impl Endpoint {
         // acknowledgement of a registration reply is the first message that must bear it.
         while let Some(peer) = self.peers.next_urgent() {
             if let (Some(acks), version) = (self.take_acks(peer), self.version(peer)) {
-                let octets = self.print(version, vec![acks]);
+                let octets = self.print(version, &[acks]);
                 return Output::Transmit { peer, octets };
             }
         }
@@ -261,8 +269,10 @@ impl Endpoint {
             Transaction::Reply(reply) => self.handle_reply(now, sender, reply),
             Transaction::Pending(id) => self.handle_pending(now, sender, id),
             Transaction::Ack(ranges) => self.store.acknowledge(sender.mid, &ranges),
-            // Acknowledges a segment of ours, and we send none.
-            Transaction::Segment { .. } => {}
+            Transaction::Segment { id, segment } => {
+                self.store
+                    .acknowledge_segment(sender.mid, id, segment.number);
+            }
         }
     }
 
@@ -306,7 +316,7 @@ impl Endpoint {
         if !self.budget.take(now) {
             return false;
         }
-        let octets = self.print_body(version, MessageBody::Error(error));
+        let octets = self.print_error(version, error);
         self.outputs.push_back(Output::Transmit { peer, octets });
         true
     }
@@ -319,18 +329,15 @@ impl Endpoint {
         acks
     }
 
-    pub(crate) fn print(&self, version: u8, transactions: Vec<Transaction>) -> Bytes {
-        self.print_body(version, MessageBody::Transactions(transactions))
+    pub(crate) fn print(&self, version: u8, transactions: &[Transaction]) -> Bytes {
+        let (mid, encoding) = (&self.config.mid, self.config.encoding);
+        h248::print_transactions(version, mid, transactions, encoding).into()
     }
 
-    fn print_body(&self, version: u8, body: MessageBody) -> Bytes {
-        let message = Message {
-            authentication: None,
-            version,
-            mid: self.config.mid.clone(),
-            body,
-        };
-        wire::print(&message, self.config.encoding)
+    fn print_error(&self, version: u8, error: ErrorDescriptor) -> Bytes {
+        let body = MessageBody::Error(error);
+        let message = Message::new(version, self.config.mid.clone(), body);
+        h248::print(&message, self.config.encoding).into()
     }
 
     pub(crate) fn output(&mut self, output: Output) {
@@ -357,10 +364,10 @@ impl Endpoint {
         now: Instant,
         sender: Sender<'_>,
         id: TransactionId,
-        octets: Bytes,
+        reply: Reply,
     ) {
         let until = now + self.config.timers.long;
-        let dropped = self.store.finish(sender.mid, id, octets, until);
+        let dropped = self.store.finish(sender.mid, id, reply, until);
         if dropped > 0 {
             self.evictions += dropped;
             self.problem(sender, Some(id), ProblemKind::StoreFull(dropped));

@@ -13,9 +13,9 @@ use h248::ast::{
 };
 
 use crate::endpoint::{Deadline, Sender, error, refusal};
-use crate::limits::message_bytes_max;
 use crate::output::{BrokenTail, Output, ProblemKind, Request, RequestKey};
-use crate::store::Seen;
+use crate::segments;
+use crate::store::{Reply, Seen};
 use crate::wire::Broken;
 use crate::{Endpoint, Peer};
 
@@ -50,10 +50,7 @@ impl Endpoint {
         match self.store.seen(sender.mid, id) {
             Seen::New => self.start(now, sender, request, broken),
             Seen::Running(key) => self.handle_repeated(now, sender, key),
-            Seen::Replied(octets) => {
-                let peer = sender.peer;
-                self.output(Output::Transmit { peer, octets });
-            }
+            Seen::Replied(reply) => self.transmit_again(sender.peer, &reply),
             Seen::Acknowledged => {}
         }
     }
@@ -160,14 +157,11 @@ impl Endpoint {
         }
         match self.store.seen(sender.mid, id) {
             Seen::New => {
-                let octets = self.transmit_reply(sender, reply);
-                self.store_reply(now, sender, id, octets);
+                let reply = self.transmit_reply(sender, reply);
+                self.store_reply(now, sender, id, reply);
             }
             Seen::Running(key) => self.handle_repeated(now, sender, key),
-            Seen::Replied(octets) => {
-                let peer = sender.peer;
-                self.output(Output::Transmit { peer, octets });
-            }
+            Seen::Replied(reply) => self.transmit_again(sender.peer, &reply),
             Seen::Acknowledged => {}
         }
     }
@@ -175,7 +169,8 @@ impl Endpoint {
     /// Answers the request named by `key`. Returns false, and sends nothing, if it was answered
     /// before (by the owner, or with 506 after too many Pendings).
     ///
-    /// A reply too long for the transport becomes error 533; a reply without anything in it
+    /// A reply too long for one message is cut in segments if the request was of version 3, and else
+    /// becomes error 533; a reply without anything in it
     /// becomes error 500, because the grammar has no way to write it.
     pub fn reply(&mut self, now: Instant, key: RequestKey, body: ReplyBody) -> bool {
         let Some(running) = self.running.remove(&key.0) else {
@@ -212,12 +207,12 @@ impl Endpoint {
             version: running.version,
         };
         let id = reply.id;
-        let octets = if running.is_peer_lost {
+        let reply = if running.is_peer_lost {
             self.print_reply(sender, reply)
         } else {
             self.transmit_reply(sender, reply)
         };
-        self.store_reply(now, sender, id, octets);
+        self.store_reply(now, sender, id, reply);
     }
 
     pub(crate) fn handle_provisional(&mut self, now: Instant, key: RequestKey) {
@@ -244,7 +239,7 @@ impl Endpoint {
         }
         let (peer, version, id) = (running.peer, running.version, running.id);
         if !running.is_peer_lost {
-            let octets = self.print(version, vec![Transaction::Pending(id)]);
+            let octets = self.print(version, &[Transaction::Pending(id)]);
             self.output(Output::Transmit { peer, octets });
         }
         true
@@ -259,25 +254,42 @@ impl Endpoint {
         self.finish_running(now, &running, refusal(running.id, error));
     }
 
-    fn transmit_reply(&mut self, sender: Sender<'_>, reply: TransactionReply) -> bytes::Bytes {
-        let octets = self.print_reply(sender, reply);
-        self.output(Output::Transmit {
-            peer: sender.peer,
-            octets: octets.clone(),
-        });
-        octets
+    fn transmit_reply(&mut self, sender: Sender<'_>, reply: TransactionReply) -> Reply {
+        let reply = self.print_reply(sender, reply);
+        self.transmit_again(sender.peer, &reply);
+        reply
     }
 
-    fn print_reply(&mut self, sender: Sender<'_>, reply: TransactionReply) -> bytes::Bytes {
+    /// Sends what the peer has not acknowledged of a reply.
+    fn transmit_again(&mut self, peer: Peer, reply: &Reply) {
+        for octets in reply.messages().iter().filter(|octets| !octets.is_empty()) {
+            let octets = octets.clone();
+            self.output(Output::Transmit { peer, octets });
+        }
+    }
+
+    /// A reply too long for one message goes in segments, which came with version 3; in older ones,
+    /// and when that does not help, error 533 takes its place.
+    fn print_reply(&mut self, sender: Sender<'_>, reply: TransactionReply) -> Reply {
         let id = reply.id;
-        let octets = self.print(sender.version, vec![Transaction::Reply(reply)]);
+        let transactions = vec![Transaction::Reply(reply)];
+        let octets = self.print(sender.version, &transactions);
         let bytes = octets.len();
-        if bytes <= message_bytes_max(sender.peer.transport.kind) {
-            return octets;
+        let bytes_max = self.message_bytes_max(sender.peer);
+        if bytes <= bytes_max {
+            return Reply::Whole(octets);
+        }
+        if sender.version >= 3
+            && let Some(Transaction::Reply(reply)) = transactions.into_iter().next()
+        {
+            let print = |segment| self.print(sender.version, &[Transaction::Reply(segment)]);
+            if let Some(segments) = segments::cut(reply, bytes_max, print) {
+                return Reply::Segments(segments);
+            }
         }
         self.problem(sender, Some(id), ProblemKind::ReplyTooLong { bytes });
         let error = error(533, "Response exceeds maximum transport PDU size");
-        self.print(sender.version, vec![Transaction::Reply(refusal(id, error))])
+        Reply::Whole(self.print(sender.version, &[Transaction::Reply(refusal(id, error))]))
     }
 }
 

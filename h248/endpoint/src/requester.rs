@@ -17,7 +17,7 @@ use h248::ast::{
 
 use crate::backoff::Backoff;
 use crate::endpoint::{Deadline, Sender};
-use crate::limits::{PEER_OUTSTANDING_MAX, message_bytes_max};
+use crate::limits::PEER_OUTSTANDING_MAX;
 use crate::output::{FailReason, Output, ProblemKind};
 use crate::segments::{Joined, Segments};
 use crate::wire::Broken;
@@ -83,8 +83,8 @@ impl Endpoint {
             transactions.extend(self.take_acks(peer));
         }
         transactions.push(Transaction::Request(TransactionRequest { id, actions }));
-        let octets = self.print(version, transactions);
-        if octets.len() > message_bytes_max(peer.transport.kind) {
+        let octets = self.print(version, &transactions);
+        if octets.len() > self.message_bytes_max(peer) {
             return Err(SendError::TooLong {
                 bytes: octets.len(),
             });
@@ -140,7 +140,7 @@ impl Endpoint {
         }
         if let Some(segment) = reply.segment {
             let acknowledgement = Transaction::Segment { id, segment };
-            let octets = self.print(sender.version, vec![acknowledgement]);
+            let octets = self.print(sender.version, &[acknowledgement]);
             self.output(Output::Transmit {
                 peer: sender.peer,
                 octets,
@@ -206,7 +206,7 @@ impl Endpoint {
                 .peers
                 .get(sender.peer)
                 .map_or(sender.version, |s| s.version);
-            let octets = self.print(version, vec![acks]);
+            let octets = self.print(version, &[acks]);
             let peer = sender.peer;
             self.output(Output::Transmit { peer, octets });
         } else if self.peers.get(sender.peer).is_none() {

@@ -1,10 +1,112 @@
-//! Joining a reply that a version 3 peer sent in segments. We never send any.
+//! Replies of version 3 in segments: cutting ours, joining a peer's.
+//!
+//! A cut goes between command replies; the parts of an action bear its context each.
 
 use std::collections::BTreeMap;
 
-use h248::ast::{ActionReply, ReplyBody, Segment, TransactionReply};
+use bytes::Bytes;
+use h248::ast::{
+    ActionReply, CommandReply, ContextId, ContextProperties, ErrorDescriptor, ReplyBody, Segment,
+    TransactionReply,
+};
 
 use crate::limits::REPLY_SEGMENTS_MAX;
+
+/// What a cut leaves whole.
+#[derive(Clone)]
+enum Piece {
+    Properties(ContextProperties),
+    Command(CommandReply),
+    Error(ErrorDescriptor),
+    /// An action with nothing in it.
+    Nothing,
+}
+
+/// Cuts a reply into messages of up to `bytes_max` octets, as few as this order allows; `None` if one
+/// piece alone is longer, or they would be too many.
+pub(crate) fn cut(
+    reply: TransactionReply,
+    bytes_max: usize,
+    print: impl Fn(TransactionReply) -> Bytes,
+) -> Option<Vec<Bytes>> {
+    let ReplyBody::Actions(actions) = reply.body else {
+        return None;
+    };
+    let pieces: Vec<(ContextId, Piece)> = actions.into_iter().flat_map(pieces).collect();
+    let mut segments = Vec::new();
+    let mut rest = pieces.as_slice();
+    while !rest.is_empty() {
+        let number = u16::try_from(segments.len() + 1).ok()?;
+        if number > REPLY_SEGMENTS_MAX {
+            return None;
+        }
+        let printed = |count: usize| {
+            let is_last = count == rest.len();
+            print(TransactionReply {
+                id: reply.id,
+                segment: Some(Segment { number, is_last }),
+                immediate_ack: reply.immediate_ack && is_last,
+                body: ReplyBody::Actions(assemble(&rest[..count])),
+            })
+        };
+        let fits = |count: usize| printed(count).len() <= bytes_max;
+        // The most pieces that fit: doubling, then halving, so that no piece is printed often.
+        let mut least = 0;
+        let mut most = 1;
+        while most <= rest.len() && fits(most) {
+            least = most;
+            most *= 2;
+        }
+        most = most.min(rest.len() + 1);
+        while most - least > 1 {
+            let middle = usize::midpoint(least, most);
+            if fits(middle) {
+                least = middle;
+            } else {
+                most = middle;
+            }
+        }
+        if least == 0 {
+            return None;
+        }
+        segments.push(printed(least));
+        rest = &rest[least..];
+    }
+    Some(segments)
+}
+
+fn pieces(action: ActionReply) -> Vec<(ContextId, Piece)> {
+    let mut pieces = Vec::new();
+    if !action.properties.is_empty() {
+        pieces.push(Piece::Properties(action.properties));
+    }
+    pieces.extend(action.commands.into_iter().map(Piece::Command));
+    pieces.extend(action.error.map(Piece::Error));
+    if pieces.is_empty() {
+        pieces.push(Piece::Nothing);
+    }
+    pieces.into_iter().map(|p| (action.context, p)).collect()
+}
+
+/// Actions of consecutive pieces.
+fn assemble(pieces: &[(ContextId, Piece)]) -> Vec<ActionReply> {
+    let parts = pieces.iter().cloned().map(|(context, piece)| {
+        let mut action = ActionReply {
+            context,
+            properties: ContextProperties::default(),
+            commands: Vec::new(),
+            error: None,
+        };
+        match piece {
+            Piece::Properties(properties) => action.properties = properties,
+            Piece::Command(command) => action.commands.push(command),
+            Piece::Error(error) => action.error = Some(error),
+            Piece::Nothing => {}
+        }
+        action
+    });
+    join(parts)
+}
 
 /// Segments of one reply, as far as they came.
 #[derive(Debug, Default)]
@@ -91,6 +193,51 @@ mod tests {
             }],
             error: None,
         }
+    }
+
+    #[test]
+    fn a_reply_cut_at_any_length_is_joined_to_what_it_was() {
+        let mut actions = vec![action(1), action(2), action(3)];
+        for _ in 0..20 {
+            let command = actions[1].commands[0].clone();
+            actions[1].commands.push(command);
+        }
+        actions[0].properties.priority = Some(3);
+        actions[2].error = Some(crate::error(422, "broken"));
+        let reply = TransactionReply {
+            id: TransactionId(7),
+            segment: None,
+            immediate_ack: true,
+            body: ReplyBody::Actions(actions),
+        };
+        let print = |reply: TransactionReply| {
+            let reply = h248::ast::Transaction::Reply(reply);
+            Bytes::from(h248::print_transaction(&reply, 3, h248::Encoding::Compact))
+        };
+        for bytes_max in 48..400 {
+            let messages = cut(reply.clone(), bytes_max, print).expect("room for a piece");
+            let mut segments = Segments::default();
+            let mut joined = Joined::Incomplete;
+            let count = messages.len();
+            for (at, octets) in messages.into_iter().enumerate() {
+                assert!(octets.len() <= bytes_max);
+                let text = [b"!/3 <a> ", &octets[..]].concat();
+                let message = h248::parse(&text, &h248::Limits::default()).expect("readable");
+                let [h248::ast::Transaction::Reply(part)] = message.transactions() else {
+                    panic!("{message:?}");
+                };
+                assert_eq!(part.immediate_ack, at + 1 == count);
+                let segment = part.segment.expect("a segment");
+                joined = segments.add(segment, part.clone());
+            }
+            assert_eq!(joined, Joined::Complete(reply.body.clone()), "{bytes_max}");
+        }
+        assert_eq!(cut(reply.clone(), 20, print), None, "no piece fits");
+        let error = TransactionReply {
+            body: ReplyBody::Error(crate::error(500, "x")),
+            ..reply
+        };
+        assert_eq!(cut(error, 10, print), None);
     }
 
     fn part(number: u16, is_last: bool, context: u32) -> (Segment, TransactionReply) {

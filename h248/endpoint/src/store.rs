@@ -23,8 +23,31 @@ use crate::limits::{REMOTE_RUNNING_MAX, REMOTE_STORED_BYTES_MAX, REMOTE_STORED_M
 pub(crate) enum Seen {
     New,
     Running(RequestKey),
-    Replied(Bytes),
+    Replied(Reply),
     Acknowledged,
+}
+
+/// A reply as it went out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// One message.
+    Whole(Bytes),
+    /// A message for each segment, from number 1; empty once the peer has acknowledged it.
+    Segments(Vec<Bytes>),
+}
+
+impl Reply {
+    /// What must go out (again).
+    pub(crate) fn messages(&self) -> &[Bytes] {
+        match self {
+            Self::Whole(octets) => core::slice::from_ref(octets),
+            Self::Segments(segments) => segments,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.messages().iter().map(Bytes::len).sum()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -44,8 +67,8 @@ struct Remote {
 #[derive(Debug)]
 enum Entry {
     Running(RequestKey),
-    /// Empty octets: acknowledged.
-    Finished(Bytes),
+    /// Without octets: acknowledged.
+    Finished(Reply),
 }
 
 impl Store {
@@ -54,8 +77,8 @@ impl Store {
         match entry {
             None => Seen::New,
             Some(Entry::Running(key)) => Seen::Running(*key),
-            Some(Entry::Finished(octets)) if octets.is_empty() => Seen::Acknowledged,
-            Some(Entry::Finished(octets)) => Seen::Replied(octets.clone()),
+            Some(Entry::Finished(reply)) if reply.bytes() == 0 => Seen::Acknowledged,
+            Some(Entry::Finished(reply)) => Seen::Replied(reply.clone()),
         }
     }
 
@@ -85,16 +108,16 @@ impl Store {
         &mut self,
         mid: &MId,
         id: TransactionId,
-        octets: Bytes,
+        reply: Reply,
         until: Instant,
     ) -> u64 {
         let Some(remote) = self.remote(mid) else {
             return 0;
         };
-        remote.stored_bytes += octets.len();
-        match remote.entries.insert(id.0, Entry::Finished(octets)) {
+        remote.stored_bytes += reply.bytes();
+        match remote.entries.insert(id.0, Entry::Finished(reply)) {
             Some(Entry::Running(_)) => remote.running -= 1,
-            Some(Entry::Finished(old)) => remote.stored_bytes -= old.len(),
+            Some(Entry::Finished(old)) => remote.stored_bytes -= old.bytes(),
             None => {}
         }
         remote.order.push_back((until, id.0));
@@ -112,8 +135,44 @@ impl Store {
         let Some(remote) = self.remotes.get_mut(mid) else {
             return;
         };
-        for &(first, last) in ranges {
-            remote.acknowledge(first.0, last.0);
+        // Ranges may name four thousand million ids each, and be many: we look at no more than we
+        // know, and once.
+        let mut ranges: Vec<(u32, u32)> = ranges.iter().map(|(a, b)| (a.0, b.0)).collect();
+        ranges.retain(|(first, last)| first <= last);
+        let width = |(first, last): &(u32, u32)| u64::from(last - first) + 1;
+        if ranges.iter().map(width).sum::<u64>() <= remote.entries.len() as u64 {
+            for id in ranges.into_iter().flat_map(|(first, last)| first..=last) {
+                remote.acknowledge(id);
+            }
+            return;
+        }
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, kept| {
+            let overlaps = next.0 <= kept.1;
+            kept.1 = if overlaps { kept.1.max(next.1) } else { kept.1 };
+            overlaps
+        });
+        let names = |id: u32| {
+            let after = ranges.partition_point(|(first, _)| *first <= id);
+            after > 0 && id <= ranges[after - 1].1
+        };
+        let ids: Vec<u32> = remote.entries.keys().copied().collect();
+        for id in ids.into_iter().filter(|id| names(*id)) {
+            remote.acknowledge(id);
+        }
+    }
+
+    /// Frees the stored segment whose receipt the peer confirms.
+    pub(crate) fn acknowledge_segment(&mut self, mid: &MId, id: TransactionId, number: u16) {
+        let Some(remote) = self.remotes.get_mut(mid) else {
+            return;
+        };
+        if let Some(Entry::Finished(Reply::Segments(segments))) = remote.entries.get_mut(&id.0)
+            && let Some(segment) = usize::from(number)
+                .checked_sub(1)
+                .and_then(|at| segments.get_mut(at))
+        {
+            remote.stored_bytes -= core::mem::take(segment).len();
         }
     }
 
@@ -151,24 +210,10 @@ impl Store {
 }
 
 impl Remote {
-    fn acknowledge(&mut self, first: u32, last: u32) {
-        // A range may name four thousand million ids; we look at no more than we know.
-        let width = u64::from(last).saturating_sub(u64::from(first));
-        if last < first {
-            return;
-        }
-        if width < self.entries.len() as u64 {
-            for id in first..=last {
-                if let Some(entry) = self.entries.get_mut(&id) {
-                    self.stored_bytes -= clear(entry);
-                }
-            }
-        } else {
-            for (id, entry) in &mut self.entries {
-                if (first..=last).contains(id) {
-                    self.stored_bytes -= clear(entry);
-                }
-            }
+    fn acknowledge(&mut self, id: u32) {
+        if let Some(Entry::Finished(reply)) = self.entries.get_mut(&id) {
+            self.stored_bytes -= reply.bytes();
+            *reply = Reply::Whole(Bytes::new());
         }
     }
 
@@ -178,21 +223,14 @@ impl Remote {
             return false;
         };
         match self.entries.get(&id) {
-            Some(Entry::Finished(octets)) => {
-                let bytes = octets.len();
+            Some(Entry::Finished(reply)) => {
+                let bytes = reply.bytes();
                 self.stored_bytes -= bytes;
                 self.entries.remove(&id);
                 bytes > 0
             }
             Some(Entry::Running(_)) | None => false,
         }
-    }
-}
-
-fn clear(entry: &mut Entry) -> usize {
-    match entry {
-        Entry::Running(_) => 0,
-        Entry::Finished(octets) => core::mem::take(octets).len(),
     }
 }
 
@@ -218,8 +256,8 @@ mod tests {
         TransactionId(n)
     }
 
-    fn reply() -> Bytes {
-        Bytes::from_static(b"reply")
+    fn reply() -> Reply {
+        Reply::Whole(Bytes::from_static(b"reply"))
     }
 
     #[test]
@@ -239,6 +277,38 @@ mod tests {
         assert_eq!(store.forget(at(30), PAUSE), None);
         assert_eq!(store.seen(&mid, id(1)), Seen::New);
         assert_eq!(store.remotes.len(), 0);
+    }
+
+    #[test]
+    fn acknowledgements_name_what_they_name_however_they_are_written() {
+        for ranges in [
+            vec![(3, 5), (9, 9)],
+            vec![(9, 9), (4, 5), (3, 4), (7, 6)],
+            vec![(9, 9), (3, 3), (4, 4), (5, 5), (3, 5), (1_000, u32::MAX)],
+        ] {
+            let (mut store, mid) = (Store::default(), mid());
+            for n in 0..12 {
+                store.finish(&mid, id(n), reply(), at(30));
+            }
+            let named: Vec<_> = ranges.iter().map(|(a, b)| (id(*a), id(*b))).collect();
+            store.acknowledge(&mid, &named);
+            let gone = |n: &u32| store.seen(&mid, id(*n)) == Seen::Acknowledged;
+            let gone: Vec<u32> = (0..12).filter(gone).collect();
+            assert_eq!(gone, [3, 4, 5, 9], "{ranges:?}");
+            assert_eq!(store.remotes[&mid].stored_bytes, 8 * 5);
+        }
+    }
+
+    #[test]
+    fn segments_are_acknowledged_one_by_one() {
+        let (mut store, mid) = (Store::default(), mid());
+        let parts = [&b"a"[..], b"bb", b"ccc"].map(Bytes::from_static);
+        store.finish(&mid, id(1), Reply::Segments(parts.to_vec()), at(30));
+        for (number, left) in [(2, 4), (2, 4), (0, 4), (9, 4), (1, 3), (3, 0)] {
+            store.acknowledge_segment(&mid, id(1), number);
+            assert_eq!(store.remotes[&mid].stored_bytes, left, "after {number}");
+        }
+        assert_eq!(store.seen(&mid, id(1)), Seen::Acknowledged);
     }
 
     #[test]
@@ -269,7 +339,7 @@ mod tests {
     #[test]
     fn stored_octets_are_bounded_and_evictions_counted() {
         let (mut store, mid) = (Store::default(), mid());
-        let big = Bytes::from(vec![b'x'; REMOTE_STORED_BYTES_MAX / 2]);
+        let big = Reply::Whole(Bytes::from(vec![b'x'; REMOTE_STORED_BYTES_MAX / 2]));
         assert_eq!(store.finish(&mid, id(1), big.clone(), at(30)), 0);
         assert_eq!(store.finish(&mid, id(2), big.clone(), at(31)), 0);
         assert_eq!(store.finish(&mid, id(3), big, at(32)), 1);

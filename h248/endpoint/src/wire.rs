@@ -1,11 +1,10 @@
 //! The seam to the codec: messages in and out of octets.
 
-use bytes::Bytes;
 use h248::ast::{
-    AmmReply, AuditReply, CommandKind, CommandResult, Descriptor, ErrorDescriptor, MId, Message,
+    AmmReply, AuditReply, CommandKind, CommandResult, Descriptor, ErrorDescriptor, MId,
     ServiceChangeResult, TerminationIds, Transaction, TransactionId, TransactionRequest,
 };
-use h248::{BrokenTransaction, Encoding, Limits, ReceivedBody};
+use h248::{BrokenTransaction, Limits, ReceivedBody};
 
 use crate::BrokenTail;
 
@@ -72,10 +71,6 @@ pub(crate) fn read(octets: &[u8], limits: &Limits) -> Result<Received, Unreadabl
         mid: received.mid,
         body,
     })
-}
-
-pub(crate) fn print(message: &Message, encoding: Encoding) -> Bytes {
-    Bytes::from(h248::print(message, encoding))
 }
 
 fn explain(broken: BrokenTransaction) -> Broken {

@@ -26,9 +26,21 @@ struct End {
 
 impl End {
     fn new(kind: TransportKind) -> Self {
+        Self::with(kind, |_| {})
+    }
+
+    /// On UDP, sending no longer messages than this.
+    fn with_pdu(bytes_max: usize) -> Self {
+        Self::with(TransportKind::Udp, |config| {
+            config.pdu_bytes_max = Some(bytes_max);
+        })
+    }
+
+    fn with(kind: TransportKind, change: impl FnOnce(&mut h248_endpoint::Config)) -> Self {
         let mut config = config("mg", Role::Gateway);
         config.version_max = 3;
         config.pendings_max = 5;
+        change(&mut config);
         Self {
             endpoint: Endpoint::new(config),
             peer: peer(kind, 1),
@@ -547,6 +559,61 @@ fn a_segmented_reply_is_acknowledged_and_joined() {
     assert_eq!(told[1], "reply 1,1");
     let told = heard(&mut end, "1", 1);
     assert_eq!(told.len(), 1, "acknowledged again: {told:?}");
+}
+
+/// A reply of three commands, each some 40 octets long.
+fn three_commands() -> ReplyBody {
+    let text = "!/3 <mg.example> P=1{C=5{MF=msrp/1{ER=500{\"some text\"}},MF=msrp/2{ER=500{\"some \
+                text\"}},MF=msrp/3{ER=500{\"some text\"}}}}";
+    let message = h248::parse(text.as_bytes(), &h248::Limits::default()).expect("readable");
+    match &message.transactions()[0] {
+        h248::ast::Transaction::Reply(reply) => reply.body.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_reply_too_long_for_the_other_side_goes_in_segments_of_which_the_unacknowledged_are_repeated() {
+    let mut end = End::with_pdu(80);
+    let request = format!("!/3 <mgc.example> T=7{{{AUDIT}}}");
+    assert_eq!(end.hear_raw(&request), ["request 7"]);
+    let told = end.answer(0, three_commands());
+    let segment = |number, leg| {
+        format!("!/3 <mg.example> P=7/{number}{{C=5{{MF=msrp/{leg}{{ER=500{{\"some text\"}}}}}}}}")
+    };
+    let all = [segment("1", 1), segment("2", 2), segment("3/&", 3)];
+    assert_eq!(told, all);
+    assert_eq!(end.hear_raw(&request), all);
+    assert_eq!(end.hear_raw("!/3 <mgc.example> SM=7/2"), [""; 0]);
+    assert_eq!(end.hear_raw(&request), [&*all[0], &*all[2]]);
+    end.hear_raw("!/3 <mgc.example> SM=7/1");
+    end.hear_raw("!/3 <mgc.example> SM=7/3/END");
+    assert_eq!(end.hear_raw(&request), [""; 0], "acknowledged as a whole");
+}
+
+#[test]
+fn a_reply_too_long_becomes_533_where_segments_are_unknown_or_do_not_help() {
+    for (version, pdu, is_segmented) in [(2, 80, false), (3, 80, true), (3, 50, false)] {
+        let mut end = End::with_pdu(pdu);
+        end.hear_raw(&format!("!/{version} <mgc.example> T=7{{{AUDIT}}}"));
+        let told = end.answer(0, three_commands());
+        if is_segmented {
+            assert_eq!(told.len(), 3, "{told:?}");
+        } else {
+            assert!(told[1].contains("P=7{ER=533{"), "{told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_too_long_for_the_other_side_is_not_sent() {
+    let mut end = End::with_pdu(30);
+    let sent = end.endpoint.send_request(end.now, end.peer, audit());
+    assert!(matches!(
+        sent,
+        Err(h248_endpoint::SendError::TooLong { .. })
+    ));
+    assert_eq!(end.told(), [""; 0]);
 }
 
 #[test]

@@ -18,8 +18,8 @@ use core::fmt;
 use std::io::Write as _;
 
 use crate::ast::{
-    ErrorDescriptor, Message, MessageBody, OctetString, PropertyParm, PropertyValue, Transaction,
-    Value,
+    ErrorDescriptor, MId, Message, MessageBody, OctetString, PropertyParm, PropertyValue,
+    Transaction, Value,
 };
 use crate::lex::{line_end, with_line_end};
 use crate::parse::is_plain;
@@ -46,6 +46,21 @@ pub fn print(message: &Message, encoding: Encoding) -> Vec<u8> {
 /// Appends a message to `out`.
 pub fn print_into(message: &Message, encoding: Encoding, out: &mut Vec<u8>) {
     Writer::new(out, encoding, message.version).message(message);
+}
+
+/// Writes a message of `version` from `mid` with these transactions.
+#[must_use]
+pub fn print_transactions(
+    version: u8,
+    mid: &MId,
+    transactions: &[Transaction],
+    encoding: Encoding,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(TYPICAL_OCTETS);
+    let mut writer = Writer::new(&mut out, encoding, version);
+    writer.header(version, mid);
+    writer.transactions(transactions);
+    out
 }
 
 /// Writes one transaction without a message around it, as in a message of `version`.
@@ -89,21 +104,32 @@ impl<'o> Writer<'o> {
                 authentication.spi, authentication.sequence, authentication.icv
             ));
         }
-        self.token(Token::Megaco);
-        self.display(format_args!("/{} {}\n", message.version, message.mid));
-        // Nothing but a blank ends a Segment, yet Erlang/OTP takes none after the last one.
-        let mut ends_open = false;
+        self.header(message.version, &message.mid);
         match &message.body {
-            MessageBody::Error(error) => self.error(error),
-            MessageBody::Transactions(transactions) => {
-                for (at, transaction) in transactions.iter().enumerate() {
-                    if at > 0 && (self.is_pretty || ends_open) {
-                        self.raw("\n");
-                    }
-                    self.transaction(transaction);
-                    ends_open = matches!(transaction, Transaction::Segment { .. });
+            MessageBody::Error(error) => {
+                self.error(error);
+                if self.is_pretty {
+                    self.raw("\n");
                 }
             }
+            MessageBody::Transactions(transactions) => self.transactions(transactions),
+        }
+    }
+
+    fn header(&mut self, version: u8, mid: &MId) {
+        self.token(Token::Megaco);
+        self.display(format_args!("/{version} {mid}\n"));
+    }
+
+    fn transactions(&mut self, transactions: &[Transaction]) {
+        // Nothing but a blank ends a Segment, yet Erlang/OTP takes none after the last one.
+        let mut ends_open = false;
+        for (at, transaction) in transactions.iter().enumerate() {
+            if at > 0 && (self.is_pretty || ends_open) {
+                self.raw("\n");
+            }
+            self.transaction(transaction);
+            ends_open = matches!(transaction, Transaction::Segment { .. });
         }
         if self.is_pretty && !ends_open {
             self.raw("\n");
