@@ -164,7 +164,8 @@ impl<'a> Cursor<'a> {
     /// NUL.
     pub(crate) fn octets(&mut self) -> Option<Vec<u8>> {
         let rest = self.rest();
-        let mut octets = Vec::new();
+        // Only an escape makes it other than what stands in the text.
+        let mut octets: Option<Vec<u8>> = None;
         let mut from = 0;
         loop {
             let Some(length) = memchr2(b'}', 0, &rest[from..]) else {
@@ -174,41 +175,51 @@ impl<'a> Cursor<'a> {
             };
             self.look(length + 1);
             let at = from + length;
-            octets.extend_from_slice(&rest[from..at]);
             if rest[at] == 0 {
                 self.pos += at;
                 return None;
             }
-            if at == 0 || rest[at - 1] != b'\\' {
-                self.pos += at;
-                return Some(with_line_end(octets));
+            let is_escaped = at > 0 && rest[at - 1] == b'\\';
+            match (&mut octets, is_escaped) {
+                (None, false) => {
+                    self.pos += at;
+                    return Some(with_line_end(&rest[..at]));
+                }
+                (Some(octets), false) => {
+                    octets.extend_from_slice(&rest[from..at]);
+                    self.pos += at;
+                    return Some(with_line_end(octets));
+                }
+                (octets, true) => {
+                    let octets = octets.get_or_insert_default();
+                    octets.extend_from_slice(&rest[from..at - 1]);
+                    octets.push(b'}');
+                }
             }
-            octets.pop();
-            octets.push(b'}');
             from = at + 1;
         }
     }
 }
 
 /// Trims `octets` of blanks and line ends, and ends the last line in the style of the others.
-pub(crate) fn with_line_end(mut octets: Vec<u8>) -> Vec<u8> {
+fn with_line_end(octets: &[u8]) -> Vec<u8> {
+    match trimmed(octets) {
+        Some((text, line_end)) => [text, line_end].concat(),
+        None => Vec::new(),
+    }
+}
+
+/// `octets` without the blanks and line ends around, and the line end in the style of the others;
+/// `None` if nothing is left.
+pub(crate) fn trimmed(octets: &[u8]) -> Option<(&[u8], &'static [u8])> {
     let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
-    let Some(first) = octets.iter().position(|octet| !is_blank(octet)) else {
-        return Vec::new();
-    };
-    let last = octets
-        .iter()
-        .rposition(|octet| !is_blank(octet))
-        .unwrap_or(first);
-    let line_end = line_end(&octets[first..]);
-    octets.truncate(last + 1);
-    octets.drain(..first);
-    octets.extend_from_slice(line_end);
-    octets
+    let first = octets.iter().position(|octet| !is_blank(octet))?;
+    let last = octets.iter().rposition(|octet| !is_blank(octet))?;
+    Some((&octets[first..=last], line_end(&octets[first..])))
 }
 
 /// The line end `octets` use first; LF when there is none.
-pub(crate) fn line_end(octets: &[u8]) -> &'static [u8] {
+fn line_end(octets: &[u8]) -> &'static [u8] {
     match memchr2(b'\r', b'\n', octets) {
         Some(at) if octets[at] == b'\r' && octets.get(at + 1) == Some(&b'\n') => b"\r\n",
         Some(at) if octets[at] == b'\r' => b"\r",

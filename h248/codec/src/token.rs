@@ -140,62 +140,67 @@ const ALIASES: &[(&str, Token)] = &[
     ("EmergencyOffToken", Token::EmergencyOff),
 ];
 
-/// Most keywords that share a first letter.
-const BUCKET: usize = 24;
+/// Places of the hash table: many times the spellings, so that runs are short.
+const PLACES: usize = 1 << PLACE_BITS;
+const PLACE_BITS: u32 = 10;
 
-/// Indices into [`ALL`] plus one, by the first letter of the long or the short form.
-const BUCKETS: [[u8; BUCKET]; 26] = buckets();
+/// Octets of the longest keyword.
+const LONGEST: usize = 22;
+
+/// Indices into [`ALL`] plus one, at the place of each spelling or, if that is taken, behind it.
+static TABLE: [u8; PLACES] = table();
+
+/// Where a word is looked for: by its length, its first two octets and its last, without case.
+#[expect(clippy::cast_possible_truncation, reason = "words are short")]
+const fn place(word: &[u8]) -> usize {
+    let last = word.len() - 1;
+    let second = if last > 0 { 1 } else { 0 };
+    let key = u32::from_le_bytes([word[0], word[second], word[last], 0]) | 0x0020_2020;
+    let key = key | (word.len() as u32) << 24;
+    (key.wrapping_mul(0x9e37_79b1) >> (u32::BITS - PLACE_BITS)) as usize
+}
 
 #[expect(
     clippy::cast_possible_truncation,
     reason = "there are fewer than 255 tokens"
 )]
-const fn buckets() -> [[u8; BUCKET]; 26] {
-    let mut table = [[0; BUCKET]; 26];
+const fn table() -> [u8; PLACES] {
+    let mut table = [0; PLACES];
     let mut index = 0;
     while index < ALL.len() {
-        let long = ALL[index].long().as_bytes()[0];
-        let short = ALL[index].short().as_bytes()[0];
-        insert(&mut table, long, index as u8 + 1);
-        if !short.eq_ignore_ascii_case(&long) {
-            insert(&mut table, short, index as u8 + 1);
-        }
+        insert(&mut table, ALL[index].long(), index as u8 + 1);
+        insert(&mut table, ALL[index].short(), index as u8 + 1);
         index += 1;
     }
     table
 }
 
-const fn insert(table: &mut [[u8; BUCKET]; 26], first: u8, entry: u8) {
-    if !first.is_ascii_alphabetic() {
-        return;
+const fn insert(table: &mut [u8; PLACES], spelling: &str, entry: u8) {
+    let mut at = place(spelling.as_bytes());
+    assert!(spelling.len() <= LONGEST);
+    while table[at] != 0 {
+        at = (at + 1) % PLACES;
     }
-    let row = (first.to_ascii_uppercase() - b'A') as usize;
-    let mut slot = 0;
-    while table[row][slot] != 0 {
-        slot += 1;
-    }
-    table[row][slot] = entry;
+    table[at] = entry;
 }
 
 impl Token {
     /// The keyword `word` may mean, without regard to case.
     pub(crate) fn of(word: &str) -> Option<Self> {
-        let first = match word.as_bytes().first()? {
-            b'&' if word.len() == 1 => return Some(Self::End),
-            b'!' if word.len() == 1 => return Some(Self::Megaco),
-            letter if letter.is_ascii_alphabetic() => letter.to_ascii_uppercase() - b'A',
-            _ => return None,
-        };
+        if word.is_empty() || word.len() > LONGEST {
+            return None;
+        }
         let same = |spelling: &str| spelling.eq_ignore_ascii_case(word);
-        BUCKETS[usize::from(first)]
-            .iter()
-            .take_while(|entry| **entry != 0)
-            .map(|entry| ALL[usize::from(*entry) - 1])
-            .find(|token| same(token.short()) || same(token.long()))
-            .or_else(|| {
-                let alias = ALIASES.iter().find(|(spelling, _)| same(spelling))?;
-                Some(alias.1)
-            })
+        let mut at = place(word.as_bytes());
+        while TABLE[at] != 0 {
+            let token = ALL[usize::from(TABLE[at]) - 1];
+            if same(token.short()) || same(token.long()) {
+                return Some(token);
+            }
+            at = (at + 1) % PLACES;
+        }
+        let alias = ALIASES.iter().find(|(spelling, _)| same(spelling))?;
+        Some(alias.1)
     }
 }
 

@@ -21,8 +21,9 @@ impl<'a> Parser<'a> {
     /// Terminations of the command at hand, noted for an error report.
     fn command_terminations(&mut self, kind: CommandKind) -> Parsed<TerminationIds> {
         self.equal()?;
+        let at = self.cursor.pos();
         let terminations = self.termination_ids()?;
-        self.progress.command = Some((kind, terminations.clone()));
+        self.progress.command = Some((kind, at));
         Ok(terminations)
     }
 

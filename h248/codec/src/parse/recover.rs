@@ -127,7 +127,10 @@ impl Parser<'_> {
             is_request: progress.is_request,
             partial,
             context: progress.context,
-            command: progress.command,
+            command: progress.command.and_then(|(kind, at)| {
+                self.cursor.seek(at);
+                Some((kind, self.termination_ids().ok()?))
+            }),
             code: failure.code,
             error: failure.locate(text),
         }

@@ -4,8 +4,7 @@ use super::value::{choose, number};
 use super::{Parsed, Parser, Word};
 use crate::ast::{
     ActionReply, ActionRequest, CommandKind, CommandRequest, ContextId, ContextProperties,
-    ReplyBody, Segment, TerminationIds, Transaction, TransactionId, TransactionReply,
-    TransactionRequest,
+    ReplyBody, Segment, Transaction, TransactionId, TransactionReply, TransactionRequest,
 };
 use crate::error_code::ErrorCode;
 use crate::token::Token;
@@ -19,8 +18,8 @@ pub(super) struct Progress {
     pub(super) actions: Vec<ActionRequest>,
     /// The context of the action at hand.
     pub(super) context: Option<ContextId>,
-    /// The command at hand, from when its terminations are known.
-    pub(super) command: Option<(CommandKind, TerminationIds)>,
+    /// The command at hand, from when its terminations are known, and where they stand.
+    pub(super) command: Option<(CommandKind, usize)>,
 }
 
 /// Items of an action that come before its commands.

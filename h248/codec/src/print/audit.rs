@@ -23,9 +23,9 @@ impl Writer<'_> {
                 self.token(Token::Events);
                 if let Some(id) = request_id {
                     self.equal();
-                    self.display(RequestId(*id));
+                    self.put(RequestId(*id));
                 }
-                self.list(events, |writer, name| writer.display(name));
+                self.list(events, |writer, name| writer.put(name));
             }
             AuditItem::EventBuffer(events) => {
                 self.token(Token::EventBuffer);
@@ -37,18 +37,18 @@ impl Writer<'_> {
             }
             AuditItem::Statistics(names) => {
                 self.token(Token::Statistics);
-                self.list(names, |writer, name| writer.display(name));
+                self.list(names, |writer, name| writer.put(name));
             }
             AuditItem::Packages(packages) => {
                 self.token(Token::Packages);
-                self.list(packages, |writer, package| writer.display(package));
+                self.list(packages, |writer, package| writer.put(package));
             }
             AuditItem::DigitMap(name) => self.assign(Token::DigitMap, name),
         }
     }
 
     fn event_audit(&mut self, event: &EventSpec) {
-        self.display(&event.name);
+        self.put(&event.name);
         self.optional_block(|writer| {
             if let Some(stream) = event.stream {
                 writer.item();
@@ -65,7 +65,7 @@ impl Writer<'_> {
     fn parm_audit(&mut self, parm: &Parm) {
         match &parm.value {
             PropertyValue::Is(value) if value.text.is_empty() && !value.quoted => {
-                self.display(&parm.name);
+                self.put(&parm.name);
             }
             PropertyValue::Is(_)
             | PropertyValue::AllOf(_)
@@ -79,14 +79,14 @@ impl Writer<'_> {
 
     fn signal_audit(&mut self, signal: &SignalAudit) {
         match signal {
-            SignalAudit::Signal(name) => self.display(name),
+            SignalAudit::Signal(name) => self.put(name),
             SignalAudit::Detailed(signal) => self.signal(signal),
             SignalAudit::List { id, signal } => {
                 self.assign(Token::SignalList, id);
                 if let Some(name) = signal {
                     self.block(|writer| {
                         writer.item();
-                        writer.display(name);
+                        writer.put(name);
                     });
                 }
             }
@@ -132,7 +132,7 @@ impl Writer<'_> {
             self.item();
             self.token(Token::Statistics);
             if !names.is_empty() {
-                self.list(names, |writer, name| writer.display(name));
+                self.list(names, |writer, name| writer.put(name));
             }
         }
     }

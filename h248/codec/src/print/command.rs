@@ -1,8 +1,7 @@
 //! Commands, their replies and the descriptors in both.
 
-use core::fmt;
-
 use super::Writer;
+use super::put::Put;
 use crate::ast::{
     AuditDescriptor, AuditReply, AuditToken, Command, CommandKind, CommandReply, CommandRequest,
     CommandResult, Descriptor, ErrorDescriptor, ServiceChangeResult,
@@ -15,7 +14,7 @@ impl Writer<'_> {
         optional: bool,
         wildcard_response: bool,
         kind: CommandKind,
-        terminations: impl fmt::Display,
+        terminations: impl Put,
     ) {
         if optional {
             self.raw("O-");
@@ -120,7 +119,7 @@ impl Writer<'_> {
         match audit {
             AuditReply::Terminations(_) => {}
             AuditReply::ContextList(terminations) => {
-                self.list(terminations, |writer, id| writer.display(id));
+                self.list(terminations, |writer, id| writer.put(id));
             }
             AuditReply::ContextError(error) => self.optional_error(Some(error)),
         }
@@ -162,22 +161,22 @@ impl Writer<'_> {
             Descriptor::Packages(packages) => {
                 self.token(Token::Packages);
                 if !packages.is_empty() {
-                    self.list(packages, |writer, package| writer.display(package));
+                    self.list(packages, |writer, package| writer.put(package));
                 }
             }
             Descriptor::Error(error) => self.error(error),
             Descriptor::Mux { kind, terminations } => {
                 self.assign(Token::Mux, kind);
-                self.list(terminations, |writer, id| writer.display(id));
+                self.list(terminations, |writer, id| writer.put(id));
             }
             Descriptor::Modem { kinds, properties } => {
                 self.token(Token::Modem);
                 if let [kind] = kinds.as_slice() {
                     self.equal();
-                    self.display(kind);
+                    self.put(kind);
                 } else {
                     self.raw("[");
-                    self.inline(kinds, |writer, kind| writer.display(kind));
+                    self.inline(kinds, |writer, kind| writer.put(kind));
                     self.raw("]");
                 }
                 if !properties.is_empty() {

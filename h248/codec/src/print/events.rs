@@ -1,7 +1,5 @@
 //! Events, signals, observed events and digit maps.
 
-use core::fmt;
-
 use super::Writer;
 use crate::ast::{
     CompletionReason, DigitMap, Embed, EventSpec, Events, NotifyBehaviour, ObservedEvent,
@@ -12,16 +10,6 @@ use crate::token::Token;
 /// A RequestID that is `*` when it is the highest number.
 pub(super) struct RequestId(pub(super) u32);
 
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == u32::MAX {
-            f.write_str("*")
-        } else {
-            self.0.fmt(f)
-        }
-    }
-}
-
 impl Writer<'_> {
     pub(super) fn events(&mut self, events: &Events) {
         self.token(Token::Events);
@@ -30,14 +18,14 @@ impl Writer<'_> {
         }
         self.equal();
         match events.request_id {
-            Some(id) if !events.request_any => self.display(id),
+            Some(id) if !events.request_any => self.put(id),
             Some(_) | None => self.raw("*"),
         }
         self.list(&events.events, Self::event_spec);
     }
 
     pub(super) fn event_spec(&mut self, event: &EventSpec) {
-        self.display(&event.name);
+        self.put(&event.name);
         self.optional_block(|writer| {
             if let Some(stream) = event.stream {
                 writer.item();
@@ -77,7 +65,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn parm(&mut self, parm: &Parm) {
-        self.display(&parm.name);
+        self.put(&parm.name);
         self.property_value(&parm.value);
     }
 
@@ -116,7 +104,7 @@ impl Writer<'_> {
             self.equal();
         }
         if let Some(name) = &map.name {
-            self.display(name);
+            self.put(name);
         }
         if let Some(value) = &map.value {
             self.raw("{");
@@ -143,7 +131,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn signal(&mut self, signal: &Signal) {
-        self.display(&signal.name);
+        self.put(&signal.name);
         self.optional_block(|writer| {
             if let Some(stream) = signal.stream {
                 writer.item();
@@ -215,9 +203,10 @@ impl Writer<'_> {
 
     fn observed_event(&mut self, event: &ObservedEvent) {
         if let Some(time) = &event.time {
-            self.display(format_args!("{time}:"));
+            self.put(time);
+            self.raw(":");
         }
-        self.display(&event.name);
+        self.put(&event.name);
         self.optional_block(|writer| {
             if let Some(stream) = event.stream {
                 writer.item();

@@ -117,7 +117,7 @@ impl Writer<'_> {
     }
 
     fn statistic(&mut self, statistic: &Statistic) {
-        self.display(&statistic.name);
+        self.put(&statistic.name);
         match statistic.values.as_slice() {
             [] => {}
             [value] => {

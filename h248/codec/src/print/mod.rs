@@ -11,19 +11,18 @@ mod audit;
 mod command;
 mod events;
 mod media;
+mod put;
 mod service;
 mod transaction;
-
-use core::fmt;
-use std::io::Write as _;
 
 use crate::ast::{
     ErrorDescriptor, MId, Message, MessageBody, OctetString, PropertyParm, PropertyValue,
     Transaction, Value,
 };
-use crate::lex::{line_end, with_line_end};
+use crate::lex::trimmed;
 use crate::parse::is_plain;
 use crate::token::Token;
+use put::Put;
 
 /// Token form and layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -99,10 +98,13 @@ impl<'o> Writer<'o> {
     fn message(&mut self, message: &Message) {
         if let Some(authentication) = &message.authentication {
             self.token(Token::Authentication);
-            self.display(format_args!(
-                "=0x{}:0x{}:0x{}\n",
-                authentication.spi, authentication.sequence, authentication.icv
-            ));
+            self.raw("=0x");
+            self.put(&authentication.spi);
+            self.raw(":0x");
+            self.put(&authentication.sequence);
+            self.raw(":0x");
+            self.put(&authentication.icv);
+            self.raw("\n");
         }
         self.header(message.version, &message.mid);
         match &message.body {
@@ -118,7 +120,11 @@ impl<'o> Writer<'o> {
 
     fn header(&mut self, version: u8, mid: &MId) {
         self.token(Token::Megaco);
-        self.display(format_args!("/{version} {mid}\n"));
+        self.raw("/");
+        self.put(version);
+        self.raw(" ");
+        self.put(mid);
+        self.raw("\n");
     }
 
     fn transactions(&mut self, transactions: &[Transaction]) {
@@ -140,8 +146,8 @@ impl<'o> Writer<'o> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    fn display(&mut self, what: impl fmt::Display) {
-        write!(self.out, "{what}").expect("a vector takes everything");
+    fn put(&mut self, what: impl Put) {
+        what.put(self.out);
     }
 
     fn token(&mut self, token: Token) {
@@ -158,18 +164,17 @@ impl<'o> Writer<'o> {
     }
 
     fn operator(&mut self, operator: &str) {
-        if self.is_pretty {
-            self.display(format_args!(" {operator} "));
-        } else {
-            self.raw(operator);
-        }
+        let blank = if self.is_pretty { " " } else { "" };
+        self.raw(blank);
+        self.raw(operator);
+        self.raw(blank);
     }
 
     /// `token = value`.
-    fn assign(&mut self, token: Token, value: impl fmt::Display) {
+    fn assign(&mut self, token: Token, value: impl Put) {
         self.token(token);
         self.equal();
-        self.display(value);
+        self.put(value);
     }
 
     /// `token = token`.
@@ -279,6 +284,11 @@ impl<'o> Writer<'o> {
     /// A quotedString: there is no escape, so what cannot stand in one is replaced.
     fn quoted(&mut self, text: &str) {
         self.raw("\"");
+        if text.bytes().all(|c| matches!(c, b' '..=b'~') && c != b'"') {
+            self.raw(text);
+            self.raw("\"");
+            return;
+        }
         for c in text.chars() {
             let printed = match c {
                 '"' => '\'',
@@ -301,7 +311,7 @@ impl<'o> Writer<'o> {
     }
 
     fn property(&mut self, property: &PropertyParm) {
-        self.display(&property.name);
+        self.put(&property.name);
         self.property_value(&property.value);
     }
 
@@ -349,16 +359,17 @@ impl<'o> Writer<'o> {
     /// out.
     fn octets(&mut self, octets: &OctetString) {
         self.brace();
-        let text = with_line_end(octets.0.clone());
-        if !text.is_empty() {
-            self.out.extend_from_slice(line_end(&text));
-            for octet in &text {
-                match octet {
-                    b'}' => self.raw("\\}"),
-                    0 => {}
-                    _ => self.out.push(*octet),
+        if let Some((mut text, line_end)) = trimmed(&octets.0) {
+            self.out.extend_from_slice(line_end);
+            while let Some(at) = memchr::memchr2(b'}', 0, text) {
+                self.out.extend_from_slice(&text[..at]);
+                if text[at] == b'}' {
+                    self.raw("\\}");
                 }
+                text = &text[at + 1..];
             }
+            self.out.extend_from_slice(text);
+            self.out.extend_from_slice(line_end);
             if self.is_pretty {
                 self.indent();
             }

@@ -96,8 +96,9 @@ impl Writer<'_> {
         }
         if let Some(profile) = common.profile {
             self.item();
-            let text = format_args!("{}/{}", profile.name, profile.version);
-            self.assign(Token::Profile, text);
+            self.assign(Token::Profile, &profile.name);
+            self.raw("/");
+            self.put(profile.version);
         }
         if let Some(version) = common.version {
             self.item();
@@ -105,7 +106,7 @@ impl Writer<'_> {
         }
         if let Some(time) = common.time {
             self.item();
-            self.display(time);
+            self.put(time);
         }
     }
 

@@ -32,14 +32,16 @@ impl Writer<'_> {
     }
 
     fn ack_range(&mut self, (first, last): &(TransactionId, TransactionId)) {
-        self.display(first);
+        self.put(first);
         if first != last {
-            self.display(format_args!("-{last}"));
+            self.raw("-");
+            self.put(last);
         }
     }
 
     fn segment(&mut self, segment: Segment) {
-        self.display(format_args!("/{}", segment.number));
+        self.raw("/");
+        self.put(segment.number);
         if segment.is_last {
             self.raw("/");
             self.token(Token::End);
@@ -154,13 +156,13 @@ impl Writer<'_> {
     fn context_list(&mut self, contexts: &[ContextId]) {
         self.token(Token::ContextList);
         self.equal();
-        self.inline_braces(contexts, |writer, context| writer.display(context));
+        self.inline_braces(contexts, |writer, context| writer.put(context));
     }
 
     fn topology_triple(&mut self, triple: &TopologyTriple) {
-        self.display(&triple.from);
+        self.put(&triple.from);
         self.comma();
-        self.display(&triple.to);
+        self.put(&triple.to);
         self.comma();
         self.token(match triple.direction {
             TopologyDirection::Isolate => Token::Isolate,
@@ -219,7 +221,7 @@ impl Writer<'_> {
             ContextAuditItem::Ieps(None) => self.token(Token::IepsCall),
             ContextAuditItem::Ieps(Some(is_on)) => self.assign_on_off(Token::IepsCall, *is_on),
             // Erlang/OTP takes names to audit bare, and values to select by in ContextAttr.
-            ContextAuditItem::Attribute(name, None) => self.display(name),
+            ContextAuditItem::Attribute(name, None) => self.put(name),
             ContextAuditItem::Attribute(name, value) => {
                 self.token(Token::ContextAttr);
                 self.block(|writer| {
@@ -243,7 +245,7 @@ impl Writer<'_> {
 
     /// A name, with the value to select by when there is one.
     pub(super) fn selected(&mut self, name: &PackageItem, value: Option<&PropertyValue>) {
-        self.display(name);
+        self.put(name);
         if let Some(value) = value {
             self.property_value(value);
         }
