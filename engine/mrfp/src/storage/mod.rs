@@ -15,6 +15,8 @@
 pub mod limits;
 mod path;
 mod recording;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
