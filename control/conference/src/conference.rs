@@ -55,6 +55,8 @@ pub struct Conference {
     mixer: Mixer,
     is_closing: bool,
     is_locked: bool,
+    /// With whom it ends.
+    host: Option<ParticipantId>,
 }
 
 impl Conference {
@@ -67,6 +69,7 @@ impl Conference {
             mixer: Mixer::None,
             is_closing: false,
             is_locked: false,
+            host: None,
         }
     }
 
@@ -89,6 +92,7 @@ impl Conference {
             Event::Reoffered(id) => self.handle_reoffered(id, &mut out),
             Event::Changed(id) => self.handle_changed(id, None, &mut out),
             Event::ChangeFailed(id, why) => self.handle_changed(id, Some(why), &mut out),
+            Event::Hosted(id) => self.host = Some(id),
             Event::Muted(id, is_muted) => self.handle_muted(id, is_muted, &mut out),
             Event::Locked(is_locked) => self.handle_locked(is_locked, &mut out),
             Event::MixerLost => self.handle_lost(&mut out),
@@ -96,6 +100,7 @@ impl Conference {
             Event::GraceOver => self.handle_back(false, &mut out),
             Event::Closed => self.handle_closed(&mut out),
         }
+        self.follow_host(&mut out);
         self.settle(&mut out);
         if self.is_empty() {
             // What is provisioned begins anew with the next join.
@@ -350,6 +355,18 @@ impl Conference {
         self.is_closing = true;
         for id in self.ids(|_| true) {
             self.handle_gone(id, Some(Hangup::Closing), out);
+        }
+    }
+
+    /// Ends the conference when its host takes no part any more.
+    fn follow_host(&mut self, out: &mut Vec<Intent>) {
+        let is_gone =
+            |state: SeatState| is_leaving(&state) || state == SeatState::Adding { is_gone: true };
+        if let Some(host) = self.host
+            && self.state(host).is_none_or(is_gone)
+        {
+            self.host = None;
+            self.handle_closed(out);
         }
     }
 

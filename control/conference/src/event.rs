@@ -33,6 +33,8 @@ pub enum Event {
     Changed(ParticipantId),
     /// Its termination could not be changed.
     ChangeFailed(ParticipantId, MixerFailure),
+    /// The conference lasts only as long as it takes part (TS 24.147 5.3.2.7).
+    Hosted(ParticipantId),
     /// A moderator lets it only listen, or speak again.
     Muted(ParticipantId, bool),
     /// A moderator lets nobody in who was not called, or everybody again.

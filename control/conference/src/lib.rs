@@ -10,6 +10,7 @@
 mod conference;
 mod event;
 pub mod info;
+pub mod list;
 mod policy;
 pub mod roster;
 mod rules;

@@ -27,6 +27,26 @@ pub enum UnknownConference {
 }
 
 impl Policy {
+    /// Whether a conference may be made for `host`, given the number that exist.
+    ///
+    /// # Errors
+    ///
+    /// The domain is not ours, or there are too many.
+    pub fn make(&self, host: &str, count: usize) -> Result<(), UnknownConference> {
+        if !self.serves(host) {
+            Err(UnknownConference::Domain)
+        } else if count >= self.conferences_max {
+            Err(UnknownConference::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn serves(&self, host: &str) -> bool {
+        let is_ours = |domain: &String| domain.eq_ignore_ascii_case(host);
+        self.domains.is_empty() || self.domains.iter().any(is_ours)
+    }
+
     /// Whether `user`@`host` names a conference that exists or may be made, given the number
     /// that exist and whether this one does. Hosts compare without regard to case, users as
     /// written (RFC 3261 19.1.4).
@@ -41,8 +61,7 @@ impl Policy {
         exists: impl FnOnce(&str) -> bool,
         count: usize,
     ) -> Result<(), UnknownConference> {
-        let is_ours = |domain: &String| domain.eq_ignore_ascii_case(host);
-        if !self.domains.is_empty() && !self.domains.iter().any(is_ours) {
+        if !self.serves(host) {
             return Err(UnknownConference::Domain);
         }
         let user = user

@@ -260,6 +260,9 @@ struct FocusArgs {
     /// Make a conference when the first one joins it [default: on in run, off in mrfc]
     #[arg(long, value_name = "on|off", env = "MRF_CREATE_ON_JOIN")]
     create_on_join: Option<Switch>,
+    /// Append a line of JSON to this file for every leg that is over [default: none]
+    #[arg(long, value_name = "FILE", env = "MRF_CDR")]
+    cdr: Option<PathBuf>,
 }
 
 /// Flags of `mrf chat`.
@@ -415,6 +418,7 @@ impl FocusArgs {
         options.sip = self.sip;
         options.domain = self.domain;
         options.create_on_join = self.create_on_join;
+        options.cdr = self.cdr;
     }
 }
 

@@ -12,18 +12,22 @@ use crate::limits::CONFIG_BYTES_MAX;
 use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr,
-    MsrpMatch, Period, Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
+    MsrpMatch, NameOrOff, Period, Profile, Reactor, SipListener, SipUri, Switch, Trusted, Whoever,
+    XdpInterface,
 };
 
 /// Every key at the top of a file.
 pub const KEYS: &[&str] = &[
     "advertise",
     "busy-poll-us",
+    "cdr",
     "conference",
     "context-keep",
     "create-on-join",
     "domain",
     "drain",
+    "end-with-creator",
+    "factory",
     "h248",
     "h248-version",
     "honour-sdp",
@@ -36,12 +40,14 @@ pub const KEYS: &[&str] = &[
     "may-invite",
     "may-remove",
     "may-watch",
+    "media-grace",
     "mgc",
     "mid",
     "moderator",
     "msrp",
     "msrp-match",
     "next-hop",
+    "profile",
     "reactor",
     "route",
     "shards",
@@ -52,7 +58,18 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// Every key of a `[[conference]]`.
-pub const CONFERENCE_KEYS: [&str; 2] = ["max-participants", "name"];
+pub const CONFERENCE_KEYS: &[&str] = &[
+    "accept-types",
+    "accept-wrapped-types",
+    "max-participants",
+    "max-size",
+    "moderator",
+    "name",
+    "nicknames",
+    "private-messages",
+    "profile",
+    "subject",
+];
 
 /// What was asked for, by flags, environment or file; absent means the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -127,6 +144,16 @@ pub struct Options {
     pub next_hop: Option<SipListener>,
     /// Route of calls that the focus places.
     pub route: Option<SipUri>,
+    /// How messages pass through conferences.
+    pub profile: Option<Profile>,
+    /// How long one may be without its MSRP connection.
+    pub media_grace: Option<Period>,
+    /// User part of the conference factory URI.
+    pub factory: Option<NameOrOff>,
+    /// Whether a conference of the factory ends with its creator.
+    pub end_with_creator: Option<Switch>,
+    /// File of call detail records.
+    pub cdr: Option<PathBuf>,
     /// Provisioned conferences.
     pub conference: Vec<ConferenceOptions>,
 }
@@ -139,6 +166,25 @@ pub struct ConferenceOptions {
     pub name: String,
     /// Seats in it.
     pub max_participants: Option<NonZeroU32>,
+    /// How messages pass.
+    pub profile: Option<Profile>,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// Octets of the largest message.
+    pub max_size: Option<NonZeroU64>,
+    /// Media types accepted.
+    #[serde(default, deserialize_with = "strings")]
+    pub accept_types: Vec<String>,
+    /// Media types accepted inside Message/CPIM.
+    #[serde(default, deserialize_with = "strings")]
+    pub accept_wrapped_types: Vec<String>,
+    /// Whether participants may choose nicknames.
+    pub nicknames: Option<Switch>,
+    /// Whether messages to one participant pass.
+    pub private_messages: Option<Switch>,
+    /// URIs of moderators.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub moderator: Vec<SipUri>,
 }
 
 impl Options {
@@ -177,6 +223,11 @@ impl Options {
             may_watch: self.may_watch.or(fallback.may_watch),
             next_hop: self.next_hop.or(fallback.next_hop),
             route: self.route.or(fallback.route),
+            profile: self.profile.or(fallback.profile),
+            media_grace: self.media_grace.or(fallback.media_grace),
+            factory: self.factory.or(fallback.factory),
+            end_with_creator: self.end_with_creator.or(fallback.end_with_creator),
+            cdr: self.cdr.or(fallback.cdr),
             conference: either(self.conference, fallback.conference),
         }
     }
@@ -244,7 +295,7 @@ pub fn parse(text: &str) -> Result<Options, Fault> {
         if let Some(conferences) = conferences.filter(|_| key.get_ref() == "conference") {
             for one in conferences {
                 if let Some(one) = one.get_ref().as_table() {
-                    check_keys(text, one, &CONFERENCE_KEYS)?;
+                    check_keys(text, one, CONFERENCE_KEYS)?;
                 }
             }
         }
@@ -327,6 +378,8 @@ deserialize_from_text!(
     MsrpMatch,
     Switch,
     SipListener,
+    NameOrOff,
+    Profile,
     SipUri,
     Trusted,
     Whoever,

@@ -116,11 +116,30 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     config.rules.remove = rule(options.may_remove, config.rules.remove);
     config.rules.watch = rule(options.may_watch, config.rules.watch);
     config.rules.moderators = options.moderator.iter().map(|uri| uri.0.clone()).collect();
+    config.profile = options.profile.map_or(config.profile, |profile| profile.0);
+    config.media_grace = options
+        .media_grace
+        .map_or(config.media_grace, |grace| grace.0);
+    if let Some(factory) = &options.factory {
+        config.factory.clone_from(&factory.0);
+    }
+    config.ends_with_creator = options.end_with_creator.is_none_or(|switch| switch.0);
+    config.cdr.clone_from(&options.cdr);
     config.next_hop = options.next_hop.map(|hop| hop.0);
     config.route = options.route.clone().map(|uri| uri.0);
     for asked in &options.conference {
         let mut conference = mrfc::ConferenceConfig::new(asked.name.clone());
         conference.max_participants = asked.max_participants.map(u32::from);
+        conference.profile = asked.profile.map(|profile| profile.0);
+        conference.subject.clone_from(&asked.subject);
+        conference.max_size = asked.max_size.map(u64::from);
+        conference.accept_types.clone_from(&asked.accept_types);
+        conference
+            .accept_wrapped_types
+            .clone_from(&asked.accept_wrapped_types);
+        conference.nicknames = asked.nicknames.is_none_or(|switch| switch.0);
+        conference.private_messages = asked.private_messages.is_none_or(|switch| switch.0);
+        conference.moderators = asked.moderator.iter().map(|uri| uri.0.clone()).collect();
         config.conferences.push(conference);
     }
     config
@@ -184,7 +203,7 @@ mod tests {
              trusted = [\"192.0.2.0/24\", \"::1\"]\nmay-invite = \"nobody\"\n\
              next-hop = \"udp:192.0.2.1:5060\"\nmoderator = \"sip:m@home2.net\"\n\
              max-participants = 5\n[[conference]]\nname = \"a\"\n[[conference]]\nname = \"b\"\n\
-             max-participants = 7\n",
+             max-participants = 7\nprofile = \"chatroom\"\nprivate-messages = \"off\"\n",
         )
         .unwrap();
         assert_eq!(Common::new(&options).http, None);
@@ -203,5 +222,8 @@ mod tests {
             .map(|c| c.max_participants)
             .collect();
         assert_eq!(seats, [None, Some(7)]);
+        let room = &config.conferences[1];
+        assert_eq!(room.profile, Some(mrfc::Profile::Chatroom));
+        assert!(room.nicknames && !room.private_messages);
     }
 }

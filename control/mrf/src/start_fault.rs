@@ -22,6 +22,7 @@ pub async fn start_mrfc(config: mrfc::Config) -> anyhow::Result<Mrfc> {
             }
         }
         other @ mrfc::StartError::NoListener(_) => anyhow!(other),
+        other @ mrfc::StartError::Records { .. } => anyhow!("--cdr: {other}"),
     })
 }
 

@@ -240,6 +240,38 @@ impl FromStr for Whoever {
     }
 }
 
+/// How messages pass through a conference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile(pub mrfc::Profile);
+
+impl FromStr for Profile {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "3gpp" => Ok(Self(mrfc::Profile::ThreeGpp)),
+            "chatroom" => Ok(Self(mrfc::Profile::Chatroom)),
+            _ => Err(ValueError::new("expected 3gpp or chatroom")),
+        }
+    }
+}
+
+/// The user part of a URI, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameOrOff(pub Option<String>);
+
+impl FromStr for NameOrOff {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "off" | "false" => Ok(Self(None)),
+            "" => Err(ValueError::new("expected a name, or off")),
+            name => Ok(Self(Some(name.to_owned()))),
+        }
+    }
+}
+
 /// A SIP URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SipUri(pub String);

@@ -3,9 +3,10 @@
 use conference::MixerFailure;
 use h248::ast::{
     ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandRequest, CommandResult,
-    ContextId, ContextProperties, Descriptor, ErrorDescriptor, LocalControl, MId, Media,
-    MediaStreams, Name, OctetString, PackageItem, ReplyBody, Signal, SignalItem, Stream,
-    StreamMode, StreamParms, TerminationId, TransactionReply,
+    ContextId, ContextProperties, Descriptor, ErrorDescriptor, EventSpec, Events, LocalControl,
+    MId, Media, MediaStreams, Name, ObservedEvent, OctetString, PackageItem, PropertyParm,
+    PropertyValue, ReplyBody, Signal, SignalItem, Stream, StreamMode, StreamParms, TerminationId,
+    TransactionReply,
 };
 use h248_endpoint::first_error;
 
@@ -25,16 +26,18 @@ pub(crate) fn add(
     context: Option<u32>,
     local: &str,
     remote: Option<&str>,
-    mode: StreamMode,
+    control: LocalControl,
     connects: bool,
+    events: &[(&str, &str)],
 ) -> ActionRequest {
     let parms = StreamParms {
-        local_control: Some(control(mode)),
+        local_control: Some(control),
         local: Some(OctetString(local.as_bytes().to_vec())),
         remote: remote.map(|text| OctetString(text.as_bytes().to_vec())),
         statistics: None,
     };
     let mut amm = amm(TerminationId::Choose, parms);
+    amm.descriptors.push(armed(events));
     if connects {
         amm.descriptors.push(establish());
     }
@@ -44,9 +47,14 @@ pub(crate) fn add(
 
 /// `Modify`: another Remote, another mode. With `connects` the MRFP is told to open the connection,
 /// which it would not take from SDP (TS 29.333 5.15, `tcpbcc/EstBNC` of H.248.89).
-pub(crate) fn modify(of: &Added, remote: &str, mode: StreamMode, connects: bool) -> ActionRequest {
+pub(crate) fn modify(
+    of: &Added,
+    remote: &str,
+    control: LocalControl,
+    connects: bool,
+) -> ActionRequest {
     let parms = StreamParms {
-        local_control: Some(control(mode)),
+        local_control: Some(control),
         local: None,
         remote: Some(OctetString(remote.as_bytes().to_vec())),
         statistics: None,
@@ -59,9 +67,9 @@ pub(crate) fn modify(of: &Added, remote: &str, mode: StreamMode, connects: bool)
 }
 
 /// `Modify`: another mode only.
-pub(crate) fn modify_mode(of: &Added, mode: StreamMode) -> ActionRequest {
+pub(crate) fn modify_mode(of: &Added, control: LocalControl) -> ActionRequest {
     let parms = StreamParms {
-        local_control: Some(control(mode)),
+        local_control: Some(control),
         ..StreamParms::default()
     };
     let command = Command::Modify(amm(of.termination.clone(), parms));
@@ -95,11 +103,70 @@ pub(crate) fn subtract(of: &Added) -> ActionRequest {
     action(ContextId::Id(of.context), command)
 }
 
-fn control(mode: StreamMode) -> LocalControl {
+/// LocalControl in full: what is left out of it falls back to its default.
+pub(crate) fn control(mode: StreamMode, properties: Vec<PropertyParm>) -> LocalControl {
     LocalControl {
         mode: Some(mode),
+        properties,
         ..LocalControl::default()
     }
+}
+
+/// The loss of the participant's connection (`nt/netfail`, H.248.1 E.11).
+pub(crate) const NETFAIL: (&str, &str) = ("nt", "netfail");
+
+/// A nickname chosen or given back (private package, docs/H248.md).
+pub(crate) const NICK: (&str, &str) = ("xmrf", "nick");
+
+/// The RequestID of our Events descriptors: there is one a termination.
+const REQUEST: u32 = 1;
+
+fn armed(events: &[(&str, &str)]) -> Descriptor {
+    let spec = |&(package, item): &(&str, &str)| EventSpec {
+        name: PackageItem {
+            package: Name::new(package),
+            item: Name::new(item),
+        },
+        stream: None,
+        keep_active: false,
+        embed: None,
+        digit_map: None,
+        notify: None,
+        reset_events: false,
+        parms: Vec::new(),
+    };
+    Descriptor::Events(Events {
+        request_id: Some(REQUEST),
+        request_any: false,
+        events: events.iter().map(spec).collect(),
+    })
+}
+
+/// What an observed event tells of a participant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Observed {
+    /// Its connection is lost.
+    ConnectionLost,
+    /// It chose a nickname, or gave it back.
+    Nickname(Option<String>),
+}
+
+/// Reads what we armed; anything else is of no interest.
+pub(crate) fn observed(event: &ObservedEvent) -> Option<Observed> {
+    let is =
+        |(package, item): (&str, &str)| event.name.package == *package && event.name.item == *item;
+    if is(NETFAIL) {
+        return Some(Observed::ConnectionLost);
+    }
+    if !is(NICK) {
+        return None;
+    }
+    let parm = event.parms.iter().find(|p| p.name == "nick")?;
+    let PropertyValue::Is(value) = &parm.value else {
+        return None;
+    };
+    let nickname = sip::unescape(&value.text);
+    Some(Observed::Nickname(Some(nickname).filter(|n| !n.is_empty())))
 }
 
 fn amm(termination: TerminationId, parms: StreamParms) -> AmmRequest {
@@ -173,6 +240,33 @@ fn first_add(action: &ActionReply) -> Option<Added> {
             | CommandResult::Notify { .. }
             | CommandResult::ServiceChange { .. } => None,
         })
+}
+
+/// What the reply to a Subtract counts: names and values.
+pub(crate) fn statistics(reply: &TransactionReply) -> Vec<(String, String)> {
+    let ReplyBody::Actions(actions) = &reply.body else {
+        return Vec::new();
+    };
+    let results = actions.iter().flat_map(|action| &action.commands);
+    let descriptors = results.flat_map(|command| {
+        if let CommandResult::Subtract(reply) = &command.result {
+            reply.descriptors.as_slice()
+        } else {
+            &[]
+        }
+    });
+    let statistics = descriptors.filter_map(|descriptor| {
+        if let Descriptor::Statistics(statistics) = descriptor {
+            Some(statistics)
+        } else {
+            None
+        }
+    });
+    let counted = statistics.flatten().filter_map(|s| {
+        let name = format!("{}/{}", s.name.package, s.name.item);
+        Some((name, s.values.first()?.text.to_string()))
+    });
+    counted.collect()
 }
 
 fn local_of(reply: &AmmReply) -> Option<Vec<u8>> {

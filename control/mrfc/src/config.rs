@@ -1,6 +1,7 @@
 //! What an operator can set.
 
 use crate::identity::Prefix;
+use crate::terms::Profile;
 use clock::Duration;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::MId;
@@ -14,6 +15,22 @@ pub struct ConferenceConfig {
     pub name: String,
     /// Seats in this conference; `None` takes [`Config::max_participants`].
     pub max_participants: Option<u32>,
+    /// How messages pass; `None` takes [`Config::profile`].
+    pub profile: Option<Profile>,
+    /// What it is about, for who watches it.
+    pub subject: Option<String>,
+    /// Octets of the largest message; `None` takes [`Config::max_size`].
+    pub max_size: Option<u64>,
+    /// Media types accepted; none: those of the profile.
+    pub accept_types: Vec<String>,
+    /// Media types accepted inside Message/CPIM; none: those of the profile.
+    pub accept_wrapped_types: Vec<String>,
+    /// In a chat room: whether participants may choose nicknames.
+    pub nicknames: bool,
+    /// In a chat room: whether messages to one participant pass.
+    pub private_messages: bool,
+    /// URIs of its moderators; none: those of [`Config::rules`].
+    pub moderators: Vec<String>,
 }
 
 impl ConferenceConfig {
@@ -23,6 +40,14 @@ impl ConferenceConfig {
         Self {
             name: name.into(),
             max_participants: None,
+            profile: None,
+            subject: None,
+            max_size: None,
+            accept_types: Vec::new(),
+            accept_wrapped_types: Vec::new(),
+            nicknames: true,
+            private_messages: true,
+            moderators: Vec::new(),
         }
     }
 }
@@ -53,12 +78,19 @@ pub struct Config {
     pub conferences: Vec<ConferenceConfig>,
     /// Whether an INVITE to an unknown name makes that conference.
     pub create_on_join: bool,
+    /// User part of the conference factory URI: an INVITE to it makes a conference with a name of
+    /// its own (TS 24.147 5.3.2.3.1). `None`: there is no factory.
+    pub factory: Option<String>,
+    /// Whether a conference made by the factory ends when its creator leaves (TS 24.147 5.3.2.7).
+    pub ends_with_creator: bool,
     /// Conferences that may exist at once, provisioned ones included.
     pub max_conferences: u32,
     /// Octets of the largest message accepted (`a=max-size` of the answer).
     pub max_size: u64,
     /// Media types accepted (`a=accept-types` of the answer).
     pub accept_types: Vec<String>,
+    /// How messages pass through a conference.
+    pub profile: Profile,
     /// Seats in one conference.
     pub max_participants: u32,
     /// How the focus writes its Contact.
@@ -79,6 +111,11 @@ pub struct Config {
     /// How long participants are kept after their MRFP was lost (re-registration within this time
     /// does not bring their terminations back).
     pub mrfp_grace: Duration,
+    /// How long a participant whose MSRP connection is lost may take to bring a new one before it is
+    /// removed (TS 24.247 6.3.2.3.1).
+    pub media_grace: Duration,
+    /// File to which a line of JSON is appended for every leg that is over; `None`: none.
+    pub cdr: Option<std::path::PathBuf>,
     /// Session interval (RFC 4028) for peers that ask for none, at least 90 s: a peer that does not
     /// answer a refresh at half of it is removed. `None`: such peers are left alone.
     pub session_expires: Option<Duration>,
@@ -99,11 +136,14 @@ impl Default for Config {
             domains: Vec::new(),
             conferences: Vec::new(),
             create_on_join: false,
+            factory: Some("conference-factory".to_owned()),
+            ends_with_creator: true,
             max_conferences: 10_000,
             max_size: 32_768,
             accept_types: ["message/cpim", "text/plain", "text/html"]
                 .map(str::to_owned)
                 .to_vec(),
+            profile: Profile::ThreeGpp,
             max_participants: 200,
             contact: ContactForm::HostPort,
             trusted: Vec::new(),
@@ -113,6 +153,8 @@ impl Default for Config {
             server_identity: None,
             term_ioi: None,
             mrfp_grace: Duration::from_secs(5),
+            media_grace: Duration::from_secs(30),
+            cdr: None,
             session_expires: Some(Duration::from_secs(1800)),
             h248_timeout: Duration::from_secs(10),
         }

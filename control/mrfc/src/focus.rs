@@ -13,14 +13,17 @@ mod refers;
 mod sessions;
 mod watchers;
 
+use crate::Action;
+use crate::cdr::{Record, Recorder};
 use crate::commands::{Added, mid_text, termination_text};
 use crate::config::Config;
 use crate::headers::Fields;
 use crate::identity::Identity;
-use crate::limits::{LOOKUPS_MAX, MRFPS_MAX};
-use crate::media::{Capabilities, Offer, Reserved, Side};
+use crate::limits::{LEGS_MAX, LOOKUPS_MAX, MRFPS_MAX};
+use crate::media::{Offer, Reserved, Side};
 use crate::session_timer::SessionTimer;
 use crate::status::{ConferenceStatus, Counters, ParticipantStatus, add, set};
+use crate::terms::Terms;
 use calls::Lookup;
 use clock::{Instant, TimerKey, TimerTable};
 use conference::roster::Roster;
@@ -40,6 +43,7 @@ use watchers::{Watcher, WatcherId};
 #[derive(Debug)]
 pub(crate) enum Command {
     Status(oneshot::Sender<Vec<ConferenceStatus>>),
+    Act(String, Action, oneshot::Sender<bool>),
     /// Refuse joins, end every conference, then answer.
     Drain(oneshot::Sender<()>),
 }
@@ -73,6 +77,8 @@ struct Leg {
     origin: (u64, u64),
     session: Option<SessionTimer>,
     session_due: Option<TimerKey>,
+    /// Its connection is lost.
+    media_due: Option<TimerKey>,
     /// Our last description.
     answer: String,
     is_connected: bool,
@@ -80,6 +86,13 @@ struct Leg {
     joined_at: Option<u64>,
     /// What it is called here, if it chose that.
     nickname: Option<String>,
+    /// When the leg began, seconds since 1970.
+    began_at: u64,
+    /// How it came to its end.
+    cause: &'static str,
+    icid: Option<String>,
+    /// What its MRFP counted.
+    statistics: Vec<(String, String)>,
     /// Nothing more happens on the SIP side.
     is_sip_over: bool,
     /// Nothing more happens on the H.248 side.
@@ -115,10 +128,15 @@ impl Leg {
             origin: (origin, origin),
             session: None,
             session_due: None,
+            media_due: None,
             answer: String::new(),
             is_connected: false,
             joined_at: None,
             nickname: None,
+            began_at: seconds(),
+            cause: "",
+            icid: None,
+            statistics: Vec::new(),
             is_sip_over: false,
             is_media_over: false,
         }
@@ -126,8 +144,33 @@ impl Leg {
 
     fn connect(&mut self) {
         self.is_connected = true;
-        let since = std::time::UNIX_EPOCH.elapsed();
-        self.joined_at = Some(since.map_or(0, |since| since.as_secs()));
+        self.joined_at = Some(seconds());
+    }
+
+    /// The first cause counts.
+    fn end(&mut self, cause: &'static str) {
+        if self.cause.is_empty() {
+            self.cause = cause;
+        }
+    }
+
+    fn record(self, id: ParticipantId) -> Record {
+        let placed = self.placed.as_ref();
+        Record {
+            leg: id.0,
+            is_called: self.call.is_some(),
+            began_at: self.began_at,
+            joined_at: self.joined_at,
+            ended_at: seconds(),
+            cause: self.cause,
+            mrfp: placed.map(|p| mid_text(&p.mrfp)),
+            termination: placed.map(|p| termination_text(&p.added.termination)),
+            conference: self.conference,
+            call_id: self.call_id,
+            uri: self.identity.uri,
+            icid: self.icid,
+            statistics: self.statistics,
+        }
     }
 
     /// What the participant may do, as it sees it itself.
@@ -166,6 +209,7 @@ struct Call {
 
 struct Room {
     conference: Conference,
+    terms: Arc<Terms>,
     /// Its URI as it was dialled, once somebody has.
     uri: Option<Uri>,
     roster: Roster,
@@ -200,6 +244,8 @@ enum Timer {
     SessionDue(ParticipantId),
     /// The outcome of a REFER was not known in time.
     ReferOver(ReferId),
+    /// A participant that lost its connection did not bring another.
+    MediaOver(ParticipantId),
     /// Something is to be told to a watcher, or it did not refresh.
     WatcherDue(WatcherId),
 }
@@ -218,7 +264,8 @@ enum Task {
 
 pub(crate) struct Focus {
     config: Config,
-    capabilities: Capabilities,
+    /// Of conferences that are not provisioned.
+    terms: Arc<Terms>,
     policy: Policy,
     allow: String,
     sip: Stack,
@@ -235,7 +282,8 @@ pub(crate) struct Focus {
     lookups: mpsc::Receiver<Lookup>,
     lookup_sender: mpsc::Sender<Lookup>,
     mrfps: Vec<Mrfp>,
-    tasks: HashMap<TransactionId, Task>,
+    /// With when they began.
+    tasks: HashMap<TransactionId, (Task, Instant)>,
     queue: VecDeque<(String, Event)>,
     timers: TimerTable<Timer>,
     epoch: tokio::time::Instant,
@@ -244,6 +292,7 @@ pub(crate) struct Focus {
     next_watcher: u64,
     counters: Arc<Counters>,
     registered: watch::Sender<usize>,
+    recorder: Option<Recorder>,
     draining: Option<oneshot::Sender<()>>,
     is_draining: bool,
 }
@@ -256,6 +305,7 @@ impl Focus {
         h248: Shell,
         counters: Arc<Counters>,
         registered: watch::Sender<usize>,
+        recorder: Option<Recorder>,
     ) -> Self {
         let policy = Policy {
             domains: config.domains.clone(),
@@ -263,14 +313,11 @@ impl Focus {
             create_on_join: config.create_on_join,
             conferences_max: usize::try_from(config.max_conferences).unwrap_or(usize::MAX),
         };
-        let capabilities = Capabilities {
-            accept_types: config.accept_types.clone(),
-            max_size: config.max_size,
-        };
+        let terms = Arc::new(Terms::new(&config, None));
         let (lookup_sender, lookups) = mpsc::channel(LOOKUPS_MAX);
         let mut focus = Self {
             config,
-            capabilities,
+            terms,
             policy,
             allow,
             sip,
@@ -294,6 +341,7 @@ impl Focus {
             next_watcher: 0,
             counters,
             registered,
+            recorder,
             draining: None,
             is_draining: false,
         };
@@ -346,6 +394,10 @@ impl Focus {
                 // Who asked may have gone.
                 let _ = reply.send(self.status());
             }
+            Command::Act(name, action, reply) => {
+                let is_done = self.rooms.contains_key(&name) && self.act(&name, action);
+                let _ = reply.send(is_done);
+            }
             Command::Drain(reply) => {
                 self.is_draining = true;
                 self.draining = Some(reply);
@@ -354,6 +406,43 @@ impl Focus {
                 }
             }
         }
+    }
+
+    /// Whether what is asked for can be begun.
+    fn act(&mut self, name: &str, action: Action) -> bool {
+        let event = match &action {
+            Action::Invite(uri) => {
+                let has_uri = self.rooms.get(name).is_some_and(|room| room.uri.is_some());
+                let target = Uri::parse(uri).ok();
+                let target = target.filter(|_| has_uri && self.legs.len() < LEGS_MAX);
+                if let Some(target) = target {
+                    self.new_call(name, target, Fields::new(), None);
+                    return true;
+                }
+                return false;
+            }
+            Action::Remove { participant } => {
+                Event::Expelled(ParticipantId(*participant), Hangup::Removed)
+            }
+            Action::Mute {
+                participant,
+                is_muted,
+            } => Event::Muted(ParticipantId(*participant), *is_muted),
+            Action::Lock(is_locked) => Event::Locked(*is_locked),
+            Action::Close => Event::Closed,
+        };
+        let named = match action {
+            Action::Remove { participant } | Action::Mute { participant, .. } => Some(participant),
+            Action::Invite(_) | Action::Lock(_) | Action::Close => None,
+        };
+        let is_there = named.is_none_or(|id| {
+            let room = self.rooms.get(name);
+            room.is_some_and(|room| room.conference.participant(ParticipantId(id)).is_some())
+        });
+        if is_there {
+            self.queue.push_back((name.to_owned(), event));
+        }
+        is_there
     }
 
     async fn handle_deadline(&mut self) {
@@ -365,6 +454,7 @@ impl Focus {
                 }
                 Timer::SessionDue(id) => self.handle_session_due(id).await,
                 Timer::ReferOver(id) => self.expire_refer(id).await,
+                Timer::MediaOver(id) => self.expel_unconnected(id),
                 Timer::WatcherDue(id) => self.notify_watcher(id).await,
             }
         }
@@ -417,12 +507,17 @@ impl Focus {
     }
 
     fn open_room(&mut self, name: &str, is_provisioned: bool) {
-        let configured = self.config.conferences.iter().find(|c| c.name == name);
-        let seats = configured
-            .and_then(|c| c.max_participants)
-            .unwrap_or(self.config.max_participants);
-        self.rooms.entry(name.to_owned()).or_insert_with(|| Room {
-            conference: Conference::new(usize::try_from(seats).unwrap_or(usize::MAX)),
+        if self.rooms.contains_key(name) {
+            return;
+        }
+        let own = self.config.conferences.iter().find(|c| c.name == name);
+        let terms = match own {
+            Some(own) => Arc::new(Terms::new(&self.config, Some(own))),
+            None => Arc::clone(&self.terms),
+        };
+        let room = Room {
+            conference: Conference::new(terms.seats_max),
+            terms,
             uri: None,
             roster: Roster::default(),
             is_stale: true,
@@ -430,7 +525,14 @@ impl Focus {
             context: None,
             is_provisioned,
             grace: None,
-        });
+        };
+        self.rooms.insert(name.to_owned(), room);
+    }
+
+    /// The terms of a conference.
+    fn terms_of(&self, name: &str) -> Arc<Terms> {
+        let room = self.rooms.get(name);
+        Arc::clone(room.map_or(&self.terms, |room| &room.terms))
     }
 
     /// Applies events until nothing follows from them any more.
@@ -510,8 +612,8 @@ impl Focus {
         };
         leg.is_sip_over = true;
         leg.txn = None;
-        if let Some(key) = leg.session_due.take() {
-            self.timers.cancel(key);
+        for key in [leg.session_due.take(), leg.media_due.take()] {
+            key.map(|key| self.timers.cancel(key));
         }
         if let Some(dialog) = leg.dialog {
             self.by_dialog.remove(&dialog);
@@ -529,8 +631,10 @@ impl Focus {
             .legs
             .get(&id)
             .is_some_and(|leg| leg.is_sip_over && leg.is_media_over)
+            && let Some(leg) = self.legs.remove(&id)
+            && let Some(recorder) = &self.recorder
         {
-            self.legs.remove(&id);
+            recorder.put(&leg.record(id));
         }
     }
 
@@ -539,6 +643,13 @@ impl Focus {
             self.queue.push_back((leg.conference.clone(), event));
         }
     }
+}
+
+/// The time of day, seconds since 1970.
+fn seconds() -> u64 {
+    std::time::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.as_secs())
 }
 
 async fn sleep_until(at: Option<tokio::time::Instant>) {

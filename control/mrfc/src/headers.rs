@@ -39,16 +39,20 @@ pub(crate) fn contact(config: &Config, uri: &Uri, near: Near) -> String {
 }
 
 /// What every positive answer to an INVITE carries (TS 24.247 A.5.1 step 12, TS 24.147 5.3.2).
-pub(crate) fn of_focus(config: &Config, allow: &str, request: &Request, near: Near) -> Fields {
+pub(crate) fn of_focus(
+    config: &Config,
+    allow: &str,
+    conference: &Uri,
+    request: &Request,
+    near: Near,
+) -> Fields {
     let mut fields = capabilities(allow);
     let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
-    add("Contact", contact(config, &request.uri, near));
+    add("Contact", contact(config, conference, near));
     let identity = config.server_identity.clone().unwrap_or_else(|| {
-        let user = request
-            .uri
-            .user()
-            .map_or(String::new(), |user| format!("{user}@"));
-        format!("<sip:{user}{}>", request.uri.host())
+        let user = conference.user();
+        let user = user.map_or(String::new(), |user| format!("{user}@"));
+        format!("<sip:{user}{}>", conference.host())
     });
     add("P-Asserted-Identity", identity);
     add("Privacy", "none".to_owned());
@@ -89,8 +93,8 @@ pub(crate) fn capabilities(allow: &str) -> Fields {
     vec![
         field("Allow", allow),
         field("Allow-Events", "conference"),
-        field("Accept", "application/sdp"),
-        field("Supported", "timer, norefersub"),
+        field("Accept", "application/sdp, multipart/mixed"),
+        field("Supported", "timer, norefersub, recipient-list-invite"),
     ]
 }
 
@@ -102,6 +106,17 @@ fn charging_vector(headers: &Headers, term_ioi: Option<&str>) -> Option<String> 
         Some(ioi) => Some(format!("{vector};term-ioi=\"{}\"", ioi.replace('"', ""))),
         None => Some(vector.to_owned()),
     }
+}
+
+/// The charging identifier that a request brought.
+pub(crate) fn icid(headers: &Headers) -> Option<String> {
+    let vector = headers.get("P-Charging-Vector")?;
+    let value = vector.split(';').find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        let is_icid = name.trim().eq_ignore_ascii_case("icid-value");
+        is_icid.then(|| value.trim().trim_matches('"').to_owned())
+    });
+    value.filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

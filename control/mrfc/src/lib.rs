@@ -1,6 +1,8 @@
 //! The MRFC assembled: SIP focus in front, H.248 towards the MRFPs, the conference logic between.
 #![forbid(unsafe_code)]
 
+mod body;
+mod cdr;
 mod commands;
 mod config;
 mod focus;
@@ -11,11 +13,13 @@ mod media;
 mod refer;
 mod session_timer;
 mod status;
+mod terms;
 
 pub use conference::{Rules, WhoMay};
 pub use config::{ConferenceConfig, Config, ContactForm};
 pub use identity::{Prefix, PrefixError};
 pub use status::{ConferenceStatus, Metrics, ParticipantStatus};
+pub use terms::Profile;
 
 use clock::Duration;
 use focus::{Command, Focus};
@@ -38,9 +42,40 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file of call detail records cannot be written.
+    #[error("cannot write call detail records to {}: {source}", path.display())]
+    Records {
+        /// The file as configured.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Neither SIP nor H.248 can work without a listener.
     #[error("no {0} listener is configured")]
     NoListener(&'static str),
+}
+
+/// What a moderator or an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Call somebody: a `sip:`, `sips:` or `tel:` URI.
+    Invite(String),
+    /// Remove a participant.
+    Remove {
+        /// As in [`ParticipantStatus::id`].
+        participant: u64,
+    },
+    /// Let a participant only listen, or speak again.
+    Mute {
+        /// As in [`ParticipantStatus::id`].
+        participant: u64,
+        /// Only listen.
+        is_muted: bool,
+    },
+    /// Let nobody in who was not called, or everybody again.
+    Lock(bool),
+    /// End the conference.
+    Close,
 }
 
 /// A running MRFC. Dropping it stops it at once; [`Self::shutdown`] takes leave properly.
@@ -77,14 +112,24 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
     if config.sip.is_empty() {
         return Err(StartError::NoListener("SIP"));
     }
+    let recorder = match &config.cdr {
+        Some(path) => {
+            let opened = cdr::Recorder::open(path);
+            let path = path.clone();
+            Some(opened.map_err(|source| StartError::Records { path, source })?)
+        }
+        None => None,
+    };
     let mid = config.mid.clone().unwrap_or_else(|| mid_of(*first));
     let h248 = open_h248(&config, mid).await?;
     let sip = Stack::bind(StackConfig {
         listen: config.sip.clone(),
         allow: METHODS.to_vec(),
-        accept: vec!["application/sdp".to_owned()],
+        accept: ["application/sdp", "multipart/mixed"]
+            .map(str::to_owned)
+            .to_vec(),
         // No provisional response above 100 is sent, so none need be reliable (RFC 3262 3).
-        supported: ["timer", "norefersub", "100rel"]
+        supported: ["timer", "norefersub", "100rel", "recipient-list-invite"]
             .map(str::to_owned)
             .to_vec(),
         trace: false,
@@ -106,6 +151,7 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
         h248,
         counters.clone(),
         registered_sender,
+        recorder,
     );
     let focus = tokio::spawn(focus.run(queue));
     Ok(Mrfc {
@@ -170,6 +216,16 @@ impl Mrfc {
         // A closed channel on either way means the same: stopped.
         let _ = self.commands.send(Command::Status(reply)).await;
         status.await.unwrap_or_default()
+    }
+
+    /// Does what a moderator or an operator asks for. Whether the conference, and the participant if
+    /// one is named, is there; what then becomes of it can be seen in [`Self::conferences`].
+    pub async fn act(&self, conference: &str, action: Action) -> bool {
+        let (reply, done) = oneshot::channel();
+        let command = Command::Act(conference.to_owned(), action, reply);
+        // A closed channel on either way means the same: stopped.
+        let _ = self.commands.send(command).await;
+        done.await.unwrap_or_default()
     }
 
     /// Refuses new joins, sends BYE to every participant, subtracts every termination and waits

@@ -10,7 +10,10 @@ use sdp::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     pub(crate) accept_types: Vec<String>,
+    pub(crate) accept_wrapped_types: Vec<String>,
     pub(crate) max_size: u64,
+    /// What a chat room allows (RFC 7701 8); none: it is no chat room.
+    pub(crate) chatroom: Option<Vec<String>>,
 }
 
 /// A description that names an MSRP session the MRFP can serve.
@@ -174,6 +177,9 @@ fn remote(media: &MessageMedia) -> String {
     if let Some(path) = &media.path {
         line("path", path.as_str());
     }
+    if let Some(tokens) = &media.chatroom {
+        line("chatroom", &tokens.join(" "));
+    }
     if let Some(size) = media.max_size {
         line("max-size", &size.to_string());
     }
@@ -203,6 +209,13 @@ pub(crate) fn local(side: &Side<'_>, capabilities: &Capabilities) -> String {
     );
     if offer.is_none_or(Offer::has_cema) {
         text.push_str("a=msrp-cema\r\n");
+    }
+    if !capabilities.accept_wrapped_types.is_empty() {
+        let types = capabilities.accept_wrapped_types.join(" ");
+        text.push_str(&format!("a=accept-wrapped-types:{types}\r\n"));
+    }
+    if let Some(tokens) = &capabilities.chatroom {
+        text.push_str(&format!("a=chatroom:{}\r\n", tokens.join(" ")));
     }
     text
 }
@@ -262,6 +275,10 @@ impl Reserved {
         let mut builder = MessageBuilder::new(self.address, self.path.clone());
         (builder.origin_id, builder.origin_version) = origin;
         builder.accept_types = capabilities.accept_types.clone();
+        builder
+            .accept_wrapped_types
+            .clone_from(&capabilities.accept_wrapped_types);
+        builder.chatroom.clone_from(&capabilities.chatroom);
         builder.max_size = Some(capabilities.max_size);
         builder.has_cema = offer.is_none_or(Offer::has_cema);
         builder.setup = Some(side.setup());

@@ -98,6 +98,10 @@ counters! {
     adds,
     /// H.248 Subtracts sent.
     subtracts,
+    /// H.248 transactions answered.
+    h248_replies,
+    /// Microseconds that those answers took, in sum.
+    h248_reply_microseconds,
     /// H.248 transactions that failed or timed out.
     h248_failures,
     /// Associations with MRFPs that were lost.

@@ -19,7 +19,7 @@ pub struct Call {
     pub via: SipAddr,
     /// Who calls: a URI.
     pub from: String,
-    /// The SDP offer; `None` for an INVITE without body.
+    /// The SDP offer, or a body whose Content-Type is among the header fields; `None` for no body.
     pub sdp: Option<String>,
     /// Further header fields.
     pub headers: Vec<(String, String)>,
@@ -148,7 +148,10 @@ impl SipClient {
     async fn open(&mut self, method: Method, call: &Call) -> Result<DialogId, ClientError> {
         let near = near_addr(call.via.addr).map_err(|e| ClientError::Route(call.via.addr, e))?;
         let mut headers = call.headers.clone();
-        if call.sdp.is_some() {
+        let is_typed = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
+        if call.sdp.is_some() && !is_typed {
             headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
         }
         let invite = Invite {

@@ -365,6 +365,43 @@ fn a_moderator_mutes_and_locks() {
 }
 
 #[test]
+fn a_conference_ends_with_its_host() {
+    check([
+        (Invited(A), vec![first(A)]),
+        (Hosted(A), vec![]),
+        (DialOut(B), vec![]),
+        (TerminationReady(A), vec![Answer(A), further(B)]),
+        (TerminationReady(B), vec![Intent::Dial(B), PublishRoster]),
+        (
+            Left(A),
+            vec![
+                HangUp(B, Hangup::Closing),
+                PublishRoster,
+                SubtractTermination(A),
+                SubtractTermination(B),
+            ],
+        ),
+        (Subtracted(A), vec![Release(A)]),
+        (Subtracted(B), vec![Release(B), Ended]),
+    ]);
+    check([
+        (Invited(A), vec![first(A)]),
+        (Hosted(A), vec![]),
+        (DialOut(B), vec![]),
+        (
+            TerminationFailed(A, MixerFailure::Unavailable),
+            vec![
+                Refuse(A, Refusal::MixerUnavailable),
+                Release(A),
+                Refuse(B, Refusal::Closing),
+                Release(B),
+                Ended,
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn closing_ends_every_leg_in_its_own_way() {
     check([
         (Invited(A), vec![first(A)]),

@@ -80,11 +80,18 @@ impl Step {
         expected: impl Display,
         got: impl Display,
     ) {
+        let expected = expected.to_string();
+        // What came instead is worth words only if something else was expected.
+        let got = if holds {
+            expected.clone()
+        } else {
+            got.to_string()
+        };
         self.checks.push(Check {
             what: what.to_owned(),
             holds,
-            expected: expected.to_string(),
-            got: got.to_string(),
+            expected,
+            got,
         });
     }
 

@@ -142,9 +142,11 @@ impl Focus {
         headers.extend(call.fields.iter().cloned());
         headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
         let uri = call.target.to_string();
+        leg.icid = Some(icid);
+        let capabilities = &room.terms.capabilities;
         leg.answer = placed
             .reserved
-            .describe(&leg.side(), &self.capabilities, leg.origin);
+            .describe(&leg.side(), capabilities, leg.origin);
         Some(Invite {
             uri,
             hop,
@@ -247,7 +249,8 @@ impl Focus {
     /// Counts a call that came to nothing and tells who asked for it.
     pub(super) async fn fail_call(&mut self, id: ParticipantId, code: u16, reason: &str) {
         add(&self.counters.calls_failed, 1);
-        if let Some(leg) = self.legs.get(&id) {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.end("call failed");
             info!(conference = %leg.conference, leg = id.0, code, "our call failed");
         }
         self.tell_watchers(id, code, reason).await;

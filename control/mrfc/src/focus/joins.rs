@@ -2,6 +2,7 @@
 
 use super::refers::Asked;
 use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info};
+use crate::body::Body;
 use crate::headers::{Fields, capabilities, contact, of_focus};
 use crate::identity::Identity;
 use crate::limits::{LEGS_MAX, RETRY_AFTER_SECONDS};
@@ -13,6 +14,14 @@ use tracing::debug;
 
 /// Agent name in Warning headers.
 const WARN_AGENT: &str = "mrfc";
+
+/// The conference that an INVITE is for.
+struct Called {
+    name: String,
+    uri: Uri,
+    /// The factory makes it now.
+    is_new: bool,
+}
 
 /// The answer follows once the MRFP has replied.
 struct Later;
@@ -86,6 +95,9 @@ impl Focus {
                 // The stack sends BYE; its answer ends the SIP side.
                 if let Some(&id) = self.by_dialog.get(&dialog) {
                     add(&self.counters.leaves, 1);
+                    if let Some(leg) = self.legs.get_mut(&id) {
+                        leg.end("not acknowledged");
+                    }
                     self.tell(id, Event::Left(id));
                 }
             }
@@ -128,8 +140,9 @@ impl Focus {
         }
     }
 
-    async fn handle_left(&mut self, id: ParticipantId, how: &str) {
-        if let Some(leg) = self.legs.get(&id) {
+    async fn handle_left(&mut self, id: ParticipantId, how: &'static str) {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.end(how);
             info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "{how}");
         }
         self.tell(id, Event::Left(id));
@@ -138,15 +151,16 @@ impl Focus {
 
     async fn handle_invite(&mut self, dialog: DialogId, txn: TxnId, request: &Request, flow: Flow) {
         add(&self.counters.invites, 1);
-        let name = match self.locate(&request.uri) {
-            Ok(name) => name,
+        let called = match self.called(&request.uri) {
+            Ok(called) => called,
             Err(answer) => return self.refuse_at_once(txn, answer).await,
         };
         if self.is_draining || self.mrfps.is_empty() || self.legs.len() >= LEGS_MAX {
             return self.refuse_at_once(txn, busy()).await;
         }
-        let offer = match read_offer(request) {
-            Ok(offer) => offer,
+        let read = read_body(request).and_then(|body| Ok((read_offer(&body.sdp)?, body.invited)));
+        let (offer, invited) = match read {
+            Ok(read) => read,
             Err(answer) => return self.refuse_at_once(txn, answer).await,
         };
         let session = match SessionTimer::negotiate(&request.headers, self.config.session_expires) {
@@ -161,20 +175,63 @@ impl Focus {
             txn: Some(txn),
             call_id: headers.call_id().unwrap_or_default().to_owned(),
             contact: contact.unwrap_or_default(),
-            fields: of_focus(&self.config, &self.allow, request, flow.into()),
+            icid: crate::headers::icid(headers),
+            fields: of_focus(&self.config, &self.allow, &called.uri, request, flow.into()),
             awaits_answer: offer.is_none(),
             offer,
             session,
-            ..Leg::new(&name, Identity::of(headers, self.trusts(flow)))
+            ..Leg::new(&called.name, Identity::of(headers, self.trusts(flow)))
         };
-        info!(conference = %name, leg = id.0, call_id = %leg.call_id, "joining");
+        info!(conference = %called.name, leg = id.0, call_id = %leg.call_id, "joining");
+        let creator = Some(leg.identity.clone()).filter(|who| !who.is_anonymous);
         self.legs.insert(id, leg);
         self.by_dialog.insert(dialog, id);
-        self.open_room(&name, false);
-        if let Some(room) = self.rooms.get_mut(&name) {
-            room.uri.get_or_insert_with(|| request.uri.clone());
+        self.open_room(&called.name, false);
+        if let Some(room) = self.rooms.get_mut(&called.name) {
+            room.uri.get_or_insert(called.uri);
         }
-        self.queue.push_back((name, Event::Invited(id)));
+        let name = called.name;
+        self.queue.push_back((name.clone(), Event::Invited(id)));
+        if called.is_new {
+            if self.config.ends_with_creator {
+                self.queue.push_back((name.clone(), Event::Hosted(id)));
+            }
+            let creator = creator.map(|who| who.uri);
+            let by = |uri: &String| ("Referred-By".to_owned(), format!("<{uri}>"));
+            for target in invited {
+                let fields = creator.iter().map(by).collect();
+                self.new_call(&name, target, fields, creator.clone());
+            }
+        }
+    }
+
+    /// The conference that an INVITE is for: the one its URI names, or a new one of the factory.
+    fn called(&self, uri: &Uri) -> Result<Called, Answer> {
+        let factory = self.config.factory.as_deref();
+        if factory.is_none() || uri.user_unescaped().as_deref() != factory {
+            return Ok(Called {
+                name: self.locate(uri)?,
+                uri: uri.clone(),
+                is_new: false,
+            });
+        }
+        // Nobody guesses it: 64 random bits.
+        let name = format!("conf-{:016x}", rand::random::<u64>());
+        match self.policy.make(uri.host(), self.rooms.len()) {
+            Ok(()) => {}
+            Err(UnknownConference::Full) => return Err(busy()),
+            Err(UnknownConference::Domain | UnknownConference::Name) => {
+                return Err(Answer::new(404));
+            }
+        }
+        let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
+        let uri = Uri::parse(&format!("sip:{name}@{}{port}", uri.host()));
+        let uri = uri.map_err(|_| Answer::new(404))?;
+        Ok(Called {
+            name,
+            uri,
+            is_new: true,
+        })
     }
 
     pub(super) fn new_leg_id(&mut self) -> ParticipantId {
@@ -212,7 +269,7 @@ impl Focus {
     async fn handle_options(&mut self, txn: TxnId, request: &Request, flow: Flow) {
         let located = match request.uri.user() {
             None => Ok(String::new()),
-            Some(_) => self.locate(&request.uri),
+            Some(_) => self.called(&request.uri).map(|called| called.name),
         };
         let answer = match located {
             _ if request.method != Method::Options => Answer::new(501),
@@ -275,7 +332,7 @@ impl Focus {
             return Ok(Answer::new(481));
         };
         let session = SessionTimer::negotiate(&request.headers, self.config.session_expires);
-        let offer = match read_offer(request) {
+        let offer = match read_body(request).and_then(|body| read_offer(&body.sdp)) {
             Ok(offer) => offer,
             Err(answer) => return Ok(answer),
         };
@@ -345,12 +402,15 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
+        let Some(room) = self.rooms.get(&leg.conference) else {
+            return;
+        };
         let (Some(txn), Some(placed)) = (leg.txn.take(), leg.placed.as_ref()) else {
             return;
         };
         leg.answer = placed
             .reserved
-            .describe(&leg.side(), &self.capabilities, leg.origin);
+            .describe(&leg.side(), &room.terms.capabilities, leg.origin);
         let answer = leg.ok_with_sdp();
         add(&self.counters.joins, 1);
         let termination = crate::commands::termination_text(&placed.added.termination);
@@ -363,6 +423,7 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
+        leg.end("refused");
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, ?why, "refused");
         if let Some(txn) = leg.txn.take() {
             self.refuse_at_once(txn, refusal(why)).await;
@@ -380,13 +441,20 @@ impl Focus {
         if let Some(offer) = leg.next_offer.take() {
             leg.offer = Some(offer);
         }
+        // Whoever changes its session brings what it lost.
+        if let Some(key) = leg.media_due.take() {
+            self.timers.cancel(key);
+        }
         // Without a transaction the offer was ours: nothing is left to answer.
         let Some(txn) = leg.txn.take() else {
             return;
         };
+        let Some(room) = self.rooms.get(&leg.conference) else {
+            return;
+        };
         let describe = |leg: &Leg| {
             let reserved = leg.placed.as_ref().map(|placed| &placed.reserved);
-            reserved.map(|r| r.describe(&leg.side(), &self.capabilities, leg.origin))
+            reserved.map(|r| r.describe(&leg.side(), &room.terms.capabilities, leg.origin))
         };
         // The version rises only if the content changes (RFC 3264 8).
         if describe(leg).as_deref() != Some(&leg.answer) {
@@ -413,6 +481,13 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
+        leg.end(match why {
+            Hangup::MixerLost => "mrfp lost",
+            Hangup::MediaFailed => "media failed",
+            Hangup::SessionExpired => "session expired",
+            Hangup::Removed => "removed",
+            Hangup::Closing => "conference ended",
+        });
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, ?why, "hanging up");
         add(&self.counters.leaves, 1);
         // RFC 3326.
@@ -443,15 +518,21 @@ impl Focus {
     }
 }
 
-fn read_offer(request: &Request) -> Result<Option<Offer>, Answer> {
-    if request.body.is_empty() {
+fn read_body(request: &Request) -> Result<Body, Answer> {
+    Body::of(request).map_err(|fault| {
+        let mut answer = Answer::new(400);
+        answer.reason = Some(format!("Bad Request - {fault}"));
+        answer
+    })
+}
+
+fn read_offer(sdp: &[u8]) -> Result<Option<Offer>, Answer> {
+    if sdp.is_empty() {
         return Ok(None);
     }
-    Offer::parse(&request.body)
-        .map(Some)
-        .map_err(|unusable: Unusable| {
-            Answer::new(488).with("Warning", unusable.warning(WARN_AGENT))
-        })
+    Offer::parse(sdp).map(Some).map_err(|unusable: Unusable| {
+        Answer::new(488).with("Warning", unusable.warning(WARN_AGENT))
+    })
 }
 
 fn refusal(why: Refusal) -> Answer {

@@ -1,17 +1,20 @@
 //! The H.248 side: MRFPs come and go, terminations are added, changed and subtracted.
 
 use super::{
-    Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Peer, Placed, Task, TransactionId,
-    add, debug, info, warn,
+    Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Peer, Placed, Task, Timer,
+    TransactionId, add, debug, info, warn,
 };
 use crate::commands::{
-    Added, added, check, mid_text, modify, modify_mode, subtract, termination_text,
+    Added, NETFAIL, NICK, Observed, added, check, control, mid_text, modify, modify_mode, observed,
+    statistics, subtract, termination_text,
 };
 use crate::media::{Offer, Reserved, local};
+use crate::terms::Profile;
 use conference::MixerFailure;
 use h248::ast::{
-    ActionReply, ActionRequest, Command, CommandReply, CommandResult, ContextId, ReplyBody,
-    ServiceChangeMethod, ServiceChangeResult, StreamMode, TerminationIds, TransactionReply,
+    ActionReply, ActionRequest, Command, CommandReply, CommandResult, ContextId, LocalControl,
+    ObservedEvents, ReplyBody, ServiceChangeMethod, ServiceChangeResult, StreamMode,
+    TerminationIds, TransactionReply,
 };
 use h248_endpoint::{Event as H248Event, Registered, Request, error, error_reply};
 
@@ -125,15 +128,20 @@ impl Focus {
             (room.mrfp, room.context) = (chosen, None);
         }
         let (mrfp, context) = (room.mrfp.clone(), room.context);
+        let terms = self.terms_of(name);
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
         let offer = leg.offer.as_ref();
-        let mode = self.mode(id, offer);
-        let local = local(&leg.side(), &self.capabilities);
+        let control = self.control(id, offer);
+        let local = local(&leg.side(), &terms.capabilities);
         let connects = offer.is_some_and(|offer| offer.connects_anew(None));
-        let action =
-            crate::commands::add(context, &local, offer.map(Offer::remote), mode, connects);
+        let events: &[_] = match terms.profile {
+            Profile::ThreeGpp => &[NETFAIL],
+            Profile::Chatroom => &[NETFAIL, NICK],
+        };
+        let remote = offer.map(Offer::remote);
+        let action = crate::commands::add(context, &local, remote, control, connects, events);
         add(&self.counters.adds, 1);
         let sent = mrfp.and_then(|mrfp| {
             let task = Task::Add {
@@ -151,8 +159,8 @@ impl Focus {
         let request = self.legs.get(&id).and_then(|leg| {
             let (placed, offer) = (leg.placed.as_ref()?, leg.next_offer.as_ref()?);
             let connects = offer.connects_anew(leg.offer.as_ref());
-            let mode = self.mode(id, Some(offer));
-            let action = modify(&placed.added, offer.remote(), mode, connects);
+            let control = self.control(id, Some(offer));
+            let action = modify(&placed.added, offer.remote(), control, connects);
             Some((placed.mrfp.clone(), action))
         });
         let sent = request.and_then(|(mrfp, action)| self.send(&mrfp, action, Task::Modify(id)));
@@ -176,11 +184,22 @@ impl Focus {
         }
     }
 
+    /// What the MRFP must know of a participant beside its descriptions.
+    fn control(&self, id: ParticipantId, offer: Option<&Offer>) -> LocalControl {
+        let mode = self.mode(id, offer);
+        let properties = self.legs.get(&id).and_then(|leg| {
+            let room = self.rooms.get(&leg.conference)?;
+            let uri = room.uri.as_ref().map_or("", |uri| uri.as_str());
+            Some(room.terms.properties(uri, &leg.identity.shown(id.0)))
+        });
+        control(mode, properties.unwrap_or_default())
+    }
+
     pub(super) fn set_mode(&mut self, id: ParticipantId) {
         let request = self.legs.get(&id).and_then(|leg| {
             let placed = leg.placed.as_ref()?;
-            let mode = self.mode(id, leg.offer.as_ref());
-            Some((placed.mrfp.clone(), modify_mode(&placed.added, mode)))
+            let control = self.control(id, leg.offer.as_ref());
+            Some((placed.mrfp.clone(), modify_mode(&placed.added, control)))
         });
         if let Some((mrfp, action)) = request {
             self.send(&mrfp, action, Task::Unwatched);
@@ -200,7 +219,7 @@ impl Focus {
         let peer = self.peer_of(mrfp)?;
         match self.h248.send_request(peer, vec![action]) {
             Ok(id) => {
-                self.tasks.insert(id, task);
+                self.tasks.insert(id, (task, self.now()));
                 Some(())
             }
             Err(error) => {
@@ -222,7 +241,7 @@ impl Focus {
                 "H.248 error"
             );
         }
-        match self.tasks.remove(&id) {
+        match self.ended_task(id) {
             None | Some(Task::Unwatched) => {}
             Some(Task::Add { leg, mrfp }) => self.handle_added(leg, mrfp, added(reply)),
             Some(Task::Modify(leg)) => {
@@ -232,14 +251,29 @@ impl Focus {
                 };
                 self.tell(leg, event);
             }
-            Some(Task::Subtract(leg)) => self.tell(leg, Event::Subtracted(leg)),
+            Some(Task::Subtract(leg)) => {
+                if let Some(gone) = self.legs.get_mut(&leg) {
+                    gone.statistics = statistics(reply);
+                }
+                self.tell(leg, Event::Subtracted(leg));
+            }
         }
+    }
+
+    /// A request that was answered, and how long that took.
+    fn ended_task(&mut self, id: TransactionId) -> Option<Task> {
+        let (task, began) = self.tasks.remove(&id)?;
+        let took = self.now().since(began).as_micros();
+        add(&self.counters.h248_replies, 1);
+        let took = u64::try_from(took).unwrap_or(u64::MAX);
+        add(&self.counters.h248_reply_microseconds, took);
+        Some(task)
     }
 
     fn handle_failed(&mut self, id: TransactionId) {
         add(&self.counters.h248_failures, 1);
         let failure = MixerFailure::Unavailable;
-        match self.tasks.remove(&id) {
+        match self.tasks.remove(&id).map(|(task, _)| task) {
             None | Some(Task::Unwatched) => {}
             Some(Task::Add { leg, .. }) => self.tell(leg, Event::TerminationFailed(leg, failure)),
             Some(Task::Modify(leg)) => self.tell(leg, Event::ChangeFailed(leg, failure)),
@@ -312,10 +346,17 @@ impl Focus {
         command: &Command,
     ) -> Option<CommandResult> {
         match command {
-            Command::Notify { terminations, .. } => Some(CommandResult::Notify {
-                terminations: terminations.clone(),
-                error: None,
-            }),
+            Command::Notify {
+                terminations,
+                observed,
+                ..
+            } => {
+                self.handle_observed(mid, context, terminations, observed);
+                Some(CommandResult::Notify {
+                    terminations: terminations.clone(),
+                    error: None,
+                })
+            }
             Command::ServiceChange {
                 terminations,
                 services,
@@ -337,23 +378,71 @@ impl Focus {
         }
     }
 
+    fn handle_observed(
+        &mut self,
+        mid: &MId,
+        context: ContextId,
+        terminations: &TerminationIds,
+        events: &ObservedEvents,
+    ) {
+        for id in self.legs_at(mid, context, terminations) {
+            for event in &events.events {
+                match observed(event) {
+                    Some(Observed::ConnectionLost) => self.start_media_grace(id),
+                    Some(Observed::Nickname(nickname)) => self.name_leg(id, nickname),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn name_leg(&mut self, id: ParticipantId, nickname: Option<String>) {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.nickname = nickname;
+            self.changed.insert(leg.conference.clone());
+        }
+    }
+
+    /// A lost connection is no BYE: the participant may bring another (RFC 4975 5.4).
+    fn start_media_grace(&mut self, id: ParticipantId) {
+        let at = self.now() + self.config.media_grace;
+        let Some(leg) = self.legs.get_mut(&id).filter(|leg| !leg.is_sip_over) else {
+            return;
+        };
+        info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "connection lost");
+        let key = self.timers.arm(at, Timer::MediaOver(id));
+        if let Some(old) = leg.media_due.replace(key) {
+            self.timers.cancel(old);
+        }
+    }
+
+    pub(super) fn expel_unconnected(&mut self, id: ParticipantId) {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.media_due = None;
+        }
+        self.tell(id, Event::Expelled(id, Hangup::MediaFailed));
+    }
+
     fn expel_terminations(&mut self, mid: &MId, context: ContextId, gone: &TerminationIds) {
-        let is_gone = |placed: &Placed| {
+        for id in self.legs_at(mid, context, gone) {
+            self.tell(id, Event::Expelled(id, Hangup::MediaFailed));
+        }
+    }
+
+    /// The legs whose terminations are named.
+    fn legs_at(&self, mid: &MId, context: ContextId, named: &TerminationIds) -> Vec<ParticipantId> {
+        let is_it = |placed: &Placed| {
             placed.mrfp == *mid
                 && (context == ContextId::All || context == ContextId::Id(placed.added.context))
-                && gone
+                && named
                     .0
                     .iter()
                     .any(|t| *t == h248::ast::TerminationId::All || *t == placed.added.termination)
         };
-        let legs: Vec<_> = self
-            .legs
+        self.legs
             .iter()
-            .filter(|(_, leg)| leg.placed.as_ref().is_some_and(is_gone))
+            .filter(|(_, leg)| leg.placed.as_ref().is_some_and(is_it))
             .map(|(&id, _)| id)
-            .collect();
-        for id in legs {
-            self.tell(id, Event::Expelled(id, Hangup::MediaFailed));
-        }
+            .collect()
     }
 }

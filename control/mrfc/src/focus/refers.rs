@@ -66,11 +66,11 @@ impl Focus {
         let standing = self.standing(&name, &referrer.uri);
         let legs = match refer_to.action {
             ReferAction::Invite => {
-                self.may(self.config.rules.invite, standing)?;
+                self.may(self.terms_of(&name).rules.invite, standing)?;
                 Vec::new()
             }
             ReferAction::Bye => {
-                self.may(self.config.rules.remove, standing)?;
+                self.may(self.terms_of(&name).rules.remove, standing)?;
                 self.legs_named(&name, refer_to.target.as_str())?
             }
         };
@@ -137,8 +137,8 @@ impl Focus {
                 && !leg.is_sip_over
                 && is_same_user(&leg.identity.uri, uri)
         });
-        let rules = &self.config.rules;
-        rules.standing(uri, is_participant, is_same_user)
+        let terms = self.terms_of(name);
+        terms.rules.standing(uri, is_participant, is_same_user)
     }
 
     pub(super) fn may(&self, who: WhoMay, standing: Standing) -> Result<(), Answer> {

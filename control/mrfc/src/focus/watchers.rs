@@ -11,7 +11,7 @@ use clock::{Duration, TimerKey};
 use conference::info::{Departure, Document, Endpoint, Joining, MEDIA_TYPE, Status};
 use conference::roster::{Description, Entry};
 use conference::subscription::{EndReason, Notice, Step, Subscription};
-use conference::{Participant, SeatState, Standing};
+use conference::{Participant, Rules, SeatState, Standing};
 use sip::{DialogId, Flow, Headers, Method, Request, TxnId};
 use tracing::debug;
 
@@ -64,7 +64,7 @@ impl Focus {
         }
         let seconds = expires(headers)?;
         let uri = self.asker(asked, request, flow).uri;
-        self.may(self.config.rules.watch, self.standing(&name, &uri))?;
+        self.may(self.terms_of(&name).rules.watch, self.standing(&name, &uri))?;
         let event = canonical(headers.get("Event").unwrap_or_default());
         let known = self
             .watchers
@@ -256,24 +256,25 @@ impl Focus {
             let uri = room.uri.as_ref().map(ToString::to_string);
             let description = Description {
                 entity: uri.unwrap_or_default(),
-                subject: None,
+                subject: room.terms.subject.clone(),
                 seats_max: room.conference.seats_max(),
                 is_locked: room.conference.is_locked(),
             };
             let seats = room.conference.roster();
-            let entries: Vec<_> = seats.filter_map(|seat| self.entry(seat)).collect();
+            let entries: Vec<_> = seats
+                .filter_map(|seat| self.entry(&room.terms.rules, seat))
+                .collect();
             room.roster.update(description, entries, parted);
         }
         self.rooms.insert(name.to_owned(), room);
     }
 
-    fn entry(&self, seat: Participant) -> Option<Entry> {
+    fn entry(&self, rules: &Rules, seat: Participant) -> Option<Entry> {
         let leg = self.legs.get(&seat.id)?;
         let status = status(&seat, leg)?;
         let user = leg.identity.shown(seat.id.0);
         let is_shown = !leg.identity.is_anonymous;
         // With a participant's standing: whether it is named, or everybody is one.
-        let rules = &self.config.rules;
         let standing = rules.standing(&leg.identity.uri, true, is_same_user);
         let is_led = !rules.moderators.is_empty();
         Some(Entry {

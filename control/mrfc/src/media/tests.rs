@@ -9,7 +9,9 @@ const SEED: &str = "v=0\r\no=- 2987933615 2987933615 IN IP6 5555::aaa:bbb:ccc:dd
 fn capabilities() -> Capabilities {
     Capabilities {
         accept_types: vec!["message/cpim".into(), "text/plain".into()],
+        accept_wrapped_types: Vec::new(),
         max_size: 32_768,
+        chatroom: None,
     }
 }
 
@@ -102,6 +104,30 @@ fn an_answer_keeps_the_order_of_the_offers_lines_and_refuses_the_others() {
         answer.contains("a=max-size:32768\r\na=msrp-cema\r\na=setup:passive\r\n"),
         "{answer}"
     );
+}
+
+#[test]
+fn a_chat_room_says_so_to_both_sides() {
+    let text = SEED.to_owned() + "a=chatroom:nickname private-messages\r\n";
+    let offer = Offer::parse(text.as_bytes()).expect("usable");
+    assert!(
+        offer
+            .remote()
+            .contains("a=chatroom:nickname private-messages\r\n")
+    );
+    let room = Capabilities {
+        accept_types: vec!["message/cpim".into()],
+        accept_wrapped_types: vec!["*".into()],
+        chatroom: Some(vec!["nickname".into()]),
+        ..capabilities()
+    };
+    let lines = ["a=accept-wrapped-types:*\r\n", "a=chatroom:nickname\r\n"];
+    let local = local(&of(&offer), &room);
+    let answer = reserved().describe(&of(&offer), &room, (7, 8));
+    for line in lines {
+        assert!(local.contains(line), "{line} in {local}");
+        assert!(answer.contains(line), "{line} in {answer}");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
     reason = "a test names the one outcome it wants"
 )]
 
+mod chatroom;
+mod factory;
 mod joins;
 mod mrfp;
 mod refers;

@@ -2,9 +2,10 @@
 //! tells the test what it was asked.
 
 use h248::ast::{
-    ActionReply, AmmReply, AmmRequest, Command, CommandReply, CommandResult, ContextId,
-    ContextProperties, Descriptor, MId, Media, MediaStreams, Name, OctetString, ReplyBody, Stream,
-    StreamParms, TerminationId, TerminationIds,
+    ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandReply, CommandRequest,
+    CommandResult, ContextId, ContextProperties, Descriptor, MId, Media, MediaStreams, Name,
+    ObservedEvent, ObservedEvents, OctetString, PackageItem, Parm, PropertyValue, ReplyBody,
+    Stream, StreamParms, TerminationId, TerminationIds, Value,
 };
 use h248_endpoint::{
     Config, Departure, Event, RegistrationConfig, Request, Role, Shell, TransportAddr, error,
@@ -18,12 +19,20 @@ pub(crate) enum Seen {
         context: Option<u32>,
         local: String,
         remote: Option<String>,
+        /// Package properties of LocalControl: `item=value`, joined by blanks.
+        properties: String,
     },
     Modify {
         remote: String,
         /// The MRFP is told to open the connection.
         connects: bool,
     },
+    /// A Modify of the mode alone.
+    Mode {
+        mode: String,
+    },
+    /// An event that we reported was answered.
+    Notified,
     Subtract {
         context: u32,
         termination: String,
@@ -35,6 +44,7 @@ enum Script {
     Release,
     FailNext(u16),
     Depart(Departure),
+    Notify(u32, String, (&'static str, &'static str), Option<String>),
 }
 
 pub(crate) struct FakeMrfp {
@@ -60,6 +70,7 @@ impl FakeMrfp {
             seen: seen_sender,
             held: None,
             fail_next: None,
+            peer: None,
             contexts: 0,
             terminations: 0,
         };
@@ -89,6 +100,19 @@ impl FakeMrfp {
         self.tell(Script::Depart(departure)).await;
     }
 
+    /// Reports an event at a termination, with a nickname if it is about one.
+    pub(crate) async fn notify(
+        &self,
+        context: u32,
+        termination: &str,
+        event: (&'static str, &'static str),
+        nick: Option<&str>,
+    ) {
+        let nick = nick.map(str::to_owned);
+        self.tell(Script::Notify(context, termination.to_owned(), event, nick))
+            .await;
+    }
+
     async fn tell(&self, script: Script) {
         self.script.send(script).await.expect("the gateway lives");
     }
@@ -99,6 +123,8 @@ struct Worker {
     seen: mpsc::Sender<Seen>,
     held: Option<Vec<Request>>,
     fail_next: Option<u16>,
+    /// Who asked last.
+    peer: Option<h248_endpoint::Peer>,
     contexts: u32,
     terminations: u32,
 }
@@ -112,8 +138,12 @@ impl Worker {
                     None => return,
                 },
                 event = self.shell.next() => {
-                    if let Event::Request(request) = event {
-                        self.handle(request).await;
+                    match event {
+                        Event::Request(request) => self.handle(request).await,
+                        Event::Reply { .. } => {
+                            self.seen.send(Seen::Notified).await.expect("the test lives");
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -130,10 +160,16 @@ impl Worker {
             }
             Script::FailNext(code) => self.fail_next = Some(code),
             Script::Depart(departure) => self.shell.depart(departure),
+            Script::Notify(context, termination, event, nick) => {
+                let action = notify(context, &termination, event, nick);
+                let peer = self.peer.expect("somebody asked before");
+                self.shell.send_request(peer, vec![action]).expect("sent");
+            }
         }
     }
 
     async fn handle(&mut self, request: Request) {
+        self.peer = Some(request.peer);
         for action in &request.request.actions {
             for command in &action.commands {
                 if let Some(seen) = seen(action.context, &command.command) {
@@ -198,6 +234,48 @@ impl Worker {
     }
 }
 
+fn notify(
+    context: u32,
+    termination: &str,
+    (package, item): (&str, &str),
+    nick: Option<String>,
+) -> ActionRequest {
+    let parm = |text: String| Parm {
+        name: Name::new("nick"),
+        value: PropertyValue::Is(Value {
+            text: text.as_str().into(),
+            quoted: true,
+        }),
+    };
+    let event = ObservedEvent {
+        time: None,
+        name: PackageItem {
+            package: Name::new(package),
+            item: Name::new(item),
+        },
+        stream: None,
+        parms: nick.map(parm).into_iter().collect(),
+    };
+    let command = Command::Notify {
+        terminations: TerminationId::Name(Name::new(termination)).into(),
+        observed: ObservedEvents {
+            request_id: 1,
+            events: vec![event],
+        },
+        error: None,
+    };
+    ActionRequest {
+        context: ContextId::Id(context),
+        properties: ContextProperties::default(),
+        audit: None,
+        commands: vec![CommandRequest {
+            optional: false,
+            wildcard_response: false,
+            command,
+        }],
+    }
+}
+
 fn plain(terminations: &TerminationIds) -> AmmReply {
     AmmReply {
         terminations: terminations.clone(),
@@ -230,6 +308,16 @@ fn parms(amm: &AmmRequest) -> &StreamParms {
     }
 }
 
+fn properties(parms: &StreamParms) -> String {
+    let control = parms.local_control.as_ref();
+    let shown = control.into_iter().flat_map(|control| &control.properties);
+    let shown = shown.map(|p| match &p.value {
+        PropertyValue::Is(value) => format!("{}={}", p.name.item, value.text),
+        other => panic!("{other:?}"),
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
 fn text(octets: Option<&OctetString>) -> Option<String> {
     octets.map(|o| String::from_utf8(o.0.clone()).expect("SDP is text"))
 }
@@ -244,7 +332,14 @@ fn seen(context: ContextId, command: &Command) -> Option<Seen> {
             context: number,
             local: text(parms(amm).local.as_ref()).expect("Local"),
             remote: text(parms(amm).remote.as_ref()),
+            properties: properties(parms(amm)),
         }),
+        Command::Modify(amm) if parms(amm).remote.is_none() => {
+            let control = parms(amm).local_control.as_ref().expect("LocalControl");
+            Some(Seen::Mode {
+                mode: format!("{:?}", control.mode.expect("a mode")),
+            })
+        }
         Command::Modify(amm) => Some(Seen::Modify {
             remote: text(parms(amm).remote.as_ref()).expect("Remote"),
             connects: amm

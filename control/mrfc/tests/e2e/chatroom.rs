@@ -1,0 +1,101 @@
+//! Chat rooms (RFC 7701), and what MRFPs tell of participants.
+
+use super::{Bench, OFFER, config, header, until_acknowledged, until_bye};
+use crate::mrfp::Seen;
+use clock::Duration;
+use conference::info::Document;
+use mrfc::{ConferenceConfig, Profile};
+use sip::{Answer, Call, Event, Method};
+
+#[tokio::test]
+async fn a_chat_room_is_one_to_the_participant_and_to_the_mrfp() {
+    let mut config = config();
+    let mut room = ConferenceConfig::new("conference1");
+    room.profile = Some(Profile::Chatroom);
+    room.subject = Some("Clubs".into());
+    room.private_messages = false;
+    config.conferences = vec![room];
+    let mut bench = Bench::start(config).await;
+    let mut client = bench.client(0).await;
+    let offer = OFFER.to_owned() + "a=accept-wrapped-types:*\r\na=chatroom:nickname\r\n";
+    let call = Call {
+        sdp: Some(offer),
+        ..bench.call(0)
+    };
+    let outcome = client.invite(&call).await.expect("placed");
+    let answer = String::from_utf8_lossy(&outcome.response.body).into_owned();
+    for line in [
+        "a=accept-types:message/cpim",
+        "a=accept-wrapped-types:*",
+        "a=chatroom:nickname",
+    ] {
+        assert!(answer.lines().any(|l| l == line), "{line} in {answer}");
+    }
+    match bench.mrfp.seen().await {
+        Seen::Add {
+            remote, properties, ..
+        } => {
+            let expected = "profile=chatroom room=sip:conference1@home2.net \
+                            user=sip:user1_public1@home1.net nicks=ON private=OFF";
+            assert_eq!(properties, expected);
+            let remote = remote.expect("the offer was there");
+            assert!(remote.contains("a=chatroom:nickname\r\n"), "{remote}");
+        }
+        other => panic!("{other:?}"),
+    }
+    client.ack(outcome.dialog, None).await;
+    until_acknowledged(&mut client, outcome.dialog).await;
+    let nick = Some("J%C3%BCrgen");
+    bench.mrfp.notify(1, "t/1", ("xmrf", "nick"), nick).await;
+    assert_eq!(bench.mrfp.seen().await, Seen::Notified);
+    let event = vec![("Event".to_owned(), "conference".to_owned())];
+    let subscribed = client
+        .request_with(outcome.dialog, Method::Subscribe, event, Vec::new())
+        .await;
+    assert_eq!(subscribed.expect("answered").code, 200);
+    let Some(Event::Request { txn, request, .. }) = client.next_event().await else {
+        panic!("no NOTIFY");
+    };
+    client.respond(txn, Answer::new(200)).await;
+    assert_eq!(header(&request.headers, "Event"), "conference");
+    let xml = String::from_utf8_lossy(&request.body).into_owned();
+    assert!(xml.contains("<subject>Clubs</subject>"), "{xml}");
+    let document = Document::read(&request.body).expect("a document");
+    let nickname = document.users[0].nickname.as_deref();
+    assert_eq!(nickname, Some("J\u{fc}rgen"));
+}
+
+#[tokio::test]
+async fn who_loses_its_connection_and_brings_no_other_is_removed() {
+    let mut config = config();
+    config.media_grace = Duration::ZERO;
+    let mut bench = Bench::start(config).await;
+    let mut client = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut client, 0).await;
+    until_acknowledged(&mut client, dialog).await;
+    bench.mrfp.notify(1, "t/1", ("nt", "netfail"), None).await;
+    assert_eq!(bench.mrfp.seen().await, Seen::Notified);
+    assert!(until_bye(&mut client).await.contains("cause=488"));
+    assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
+}
+
+#[tokio::test]
+async fn who_brings_another_connection_in_time_stays() {
+    let mut bench = Bench::start(config()).await;
+    let mut client = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut client, 0).await;
+    until_acknowledged(&mut client, dialog).await;
+    bench.mrfp.notify(1, "t/1", ("nt", "netfail"), None).await;
+    assert_eq!(bench.mrfp.seen().await, Seen::Notified);
+    let moved = OFFER.replace("s111271", "s2");
+    let changed = client
+        .request(dialog, Method::Invite, Some(&moved))
+        .await
+        .expect("answered");
+    assert_eq!(changed.code, 200);
+    client.ack(dialog, None).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
+    until_acknowledged(&mut client, dialog).await;
+}

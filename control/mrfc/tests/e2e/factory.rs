@@ -1,0 +1,163 @@
+//! Conferences made by the factory, with whom to invite (RFC 5366), and what a moderator does.
+
+use super::{Bench, OFFER, check_refused, config, header, until_acknowledged, until_bye};
+use crate::mrfp::Seen;
+use mrfc::Action;
+use sip::{Answer, Call, Event, SipClient};
+
+const FACTORY: &str = "sip:conference-factory@home2.net";
+
+/// An INVITE with a list.
+fn with_list(bench: &Bench, entries: &[&str]) -> Call {
+    let entries: String = entries
+        .iter()
+        .map(|uri| format!("<entry uri=\"{uri}\"/>"))
+        .collect();
+    let list = "application/resource-lists+xml\r\nContent-Disposition: recipient-list";
+    let body = format!(
+        "--b\r\nContent-Type: application/sdp\r\n\r\n{OFFER}\r\n--b\r\nContent-Type: {list}\r\n\r\n\
+         <resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list>{entries}</list>\
+         </resource-lists>\r\n--b--\r\n"
+    );
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Call {
+        uri: FACTORY.into(),
+        sdp: Some(body),
+        headers: vec![
+            field("Content-Type", "multipart/mixed;boundary=b"),
+            field("Require", "recipient-list-invite"),
+        ],
+        ..bench.call(0)
+    }
+}
+
+async fn invited(client: &mut SipClient) -> (sip::DialogId, sip::TxnId, sip::Request) {
+    loop {
+        if let Event::Invite {
+            dialog,
+            txn,
+            request,
+            ..
+        } = client.next_event().await.expect("the stack lives")
+        {
+            return (dialog, txn, *request);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_factory_makes_a_conference_and_invites_whom_the_creator_lists() {
+    let mut bench = Bench::start(config()).await;
+    let mut one = bench.client(0).await;
+    let mut two = bench.client(0).await;
+    let uri = format!("sip:user2@{}", two.local().addr);
+    let call = with_list(&bench, &[&uri, &uri]);
+    let outcome = one.invite(&call).await.expect("placed");
+    assert_eq!(outcome.response.code, 200, "{:?}", outcome.response);
+    let contact = header(&outcome.response.headers, "Contact");
+    assert!(contact.starts_with("<sip:conf-"), "{contact}");
+    assert!(contact.ends_with(">;isfocus"), "{contact}");
+    one.ack(outcome.dialog, None).await;
+    let (_, txn, invite) = invited(&mut two).await;
+    let by = header(&invite.headers, "Referred-By");
+    assert_eq!(by, "<sip:user1_public1@home1.net>");
+    let from = invite.headers.from().expect("From").uri;
+    assert!(from.as_str().starts_with("sip:conf-"), "{from}");
+    let ok = Answer::new(200)
+        .with("Contact", format!("<sip:user2@{}>", two.local().addr))
+        .with_body("application/sdp", OFFER.replace("active", "passive"));
+    two.respond(txn, ok).await;
+    assert!(matches!(
+        bench.mrfp.seen().await,
+        Seen::Add { context: None, .. }
+    ));
+    assert!(matches!(
+        bench.mrfp.seen().await,
+        Seen::Add {
+            context: Some(1),
+            ..
+        }
+    ));
+    assert!(matches!(bench.mrfp.seen().await, Seen::Modify { .. }));
+    // The conference lasts as long as its creator.
+    assert_eq!(one.bye(outcome.dialog).await.expect("answered").code, 200);
+    assert!(until_bye(&mut two).await.contains("cause=410"));
+    assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
+    assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
+    // It is gone with the answer to the last Subtract.
+    while bench.mrfc.conferences().await.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_none_is_refused() {
+    let bench = Bench::start(config()).await;
+    let mut one = bench.client(0).await;
+    let call = with_list(&bench, &["mailto:x@y"]);
+    let refused = one.invite(&call).await.expect("placed").response;
+    check_refused(&refused, 400, "", "");
+    assert!(
+        refused.reason.contains("cannot be invited"),
+        "{}",
+        refused.reason
+    );
+    let mut closed = config();
+    closed.factory = None;
+    let bench = Bench::start(closed).await;
+    let mut one = bench.client(0).await;
+    let call = with_list(&bench, &[]);
+    check_refused(
+        &one.invite(&call).await.expect("placed").response,
+        404,
+        "",
+        "",
+    );
+}
+
+#[tokio::test]
+async fn an_operator_moderates() {
+    let mut bench = Bench::start(config()).await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    let act = |action| bench.mrfc.act("conference1", action);
+    assert!(
+        act(Action::Mute {
+            participant: 1,
+            is_muted: true
+        })
+        .await
+    );
+    assert!(
+        !act(Action::Mute {
+            participant: 7,
+            is_muted: true
+        })
+        .await
+    );
+    assert!(act(Action::Lock(true)).await);
+    assert!(!bench.mrfc.act("nowhere", Action::Close).await);
+    let mode = bench.mrfp.seen().await;
+    assert_eq!(
+        mode,
+        Seen::Mode {
+            mode: "SendOnly".into()
+        }
+    );
+    let mut two = bench.client(0).await;
+    let refused = two.invite(&bench.call(0)).await.expect("placed").response;
+    check_refused(&refused, 403, "", "");
+    let uri = format!("sip:user2@{}", two.local().addr);
+    assert!(bench.mrfc.act("conference1", Action::Invite(uri)).await);
+    let (_, txn, _) = invited(&mut two).await;
+    two.respond(txn, Answer::new(603)).await;
+    assert!(
+        bench
+            .mrfc
+            .act("conference1", Action::Remove { participant: 1 })
+            .await
+    );
+    assert!(until_bye(&mut one).await.contains("cause=403"));
+    assert!(bench.mrfc.act("conference1", Action::Close).await);
+}
