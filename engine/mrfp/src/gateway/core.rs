@@ -17,6 +17,7 @@ use super::limits::CONTEXT_ID_MAX;
 use super::media::Site;
 use super::mirror::{self, Context, NotifyState, Settings, Termination};
 use super::notify::{self, Notice};
+use super::overload::{self, Overload};
 use super::package::item;
 use super::quota::Watch;
 use super::signals::Runs;
@@ -28,9 +29,10 @@ const GROUP_BIT: u32 = 1 << 31;
 const _: () = assert!(CONTEXT_ID_MAX < GROUP_BIT);
 
 /// Terminations are numbered from 1 on.
-const TERMINATION_MAX: u32 = u32::MAX - 1;
+const TERMINATION_MAX: u32 = u32::MAX - 2;
 
-const _: () = assert!(inactivity::ROOT == 0 && forced::CONTEXT > TERMINATION_MAX);
+const _: () = assert!(inactivity::ROOT == 0 && overload::ROOT > TERMINATION_MAX);
+const _: () = assert!(forced::CONTEXT > overload::ROOT);
 
 /// Where the commands of an action apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,7 @@ pub(super) struct Core {
     pub root_properties: Vec<PropertyParm>,
     pub root_events: Events,
     pub silence: Silence,
+    pub overload: Overload,
     pub lost: Lost,
     pub service: Service,
     /// Sessions per shard.
@@ -121,6 +124,7 @@ impl Core {
             root_properties: Vec::new(),
             root_events: Events::default(),
             silence: Silence::default(),
+            overload: Overload::default(),
             lost: Lost::default(),
             service: Service::In,
             loads: vec![0; shards],

@@ -23,6 +23,8 @@ pub(super) struct Draft {
     pub tokens: Vec<Token>,
     /// The termination that the current action added first.
     pub first_added: Option<u32>,
+    /// The current action's context has precedence when there is too much to do.
+    pub has_precedence: bool,
     /// Values written in an audit select what has any of them (`ORLgc`), not all.
     pub selects_any: bool,
     /// Replies of the current action by context.
@@ -89,6 +91,7 @@ impl Draft {
             slots: Vec::new(),
             tokens: Vec::new(),
             first_added: None,
+            has_precedence: false,
             selects_any: false,
             current: HashMap::new(),
         }

@@ -11,8 +11,9 @@
 //! ```
 
 use h248::ast::{
-    ActionRequest, AmmReply, Command, CommandRequest, CommandResult, ContextId, Descriptor,
-    SelectLogic, TerminationId, TerminationIds, TransactionRequest,
+    ActionRequest, AmmReply, AuditReply, Command, CommandRequest, CommandResult, ContextId,
+    Descriptor, SelectLogic, ServiceChangeResult, TerminationId, TerminationIds,
+    TransactionRequest,
 };
 
 use super::audit::{Audit, Form};
@@ -84,6 +85,7 @@ impl Core {
             Ok(scope) => scope,
             Err(fault) => return Self::refuse(action, &fault, draft),
         };
+        draft.has_precedence = self.has_precedence(scope, &action.properties);
         let waits = names_choice(&action.properties);
         let mut is_applied = scope != Scope::New && !waits;
         if is_applied && let Err(fault) = self.apply_properties(scope, action, draft) {
@@ -150,6 +152,10 @@ impl Core {
         draft: &mut Draft,
     ) -> bool {
         let is_merged = request.wildcard_response;
+        if let Err(fault) = self.check_load(draft.now, &request.command, draft.has_precedence) {
+            refuse_command(*scope, &request.command, &fault, draft);
+            return false;
+        }
         match &request.command {
             Command::Add(amm) => each(&amm.terminations, |id| {
                 self.add(scope, id, &amm.descriptors, draft)
@@ -180,8 +186,11 @@ impl Core {
                     self.audit(*scope, id, asked.audit.as_ref(), form, draft)
                 })
             }
-            Command::Notify { terminations, .. } => {
-                Self::refuse_notify(*scope, terminations, draft)
+            // It goes from gateway to controller only.
+            Command::Notify { .. } => {
+                let fault = Fault::CommandUnsupported("Notify");
+                refuse_command(*scope, &request.command, &fault, draft);
+                false
             }
             Command::ServiceChange {
                 terminations,
@@ -191,17 +200,35 @@ impl Core {
             }),
         }
     }
+}
 
-    /// Notify goes from gateway to controller only.
-    fn refuse_notify(scope: Scope, terminations: &TerminationIds, draft: &mut Draft) -> bool {
-        let error = Some(Fault::CommandUnsupported("Notify").descriptor());
-        let result = CommandResult::Notify {
+/// A command that is not even tried.
+fn refuse_command(scope: Scope, command: &Command, fault: &Fault, draft: &mut Draft) {
+    let amm = |terminations: &TerminationIds| AmmReply {
+        terminations: terminations.clone(),
+        descriptors: vec![fault.item()],
+    };
+    let result = match command {
+        Command::Add(asked) => CommandResult::Add(amm(&asked.terminations)),
+        Command::Modify(asked) => CommandResult::Modify(amm(&asked.terminations)),
+        Command::Move(asked) => CommandResult::Move(amm(&asked.terminations)),
+        Command::Subtract { terminations, .. } => CommandResult::Subtract(amm(terminations)),
+        Command::AuditValue(asked) => {
+            CommandResult::AuditValue(AuditReply::Terminations(amm(&asked.terminations)))
+        }
+        Command::AuditCapability(asked) => {
+            CommandResult::AuditCapability(AuditReply::Terminations(amm(&asked.terminations)))
+        }
+        Command::Notify { terminations, .. } => CommandResult::Notify {
             terminations: terminations.clone(),
-            error,
-        };
-        draft.push(scope.id(), result, None);
-        false
-    }
+            error: Some(fault.descriptor()),
+        },
+        Command::ServiceChange { terminations, .. } => CommandResult::ServiceChange {
+            terminations: terminations.clone(),
+            result: ServiceChangeResult::Error(fault.descriptor()),
+        },
+    };
+    draft.push(scope.id(), result, None);
 }
 
 /// A list is tried to its end, like a wildcard, and reports each.

@@ -4,15 +4,11 @@
 //! association takes it for lost.
 
 use clock::{Duration, Instant, TimerKey};
-use h248::ast::{
-    ActionRequest, Command, CommandRequest, ContextId, ContextProperties, EventSpec, Events,
-    ObservedEvent, ObservedEvents, TerminationId,
-};
-use h248_endpoint::time_stamp;
+use h248::ast::{EventSpec, Events};
 
 use super::core::{Alarm, Core};
 use super::limits::SILENCE_DEFAULT;
-use super::notify::{Notice, number};
+use super::notify::number;
 use super::package::{self, INACTIVITY};
 
 /// Stands for ROOT where others are terminations; none of them has this number.
@@ -54,40 +50,13 @@ impl Core {
     /// The controller was silent for too long.
     pub(super) fn ask_for_life(&mut self, now: Instant) {
         self.silence.timer = None;
-        let Some(request_id) = self.root_events.request_id else {
-            return;
-        };
-        if core::mem::replace(&mut self.silence.is_asked, true) {
+        if self.silence.is_asked {
             return;
         }
-        let event = ObservedEvent {
-            time: time_stamp(now, self.config.epoch),
-            name: package::item(INACTIVITY),
-            stream: None,
-            parms: Vec::new(),
-        };
-        let command = Command::Notify {
-            terminations: TerminationId::Root.into(),
-            observed: ObservedEvents {
-                request_id,
-                events: vec![event],
-            },
-            error: None,
-        };
-        let action = ActionRequest {
-            context: ContextId::Null,
-            properties: ContextProperties::default(),
-            audit: None,
-            commands: vec![CommandRequest {
-                optional: false,
-                wildcard_response: false,
-                command,
-            }],
-        };
-        self.notices.push_back(Notice {
-            termination: ROOT,
-            action,
-        });
+        if let Some(notice) = self.root_notice(now, ROOT, INACTIVITY) {
+            self.silence.is_asked = true;
+            self.notices.push_back(notice);
+        }
     }
 
     /// The question was answered, or nobody did.

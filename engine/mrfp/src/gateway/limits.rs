@@ -43,7 +43,8 @@ pub struct Limits {
     pub terminations_per_context_max: u32,
     /// Streams of one termination; beyond it error 510.
     pub streams_per_termination_max: usize,
-    /// Requests whose orders the shards have not confirmed yet; beyond it error 511.
+    /// Requests whose orders the shards have not confirmed yet. From a half of it on, more and more
+    /// is refused with error 511; from twice as many on, everything.
     pub replies_waiting_max: usize,
 }
 

@@ -31,6 +31,7 @@ mod mess;
 mod mf;
 mod mirror;
 mod notify;
+mod overload;
 mod package;
 mod quota;
 mod recmess;
@@ -62,6 +63,7 @@ use self::core::{Core, Service};
 use self::draft::{Draft, Token};
 use self::fault::Fault;
 use self::notify::Notice;
+use self::overload::Load;
 use self::quota::Count;
 
 pub use self::limits::Limits;
@@ -193,7 +195,9 @@ impl<K: Copy> Gateway<K> {
         request: &TransactionRequest,
         broken: Option<&BrokenTail>,
     ) {
-        if self.waiting.len() >= self.core.config.limits.replies_waiting_max {
+        let max = self.core.config.limits.replies_waiting_max;
+        self.core.overload.load = Load::of(self.waiting.len(), max);
+        if self.core.overload.load == Load::Beyond {
             self.release(key, ReplyBody::Error(Fault::Busy.descriptor()));
             return;
         }
@@ -269,6 +273,7 @@ impl<K: Copy> Gateway<K> {
         match id.0 {
             inactivity::ROOT => self.core.asked_for_life(),
             forced::CONTEXT => self.core.told_loss(reply.is_some()),
+            overload::ROOT => self.core.told_overload(),
             termination => {
                 let mut draft = Draft::new(now, 0);
                 let error = reply.and_then(first_error).map(|e| e.code);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clock::{Duration, Instant};
 use h248::ast::{
     ActionRequest, Command, CommandRequest, ContextId, ContextProperties, EventSpec, Events,
-    ObservedEvent, ObservedEvents, Parm, PropertyValue, Value,
+    ObservedEvent, ObservedEvents, Parm, PropertyValue, TerminationId, Value,
 };
 use h248_endpoint::time_stamp;
 use switch::{LossCause, SessionKey};
@@ -208,25 +208,32 @@ impl Core {
             request_id,
             events: core::mem::take(&mut state.queue),
         };
-        let command = Command::Notify {
-            terminations: termination.id().into(),
-            observed,
-            error: None,
-        };
-        let action = ActionRequest {
-            context: ContextId::Id(termination.context),
-            properties: ContextProperties::default(),
-            audit: None,
-            commands: vec![CommandRequest {
-                optional: false,
-                wildcard_response: false,
-                command,
-            }],
-        };
+        let context = ContextId::Id(termination.context);
+        let action = notify_action(context, termination.id(), observed);
         self.notices.push_back(Notice {
             termination: number,
             action,
         });
+    }
+
+    /// The Notify of an event of ROOT, if the controller has armed it; `id` names it.
+    pub(super) fn root_notice(&self, now: Instant, id: u32, name: (&str, &str)) -> Option<Notice> {
+        let spec = armed(&self.root_events, (name, &[]), None)?;
+        let event = ObservedEvent {
+            time: time_stamp(now, self.config.epoch),
+            name: package::item(name),
+            stream: spec.stream,
+            parms: Vec::new(),
+        };
+        let observed = ObservedEvents {
+            request_id: self.root_events.request_id?,
+            events: vec![event],
+        };
+        let action = notify_action(ContextId::Null, TerminationId::Root, observed);
+        Some(Notice {
+            termination: id,
+            action,
+        })
     }
 
     /// A Notify was answered, with this error if any; `None` when nobody answered.
@@ -243,6 +250,28 @@ impl Core {
             return;
         }
         self.flush(number);
+    }
+}
+
+fn notify_action(
+    context: ContextId,
+    termination: TerminationId,
+    observed: ObservedEvents,
+) -> ActionRequest {
+    let command = Command::Notify {
+        terminations: termination.into(),
+        observed,
+        error: None,
+    };
+    ActionRequest {
+        context,
+        properties: ContextProperties::default(),
+        audit: None,
+        commands: vec![CommandRequest {
+            optional: false,
+            wildcard_response: false,
+            command,
+        }],
     }
 }
 

@@ -111,6 +111,7 @@ pub(super) const CAUSE: (&str, &str) = ("g", "cause");
 pub(super) const NETFAIL: (&str, &str) = ("nt", "netfail");
 pub(super) const HEARTBEAT: (&str, &str) = ("hangterm", "thb");
 pub(super) const INACTIVITY: (&str, &str) = ("it", "ito");
+pub(super) const OVERLOAD: (&str, &str) = ("ocp", "mg_overload");
 pub(super) const MQUOTA: (&str, &str) = ("msrpstat", "mquota");
 pub(super) const BNC_CHANGE: (&str, &str) = ("tcpbcc", "BNCChange");
 pub(super) const NICK: (&str, &str) = ("xmrf", "nick");

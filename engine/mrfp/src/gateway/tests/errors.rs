@@ -91,6 +91,62 @@ fn too_many_replies_waiting_give_511() {
     Bench::with(|config| config.limits = limits).check("C=-{AV=ROOT{AT{}}}", "ER=511{}");
 }
 
+/// A conference with this many replies waiting, of 4 that may, whose ROOT tells of overload.
+fn busy(waiting: u32) -> Bench {
+    let mut bench = Bench::with(|config| config.limits.replies_waiting_max = 4);
+    bench.call("C=-{MF=ROOT{E=8{ocp/mg_overload}}}");
+    bench.call(&format!("C=${{{}}}", add()));
+    bench.call(&format!("C=${{PR=12,{}}}", add()));
+    bench.stall(waiting);
+    bench
+}
+
+#[test]
+fn too_much_to_do_gives_511_for_new_work_first_and_for_what_ends_work_last() {
+    let add = add();
+    let new = format!("C=${{{add}}}");
+    let privileged = format!("C=2{{{add}}}");
+    let modify = "C=1{MF=msrp/1{M{O{MO=IN}}}}";
+    let important = "C=2{MF=msrp/2{M{O{MO=IN}}}}";
+    let audit = "C=1{AV=msrp/1{AT{M}}}";
+    for (request, last) in [
+        (new.as_str(), 1),
+        ("C=1{MV=msrp/2}", 1),
+        (&privileged, 2),
+        (modify, 2),
+        (important, 3),
+        (audit, 3),
+        ("C=1{S=msrp/1}", 7),
+        ("C=-{AV=ROOT{AT{}}}", 7),
+        ("C=1{SC=msrp/1{SV{MT=FO,RE=\"905\"}}}", 7),
+    ] {
+        for waiting in [0, 1, 2, 3, 4, 7, 8] {
+            let body = busy(waiting).call(request);
+            let code = first_error(&body).map(|e| e.code);
+            let is_busy = code == Some(511);
+            assert_eq!(
+                is_busy,
+                waiting > last,
+                "{request} with {waiting} waiting: {code:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn overload_is_told_once_a_second_to_who_asked() {
+    let mut bench = busy(2);
+    let add = format!("C=${{{}}}", add());
+    bench.call(&add);
+    let id = bench.check_notify("C=-{N=ROOT{OE=8{ocp/mg_overload}}}");
+    bench.gateway.handle_notified(bench.now, id, None);
+    bench.call(&add);
+    assert!(bench.notifies.is_empty(), "that was a moment ago");
+    bench.now = bench.now + Duration::from_secs(1);
+    bench.call(&add);
+    bench.check_notify("C=-{N=ROOT{OE=8{ocp/mg_overload}}}");
+}
+
 #[test]
 fn actions_that_make_no_sense_give_421() {
     check("C=${S=msrp/1}", "C=${ER=421{}}");

@@ -106,6 +106,19 @@ impl Bench {
         self.replies.remove(0)
     }
 
+    /// Lets so many replies wait for shards that do not confirm.
+    pub(super) fn stall(&mut self, count: u32) {
+        for _ in 0..count {
+            let mut draft = Draft::new(self.now, self.version);
+            self.gateway
+                .core
+                .order(ShardIndex(0), Order::Drain, &mut draft);
+            let body = ReplyBody::Actions(Vec::new());
+            self.gateway.await_orders(None, body, draft);
+        }
+        self.gateway.core.orders.clear();
+    }
+
     /// Executes actions and compares the reply. Texts of errors are not compared, and a Local or
     /// Remote in the reply reads `v`.
     #[track_caller]
