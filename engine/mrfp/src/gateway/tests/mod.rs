@@ -9,6 +9,7 @@ mod model;
 mod private;
 mod quotas;
 mod sdp;
+mod statement;
 mod topology;
 
 use std::collections::VecDeque;
