@@ -59,8 +59,20 @@ pub fn request_start(
     to_path: &[u8],
     from_path: &[u8],
 ) {
-    put(out, &[b"MSRP ", transaction_id, b" ", method, b"\r\n"]);
-    paths(out, to_path, from_path);
+    put(
+        out,
+        &[
+            b"MSRP ",
+            transaction_id,
+            b" ",
+            method,
+            b"\r\nTo-Path: ",
+            to_path,
+            b"\r\nFrom-Path: ",
+            from_path,
+            b"\r\n",
+        ],
+    );
 }
 
 /// A complete REPORT (RFC 4975 section 7.1.2): `status` is the fate of the octets in `range` of
@@ -194,6 +206,7 @@ fn paths(out: &mut Vec<u8>, to_path: &[u8], from_path: &[u8]) {
     field(out, b"From-Path", from_path);
 }
 
+#[inline]
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         out.extend_from_slice(part);

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::limits::{BATCH_RESERVE_KEEP_BYTES, COPY_BYTES_MAX};
+use crate::limits::{BATCH_BLOCK_BYTES, BATCH_BLOCKS_KEEP, COPY_BYTES_MAX};
 
 /// What one gathering send hands to the system.
 ///
@@ -10,15 +10,19 @@ use crate::limits::{BATCH_RESERVE_KEEP_BYTES, COPY_BYTES_MAX};
 /// kernel may read it in place.
 #[derive(Debug)]
 pub struct Batch<B> {
-    copied: Vec<u8>,
+    /// Copied octets. A block is left when it is full, not grown: what is written is never moved, and
+    /// the allocator is not asked for ever larger pieces.
+    blocks: Vec<Vec<u8>>,
+    /// The block being filled; those behind it are empty.
+    filling: usize,
     parts: Vec<Part<B>>,
     octets: usize,
 }
 
 #[derive(Debug)]
 enum Part<B> {
-    /// A range of `copied`.
-    Copied(Range<usize>),
+    /// A range of a block.
+    Copied(usize, Range<usize>),
     /// A range of received octets.
     Shared(B, Range<usize>),
 }
@@ -26,7 +30,8 @@ enum Part<B> {
 impl<B> Default for Batch<B> {
     fn default() -> Self {
         Self {
-            copied: Vec::new(),
+            blocks: Vec::new(),
+            filling: 0,
             parts: Vec::new(),
             octets: 0,
         }
@@ -55,25 +60,43 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
     /// The runs in order; none is empty.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
         self.parts.iter().map(|part| match part {
-            Part::Copied(range) => &self.copied[range.clone()],
+            Part::Copied(block, range) => &self.blocks[*block][range.clone()],
             Part::Shared(octets, range) => &octets.as_ref()[range.clone()],
         })
     }
 
     /// Appends by letting `write` add to the copied octets.
     pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.copied.len();
-        write(&mut self.copied);
-        let end = self.copied.len();
+        let block = self.block(0);
+        let start = self.blocks[block].len();
+        write(&mut self.blocks[block]);
+        let end = self.blocks[block].len();
         debug_assert!(end >= start, "writers only append");
         if end == start {
             return;
         }
         self.octets += end - start;
         match self.parts.last_mut() {
-            Some(Part::Copied(last)) => last.end = end,
-            Some(Part::Shared(..)) | None => self.parts.push(Part::Copied(start..end)),
+            Some(Part::Copied(last, range)) if *last == block => range.end = end,
+            Some(Part::Copied(..) | Part::Shared(..)) | None => {
+                self.parts.push(Part::Copied(block, start..end));
+            }
         }
+    }
+
+    /// The block to append `count` octets to, by its position.
+    fn block(&mut self, count: usize) -> usize {
+        match self.blocks.get(self.filling) {
+            None => self.blocks.push(Vec::new()),
+            Some(block) if block.is_empty() || block.len() + count < BATCH_BLOCK_BYTES => {}
+            Some(_) => {
+                self.filling += 1;
+                if self.filling == self.blocks.len() {
+                    self.blocks.push(Vec::with_capacity(BATCH_BLOCK_BYTES));
+                }
+            }
+        }
+        self.filling
     }
 
     /// Appends a range of received octets: copied when short, referenced when copying would cost
@@ -90,14 +113,24 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
     /// Appends a range of received octets by copying, whatever its length, so that the receive
     /// buffer is not pinned by a slow recipient.
     pub fn push_copied(&mut self, octets: &[u8]) {
-        self.write(|copied| copied.extend_from_slice(octets));
+        for piece in octets.chunks(BATCH_BLOCK_BYTES) {
+            self.block(piece.len());
+            self.write(|copied| copied.extend_from_slice(piece));
+        }
     }
 
-    /// Empties it for reuse; a large allocation is given back.
+    /// Empties it for reuse; most of a large allocation is given back.
     pub fn clear(&mut self) {
         self.parts.clear();
-        self.copied.clear();
-        self.copied.shrink_to(BATCH_RESERVE_KEEP_BYTES);
+        self.blocks.truncate(BATCH_BLOCKS_KEEP);
+        for block in &mut self.blocks {
+            block.clear();
+            // What is written last may have made it somewhat larger.
+            if block.capacity() > 2 * BATCH_BLOCK_BYTES {
+                block.shrink_to(BATCH_BLOCK_BYTES);
+            }
+        }
+        self.filling = 0;
         self.octets = 0;
     }
 }

@@ -22,7 +22,7 @@ use crate::api::{ConnId, Octets};
 use crate::connection::{Chunk, Frame, OpenChunk, TRAIL_OCTETS, Trail};
 use crate::filter::Begin;
 use crate::ident::{CHUNK_MASK, ORDINAL_MAX, Stem, Tid, shared_part};
-use crate::limits::FIXED_CHUNK_BYTES_MAX;
+use crate::limits::{COPY_BYTES_MAX, FIXED_CHUNK_BYTES_MAX};
 use crate::message::{Delivery, DeliveryState};
 use crate::session::{Session, SessionRef};
 use crate::shard::Shard;
@@ -64,8 +64,9 @@ impl<B: AsRef<[u8]>> Piece<'_, B> {
 /// What goes to every recipient now.
 struct Cut<'a, B> {
     slot: u32,
-    fields: &'a [u8],
-    id_end: usize,
+    /// What follows the paths of a new copy: fields, blank line, and the body when it is
+    /// [`Cut::is_small`]. Made once for all recipients.
+    rest: &'a [u8],
     random: u64,
     range: ByteRange,
     lead: Option<u8>,
@@ -165,20 +166,21 @@ impl<B: Octets> Shard<B> {
         let range = range_of(chunk, octets, is_whole, flag);
         chunk.trail.push(lead.as_slice());
         chunk.trail.push(piece.octets());
-        self.fan_out(
-            from,
-            Cut {
-                slot: chunk.slot,
-                fields: &frame.fields,
-                id_end: frame.id_end,
-                random: chunk.random,
-                range,
-                lead,
-                piece,
-                octets,
-                flag,
-            },
-        );
+        let mut rest = core::mem::take(&mut self.rest);
+        let mut cut = Cut {
+            slot: chunk.slot,
+            rest: &[],
+            random: chunk.random,
+            range,
+            lead,
+            piece,
+            octets,
+            flag,
+        };
+        cut.write_rest(&mut rest, &frame.fields, frame.id_end);
+        cut.rest = &rest;
+        self.fan_out(from, cut);
+        self.rest = rest;
         chunk.offset += octets;
         chunk.is_streaming = flag.is_none();
         self.report_failures(chunk.slot);
@@ -317,28 +319,33 @@ impl<B: Octets> Shard<B> {
                     tx.end_chunk(batch_pool, &open.tid, Flag::Abort);
                 }
             } else {
+                let at = u16::try_from(ordinal).expect("below ORDINAL_MAX");
                 let tid = mine.map_or_else(
                     || {
                         tx.interrupt(batch_pool);
                         delivery.chunk = (delivery.chunk + 1) & CHUNK_MASK;
                         delivery.unanswered += u32::from(wants_answers);
-                        let at = u16::try_from(ordinal).expect("below ORDINAL_MAX");
-                        let tid = Tid::delivery(&stem, at, delivery.chunk);
-                        tx.append(batch_pool, |out| cut.write_head(out, &tid, session));
-                        tid
+                        Tid::delivery(&stem, at, delivery.chunk)
                     },
                     |open| open.tid,
                 );
-                let batch = tx.batch(batch_pool);
-                cut.write_body(batch, queued > limits.queue_bytes_soft);
-                tx.open = Some(OpenChunk {
+                let is_written = mine.is_none() && cut.is_small();
+                if mine.is_none() {
+                    tx.append(batch_pool, |out| cut.write_copy(out, &tid, session));
+                }
+                if !is_written {
+                    let batch = tx.batch(batch_pool);
+                    cut.write_body(batch, queued > limits.queue_bytes_soft);
+                }
+                tx.open = cut.flag.is_none().then_some(OpenChunk {
                     slot: cut.slot,
-                    ordinal: u16::try_from(ordinal).expect("below ORDINAL_MAX"),
+                    ordinal: at,
                     tid,
                 });
                 if let Some(flag) = cut.flag {
-                    tx.open = None;
-                    tx.end_chunk(batch_pool, &tid, flag);
+                    if !is_written {
+                        tx.end_chunk(batch_pool, &tid, flag);
+                    }
                     session.statistics.messages_sent += u64::from(flag == Flag::Complete);
                 }
                 session.statistics.volume_sent += cut.octets;
@@ -409,12 +416,32 @@ impl OpenChunk {
 }
 
 impl<B: Octets> Cut<'_, B> {
-    fn write_head(&self, out: &mut Vec<u8>, tid: &Tid, session: &Session) {
-        let to = session.config.remote_path.as_deref().unwrap_or_default();
-        msrp::write::send_start(out, tid.as_bytes(), to, &session.config.local_path);
-        out.extend_from_slice(&self.fields[..self.id_end]);
+    /// Whether the body is better copied with the head than referenced.
+    fn is_small(&self) -> bool {
+        self.octets <= COPY_BYTES_MAX as u64
+    }
+
+    fn write_rest(&self, out: &mut Vec<u8>, fields: &[u8], id_end: usize) {
+        out.clear();
+        out.extend_from_slice(&fields[..id_end]);
         msrp::write::byte_range(out, self.range);
-        out.extend_from_slice(&self.fields[self.id_end..]);
+        out.extend_from_slice(&fields[id_end..]);
+        if self.is_small() {
+            out.extend_from_slice(self.lead.as_slice());
+            out.extend_from_slice(self.piece.octets());
+        }
+    }
+
+    /// A new copy from its start line on: to its end-line when all of it is here and small.
+    fn write_copy(&self, out: &mut Vec<u8>, tid: &Tid, session: &Session) {
+        let to = session.config.remote_path.as_deref().unwrap_or_default();
+        let from = &session.config.local_path;
+        out.reserve(self.rest.len() + to.len() + from.len() + COPY_EXTRA_BYTES);
+        msrp::write::send_start(out, tid.as_bytes(), to, from);
+        out.extend_from_slice(self.rest);
+        if let Some(flag) = self.flag.filter(|_| self.is_small()) {
+            msrp::write::body_end_line(out, tid.as_bytes(), flag);
+        }
     }
 
     fn write_body(&self, batch: &mut crate::batch::Batch<B>, copy: bool) {
@@ -429,6 +456,9 @@ impl<B: Octets> Cut<'_, B> {
         }
     }
 }
+
+/// Start line, names of the paths and end-line of a copy are no longer than this.
+const COPY_EXTRA_BYTES: usize = 160;
 
 /// Why a recipient gets no more of this message: its mode changed, or it is larger than the
 /// participant takes (TS 24.247 9.3.3.2).

@@ -9,8 +9,13 @@ pub const SHARDS_MAX: u8 = 62;
 /// iovec costs about as much as copying this much.
 pub const COPY_BYTES_MAX: usize = 2048;
 
-/// A recycled batch keeps at most this much of its allocation.
-pub const BATCH_RESERVE_KEEP_BYTES: usize = 64 * 1024;
+/// Copied octets of a batch are kept in blocks of about this much. Below the size from which the C
+/// library maps and unmaps memory for each allocation, which costs a page fault per 4 KiB.
+pub const BATCH_BLOCK_BYTES: usize = 32 * 1024;
+
+/// A recycled batch keeps at most so many blocks: as much as may be queued for one connection before
+/// its senders are slowed.
+pub const BATCH_BLOCKS_KEEP: usize = 8;
 
 /// Batches kept for reuse; more are freed.
 pub const BATCH_POOL_MAX: usize = 256;

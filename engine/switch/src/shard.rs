@@ -77,6 +77,8 @@ pub struct Shard<B> {
     pub(crate) hash_key: u64,
     /// Frames that need pieces of the shard itself are written here first.
     pub(crate) scratch: Vec<u8>,
+    /// What all copies of a piece have in common, see `forward`.
+    pub(crate) rest: Vec<u8>,
     /// No further session is bound to a connection that arrives.
     pub(crate) is_draining: bool,
     pub(crate) connects: HashMap<ConnectId, SessionRef>,
@@ -117,6 +119,7 @@ impl<B: Octets> Shard<B> {
             spare_messages: Vec::new(),
             by_message_id: HashMap::default(),
             scratch: Vec::new(),
+            rest: Vec::new(),
             is_draining: false,
             connects: HashMap::new(),
             next_connect: 0,
