@@ -10,11 +10,12 @@ import traceback
 
 import check_h248
 import check_msrp
+import check_relay
 import check_sip
 import check_wire
 from process import Failure, stop_all
 
-GROUPS = [check_sip, check_msrp, check_h248, check_wire]
+GROUPS = [check_sip, check_msrp, check_h248, check_relay, check_wire]
 
 
 class Environment:
