@@ -100,6 +100,8 @@ pub(super) struct Core {
     /// Terminations of the signals that are running.
     pub signal_owners: HashMap<u64, u32>,
     pub last_signal: u64,
+    /// Terminations whose signals an event ends.
+    pub interrupted: BTreeSet<u32>,
     pub notices: VecDeque<Notice>,
     pub timers: TimerTable<Alarm>,
     /// Terminations with a quota that is not used up.
@@ -132,6 +134,7 @@ impl Core {
             storage_orders: VecDeque::new(),
             signal_owners: HashMap::new(),
             last_signal: 0,
+            interrupted: BTreeSet::new(),
             notices: VecDeque::new(),
             timers: TimerTable::default(),
             watched: BTreeSet::new(),

@@ -33,6 +33,7 @@ mod mirror;
 mod notify;
 mod overload;
 mod package;
+mod plan;
 mod quota;
 mod recmess;
 mod relocate;
@@ -404,6 +405,9 @@ impl<K: Copy> Gateway<K> {
             let mut draft = Draft::new(now, 0);
             let count = self.core.order_count(termination, &mut draft);
             self.await_count(None, ReplyBody::Actions(Vec::new()), draft, count);
+        }
+        for number in ::core::mem::take(&mut self.core.interrupted) {
+            self.run(now, |core, draft| core.interrupt_signals(number, draft));
         }
     }
 

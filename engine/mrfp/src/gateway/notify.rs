@@ -14,7 +14,10 @@ use super::core::{Alarm, Core};
 use super::draft::{Draft, Slot};
 use super::fault::{percent_escaped, quotable};
 use super::limits::{HEARTBEAT_DEFAULT, NOTIFY_QUEUE_MAX};
+use super::mess::MSRS;
 use super::package::{self, BNC_CHANGE, CAUSE, HEARTBEAT, IDLE, NETFAIL, NICK, plain};
+use super::recmess::MESSFAIL;
+use super::signals::COMPLETION;
 
 /// A Notify for the controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,10 @@ pub(super) struct Due {
     /// Signals whose time is over.
     pub signals: Vec<u64>,
 }
+
+/// Events that end no signals, KeepActive or not: those that tell of the signals themselves, and the
+/// heartbeat of control.
+const SIGNALS_OUTLAST: [(&str, &str); 4] = [COMPLETION, MSRS, MESSFAIL, HEARTBEAT];
 
 /// Error codes by which a controller says that it does not know the termination (any more).
 const UNKNOWN_TO_CONTROLLER: [u16; 4] = [411, 430, 431, 435];
@@ -183,6 +190,10 @@ impl Core {
             stream: spec.stream,
             parms: parms.to_vec(),
         };
+        let has_signals = !termination.settings.signals.is_empty();
+        if has_signals && !spec.keep_active && !SIGNALS_OUTLAST.contains(&name) {
+            self.interrupted.insert(session.termination);
+        }
         let queue = &mut termination.notify.queue;
         if queue.len() == NOTIFY_QUEUE_MAX {
             queue.remove(0);

@@ -6,23 +6,22 @@
 //! Played, Loaded, Ended, time over -> end_signal(): told, and the next of its list is ready
 //! ```
 //!
-//! Of a list only the first is ready, others all at once. Deviation: an event that is observed ends
-//! no signal.
+//! Of a list only the first is ready, others all at once. An event ends them all, unless it is armed
+//! with KeepActive (7.1.9), tells of the signals themselves, or is the heartbeat of control.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use clock::{Duration, Instant, TimerKey};
-use h248::ast::{CompletionReason, Signal, SignalItem};
+use h248::ast::{CompletionReason, Signal, SignalItem, SignalType};
 use switch::{Order, SessionKey};
 
 use super::core::{Alarm, Core};
 use super::draft::Draft;
-use super::fault::{Fault, written};
-use super::limits::SIGNALS_MAX;
+use super::fault::written;
 use super::mess::{MSRS, Play, Source, quoted};
 use super::mirror::{Settings, Termination};
 use super::notify::parm;
-use super::package::{SignalKind, plain};
+use super::package::plain;
 use super::recmess::{MESSFAIL, Record};
 use crate::storage::limits::RECORD_TIME_MAX;
 use crate::storage::{self, Content, Ending};
@@ -49,6 +48,14 @@ pub(super) enum Action {
     Record(Record),
 }
 
+/// How long a signal lasts by its own word; that of an on/off signal is ignored (H.248.1 7.1.11).
+pub(super) fn lasts(signal: &Signal) -> Option<Duration> {
+    let duration = signal
+        .duration
+        .filter(|_| signal.kind != Some(SignalType::OnOff));
+    duration.map(|d| Duration::from_millis(u64::from(d) * 10))
+}
+
 /// A signal that was started.
 #[derive(Debug, Default)]
 pub(super) struct Running {
@@ -67,6 +74,8 @@ pub(super) enum End {
     Completed,
     /// By another Signals descriptor.
     Replaced,
+    /// By an event.
+    Interrupted,
     /// It failed.
     Failed,
 }
@@ -77,6 +86,7 @@ impl End {
         match self {
             Self::Completed => "TO",
             Self::Replaced => "SD",
+            Self::Interrupted => "EV",
             Self::Failed => "NC",
         }
     }
@@ -87,6 +97,7 @@ impl End {
         match self {
             Self::Completed => wanted.contains(&CompletionReason::TimeOut),
             Self::Replaced => wanted.contains(&CompletionReason::InterruptByNewSignals),
+            Self::Interrupted => wanted.contains(&CompletionReason::InterruptByEvent),
             Self::Failed => wanted.is_empty() || wanted.contains(&CompletionReason::OtherReason),
         }
     }
@@ -142,55 +153,6 @@ pub(super) fn items<'a>(all: impl Iterator<Item = &'a Lasting>) -> Vec<SignalIte
 }
 
 impl Core {
-    /// Adds a signal that goes on to those of a new Signals descriptor; `before` are the old ones.
-    pub(super) fn plan(
-        &mut self,
-        settings: &mut Settings,
-        before: &[Lasting],
-        list: Option<u16>,
-        signal: &Signal,
-        kind: SignalKind,
-    ) -> Result<(), Fault> {
-        if settings.signals.len() >= SIGNALS_MAX {
-            return Err(Fault::InsufficientResources(format!(
-                "{SIGNALS_MAX} signals"
-            )));
-        }
-        let goes_on = before
-            .iter()
-            .find(|b| b.list == list && b.signal == *signal);
-        if let Some(known) = goes_on.filter(|_| signal.keep_active) {
-            settings.signals.push(known.clone());
-            return Ok(());
-        }
-        let wanted = signal.stream.filter(|s| *s != 0);
-        let stream = wanted.or_else(|| settings.streams.keys().next().copied());
-        let stream = stream.filter(|s| settings.streams.contains_key(s));
-        let stream = stream.ok_or_else(|| match wanted {
-            Some(stream) => Fault::ValueUnsupported(format!("Stream={stream}")),
-            None => Fault::SignalUngenerable(written(&signal.name)),
-        })?;
-        self.last_signal += 1;
-        let serial = self.last_signal;
-        let mut signal = signal.clone();
-        let action = if kind == SignalKind::PlayMessage {
-            Action::Play(Play::read(&signal.parms, self.config.has_storage)?)
-        } else {
-            let random = self.random();
-            let record = Record::read(&signal.parms, || format!("recordings/{random:032x}"))?;
-            record.fill_in(&mut signal.parms);
-            Action::Record(record)
-        };
-        settings.signals.push(Lasting {
-            serial,
-            list,
-            stream,
-            signal,
-            action,
-        });
-        Ok(())
-    }
-
     /// Stops what is no longer among a termination's signals and starts what is ready.
     pub(super) fn change_signals(&mut self, number: u32, before: &[Lasting], draft: &mut Draft) {
         let Some(termination) = self.terminations.get(&number) else {
@@ -222,16 +184,14 @@ impl Core {
 
     fn start(&mut self, number: u32, signal: &Lasting, draft: &mut Draft) {
         let serial = signal.serial;
-        let asked = signal
-            .signal
-            .duration
-            .map(|d| Duration::from_millis(u64::from(d) * 10));
+        let asked = lasts(&signal.signal);
         let most = match &signal.action {
             Action::Play(_) => None,
             Action::Record(_) => Some(RECORD_TIME_MAX),
         };
-        let lasts = asked.or(most);
-        let timer = lasts.map(|d| self.timers.arm(draft.now + d, Alarm::Signal(serial)));
+        let timer = asked
+            .or(most)
+            .map(|d| self.timers.arm(draft.now + d, Alarm::Signal(serial)));
         let running = Running {
             timer,
             is_loss_told: false,
@@ -397,6 +357,22 @@ impl Core {
             stream: signal.stream,
         };
         self.observe(now, session, MESSFAIL, &[]);
+    }
+
+    /// An event ends all of a termination's signals.
+    pub(super) fn interrupt_signals(&mut self, number: u32, draft: &mut Draft) {
+        let Some(termination) = self.terminations.get(&number) else {
+            return;
+        };
+        let mut settings = termination.settings.clone();
+        let signals = core::mem::take(&mut settings.signals);
+        settings.place_recordings();
+        self.put_settings(number, settings, &BTreeSet::new(), draft);
+        for signal in signals {
+            self.halt(number, &signal, draft);
+            self.tell_end(number, &signal, End::Interrupted, draft.now);
+        }
+        self.flush(number);
     }
 
     /// The time of a signal is over.

@@ -135,15 +135,55 @@ fn a_list_is_played_one_after_the_other_and_single_signals_at_once() {
 #[test]
 fn what_is_kept_active_goes_on_and_the_rest_is_stopped() {
     let mut bench = bench();
-    let (kept, other) = (sm("kept", ",KA"), sm("other", ""));
+    let (kept, other) = (sm("kept", ""), sm("other", ""));
     bench.call(&format!("C=1{{MF=msrp/1{{SG{{{kept},{other}}}}}}}"));
     bench.orders.clear();
-    bench.call(&format!("C=1{{MF=msrp/1{{SG{{{kept}}}}}}}"));
+    let (keep, unknown) = (sm("kept", ",KA"), sm("unknown", ",KA"));
+    bench.call(&format!("C=1{{MF=msrp/1{{SG{{{keep},{unknown}}}}}}}"));
     assert_eq!(bench.order_names(), ["0: stop play 1.1 2"]);
     bench.call(&format!("C=1{{MF=msrp/1{{SG{{{other}}}}}}}"));
     assert_eq!(bench.order_names(), ["0: stop play 1.1 1", "0: play 1.1"]);
     bench.call(&format!("C=1{{MF=msrp/1{{{MEDIA}}}}}"));
     assert!(bench.order_names().is_empty(), "no Signals descriptor");
+}
+
+#[test]
+fn a_list_that_is_there_goes_on_as_it_is() {
+    let mut bench = bench();
+    let list = |signals: &str| format!("C=1{{MF=msrp/1{{SG{{SL=7{{{signals}}}}}}}}}");
+    bench.call(&list(&format!("{},{}", sm("one", ""), sm("two", ""))));
+    bench.orders.clear();
+    bench.call(&list(&sm("three", "")));
+    assert!(bench.order_names().is_empty());
+    tell(&mut bench, 1, 200);
+    assert_eq!(played(&mut bench)[0].2, "two");
+}
+
+#[test]
+fn an_event_ends_signals_unless_it_keeps_them_active() {
+    let lose = |bench: &mut Bench| bench.lose(1, LossCause::Closed);
+    for (armed, is_ended) in [("g/cause", true), ("g/cause{KA}", false)] {
+        let mut bench = bench();
+        let record = "recmess/rm{sl=\"a\",NC={IBE}}";
+        bench.call(&format!(
+            "C=1{{MF=msrp/1{{SG{{{record}}},E=5{{{armed},g/sc}}}}}}"
+        ));
+        bench.orders.clear();
+        bench.storage.clear();
+        lose(&mut bench);
+        let id = bench.notifies.pop_front().expect("a Notify").0;
+        assert_eq!(bench.storage.len(), usize::from(is_ended), "{armed}");
+        bench
+            .gateway
+            .handle_notified(bench.now, id, Some(&ReplyBody::Actions(Vec::new())));
+        bench.drain();
+        if is_ended {
+            assert_eq!(bench.config().record_in, None);
+            bench.check_notify("C=1{N=msrp/1{OE=5{g/sc{SigID=\"recmess/rm\",Meth=EV}}}}");
+        } else {
+            assert!(bench.orders.is_empty() && bench.notifies.is_empty());
+        }
+    }
 }
 
 #[test]
@@ -222,6 +262,11 @@ fn what_cannot_be_played_has_a_code() {
         ("mess/sm{mi=\"a\",mcr=\"data:,x\",fr=maybe}", 449),
         ("mess/sm{mi=\"a\",mcr=\"data:,x\",ST=2}", 449),
         ("mess/sm{mi=\"a\",mcr=\"data:,x\",loud=yes}", 454),
+        ("mess/sm{mi=\"a\",mcr=\"data:,x\",SY=TO}", 457),
+        (
+            "SL=1{recmess/rm{sl=\"a\"},mess/sm{mi=\"a\",mcr=\"data:,x\"}}",
+            449,
+        ),
         ("mess/stop", 452),
         ("recmess/rm", 457),
         ("recmess/rm{sl=\"a/../b\"}", 449),
