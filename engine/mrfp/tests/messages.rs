@@ -330,6 +330,10 @@ async fn what_a_participant_sends_is_recorded_and_can_be_played() {
         });
         bob.answer(&again, "200 OK");
         mgc.expect_notify(&["mi=\"again\",sc=\"200\""]);
+        // A name that is left to the MRFP comes back.
+        let reply = mgc.call("C=1{MF=msrp/1{SG{recmess/rm{sl=\"?\"}}}}");
+        let chosen = "SG{recmess/rm{sl=\"file:///recordings/";
+        assert!(reply.contains(chosen), "{reply}");
         // The same place again, which is not empty any more.
         mgc.call(
             "C=1{MF=msrp/1{SG{recmess/rm{sl=\"file:///calls/one\"}},E=7{recmess/messfail,g/sc}}}",

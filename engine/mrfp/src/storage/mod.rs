@@ -98,7 +98,7 @@ pub enum Event {
         /// Why.
         why: Ending,
     },
-    /// A part of a recording was lost: the queue was full.
+    /// A part of a recording was lost: the queue was full, or too many messages came at once.
     Lost {
         /// Which.
         record: u64,

@@ -18,10 +18,12 @@ use super::{Open, Shared};
 /// The file with one line for each message.
 const INDEX: &str = "index.jsonl";
 
-/// Why a recording cannot go on.
+/// Why a part of a message was not recorded.
 #[derive(Debug)]
 pub(super) enum Fault {
     Full,
+    /// A message finds no room, but the recording goes on.
+    NoRoom,
     Io(io::Error),
 }
 
@@ -137,8 +139,7 @@ impl Recording {
             return Err(Fault::Full);
         }
         if self.messages.len() >= MESSAGES_OPEN_MAX {
-            tracing::warn!(place = %self.place.display(), "too many messages at once to record");
-            return Ok(());
+            return Err(Fault::NoRoom);
         }
         self.count += 1;
         let content_type = String::from_utf8_lossy(content_type).into_owned();

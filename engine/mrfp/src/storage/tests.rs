@@ -153,6 +153,20 @@ fn pieces_are_put_where_they_belong_and_the_index_tells_of_each_message() {
 }
 
 #[test]
+fn messages_beyond_those_that_may_be_open_are_lost_and_told() {
+    let root = Directory::new("many");
+    let count = u64::try_from(limits::MESSAGES_OPEN_MAX).unwrap();
+    let mut jobs = vec![open(1, "a", false, 1000)];
+    jobs.extend((0..=count).map(|message| begin(1, message, "text/plain")));
+    jobs.push(piece(1, count, 0, "lost"));
+    jobs.push(end(1, 0, 0));
+    jobs.push(begin(1, count + 1, "text/plain"));
+    let (told, metrics) = run(&root.0, jobs);
+    assert_eq!(told, [Event::Lost { record: 1 }]);
+    assert_eq!((metrics.lost, metrics.messages), (1, count + 1));
+}
+
+#[test]
 fn a_recording_ends_before_it_is_longer_than_it_may_be() {
     let root = Directory::new("full");
     let (told, _) = run(

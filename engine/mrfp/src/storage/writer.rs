@@ -135,6 +135,10 @@ impl Writer {
                     why: Ending::Full,
                 });
             }
+            Err(Fault::NoRoom) => {
+                self.shared.lost.fetch_add(1, Ordering::Relaxed);
+                self.tell(Event::Lost { record: id });
+            }
             Err(Fault::Io(error)) => {
                 self.recordings.remove(&id);
                 self.fail(id, &error);
