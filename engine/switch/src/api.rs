@@ -491,4 +491,6 @@ pub struct Statistics {
     pub volume_sent: u64,
     /// Body octets received (`msrpstat/vmr`).
     pub volume_received: u64,
+    /// Messages that the participant did not get because its queue was nearly full.
+    pub messages_dropped: u64,
 }

@@ -8,6 +8,7 @@ use msrp::{Deframer, FailureReport, StatusCode};
 use crate::api::ConnId;
 use crate::batch::Batch;
 use crate::ident::Tid;
+use crate::message::MessageRef;
 use crate::session::SessionRef;
 
 /// A connection's state. Nothing in it is on the heap while the connection is idle.
@@ -26,7 +27,7 @@ pub(crate) struct Connection<B> {
     pub strikes: u16,
     /// Nothing more is read or queued.
     pub is_closing: bool,
-    /// Runs until a session is bound.
+    /// Runs until a session is bound, and again while what is queued leaves before the close.
     pub probation: Option<TimerKey>,
     pub tx: Transmit<B>,
     pub brake: Brake,
@@ -71,6 +72,8 @@ pub(crate) struct Brake {
     pub is_stalled: bool,
     /// When a batch was last wholly sent.
     pub progress_at: Instant,
+    /// Since when the queue has been longer than the congestion mark, as far as anybody looked.
+    pub congested_since: Option<Instant>,
 }
 
 /// A request being received.
@@ -97,12 +100,10 @@ pub(crate) struct Frame {
     pub chunk: Option<Chunk>,
     /// Set when the chunk belongs to a message that was forwarded before.
     pub repeats: Option<Repeat>,
-    /// Header fields of the chunk but the paths and Byte-Range, ready to be written: those up to
-    /// `id_end` come before Byte-Range, the rest, with the blank line, after it.
-    pub fields: Vec<u8>,
-    pub id_end: usize,
-    /// The first octets of a message that a filter must see more of before it goes on.
-    pub beginning: Vec<u8>,
+    /// Octets of the chunk kept back until more comes.
+    pub held: Vec<u8>,
+    /// The open message that a request without body names: the flag `#` ends it.
+    pub bodiless: Option<MessageRef>,
 }
 
 /// A chunk of a message that came again: acknowledged, not forwarded.
@@ -126,10 +127,10 @@ pub(crate) struct Chunk {
     pub total: Option<u64>,
     /// The random part of this chunk's transaction ids.
     pub random: u64,
-    /// Whether octets were forwarded under `random` already.
+    /// Octets in the outgoing chunk that is open.
+    pub copied: u64,
+    /// Whether copies of it are open.
     pub is_streaming: bool,
-    /// The last octet received, kept back so that there is one left for the closing chunk.
-    pub held: Option<u8>,
     /// The last octets forwarded, to notice an end-line of ours across two pieces.
     pub trail: Trail,
 }

@@ -20,6 +20,7 @@ impl<B: Octets> Shard<B> {
         }
         self.check_tables();
         self.check_plays();
+        self.check_ages();
         for connection in self.conns.iter().flatten() {
             self.check_connection(connection);
         }
@@ -60,6 +61,27 @@ impl<B: Octets> Shard<B> {
             let message = &self.messages[*slot as usize];
             assert_eq!((message.sender, message.phase), (session, Phase::Open));
         }
+        for (at, slot) in entry.waiting.iter().enumerate() {
+            let message = &self.messages[*slot as usize];
+            assert_eq!((message.sender, message.phase), (session, Phase::Complete));
+            assert_eq!(message.waits_at.map(|w| w as usize), Some(at));
+        }
+    }
+
+    /// Every message stands in the list of its phase, in order.
+    fn check_ages(&self) {
+        let mut count = 0;
+        for (ages, phase) in [
+            (&self.open_ages, Phase::Open),
+            (&self.complete_ages, Phase::Complete),
+        ] {
+            let slots: Vec<u32> = ages.iter(&self.messages).collect();
+            let listed = slots.iter().map(|s| &self.messages[*s as usize]);
+            assert!(listed.clone().all(|m| m.phase == phase), "{phase:?}");
+            assert!(listed.is_sorted_by_key(|m| m.touched_at), "{phase:?}");
+            count += slots.len();
+        }
+        assert_eq!(count, self.messages.len(), "all are listed");
     }
 
     fn check_tables(&self) {
@@ -97,7 +119,9 @@ impl<B: Octets> Shard<B> {
         }
         if connection.is_closing {
             assert!(connection.sessions.is_empty(), "{id:?} lost its sessions");
-            assert!(connection.tx.pending.is_none(), "{id:?} sends no more");
+            let lingers = connection.probation.is_some();
+            let is_empty = connection.tx.pending.is_none();
+            assert!(is_empty || lingers, "{id:?} sends no more");
         }
         if let Some(open) = connection.tx.open {
             let delivery = &self.messages[open.slot as usize].deliveries[usize::from(open.ordinal)];

@@ -1,25 +1,36 @@
 //! The MSRP conference switch: shards, contexts, sessions, fan-out. Sans-IO; knows no H.248.
 #![forbid(unsafe_code)]
 
+mod ages;
+mod answer;
 mod api;
 mod batch;
+mod begin;
+mod closing;
 mod connection;
 mod context;
+mod ending;
+mod fan_out;
 mod filter;
 mod forward;
 mod ident;
 mod invariants;
+mod judge;
 pub mod limits;
 mod message;
+mod nickname;
 mod orders;
+mod piece;
 mod play;
 mod pressure;
 mod receive;
+mod recent;
 mod record;
 mod refusal;
 mod report;
 mod session;
 mod shard;
+mod users;
 
 pub use api::{
     CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Matching, Octets,

@@ -43,9 +43,22 @@ pub const PLAYS_MAX: usize = 1 << 16;
 /// Length of a message of our own, octets: it is queued as a whole, so the caller keeps to it.
 pub const PLAY_BYTES_MAX: usize = 256 * 1024;
 
-/// How much of a message in Message/CPIM is held until the head of its content is there, when a
-/// filter must see it; beyond it 413.
-pub const BEGINNING_BYTES_MAX: usize = 4096;
+/// How much of a message in Message/CPIM is held until its headers are there. Beyond it: 400 in a
+/// chat room, 413 when a filter must see it, and else it goes on with headers that nobody read.
+pub const BEGINNING_BYTES_MAX: usize = 8 * 1024;
+
+/// Outgoing chunks are not cut below this, whatever an operator sets, octets.
+pub const CHUNK_BYTES_FLOOR: u64 = 16 * 1024;
+
+/// A recipient is congested while its queue is fuller than this share of its limit (the example of
+/// RFC 7701 6.4).
+pub const CONGESTION_PERCENT: usize = 80;
+
+/// Nicknames of a conference that are kept for those who had them; more: the oldest is free.
+pub const NICKNAMES_KEPT_MAX: usize = 64;
+
+/// Length of a nickname, octets; a longer one is refused with 424 (RFC 7701 7.1).
+pub const NICKNAME_BYTES_MAX: usize = 1023;
 
 /// Messages whose fate a shard follows at once; beyond it a SEND is refused with 413.
 pub const MESSAGES_MAX: usize = 1 << 20;
@@ -69,6 +82,8 @@ pub struct Limits {
     pub queue_bytes_soft: usize,
     /// Octets queued for one connection before its sessions are given up.
     pub queue_bytes_max: usize,
+    /// Outgoing chunks are cut at this many octets, so that others get a word in between.
+    pub chunk_bytes_max: u64,
     /// Largest message taken, octets; beyond it 413.
     pub message_bytes_max: u64,
     /// Messages one session may have in progress at once; beyond it 413.
@@ -85,6 +100,20 @@ pub struct Limits {
     pub response_timeout: Duration,
     /// A message whose chunks stop arriving is given up after this time (RFC 7701 6.1).
     pub chunk_timeout: Duration,
+    /// What is queued for a connection that is being closed may take this long to leave.
+    pub linger: Duration,
+    /// A recipient that was congested all this time is lost, if nobody waits for it
+    /// ([`crate::SlowPolicy::Drop`]; RFC 7701 6.4 has a few minutes).
+    pub congestion_timeout: Duration,
+    /// A nickname that was given back, or whose user left, is kept for that user this long.
+    pub nickname_quarantine: Duration,
+}
+
+impl Limits {
+    /// A queue longer than this is congested, octets.
+    pub(crate) fn congestion_mark_bytes(&self) -> usize {
+        self.queue_bytes_max / 100 * CONGESTION_PERCENT
+    }
 }
 
 impl Default for Limits {
@@ -93,6 +122,7 @@ impl Default for Limits {
             msrp: msrp::Limits::default(),
             queue_bytes_soft: 256 * 1024,
             queue_bytes_max: 4 * 1024 * 1024,
+            chunk_bytes_max: 1024 * 1024,
             message_bytes_max: 8 * 1024 * 1024 * 1024,
             messages_open_max: 16,
             strikes_max: 8,
@@ -101,6 +131,9 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(30),
             chunk_timeout: Duration::from_secs(540),
+            linger: Duration::from_secs(5),
+            congestion_timeout: Duration::from_secs(180),
+            nickname_quarantine: Duration::from_secs(60),
         }
     }
 }

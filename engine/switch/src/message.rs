@@ -1,5 +1,5 @@
 //! Messages on their way through the switch, from their first chunk until every recipient's
-//! answer is in, and the reports that go back (TS 24.247 9.3.3, profile `3gpp`).
+//! answer is in (TS 24.247 9.3.3) or, in a chat room, until the last chunk has gone (RFC 7701 6.1).
 //!
 //! ```text
 //! Open ── last octet in ──► Complete ── every delivery concluded ──► freed
@@ -10,11 +10,13 @@ use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
 
 use clock::Instant;
+use msrp::cpim::Scanner;
 use msrp::{FailureReport, Outcome, Reassembly, StatusCode};
 
-use crate::api::{ContextKey, Octets};
-use crate::ident::GENERATION_MASK;
-use crate::limits::{DELIVERIES_KEEP_MAX, RECENT_MAX};
+use crate::ages::Neighbours;
+use crate::api::{ContextKey, Octets, Profile};
+use crate::ident::{CHUNK_MASK, GENERATION_MASK};
+use crate::limits::DELIVERIES_KEEP_MAX;
 use crate::session::SessionRef;
 use crate::shard::Shard;
 
@@ -33,25 +35,50 @@ pub(crate) struct Message {
     pub from_path: Vec<u8>,
     pub success_wanted: bool,
     pub failure_report: FailureReport,
+    /// The rules of the conference.
+    pub profile: Profile,
     pub phase: Phase,
+    /// Header fields of its copies but the paths and Byte-Range, ready to be written: those up to
+    /// `id_end` come before Byte-Range, the rest, with the blank line, after it.
+    pub fields: Vec<u8>,
+    pub id_end: usize,
+    /// Length as its sender told it last; `None` = `*`.
+    pub told_octets: Option<u64>,
+    /// Reads its CPIM headers, until it is known to whom it goes.
+    pub wrapper: Option<Box<Scanner>>,
     /// Octets received, when it came in more than one chunk.
     pub ranges: Option<Box<Reassembly>>,
     /// Length: one past the highest octet while open, exact when complete.
     pub octets: u64,
-    /// In the order in which the sessions stood in the context when it began.
+    /// Position after the last octet that was forwarded.
+    pub forwarded: u64,
+    /// In the order of their seats.
     pub deliveries: Vec<Delivery>,
-    /// When a chunk last arrived or left.
+    /// When octets of it last arrived.
     pub touched_at: Instant,
+    /// Its place among the messages of its phase by that time.
+    pub neighbours: Neighbours,
+    /// Where it stands in its sender's list of those that wait for answers.
+    pub waits_at: Option<u32>,
     /// A failure REPORT was sent: nothing more is said about it.
     pub is_reported: bool,
-    /// A recipient could not be served.
-    pub has_failed: bool,
+    /// Why a recipient could not be served; of the first.
+    pub failure: Option<StatusCode>,
     /// Its first octets have passed the filters.
     pub is_begun: bool,
+    /// A filter or a recording is concerned.
+    pub is_watched: bool,
     /// Recordings that get a copy.
     pub records: Vec<u64>,
     /// Once complete: deliveries about which something can still be learned.
     waiting: u32,
+}
+
+/// Names a message inside its shard; goes stale when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageRef {
+    pub slot: u32,
+    pub generation: u32,
 }
 
 /// How far a message is.
@@ -67,7 +94,9 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub session: SessionRef,
-    /// Chunks sent, modulo 2^14.
+    /// The session's place in the conference.
+    pub seat: u64,
+    /// The last chunk sent; 0 = none, and after 2^14 - 1 comes 1.
     pub chunk: u16,
     /// Chunks sent that have no response yet.
     pub unanswered: u32,
@@ -90,6 +119,28 @@ pub(crate) enum DeliveryState {
 }
 
 impl Delivery {
+    pub(crate) fn new(session: SessionRef, seat: u64, state: DeliveryState) -> Self {
+        Self {
+            session,
+            seat,
+            chunk: 0,
+            unanswered: 0,
+            reported: None,
+            state,
+        }
+    }
+
+    /// Counts another chunk.
+    pub(crate) fn next_chunk(&mut self) -> u16 {
+        self.chunk = self.chunk % CHUNK_MASK + 1;
+        self.chunk
+    }
+
+    /// Whether the recipient got a chunk.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.chunk != 0
+    }
+
     /// Whether success REPORTs cover the first `octets` of the message.
     pub(crate) fn is_reported(&self, octets: u64) -> bool {
         self.reported
@@ -109,14 +160,23 @@ impl Message {
             from_path: Vec::new(),
             success_wanted: false,
             failure_report: FailureReport::Yes,
+            profile: Profile::ThreeGpp,
             phase: Phase::Open,
+            fields: Vec::new(),
+            id_end: 0,
+            told_octets: None,
+            wrapper: None,
             ranges: None,
             octets: 0,
+            forwarded: 0,
             deliveries: Vec::new(),
             touched_at: now,
+            neighbours: Neighbours::default(),
+            waits_at: None,
             is_reported: false,
-            has_failed: false,
+            failure: None,
             is_begun: false,
+            is_watched: false,
             records: Vec::new(),
             waiting: 0,
         }
@@ -141,8 +201,21 @@ impl Message {
         }
     }
 
+    /// Whether we answer for it as its receiver, whatever becomes of the copies (RFC 7701 6.3).
+    pub(crate) fn is_ours(&self) -> bool {
+        self.profile == Profile::Chatroom
+    }
+
+    /// Whether the recipients answer its chunks with 200.
+    pub(crate) fn wants_answers(&self) -> bool {
+        self.failure_report == FailureReport::Yes && !self.is_ours()
+    }
+
     /// Whether nothing more can be learned about a delivery of the complete message.
     fn is_concluded(&self, delivery: &Delivery) -> bool {
+        if self.is_ours() {
+            return true;
+        }
         match delivery.state {
             DeliveryState::Done | DeliveryState::Failed | DeliveryState::Left => true,
             DeliveryState::Going => match (self.failure_report, self.success_wanted) {
@@ -189,8 +262,13 @@ impl Message {
 
     /// The recipient's part is over.
     pub(crate) fn settle(&mut self, ordinal: usize, state: DeliveryState) {
-        self.has_failed |= state == DeliveryState::Failed;
         self.change(ordinal, |d| d.state = state);
+    }
+
+    /// The recipient could not be served.
+    pub(crate) fn fail(&mut self, ordinal: usize, status: StatusCode) {
+        self.failure.get_or_insert(status);
+        self.settle(ordinal, DeliveryState::Failed);
     }
 
     /// The recipient reported octets as received.
@@ -220,14 +298,15 @@ impl Message {
 
     /// Whether all available users have the complete message (TS 24.247 9.3.3.1).
     pub(crate) fn is_success(&self) -> bool {
-        self.is_concluded_by_all() && !self.has_failed
+        self.is_concluded_by_all() && (self.failure.is_none() || self.is_ours())
     }
 
-    /// Where a delivery to `session` stands that is still going on.
-    pub(crate) fn ordinal_of(&self, session: SessionRef) -> Option<usize> {
-        self.deliveries
-            .iter()
-            .position(|d| d.session == session && d.state == DeliveryState::Going)
+    /// Where a delivery to the session in `seat` stands that is still going on.
+    pub(crate) fn ordinal_of(&self, seat: u64) -> Option<usize> {
+        let found = self.deliveries.binary_search_by_key(&seat, |d| d.seat);
+        found
+            .ok()
+            .filter(|at| self.deliveries[*at].state == DeliveryState::Going)
     }
 
     /// Whether a recipient can have something to say about it.
@@ -238,7 +317,8 @@ impl Message {
     /// Whether `waiting` is what its definition says.
     pub(crate) fn is_consistent(&self) -> bool {
         let waiting = self.deliveries.iter().filter(|d| !self.is_concluded(d));
-        self.phase == Phase::Open || waiting.count() == self.waiting as usize
+        let is_sorted = self.deliveries.is_sorted_by_key(|d| d.seat);
+        is_sorted && (self.phase == Phase::Open || waiting.count() == self.waiting as usize)
     }
 
     /// Ready for another message, allocations kept.
@@ -247,6 +327,7 @@ impl Message {
         for (kept, spare) in [
             (&mut fresh.id, &mut self.id),
             (&mut fresh.from_path, &mut self.from_path),
+            (&mut fresh.fields, &mut self.fields),
         ] {
             spare.clear();
             core::mem::swap(kept, spare);
@@ -292,73 +373,5 @@ impl Hasher for Hashed {
 
     fn write_u64(&mut self, value: u64) {
         self.0 ^= value;
-    }
-}
-
-/// The last messages of a session whose fate is settled.
-///
-/// A sender that did not see the answer sends again under the same Message-ID (RFC 4975 5.4); one
-/// that did not see yet that its message was given up goes on with it.
-#[derive(Debug, Default)]
-pub(crate) struct Recent {
-    entries: [Option<Entry>; RECENT_MAX],
-    next: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    /// [`Shard::hash_of`].
-    hash: u64,
-    fate: Fate,
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// All of its octets went out.
-    Forwarded { octets: u64 },
-    /// Everybody is known to have it.
-    Delivered { octets: u64 },
-    /// It was given up before its last octet.
-    GivenUp,
-}
-
-impl Recent {
-    /// Remembers a message, in the place of the oldest if it is new.
-    pub(crate) fn remember(&mut self, hash: u64, fate: Fate) {
-        let entry = Some(Entry { hash, fate });
-        if let Some(known) = self.entry(hash) {
-            *known = entry;
-            return;
-        }
-        self.entries[self.next] = entry;
-        self.next = (self.next + 1) % RECENT_MAX;
-    }
-
-    /// All recipients have it.
-    pub(crate) fn succeed(&mut self, hash: u64) {
-        if let Some(Some(entry)) = self.entry(hash)
-            && let Fate::Forwarded { octets } = entry.fate
-        {
-            entry.fate = Fate::Delivered { octets };
-        }
-    }
-
-    /// It failed: sent again, it must go out again.
-    pub(crate) fn forget(&mut self, hash: u64) {
-        if let Some(known) = self.entry(hash) {
-            *known = None;
-        }
-    }
-
-    /// What became of a message.
-    pub(crate) fn fate(&self, hash: u64) -> Option<Fate> {
-        let mut entries = self.entries.iter().flatten();
-        entries.find(|e| e.hash == hash).map(|e| e.fate)
-    }
-
-    fn entry(&mut self, hash: u64) -> Option<&mut Option<Entry>> {
-        let mut entries = self.entries.iter_mut();
-        entries.find(|e| e.is_some_and(|e| e.hash == hash))
     }
 }

@@ -22,15 +22,21 @@ impl<B: Octets> Shard<B> {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let id = config.session_id.clone();
+        self.next_seat += 1;
         let index = self.sessions.insert(Session {
             generation,
             key,
             context,
+            seat: self.next_seat,
             config,
             link: Link::Waiting,
             installed_at: now,
             statistics: Statistics::default(),
             open: Vec::new(),
+            waiting: Vec::new(),
+            heard_at: now,
+            idle: None,
+            nickname: None,
             recent: None,
         });
         let index = u32::try_from(index).expect("fewer than 2^32 sessions");
@@ -42,7 +48,42 @@ impl<B: Octets> Shard<B> {
             .or_default()
             .sessions
             .push(session);
+        self.await_silence(now, session);
         self.connect_if_active(now, session);
+    }
+
+    /// Starts to wait for the participant's silence, or stops, as its configuration says now.
+    fn await_silence(&mut self, now: Instant, session: SessionRef) {
+        let entry = &mut self.sessions[session.index as usize];
+        if let Some(timer) = entry.idle.take() {
+            self.timers.cancel(timer);
+        }
+        let heard_at = entry.heard_at;
+        entry.idle = entry.config.idle_after.map(|after| {
+            let at = (heard_at + after).max(now);
+            self.timers.arm(at, Deadline::Idle(session))
+        });
+    }
+
+    /// Tells that nothing came for a while, or waits for what is left of it. The while is counted
+    /// again from then on.
+    pub(crate) fn check_silence(&mut self, now: Instant, session: SessionRef) {
+        let Some(session) = self.session_at(session) else {
+            return;
+        };
+        let entry = &mut self.sessions[session.index as usize];
+        entry.idle = None;
+        let Some(after) = entry.config.idle_after else {
+            return;
+        };
+        if entry.conn().is_none() {
+            entry.heard_at = now;
+        } else if now.since(entry.heard_at) >= after {
+            entry.heard_at = now;
+            let event = Event::Idle { session: entry.key };
+            self.outputs.push_back(Output::Event(event));
+        }
+        self.await_silence(now, session);
     }
 
     pub(crate) fn update(&mut self, now: Instant, key: SessionKey, config: Box<SessionConfig>) {
@@ -59,8 +100,28 @@ impl<B: Octets> Shard<B> {
         let moved = entry.config.setup != config.setup
             || (entry.config.remote_path.is_some()
                 && entry.config.remote_path != config.remote_path);
-        entry.config = config;
+        if moved && matches!(entry.link, Link::Bound(_)) {
+            // Its new connection would get the rest of messages without their beginning; what ends
+            // them still goes to the old path.
+            self.fail_deliveries_to(session, StatusCode::TIMEOUT);
+        }
+        let entry = &mut self.sessions[session.index as usize];
+        let was = core::mem::replace(&mut entry.config, config);
+        let is_deaf = was.sends && !entry.config.sends;
+        let is_mute = was.receives && !entry.config.receives;
+        let waits_otherwise = was.idle_after != entry.config.idle_after;
         self.plays.wake(session);
+        if waits_otherwise {
+            self.await_silence(now, session);
+        }
+        // A mode holds at once, in the middle of a message too.
+        if is_deaf {
+            self.drop_deliveries_to(session);
+        }
+        if is_mute {
+            self.abort_messages_from(session);
+        }
+        let entry = &mut self.sessions[session.index as usize];
         match entry.link {
             // New signalling may revive what was lost (RFC 4975 5.4).
             Link::Lost => {
@@ -75,9 +136,7 @@ impl<B: Octets> Shard<B> {
                 self.connect_if_active(now, session);
             }
             Link::Bound(conn) if moved => {
-                // Its new connection would get the rest of messages without their beginning.
-                self.fail_deliveries_to(session, StatusCode::TIMEOUT);
-                self.unbind(conn, session);
+                self.unbind(now, conn, session);
                 self.connect_if_active(now, session);
             }
             Link::Connecting { .. } | Link::Bound(_) => {}
@@ -102,7 +161,7 @@ impl<B: Octets> Shard<B> {
     }
 
     /// Ties a session to the connection that will carry it.
-    pub(crate) fn bind(&mut self, conn: ConnId, session: SessionRef) {
+    pub(crate) fn bind(&mut self, now: Instant, conn: ConnId, session: SessionRef) {
         let Some(connection) = self.connection(conn) else {
             return;
         };
@@ -113,6 +172,7 @@ impl<B: Octets> Shard<B> {
         }
         let entry = &mut self.sessions[session.index as usize];
         entry.link = Link::Bound(conn);
+        entry.heard_at = now;
         self.plays.wake(session);
         let event = Event::Bound {
             session: entry.key,
@@ -136,7 +196,7 @@ impl<B: Octets> Shard<B> {
         self.queue_frame(conn, Some(session), |out| out.extend_from_slice(&text));
     }
 
-    pub(crate) fn move_to(&mut self, key: SessionKey, context: ContextKey) {
+    pub(crate) fn move_to(&mut self, now: Instant, key: SessionKey, context: ContextKey) {
         let Some(&session) = self.by_key.get(&key) else {
             return;
         };
@@ -144,10 +204,13 @@ impl<B: Octets> Shard<B> {
         if from == context {
             return;
         }
-        self.abort_messages_from(session);
+        self.forget_messages_from(session);
         self.drop_deliveries_to(session);
+        self.keep_nickname(now, session);
         self.leave_context(from, session);
-        self.sessions[session.index as usize].context = context;
+        self.next_seat += 1;
+        let entry = &mut self.sessions[session.index as usize];
+        (entry.context, entry.seat) = (context, self.next_seat);
         self.contexts
             .entry(context)
             .or_default()
@@ -167,17 +230,21 @@ impl<B: Octets> Shard<B> {
     pub(crate) fn remove(&mut self, now: Instant, key: SessionKey) -> Option<Statistics> {
         let session = self.by_key.remove(&key)?;
         self.drop_plays(session);
-        self.abort_messages_from(session);
+        self.forget_messages_from(session);
         self.drop_deliveries_to(session);
+        self.keep_nickname(now, session);
         match self.sessions[session.index as usize].link {
             Link::Connecting { request, timer } => {
                 self.connects.remove(&request);
                 self.timers.cancel(timer);
             }
-            Link::Bound(conn) => self.unbind(conn, session),
+            Link::Bound(conn) => self.unbind(now, conn, session),
             Link::Waiting | Link::Lost => {}
         }
         let entry = self.sessions.remove(session.index as usize);
+        if let Some(timer) = entry.idle {
+            self.timers.cancel(timer);
+        }
         if self.by_id.get(&entry.config.session_id) == Some(&session) {
             self.by_id.remove(&entry.config.session_id);
         }
@@ -186,7 +253,7 @@ impl<B: Octets> Shard<B> {
     }
 
     /// Takes a session off its connection, which closes when it carries no other.
-    fn unbind(&mut self, conn: ConnId, session: SessionRef) {
+    fn unbind(&mut self, now: Instant, conn: ConnId, session: SessionRef) {
         self.sessions[session.index as usize].link = Link::Waiting;
         self.fail_plays(session);
         self.abort_messages_from(session);
@@ -195,13 +262,13 @@ impl<B: Octets> Shard<B> {
         };
         connection.sessions.retain(|s| *s != session);
         if connection.sessions.is_empty() {
-            self.close(conn);
+            self.close(now, conn);
             self.release(conn);
         }
     }
 
     /// Takes its connection from a session, or stops opening one.
-    pub(crate) fn release_link(&mut self, key: SessionKey) {
+    pub(crate) fn release_link(&mut self, now: Instant, key: SessionKey) {
         let Some(&session) = self.by_key.get(&key) else {
             return;
         };
@@ -215,7 +282,7 @@ impl<B: Octets> Shard<B> {
             }
             Link::Bound(conn) => {
                 self.fail_deliveries_to(session, StatusCode::TIMEOUT);
-                self.unbind(conn, session);
+                self.unbind(now, conn, session);
             }
         }
         self.outputs.push_back(Output::Event(Event::Lost {

@@ -16,14 +16,14 @@ impl<B: Octets> Shard<B> {
     /// Deals with queues that grew past a limit while an input was handled.
     pub(crate) fn settle_queues(&mut self, now: Instant) {
         while let Some(conn) = self.overflowed.pop() {
-            self.give_up_slow(conn);
+            self.give_up_slow(now, conn);
         }
         while let Some((slow, sender)) = self.pressed.pop() {
             self.hold(now, slow, sender);
         }
     }
 
-    fn give_up_slow(&mut self, conn: ConnId) {
+    fn give_up_slow(&mut self, now: Instant, conn: ConnId) {
         let limit_bytes = self.config.limits.queue_bytes_max;
         let Some(connection) = self.connection(conn) else {
             return;
@@ -39,7 +39,7 @@ impl<B: Octets> Shard<B> {
             limit_bytes: limit_bytes as u64,
         };
         self.lose_sessions(conn, cause);
-        self.close(conn);
+        self.close(now, conn);
         self.release(conn);
     }
 

@@ -2,7 +2,6 @@
 //! they ended. Whoever takes them must not block; that is not this crate's business.
 
 use crate::api::{Event, Octets, Output, SessionKey};
-use crate::connection::Frame;
 use crate::filter::field;
 use crate::message::DeliveryState;
 use crate::session::SessionRef;
@@ -50,7 +49,7 @@ pub enum RecordedPart {
 impl<B: Octets> Shard<B> {
     /// Notes who records a message that begins: its sender's recording, and that of every recipient
     /// that gets it.
-    pub(crate) fn note_recorders(&mut self, sender: SessionRef, slot: u32, frame: &Frame) {
+    pub(crate) fn note_recorders(&mut self, sender: SessionRef, slot: u32) {
         let config = |session: SessionRef| {
             let session = self.session_at(session)?;
             Some(&self.sessions[session.index as usize].config)
@@ -63,11 +62,14 @@ impl<B: Octets> Shard<B> {
         if records.is_empty() {
             return;
         }
-        self.messages[slot as usize].records = records;
+        let message = &mut self.messages[slot as usize];
+        message.records = records;
+        let message_id: Box<[u8]> = message.id.as_slice().into();
+        let content_type: Box<[u8]> = field(&message.fields, "Content-Type").into();
         self.record(slot, |sender| RecordedPart::Begin {
             sender,
-            message_id: frame.message_id.as_slice().into(),
-            content_type: field(&frame.fields, "Content-Type").into(),
+            message_id: message_id.clone(),
+            content_type: content_type.clone(),
         });
     }
 

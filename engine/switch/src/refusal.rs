@@ -1,5 +1,6 @@
 //! Why a request is refused, and the one place that turns the reason into a status.
 
+use msrp::cpim::CpimFault;
 use msrp::{HeadFault, StatusCode};
 
 /// The peer learns the status; the log gets all of it.
@@ -27,25 +28,72 @@ pub(crate) enum Refusal {
     MessageTooLarge { limit_bytes: u64 },
     #[error("the rest of a message that was given up")]
     GivenUp,
+    #[error("a message that does not begin at its beginning")]
+    NoBeginning,
     #[error("too many messages in progress")]
     TooManyMessages,
+    #[error("more gaps in a message than can be kept")]
+    TooManyRanges,
+    #[error("wrapped media type not accepted")]
+    WrappedTypeNotAccepted,
+    #[error("malformed wrapper: {0}")]
+    Wrapper(CpimFault),
+    #[error("CPIM From is not the sender's")]
+    WrongSender,
+    #[error("more than one CPIM To")]
+    SeveralRecipients,
+    #[error("CPIM To is neither the room nor a participant")]
+    UnknownRecipient,
+    #[error("the room allows no private messages")]
+    PrivateNotAllowed,
+    #[error("the recipient takes no private messages")]
+    PrivateNotSupported,
+    #[error("the room allows no nicknames")]
+    NicknamesNotAllowed,
+    #[error("malformed nickname")]
+    NicknameMalformed,
+    #[error("nickname reserved or in use")]
+    NicknameTaken,
+    #[error("refused by a filter: {}", .0.as_u16())]
+    Filtered(StatusCode),
+}
+
+impl From<StatusCode> for Refusal {
+    fn from(status: StatusCode) -> Self {
+        Self::Filtered(status)
+    }
 }
 
 impl Refusal {
-    /// The code this refusal puts on the wire (RFC 4975 10).
+    /// The code this refusal puts on the wire (RFC 4975 10, RFC 7701 10.3).
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Fault(fault) => fault.status(),
+            Self::Wrapper(_) => StatusCode::BAD_REQUEST,
             Self::UnknownSession | Self::TooManySessions | Self::Draining => {
                 StatusCode::NO_SUCH_SESSION
             }
             Self::SessionInUse => StatusCode::SESSION_IN_USE,
             Self::UnknownMethod => StatusCode::UNKNOWN_METHOD,
-            Self::NotAllowed | Self::Blocked => StatusCode::FORBIDDEN,
-            Self::ContentTypeNotAccepted => StatusCode::UNSUPPORTED_MEDIA,
-            Self::MessageTooLarge { .. } | Self::TooManyMessages | Self::GivenUp => {
-                StatusCode::STOP_SENDING
+            Self::NotAllowed
+            | Self::Blocked
+            | Self::WrongSender
+            | Self::SeveralRecipients
+            | Self::PrivateNotAllowed
+            | Self::NicknamesNotAllowed => StatusCode::FORBIDDEN,
+            Self::UnknownRecipient => StatusCode::NOT_FOUND,
+            Self::PrivateNotSupported => StatusCode::NO_PRIVATE_MESSAGES,
+            Self::ContentTypeNotAccepted | Self::WrappedTypeNotAccepted => {
+                StatusCode::UNSUPPORTED_MEDIA
             }
+            Self::MessageTooLarge { .. }
+            | Self::TooManyMessages
+            | Self::TooManyRanges
+            | Self::GivenUp
+            | Self::NoBeginning => StatusCode::STOP_SENDING,
+            Self::NicknameMalformed => StatusCode::BAD_NICKNAME,
+            Self::NicknameTaken => StatusCode::NICKNAME_TAKEN,
+            Self::Filtered(status) => *status,
         }
     }
 }

@@ -3,7 +3,7 @@
 use clock::{Instant, TimerKey};
 
 use crate::api::{ConnId, ConnectId, ContextKey, SessionConfig, SessionKey, Statistics};
-use crate::message::Recent;
+use crate::recent::Recent;
 
 /// Names a session inside its shard; goes stale when the session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +18,22 @@ pub(crate) struct Session {
     pub generation: u32,
     pub key: SessionKey,
     pub context: ContextKey,
+    /// Its place in the conference; who came later has a higher one.
+    pub seat: u64,
     pub config: Box<SessionConfig>,
     pub link: Link,
     pub installed_at: Instant,
     pub statistics: Statistics,
     /// Slots of messages from this session that are not complete yet.
     pub open: Vec<u32>,
+    /// Slots of messages from this session that are complete and wait for answers.
+    pub waiting: Vec<u32>,
+    /// When octets last arrived from the participant.
+    pub heard_at: Instant,
+    /// Runs while the participant's silence is to be told.
+    pub idle: Option<TimerKey>,
+    /// Its nickname, prepared for comparison.
+    pub nickname: Option<Box<str>>,
     /// Its messages whose fate was settled last; absent until there was one.
     pub recent: Option<Box<Recent>>,
 }
@@ -61,26 +71,35 @@ impl Session {
             .filter(|_| self.config.sends && self.config.remote_path.is_some())
     }
 
-    /// Whether the participant may send this media type (RFC 4975 8.6; parameters are ignored).
+    /// Whether the participant may send this media type.
     pub(crate) fn accepts(&self, content_type: &[u8]) -> bool {
-        if self.config.accept_types.is_empty() {
-            return true;
-        }
-        let bare = content_type
-            .split(|&c| c == b';')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii();
-        self.config.accept_types.iter().any(|accepted| {
-            let accepted = accepted.as_bytes();
-            accepted == b"*"
-                || accepted.eq_ignore_ascii_case(bare)
-                || accepted.strip_suffix(b"/*").is_some_and(|kind| {
-                    bare.split(|&c| c == b'/')
-                        .next()
-                        .is_some_and(|k| k.eq_ignore_ascii_case(kind))
-                })
-        })
+        let types = &self.config.accept_types;
+        types.is_empty() || is_listed(types, content_type)
+    }
+
+    /// Whether the participant may send this media type inside a wrapper: what it may send bare,
+    /// and what it may send wrapped only (RFC 4975 8.6).
+    pub(crate) fn accepts_wrapped(&self, content_type: &[u8]) -> bool {
+        let types = &self.config.receive_wrapped_types;
+        types.is_empty()
+            || is_listed(types, content_type)
+            || is_listed(&self.config.accept_types, content_type)
+    }
+
+    /// Whether the participant takes a message of this kind.
+    pub(crate) fn takes(&self, kind: Kind<'_>) -> bool {
+        let SessionConfig {
+            send_types,
+            send_wrapped_types,
+            ..
+        } = &*self.config;
+        let takes_bare = send_types.is_empty() || is_listed(send_types, kind.content_type);
+        takes_bare
+            && kind.wrapped.is_none_or(|wrapped| {
+                send_wrapped_types.is_empty()
+                    || is_listed(send_wrapped_types, wrapped)
+                    || is_listed(send_types, wrapped)
+            })
     }
 
     /// The counters now.
@@ -92,43 +111,88 @@ impl Session {
     }
 }
 
+/// What a message holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind<'a> {
+    pub content_type: &'a [u8],
+    /// What is wrapped in it, when it is Message/CPIM and that could be read.
+    pub wrapped: Option<&'a [u8]>,
+}
+
+impl Kind<'_> {
+    /// Whether nothing is lost when it does not arrive: it says that somebody is typing (RFC 3994).
+    pub(crate) fn is_droppable(&self) -> bool {
+        let content_type = self.wrapped.unwrap_or(self.content_type);
+        is_type(content_type, b"application/im-iscomposing+xml")
+    }
+}
+
+/// A media type without its parameters.
+fn bare(content_type: &[u8]) -> &[u8] {
+    let bare = content_type.split(|&c| c == b';').next();
+    bare.unwrap_or_default().trim_ascii()
+}
+
+/// Whether a media type is this one, whatever its parameters.
+pub(crate) fn is_type(content_type: &[u8], expected: &[u8]) -> bool {
+    bare(content_type).eq_ignore_ascii_case(expected)
+}
+
+/// Whether a list as in `accept-types` has a media type (RFC 4975 8.6; parameters are ignored).
+fn is_listed(types: &[Box<str>], content_type: &[u8]) -> bool {
+    let bare = bare(content_type);
+    types.iter().any(|listed| {
+        let listed = listed.as_bytes();
+        listed == b"*"
+            || listed.eq_ignore_ascii_case(bare)
+            || listed.strip_suffix(b"/*").is_some_and(|kind| {
+                bare.split(|&c| c == b'/')
+                    .next()
+                    .is_some_and(|k| k.eq_ignore_ascii_case(kind))
+            })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(accept: &[&str], content_type: &str, accepted: bool) {
-        let session = Session {
-            generation: 0,
-            key: SessionKey {
-                termination: 1,
-                stream: 1,
-            },
-            context: ContextKey(1),
-            config: Box::new(SessionConfig {
-                accept_types: accept.iter().map(|&t| t.into()).collect(),
-                ..SessionConfig::new([], [])
-            }),
-            link: Link::Waiting,
-            installed_at: Instant::ZERO,
-            statistics: Statistics::default(),
-            open: Vec::new(),
-            recent: None,
-        };
+    fn check(list: &[&str], content_type: &str, is_there: bool) {
+        let list: Vec<Box<str>> = list.iter().map(|&t| t.into()).collect();
         assert_eq!(
-            session.accepts(content_type.as_bytes()),
-            accepted,
+            is_listed(&list, content_type.as_bytes()),
+            is_there,
             "{content_type}"
         );
     }
 
+    // MSRP-SDP-005
     #[test]
     fn media_types_match_without_case_and_parameters() {
-        check(&[], "anything/at-all", true);
+        check(&[], "anything/at-all", false);
         check(&["*"], "anything/at-all", true);
         check(&["text/plain"], "Text/PLAIN;charset=utf-8", true);
         check(&["text/*"], "text/html", true);
         check(&["text/*"], "textual/html", false);
         check(&["message/cpim", "text/plain"], "image/png", false);
+    }
+
+    #[test]
+    fn what_says_that_somebody_types_may_be_dropped_also_when_it_is_wrapped() {
+        let composing = &b"Application/im-isComposing+xml; charset=utf-8"[..];
+        for (content_type, wrapped, is_droppable) in [
+            (composing, None, true),
+            (b"message/cpim", Some(composing), true),
+            (b"message/cpim", None, false),
+            (b"message/cpim", Some(b"message/imdn+xml"), false),
+            (b"text/plain", None, false),
+        ] {
+            let kind = Kind {
+                content_type,
+                wrapped,
+            };
+            assert_eq!(kind.is_droppable(), is_droppable, "{kind:?}");
+        }
     }
 }

@@ -19,6 +19,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use slab::Slab;
 
+use crate::ages::Ages;
 use crate::api::{
     CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Octets, Order,
     Output, SessionKey, ShardIndex,
@@ -55,6 +56,10 @@ pub(crate) enum Deadline {
     Progress(ConnId),
     /// A message of ours must have been answered.
     Play(PlayRef),
+    /// A participant may have been silent for too long.
+    Idle(SessionRef),
+    /// What is queued for a connection that closes must have left.
+    Linger(ConnId),
     /// Look for messages whose time is over.
     SweepMessages,
 }
@@ -72,12 +77,18 @@ pub struct Shard<B> {
     pub(crate) conns: Vec<Option<Box<Connection<B>>>>,
     pub(crate) messages: Slab<Message>,
     pub(crate) spare_messages: Vec<Message>,
+    /// Messages whose chunks still come, by the time of the last octets.
+    pub(crate) open_ages: Ages,
+    /// Messages that wait for answers, by the time of the last octets.
+    pub(crate) complete_ages: Ages,
+    /// The seat of the session that came last.
+    pub(crate) next_seat: u64,
     /// Messages by [`crate::message::index_key`], for the REPORTs of recipients; the youngest of a name.
     pub(crate) by_message_id: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
     pub(crate) hash_key: u64,
     /// Frames that need pieces of the shard itself are written here first.
     pub(crate) scratch: Vec<u8>,
-    /// What all copies of a piece have in common, see `forward`.
+    /// What all copies of a piece have in common, see `fan_out`.
     pub(crate) rest: Vec<u8>,
     /// No further session is bound to a connection that arrives.
     pub(crate) is_draining: bool,
@@ -117,6 +128,9 @@ impl<B: Octets> Shard<B> {
             conns: Vec::new(),
             messages: Slab::new(),
             spare_messages: Vec::new(),
+            open_ages: Ages::default(),
+            complete_ages: Ages::default(),
+            next_seat: 0,
             by_message_id: HashMap::default(),
             scratch: Vec::new(),
             rest: Vec::new(),
@@ -189,7 +203,7 @@ impl<B: Octets> Shard<B> {
         self.messages.len()
     }
 
-    fn take_batch(&mut self, conn: ConnId) -> Option<Batch<B>> {
+    pub(crate) fn take_batch(&mut self, conn: ConnId) -> Option<Batch<B>> {
         let connection = self.connection(conn)?;
         connection.tx.is_dirty = false;
         if connection.tx.in_flight.is_some() {
@@ -229,7 +243,7 @@ impl<B: Octets> Shard<B> {
         let Some(session) = session else {
             // The session ended or changed its mind meanwhile.
             self.insert(Box::new(Connection::new(conn, UNSPECIFIED, now)));
-            self.close(conn);
+            self.close(now, conn);
             return;
         };
         if let Link::Connecting { timer, .. } = self.sessions[session.index as usize].link {
@@ -242,7 +256,7 @@ impl<B: Octets> Shard<B> {
         let mut connection = Box::new(Connection::new(conn, peer, now));
         connection.deframer = msrp::Deframer::new(self.config.limits.msrp);
         self.insert(connection);
-        self.bind(conn, session);
+        self.bind(now, conn, session);
         self.send_binding(conn, session);
     }
 
@@ -271,12 +285,19 @@ impl<B: Octets> Shard<B> {
         if self.batch_pool.len() < BATCH_POOL_MAX {
             self.batch_pool.push(batch);
         }
+        let mark = self.config.limits.congestion_mark_bytes();
         let Some(connection) = self.connection(conn) else {
             return;
         };
         connection.tx.in_flight = None;
+        if connection.is_closing {
+            return self.end_linger(conn);
+        }
         connection.brake.progress_at = now;
         connection.brake.is_stalled = false;
+        if connection.tx.queued() <= mark {
+            connection.brake.congested_since = None;
+        }
         if connection.tx.pending.is_some() {
             self.mark_dirty(conn);
         }
@@ -320,13 +341,13 @@ impl<B: Octets> Shard<B> {
                 None
             }
             Order::Move { session, context } => {
-                self.move_to(session, context);
+                self.move_to(now, session, context);
                 None
             }
             Order::Remove { session } => self.remove(now, session),
             Order::Audit { session } => self.counters(now, session),
             Order::Release { session } => {
-                self.release_link(session);
+                self.release_link(now, session);
                 None
             }
             Order::Flow { from, to, open } => {
@@ -356,22 +377,15 @@ impl<B: Octets> Shard<B> {
     fn handle_deadline(&mut self, now: Instant) {
         while let Some(deadline) = self.timers.expired(now) {
             match deadline {
-                Deadline::Probation(conn) => self.end_probation(conn),
+                Deadline::Probation(conn) => self.end_probation(now, conn),
                 Deadline::Connect(session) => self.give_up_connecting(session),
                 Deadline::Progress(conn) => self.check_progress(now, conn),
                 Deadline::Play(play) => self.time_out_play(play),
+                Deadline::Idle(session) => self.check_silence(now, session),
+                Deadline::Linger(conn) => self.end_linger(conn),
                 Deadline::SweepMessages => self.sweep_messages(now),
             }
         }
-    }
-
-    fn end_probation(&mut self, conn: ConnId) {
-        let Some(connection) = self.connection(conn) else {
-            return;
-        };
-        connection.probation = None;
-        tracing::info!(peer = %connection.peer, "closing: no session bound in time");
-        self.close(conn);
     }
 
     fn give_up_connecting(&mut self, session: SessionRef) {
@@ -388,50 +402,6 @@ impl<B: Octets> Shard<B> {
                 cause,
             };
             self.outputs.push_back(Output::Event(event));
-        }
-    }
-
-    /// Closes after the batch in flight or, when there is none, after what is queued: the driver
-    /// takes nothing more once told to close. Its sessions must have been taken off it.
-    pub(crate) fn close(&mut self, conn: ConnId) {
-        let Some(connection) = self.connection(conn) else {
-            return;
-        };
-        if connection.is_closing {
-            return;
-        }
-        connection.is_closing = true;
-        if let Some(timer) = connection.probation.take() {
-            self.timers.cancel(timer);
-        }
-        if let Some(batch) = self.take_batch(conn) {
-            self.outputs.push_back(Output::Transmit { conn, batch });
-        } else if let Some(connection) = self.connection(conn) {
-            connection.tx.pending = None;
-        }
-        self.outputs.push_back(Output::Close { conn });
-    }
-
-    /// Takes all sessions off a connection and tells the gateway.
-    pub(crate) fn lose_sessions(&mut self, conn: ConnId, cause: LossCause) {
-        let Some(connection) = self.connection(conn) else {
-            return;
-        };
-        connection.tx.open = None;
-        let sessions = core::mem::take(&mut connection.sessions);
-        for session in sessions {
-            if let Some(session) = self.session_at(session) {
-                self.sessions[session.index as usize].link = Link::Lost;
-                let key = self.sessions[session.index as usize].key;
-                tracing::info!(session = ?key, ?cause, "session lost its connection");
-                self.fail_plays(session);
-                self.abort_messages_from(session);
-                self.fail_deliveries_to(session, msrp::StatusCode::TIMEOUT);
-                self.outputs.push_back(Output::Event(Event::Lost {
-                    session: key,
-                    cause,
-                }));
-            }
         }
     }
 

@@ -8,7 +8,7 @@ use switch::{CloseCause, ContextKey, Event, Input, Limits, LossCause, Order, Out
 
 /// Everything of a chunk of participant `n` but its last octets, and those.
 fn halves(n: u32, tid: &str, message: &str, extra: &str) -> (Vec<u8>, Vec<u8>) {
-    let mut text = chunk(n, tid, message, "1-*/40", extra, &[b'h'; 40], '$');
+    let mut text = chunk(n, tid, message, "1-*/4000", extra, &[b'h'; 4_000], '$');
     let rest = text.split_off(text.len() - 40);
     (text, rest)
 }

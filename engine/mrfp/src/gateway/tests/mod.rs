@@ -83,6 +83,7 @@ impl Bench {
                 messages_received: 12,
                 volume_sent: 8192,
                 volume_received: 4096,
+                ..Statistics::default()
             },
             replies: Vec::new(),
         }

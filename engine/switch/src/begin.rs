@@ -1,0 +1,255 @@
+//! How a message begins: to whom it goes, which filters it meets, who records it.
+//!
+//! ```text
+//! bare type           ─► every other participant ─► filters, recorders ─► begun
+//! Message/CPIM        ─► headers held until they are all there, over chunks if need be
+//!   3gpp              ─► every other participant that takes what is wrapped
+//!   chat room         ─► From, To judged: the room, one participant, or 403 404 428
+//! ```
+
+use clock::Instant;
+use msrp::cpim::{self, CpimFault};
+use msrp::{Flag, StatusCode};
+
+use crate::api::{Octets, Profile, SessionConfig, SlowPolicy};
+use crate::connection::{Connection, Frame};
+use crate::ident::ORDINAL_MAX;
+use crate::limits::{BEGINNING_BYTES_MAX, Limits};
+use crate::message::{Delivery, DeliveryState, Message};
+use crate::piece::Piece;
+use crate::refusal::Refusal;
+use crate::session::{Kind, Session, SessionRef};
+use crate::shard::Shard;
+use crate::users::{is_one_of, is_same_user};
+
+/// Whether a message may go on now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// What was held before (in [`Frame::held`]) goes on, and then what is here.
+    Now,
+    /// More is needed first; what is here is kept.
+    Held,
+}
+
+/// To whom a message goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Audience<'a> {
+    /// All but its sender.
+    Others,
+    /// The participant of this URI, on all its sessions (RFC 7701 6.2).
+    User(&'a [u8]),
+}
+
+impl<B: Octets> Shard<B> {
+    /// Lets the chunk in `frame` begin its message.
+    pub(crate) fn begin_message(
+        &mut self,
+        sender: SessionRef,
+        frame: &mut Frame,
+        piece: &Piece<'_, B>,
+        flag: Option<Flag>,
+    ) -> Result<Begin, Refusal> {
+        let Some(chunk) = &frame.chunk else {
+            return Ok(Begin::Now);
+        };
+        let slot = chunk.slot;
+        let wrapper = self.messages[slot as usize].wrapper.take();
+        if let Some(mut wrapper) = wrapper {
+            let before = wrapper.held().len();
+            let head = match wrapper.next(piece.octets()) {
+                Ok(cpim::Step::More) if flag != Some(Flag::Complete) => {
+                    self.messages[slot as usize].wrapper = Some(wrapper);
+                    return Ok(Begin::Held);
+                }
+                Ok(cpim::Step::More) => wrapper.finish(),
+                Ok(cpim::Step::Head { text, .. }) => Ok(text),
+                Err(fault) => Err(fault),
+            };
+            let here = (before + piece.len()) as u64;
+            self.address(sender, slot, head)?;
+            let head = head.map_err(|_| StatusCode::STOP_SENDING);
+            if self.messages[slot as usize].is_watched {
+                self.filter_message(sender, chunk, head, here, flag)?;
+            }
+            frame.held.clear();
+            frame.held.extend_from_slice(&wrapper.held()[..before]);
+        } else if self.messages[slot as usize].is_watched {
+            self.filter_message(sender, chunk, Ok(&[]), piece.len() as u64, flag)?;
+        }
+        let message = &mut self.messages[slot as usize];
+        message.is_begun = true;
+        if message.is_watched {
+            self.note_recorders(sender, slot);
+        }
+        Ok(Begin::Now)
+    }
+
+    /// Decides who gets a message whose CPIM headers are there, or cannot be read.
+    fn address(
+        &mut self,
+        sender: SessionRef,
+        slot: u32,
+        text: Result<&[u8], CpimFault>,
+    ) -> Result<(), Refusal> {
+        let head = text.and_then(cpim::Head::parse);
+        let entry = &self.sessions[sender.index as usize];
+        let (audience, wrapped) = match (entry.config.profile, &head) {
+            (Profile::Chatroom, Ok(head)) => {
+                (self.judge_addresses(sender, head)?, head.content_type)
+            }
+            (Profile::Chatroom, Err(CpimFault::Repeated)) => return Err(Refusal::WrongSender),
+            (Profile::Chatroom, Err(fault)) => return Err(Refusal::Wrapper(*fault)),
+            (Profile::ThreeGpp, Ok(head)) => (Audience::Others, head.content_type),
+            (Profile::ThreeGpp, Err(_)) => (Audience::Others, None),
+        };
+        // What does not say its type is plain text (RFC 2045 5.2).
+        let wrapped = head.is_ok().then_some(wrapped.unwrap_or(b"text/plain"));
+        if wrapped.is_some_and(|wrapped| !entry.accepts_wrapped(wrapped)) {
+            return Err(Refusal::WrappedTypeNotAccepted);
+        }
+        let kind = Kind {
+            content_type: b"message/cpim",
+            wrapped,
+        };
+        let message = &mut self.messages[slot as usize];
+        // Taken out for the moment: the whole shard is needed to list.
+        let mut listed = Message::new(message.generation, sender, message.touched_at);
+        core::mem::swap(&mut listed.deliveries, &mut message.deliveries);
+        self.list_recipients(sender, kind, audience, &mut listed);
+        let message = &mut self.messages[slot as usize];
+        message.deliveries = listed.deliveries;
+        message.failure = listed.failure;
+        message.is_watched = listed.is_watched;
+        Ok(())
+    }
+
+    /// The rules of a chat room (RFC 7701 6.1 and 6.2) in their order: From, number of To, To, and
+    /// whether that participant takes private messages.
+    fn judge_addresses<'a>(
+        &self,
+        sender: SessionRef,
+        head: &cpim::Head<'a>,
+    ) -> Result<Audience<'a>, Refusal> {
+        let entry = &self.sessions[sender.index as usize];
+        let own = entry.config.user.as_deref();
+        let from = head.from.ok_or(Refusal::WrongSender)?;
+        if own.is_some_and(|own| !is_one_of(from.uri, own)) {
+            return Err(Refusal::WrongSender);
+        }
+        if head.to_count > 1 {
+            return Err(Refusal::SeveralRecipients);
+        }
+        let to = head.to.ok_or(Refusal::UnknownRecipient)?.uri;
+        let room = entry.config.room.as_deref();
+        if room.is_some_and(|room| is_same_user(room.as_bytes(), to)) {
+            return Ok(Audience::Others);
+        }
+        let context = self.contexts.get(&entry.context);
+        let sessions = context.into_iter().flat_map(|c| &c.sessions);
+        let configs = sessions.map(|s| &*self.sessions[s.index as usize].config);
+        let is_it = |c: &&SessionConfig| c.user.as_deref().is_some_and(|u| is_one_of(to, u));
+        let mut recipients = configs.filter(is_it).peekable();
+        if recipients.peek().is_none() {
+            return Err(Refusal::UnknownRecipient);
+        }
+        if !entry.config.private_messages {
+            return Err(Refusal::PrivateNotAllowed);
+        }
+        if !recipients.any(|c| c.takes_private_messages) {
+            return Err(Refusal::PrivateNotSupported);
+        }
+        Ok(Audience::User(to))
+    }
+
+    /// Gives a message its deliveries: one for every session that is to get it from `sender`, in the
+    /// order of their seats; those that cannot be served have failed.
+    pub(crate) fn list_recipients(
+        &mut self,
+        sender: SessionRef,
+        kind: Kind<'_>,
+        audience: Audience<'_>,
+        message: &mut Message,
+    ) {
+        let Self {
+            sessions,
+            contexts,
+            conns,
+            overflowed,
+            ..
+        } = self;
+        let limits = &self.config.limits;
+        let from = &sessions[sender.index as usize];
+        let Some(context) = contexts.get(&from.context) else {
+            return;
+        };
+        message.is_watched = from.config.filter_in.is_some() || from.config.record_in.is_some();
+        let stream = from.key.stream;
+        let is_droppable = kind.is_droppable();
+        for &to in &context.sessions {
+            let entry = &mut sessions[to.index as usize];
+            let Some(conn) = entry.recipient_conn() else {
+                continue;
+            };
+            let is_meant = to != sender && entry.key.stream == stream;
+            if !is_meant || !context.is_open(sender, to) || !is_addressed(entry, audience) {
+                continue;
+            }
+            let is_unaided = entry.config.slow == SlowPolicy::Drop;
+            let may_drop = is_droppable || is_unaided;
+            let refusal = if !entry.takes(kind) {
+                Some(StatusCode::UNSUPPORTED_MEDIA)
+            } else if may_drop
+                && let Some(connection) = conns.get_mut(conn.index as usize)
+                && let Some(since) = congestion(connection, message.touched_at, limits)
+            {
+                entry.statistics.messages_dropped += 1;
+                if is_unaided && message.touched_at.since(since) >= limits.congestion_timeout {
+                    overflowed.push(conn);
+                }
+                Some(StatusCode::TIMEOUT)
+            } else {
+                None
+            };
+            let state = match refusal {
+                // Nobody misses it.
+                Some(_) if is_droppable => continue,
+                Some(_) => DeliveryState::Failed,
+                None => DeliveryState::Going,
+            };
+            message.failure = message.failure.or(refusal);
+            message.is_watched |=
+                entry.config.filter_out.is_some() || entry.config.record_out.is_some();
+            if message.deliveries.len() < ORDINAL_MAX {
+                message
+                    .deliveries
+                    .push(Delivery::new(to, entry.seat, state));
+            }
+        }
+    }
+}
+
+/// Since when a connection has been congested, if it is (RFC 7701 6.4).
+fn congestion<B: Octets>(
+    connection: &mut Option<Box<Connection<B>>>,
+    now: Instant,
+    limits: &Limits,
+) -> Option<Instant> {
+    let connection = connection.as_deref_mut()?;
+    let is_congested = connection.tx.queued() > limits.congestion_mark_bytes();
+    is_congested.then(|| *connection.brake.congested_since.get_or_insert(now))
+}
+
+fn is_addressed(entry: &Session, audience: Audience<'_>) -> bool {
+    match audience {
+        Audience::Others => true,
+        Audience::User(to) => {
+            let user = entry.config.user.as_deref();
+            entry.config.takes_private_messages && user.is_some_and(|user| is_one_of(to, user))
+        }
+    }
+}
+
+/// Reads the headers of a message that begins.
+pub(crate) fn new_wrapper() -> Box<cpim::Scanner> {
+    Box::new(cpim::Scanner::new(BEGINNING_BYTES_MAX))
+}

@@ -1,0 +1,85 @@
+//! The end of connections: what is queued leaves first, sessions are told.
+
+use clock::Instant;
+
+use crate::api::{ConnId, Event, LossCause, Octets, Output};
+use crate::session::Link;
+use crate::shard::{Deadline, Shard};
+
+impl<B: Octets> Shard<B> {
+    pub(crate) fn end_probation(&mut self, now: Instant, conn: ConnId) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        connection.probation = None;
+        tracing::info!(peer = %connection.peer, "closing: no session bound in time");
+        self.close(now, conn);
+    }
+
+    /// Closes when all that is queued has left, or has had its time. Its sessions must have been
+    /// taken off it.
+    pub(crate) fn close(&mut self, now: Instant, conn: ConnId) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        if connection.is_closing {
+            return;
+        }
+        connection.is_closing = true;
+        let probation = connection.probation.take();
+        if connection.tx.in_flight.is_some() && connection.tx.pending.is_some() {
+            let at = now + self.config.limits.linger;
+            let timer = self.timers.arm(at, Deadline::Linger(conn));
+            self.connection(conn).expect("found above").probation = Some(timer);
+        } else {
+            self.close_now(conn);
+        }
+        if let Some(timer) = probation {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// The batch in flight has left, or never will in time: the last one goes, then the connection.
+    pub(crate) fn end_linger(&mut self, conn: ConnId) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        if let Some(timer) = connection.probation.take() {
+            self.timers.cancel(timer);
+            self.close_now(conn);
+        }
+    }
+
+    /// The driver takes nothing more once told to close, and sends what it has taken.
+    fn close_now(&mut self, conn: ConnId) {
+        if let Some(batch) = self.take_batch(conn) {
+            self.outputs.push_back(Output::Transmit { conn, batch });
+        } else if let Some(connection) = self.connection(conn) {
+            connection.tx.pending = None;
+        }
+        self.outputs.push_back(Output::Close { conn });
+    }
+
+    /// Takes all sessions off a connection and tells the gateway.
+    pub(crate) fn lose_sessions(&mut self, conn: ConnId, cause: LossCause) {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        connection.tx.open = None;
+        let sessions = core::mem::take(&mut connection.sessions);
+        for session in sessions {
+            if let Some(session) = self.session_at(session) {
+                self.sessions[session.index as usize].link = Link::Lost;
+                let key = self.sessions[session.index as usize].key;
+                tracing::info!(session = ?key, ?cause, "session lost its connection");
+                self.fail_plays(session);
+                self.abort_messages_from(session);
+                self.fail_deliveries_to(session, msrp::StatusCode::TIMEOUT);
+                self.outputs.push_back(Output::Event(Event::Lost {
+                    session: key,
+                    cause,
+                }));
+            }
+        }
+    }
+}

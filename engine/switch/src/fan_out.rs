@@ -1,0 +1,352 @@
+//! Fan-out: octets of a chunk go to every recipient of its message.
+//!
+//! ```text
+//! per recipient    another chunk is open on its connection: end that one with `+`
+//!                  ours is not open: write a head that starts at the octets' offset
+//!                  write the octets; at the end of the chunk write the end-line
+//! ```
+//!
+//! One set of header fields and one transaction-id stem serve all recipients.
+
+use msrp::{ByteRange, Flag, Head, StatusCode};
+
+use crate::api::{ConnId, Octets, Profile, SlowPolicy};
+use crate::batch::Batch;
+use crate::connection::{Connection, OpenChunk};
+use crate::ident::{Stem, Tid};
+use crate::limits::{COPY_BYTES_MAX, Limits};
+use crate::message::{DeliveryState, Message};
+use crate::piece::Piece;
+use crate::session::{Session, SessionRef};
+use crate::shard::Shard;
+
+/// What goes to every recipient now.
+pub(crate) struct Cut<'a, B> {
+    pub slot: u32,
+    pub random: u64,
+    pub range: ByteRange,
+    /// Octets from before, copied.
+    pub lead: &'a [u8],
+    pub piece: Piece<'a, B>,
+    /// Of both.
+    pub octets: u64,
+    pub flag: Option<Flag>,
+}
+
+impl<B: Octets> Shard<B> {
+    pub(crate) fn fan_out(&mut self, from: ConnId, cut: &Cut<'_, B>) {
+        let Self {
+            messages,
+            sessions,
+            conns,
+            batch_pool,
+            dirty,
+            overflowed,
+            pressed,
+            rest,
+            ..
+        } = self;
+        let limits = &self.config.limits;
+        let message = &mut messages[cut.slot as usize];
+        cut.write_rest(rest, message);
+        let stem = Stem::new(cut.random, cut.slot, message.serial_generation());
+        for ordinal in 0..message.deliveries.len() {
+            let delivery = &mut message.deliveries[ordinal];
+            if delivery.state != DeliveryState::Going {
+                continue;
+            }
+            let session = sessions
+                .get_mut(delivery.session.index as usize)
+                .filter(|s| s.generation == delivery.session.generation);
+            let Some(session) = session else {
+                delivery.state = DeliveryState::Left;
+                continue;
+            };
+            let connection = session.conn().and_then(|c| {
+                let slot = conns.get_mut(c.index as usize)?.as_deref_mut();
+                slot.filter(|x| x.id == c && !x.is_closing)
+            });
+            let Some(connection) = connection else {
+                message.fail(ordinal, StatusCode::TIMEOUT);
+                continue;
+            };
+            let queued = connection.tx.queued();
+            if let Some(end) = refuses(session, connection, cut, limits) {
+                match end {
+                    End::Left => delivery.state = DeliveryState::Left,
+                    End::Failed(status) => message.fail(ordinal, status),
+                }
+                let tx = &mut connection.tx;
+                if let Some(open) = tx.open.take_if(|o| o.is(cut.slot, ordinal)) {
+                    tx.end_chunk(batch_pool, &open.tid, Flag::Abort);
+                }
+            } else {
+                let is_copied = queued > limits.queue_bytes_soft;
+                let copy = Copy {
+                    cut,
+                    rest,
+                    stem: &stem,
+                    ordinal,
+                    is_copied,
+                };
+                copy.write(message, session, connection, batch_pool);
+            }
+            let tx = &mut connection.tx;
+            let now_queued = tx.queued();
+            session.statistics.octets_sent += (now_queued - queued) as u64;
+            if !tx.is_dirty {
+                tx.is_dirty = true;
+                dirty.push(connection.id);
+            }
+            if now_queued > limits.queue_bytes_max {
+                overflowed.push(connection.id);
+            } else if now_queued > limits.queue_bytes_soft
+                && session.config.slow == SlowPolicy::Slow
+                && !connection.brake.is_stalled
+            {
+                pressed.push((connection.id, from));
+            }
+        }
+    }
+
+    /// Queues a whole frame; a chunk open on the connection is interrupted for it.
+    pub(crate) fn queue_frame(
+        &mut self,
+        conn: ConnId,
+        session: Option<SessionRef>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let Self {
+            conns,
+            batch_pool,
+            overflowed,
+            pressed,
+            sessions,
+            ..
+        } = self;
+        let limits = &self.config.limits;
+        let connection = conns
+            .get_mut(conn.index as usize)
+            .and_then(Option::as_deref_mut);
+        let Some(connection) = connection.filter(|c| c.id == conn && !c.is_closing) else {
+            return;
+        };
+        let before = connection.tx.queued();
+        connection.tx.interrupt(batch_pool);
+        connection.tx.append(batch_pool, write);
+        let queued = connection.tx.queued();
+        if queued > limits.queue_bytes_max {
+            overflowed.push(conn);
+        } else if queued > limits.queue_bytes_soft && !connection.brake.is_stalled {
+            pressed.push((conn, conn));
+        }
+        let session = session.and_then(|s| {
+            sessions
+                .get_mut(s.index as usize)
+                .filter(|e| e.generation == s.generation)
+        });
+        if let Some(session) = session {
+            session.statistics.octets_sent += (queued - before) as u64;
+        }
+        self.mark_dirty(conn);
+    }
+}
+
+impl OpenChunk {
+    /// Whether it is this delivery's.
+    pub(crate) fn is(&self, slot: u32, ordinal: usize) -> bool {
+        self.slot == slot && usize::from(self.ordinal) == ordinal
+    }
+}
+
+impl<B: Octets> Cut<'_, B> {
+    /// Whether the body is better copied with the head than referenced.
+    fn is_small(&self) -> bool {
+        self.octets <= COPY_BYTES_MAX as u64
+    }
+
+    /// What follows the paths of a new copy: fields, blank line, and the body when it is small. Made
+    /// once for all recipients.
+    fn write_rest(&self, out: &mut Vec<u8>, message: &Message) {
+        out.clear();
+        write_fields_of(out, message, self.range);
+        if self.is_small() {
+            out.extend_from_slice(self.lead);
+            out.extend_from_slice(self.piece.octets());
+        }
+    }
+
+    fn write_body(&self, batch: &mut Batch<B>, is_copied: bool) {
+        batch.push_copied(self.lead);
+        match self.piece {
+            Piece::Shared(octets, start, len) if !is_copied => {
+                batch.push(octets, start..start + len);
+            }
+            Piece::Shared(..) | Piece::Copied(_) | Piece::Empty => {
+                batch.push_copied(self.piece.octets());
+            }
+        }
+    }
+}
+
+/// One recipient's share of a cut.
+struct Copy<'a, B> {
+    cut: &'a Cut<'a, B>,
+    /// See [`Cut::write_rest`].
+    rest: &'a [u8],
+    stem: &'a Stem,
+    ordinal: usize,
+    /// The recipient reads slowly: it must not pin the receive buffer.
+    is_copied: bool,
+}
+
+impl<B: Octets> Copy<'_, B> {
+    /// Writes it, with a head if none is open.
+    fn write(
+        &self,
+        message: &mut Message,
+        session: &mut Session,
+        connection: &mut Connection<B>,
+        pool: &mut Vec<Batch<B>>,
+    ) {
+        let cut = self.cut;
+        let wants_answers = message.wants_answers();
+        let tx = &mut connection.tx;
+        let at = u16::try_from(self.ordinal).expect("below ORDINAL_MAX");
+        let open = tx.open.filter(|o| o.is(cut.slot, self.ordinal));
+        let tid = open.map_or_else(
+            || {
+                tx.interrupt(pool);
+                let delivery = &mut message.deliveries[self.ordinal];
+                delivery.unanswered += u32::from(wants_answers);
+                Tid::delivery(self.stem, at, delivery.next_chunk())
+            },
+            |open| open.tid,
+        );
+        let is_written = open.is_none() && cut.is_small();
+        if open.is_none() {
+            tx.append(pool, |out| self.write_new(out, &tid, session));
+        }
+        if !is_written {
+            cut.write_body(tx.batch(pool), self.is_copied);
+        }
+        tx.open = cut.flag.is_none().then_some(OpenChunk {
+            slot: cut.slot,
+            ordinal: at,
+            tid,
+        });
+        if let Some(flag) = cut.flag {
+            if !is_written {
+                tx.end_chunk(pool, &tid, flag);
+            }
+            session.statistics.messages_sent += u64::from(flag == Flag::Complete);
+        }
+        session.statistics.volume_sent += cut.octets;
+    }
+
+    /// From the start line on: to the end-line when all of it is here and small.
+    fn write_new(&self, out: &mut Vec<u8>, tid: &Tid, session: &Session) {
+        let to = session.config.remote_path.as_deref().unwrap_or_default();
+        let from = &session.config.local_path;
+        out.reserve(self.rest.len() + to.len() + from.len() + COPY_EXTRA_BYTES);
+        msrp::write::send_start(out, tid.as_bytes(), to, from);
+        out.extend_from_slice(self.rest);
+        if let Some(flag) = self.cut.flag.filter(|_| self.cut.is_small()) {
+            msrp::write::body_end_line(out, tid.as_bytes(), flag);
+        }
+    }
+}
+
+/// Start line, names of the paths and end-line of a copy are no longer than this.
+const COPY_EXTRA_BYTES: usize = 160;
+
+/// The head of a copy up to its body.
+pub(crate) fn write_head(
+    out: &mut Vec<u8>,
+    tid: &Tid,
+    session: &Session,
+    message: &Message,
+    range: ByteRange,
+) {
+    let to = session.config.remote_path.as_deref().unwrap_or_default();
+    msrp::write::send_start(out, tid.as_bytes(), to, &session.config.local_path);
+    write_fields_of(out, message, range);
+}
+
+/// What stands between the paths of a copy and its body.
+fn write_fields_of(out: &mut Vec<u8>, message: &Message, range: ByteRange) {
+    let (before, after) = message.fields.split_at(message.id_end);
+    out.extend_from_slice(before);
+    msrp::write::byte_range(out, range);
+    out.extend_from_slice(after);
+}
+
+/// How a delivery ends before its message does.
+enum End {
+    Left,
+    Failed(StatusCode),
+}
+
+/// Why a recipient gets no more of this message: its mode changed, it is larger than the
+/// participant takes (TS 24.247 9.3.3.2), or nobody is to wait for it and its queue is nearly full.
+fn refuses<B: Octets>(
+    session: &mut Session,
+    connection: &mut Connection<B>,
+    cut: &Cut<'_, B>,
+    limits: &Limits,
+) -> Option<End> {
+    if session.recipient_conn().is_none() {
+        return Some(End::Left);
+    }
+    let reach = cut
+        .range
+        .total()
+        .unwrap_or(0)
+        .max(cut.range.offset() + cut.octets);
+    if session.config.send_bytes_max.is_some_and(|max| reach > max) {
+        return Some(End::Failed(StatusCode::STOP_SENDING));
+    }
+    if session.config.slow == SlowPolicy::Drop
+        && connection.tx.queued() > limits.congestion_mark_bytes()
+    {
+        session.statistics.messages_dropped += 1;
+        return Some(End::Failed(StatusCode::TIMEOUT));
+    }
+    None
+}
+
+/// Copies the header fields that go on unchanged, in canonical spelling: Message-ID, and after the
+/// place of Byte-Range the rest with Content-Type last and the blank line. Returns that place.
+///
+/// In a chat room the copies are ours, and so are their report fields (RFC 7701 6.3): recipients
+/// tell errors alone.
+pub(crate) fn write_fields(head: &Head<'_>, profile: Profile, out: &mut Vec<u8>) -> usize {
+    let is_ours = profile == Profile::Chatroom;
+    msrp::write::field(out, b"Message-ID", head.message_id.unwrap_or_default());
+    let id_end = out.len();
+    if is_ours {
+        msrp::write::field(out, b"Failure-Report", b"partial");
+    }
+    for line in head.fields() {
+        let written_elsewhere = [
+            "To-Path",
+            "From-Path",
+            "Message-ID",
+            "Byte-Range",
+            "Content-Type",
+        ];
+        if written_elsewhere.into_iter().any(|name| line.is(name)) {
+            continue;
+        }
+        let report = ["Success-Report", "Failure-Report"];
+        let report = report.into_iter().find(|name| line.is(name));
+        if report.is_none() || !is_ours {
+            msrp::write::field(out, report.map_or(line.name, str::as_bytes), line.value);
+        }
+    }
+    if let Some(content_type) = head.content_type {
+        msrp::write::field(out, b"Content-Type", content_type);
+    }
+    out.extend_from_slice(b"\r\n");
+    id_end
+}
