@@ -68,6 +68,7 @@ def delivered(recipient, body, content_type="text/plain", not_tids=()):
     return message
 
 
+# MSRP-TGPP-020, MSRP-TGPP-022.
 def seed_message(sender, recipient):
     """The message of A.5.1 step 23, in ASCII: 77 octets."""
     ensure(len(SEED_TEXT) == 77, "the seed's text")
@@ -78,6 +79,7 @@ def seed_message(sender, recipient):
     ensure(message.frames[0].byte_range() in [(1, 77, 77), (1, None, 77)], "copy Byte-Range")
 
 
+# MSRP-RECV-004, MSRP-SEND-006.
 def three_chunks(sender, recipient):
     """One message in three chunks, each with its own transaction."""
     body = bytes(range(32, 127)) * 60
@@ -125,6 +127,7 @@ def talk(_mrf, alice, bob):
     binary(bob, alice, 32768, "text/html")
 
 
+# MSRP-RCS-006.
 def bodiless(_mrf, alice, bob):
     """A SEND without body is answered and not copied: what follows it comes first."""
     accepted(alice, alice.send(None))
@@ -133,6 +136,7 @@ def bodiless(_mrf, alice, bob):
     seed_message(bob, alice)
 
 
+# MSRP-STAT-009, MSRP-CONN-007.
 def unknown_session(mrf, alice, bob):
     """A To-Path that nobody was given: 481."""
     stranger = Endpoint(own_path(mrf.address("msrp")[0]))
@@ -143,6 +147,7 @@ def unknown_session(mrf, alice, bob):
     seed_message(alice, bob)
 
 
+# MSRP-CONN-008, MSRP-STAT-011.
 def second_connection(_mrf, alice, bob):
     """A session is bound to one connection: 506 on another, and the first goes on."""
     double = Endpoint(alice.own_path, alice.peer_path).connect()

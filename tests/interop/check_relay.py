@@ -130,6 +130,7 @@ def empty(box):
         box.get_nowait()
 
 
+# MSRP-RPT-001, MSRP-RPT-004, MSRP-TX-003, MSRP-CONN-001, MSRP-SEND-007, MSRP-RPT-015.
 def large_message(env, reactor):
     """10 MiB in chunks arrive whole, and the sender gets one REPORT on all of it (RFC 4975 7.1.3)."""
     relay = Relay(env)

@@ -148,8 +148,8 @@ impl Offer {
 fn role(offered: Option<Setup>) -> Setup {
     match offered {
         Some(Setup::Passive) => Setup::Active,
-        Some(Setup::HoldConn) => Setup::HoldConn,
-        Some(Setup::Active | Setup::ActPass) | None => Setup::Passive,
+        // MSRP ignores `holdconn` and never sends it (RFC 6135 4.2.1).
+        Some(Setup::Active | Setup::ActPass | Setup::HoldConn) | None => Setup::Passive,
     }
 }
 

@@ -25,6 +25,7 @@ fn message(text: &str) -> MessageMedia {
         .unwrap()
 }
 
+// MSRP-SDP-014, MSRP-TGPP-021.
 #[test]
 fn the_offer_of_ts_24_247_is_read_whole() {
     let media = message(UE_OFFER);
@@ -43,6 +44,7 @@ fn the_offer_of_ts_24_247_is_read_whole() {
     assert_eq!(media.path.unwrap().session_id(), Some("s111271"));
 }
 
+// MSRP-TGPP-006, MSRP-TGPP-021.
 #[test]
 fn the_answer_of_ts_24_247_connects_to_the_media_address_whatever_its_path_says() {
     let answer = UE_OFFER
@@ -62,6 +64,7 @@ fn the_answer_of_ts_24_247_connects_to_the_media_address_whatever_its_path_says(
     );
 }
 
+// MSRP-SDP-012.
 #[test]
 fn any_line_end_and_loose_layout_read_the_same() {
     let whole = message(UE_OFFER);
@@ -120,6 +123,7 @@ fn check_address(media: &str, path: &str, cema: bool, expected: Result<&str, Add
     assert_eq!(found, expected.map(|a| a.parse().unwrap()), "{text}");
 }
 
+// MSRP-CEMA-002, MSRP-CONN-003, MSRP-SDP-004, MSRP-TGPP-006.
 #[test]
 fn cema_decides_between_media_line_and_path() {
     let media = "c=IN IP4 192.0.2.1\nm=message 7 TCP/MSRP *";
@@ -139,6 +143,7 @@ fn cema_decides_between_media_line_and_path() {
     );
 }
 
+// MSRP-SDP-006, MSRP-SDP-009, MSRP-CHAT-003.
 #[test]
 fn the_first_message_line_that_is_not_refused_counts() {
     let text = "c=IN IP4 192.0.2.1\n\
@@ -230,6 +235,7 @@ fn focus() -> MessageBuilder {
     }
 }
 
+// MSRP-SDP-001, MSRP-SDP-002, MSRP-SDP-003, MSRP-TGPP-005.
 #[test]
 fn the_builder_writes_the_order_of_ts_24_247() {
     assert_eq!(

@@ -6,6 +6,7 @@ use common::{World, chunk, config, frames, key, local, remote, send};
 use msrp::StatusCode;
 use switch::{Event, Input, Limits, LossCause, Order, Setup, ShardIndex};
 
+// MSRP-TX-003, MSRP-TX-010, MSRP-TX-011, MSRP-TGPP-001.
 #[test]
 fn a_message_reaches_every_other_participant_and_is_answered() {
     let mut world = World::conference(3);
@@ -49,6 +50,7 @@ fn a_message_reaches_every_other_participant_and_is_answered() {
     }
 }
 
+// MSRP-HDR-003, MSRP-HDR-011, MSRP-HDR-013.
 #[test]
 fn header_fields_of_the_message_go_along_in_canonical_spelling() {
     let mut world = World::conference(2);
@@ -64,6 +66,7 @@ fn header_fields_of_the_message_go_along_in_canonical_spelling() {
     );
 }
 
+// MSRP-SEND-011, MSRP-SEND-013, MSRP-SEND-014, MSRP-RECV-002, MSRP-TGPP-004.
 #[test]
 fn a_large_chunk_is_cut_through_and_whole_again_at_the_recipient() {
     let body: Vec<u8> = (0..100_000_u32).map(|i| (i * 7 % 251) as u8).collect();
@@ -89,6 +92,7 @@ fn a_large_chunk_is_cut_through_and_whole_again_at_the_recipient() {
     }
 }
 
+// MSRP-FRAME-015.
 #[test]
 fn every_cut_of_the_stream_gives_the_same_message() {
     let body = b"line one\r\n-------notmine$\r\nline two\r\n\r\n-------";
@@ -105,6 +109,7 @@ fn every_cut_of_the_stream_gives_the_same_message() {
     }
 }
 
+// MSRP-RECV-008, MSRP-SEND-008, MSRP-SEND-010, MSRP-ERR-009.
 #[test]
 fn chunks_keep_their_byte_ranges() {
     let mut world = World::conference(2);
@@ -129,6 +134,7 @@ fn chunks_keep_their_byte_ranges() {
     assert_eq!(world.frames(1).len(), 3, "each chunk has its 200");
 }
 
+// MSRP-SEND-015, MSRP-SEND-017.
 #[test]
 fn a_response_interrupts_the_chunk_that_is_open_towards_its_sender() {
     let mut world = World::conference(2);
@@ -147,6 +153,7 @@ fn a_response_interrupts_the_chunk_that_is_open_towards_its_sender() {
     assert_eq!(first + got[2].body.len(), body.len());
 }
 
+// MSRP-SEND-016, MSRP-SEND-017.
 #[test]
 fn two_senders_share_a_recipient_by_interrupting_each_other() {
     let mut world = World::conference(3);
@@ -181,6 +188,7 @@ fn two_senders_share_a_recipient_by_interrupting_each_other() {
     }
 }
 
+// MSRP-FRAME-008, MSRP-RECV-012.
 #[test]
 fn an_aborted_chunk_is_aborted_for_everybody() {
     let mut world = World::conference(2);
@@ -196,6 +204,7 @@ fn an_aborted_chunk_is_aborted_for_everybody() {
     );
 }
 
+// MSRP-CONN-009.
 #[test]
 fn a_sender_that_is_lost_in_the_middle_aborts_its_message() {
     let mut world = World::conference(2);
@@ -212,6 +221,7 @@ fn a_sender_that_is_lost_in_the_middle_aborts_its_message() {
     assert!(world.events.contains(&lost));
 }
 
+// MSRP-CHAT-022.
 #[test]
 fn a_leaver_in_the_middle_gets_its_copy_aborted_and_the_others_go_on() {
     let mut world = World::conference(3);
@@ -226,6 +236,7 @@ fn a_leaver_in_the_middle_gets_its_copy_aborted_and_the_others_go_on() {
     assert!(world.take(1).starts_with("MSRP midleave 200"));
 }
 
+// MSRP-CHAT-022.
 #[test]
 fn a_joiner_in_the_middle_gets_messages_from_the_next_one_on() {
     let mut world = World::conference(2);
@@ -240,6 +251,7 @@ fn a_joiner_in_the_middle_gets_messages_from_the_next_one_on() {
     assert_eq!(got[0].body, b"next");
 }
 
+// MSRP-FRAME-013.
 #[test]
 fn a_body_with_the_end_line_of_a_copy_cannot_end_it() {
     let mut world = World::conference(3);
@@ -281,6 +293,8 @@ fn refused(world: &mut World, n: u32, text: &[u8], status: u16) {
     );
 }
 
+// MSRP-STAT-004, MSRP-STAT-009, MSRP-STAT-010, MSRP-STAT-011, MSRP-CONN-007, MSRP-CONN-008,
+// MSRP-TX-015.
 #[test]
 fn refusals_carry_the_status_the_rfc_names() {
     let mut world = World::conference(2);
@@ -309,6 +323,7 @@ fn refusals_carry_the_status_the_rfc_names() {
     assert!(world.frames(2).is_empty(), "nothing of it was forwarded");
 }
 
+// MSRP-RECV-014, MSRP-STAT-008.
 #[test]
 fn what_the_session_does_not_take_is_refused() {
     let mut world = World::conference(2);
@@ -334,6 +349,7 @@ fn what_the_session_does_not_take_is_refused() {
     assert_eq!(world.frames(2).len(), 1);
 }
 
+// MSRP-RECV-013, MSRP-STAT-007.
 #[test]
 fn a_message_that_outgrows_the_limit_is_stopped_in_the_middle() {
     let mut world = World::conference(2);
@@ -353,6 +369,7 @@ fn a_message_that_outgrows_the_limit_is_stopped_in_the_middle() {
     assert!(copies.iter().map(|f| f.body.len()).sum::<usize>() <= 4_000);
 }
 
+// MSRP-RPT-002, MSRP-RPT-003.
 #[test]
 fn failure_report_no_means_silence_and_partial_means_no_200() {
     let mut world = World::conference(2);
@@ -370,6 +387,7 @@ fn failure_report_no_means_silence_and_partial_means_no_200() {
     assert_eq!(world.frames(1).len(), 1);
 }
 
+// MSRP-CONN-004, MSRP-ACM-006.
 #[test]
 fn an_active_session_connects_and_binds_with_a_send_without_body() {
     let mut world = World::conference(1);
@@ -393,6 +411,7 @@ fn an_active_session_connects_and_binds_with_a_send_without_body() {
     assert_eq!(world.frames(2)[0].body, b"hello");
 }
 
+// MSRP-CONN-009.
 #[test]
 fn a_refused_connect_is_told_and_new_signalling_tries_again() {
     let mut world = World::new();
@@ -467,6 +486,7 @@ fn the_topology_and_the_mode_decide_who_hears_whom() {
     assert!(world.frames(3).is_empty());
 }
 
+// MSRP-TGPP-010.
 #[test]
 fn counters_count_messages_and_octets_both_ways() {
     let mut world = World::conference(2);
@@ -489,6 +509,7 @@ fn counters_count_messages_and_octets_both_ways() {
     assert!(one.octets_received > 5);
 }
 
+// MSRP-CONN-012.
 #[test]
 fn a_connection_that_never_binds_is_closed_and_one_that_does_is_not() {
     let mut world = World::conference(1);
@@ -497,6 +518,7 @@ fn a_connection_that_never_binds_is_closed_and_one_that_does_is_not() {
     assert_eq!(world.closed, [2]);
 }
 
+// MSRP-FRAME-017.
 #[test]
 fn a_peer_that_loses_the_framing_is_closed_and_nobody_else() {
     let mut world = World::conference(3);

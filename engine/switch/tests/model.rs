@@ -718,6 +718,7 @@ proptest! {
     // The same cases in every run; PROPTEST_RNG_SEED and PROPTEST_CASES try others.
     #![proptest_config(common::fixed_cases(192))]
 
+    // MSRP-CHAT-013, MSRP-SEND-006, MSRP-RPT-014.
     #[test]
     fn whatever_happens_messages_arrive_whole_or_are_given_up(operations in vec(operation(), 1..120)) {
         run(operations);

@@ -24,6 +24,7 @@ fn message(i: usize) -> Vec<u8> {
     )
 }
 
+// MSRP-CONG-001.
 #[test]
 fn a_recipient_past_the_soft_limit_pauses_its_sender_until_it_has_drained() {
     let mut world = World::conference_with(3, limits());
@@ -38,6 +39,7 @@ fn a_recipient_past_the_soft_limit_pauses_its_sender_until_it_has_drained() {
     assert_eq!(world.frames(3).len(), 12, "the others have everything");
 }
 
+// MSRP-CONG-003, MSRP-CONG-004.
 #[test]
 fn a_stalled_recipient_no_longer_holds_its_sender_and_finally_loses() {
     let mut world = World::conference_with(3, limits());
@@ -63,6 +65,7 @@ fn a_stalled_recipient_no_longer_holds_its_sender_and_finally_loses() {
     assert_eq!(world.frames(3).len(), 60, "nobody else lost anything");
 }
 
+// MSRP-SEC-005.
 #[test]
 fn a_peer_that_sends_without_reading_its_answers_is_bounded_too() {
     let mut world = World::conference_with(2, limits());

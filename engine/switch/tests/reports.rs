@@ -34,6 +34,7 @@ fn begin(world: &mut World, extra: &str) -> [Frame; 2] {
     [2, 3].map(|n| world.frames(n).remove(0))
 }
 
+// MSRP-TGPP-008, MSRP-RPT-001, MSRP-RPT-004.
 #[test]
 fn success_is_reported_once_when_all_have_answered() {
     let mut world = World::conference(3);
@@ -52,6 +53,7 @@ fn success_is_reported_once_when_all_have_answered() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-RPT-001, MSRP-RECV-003, MSRP-RECV-004.
 #[test]
 fn a_message_in_chunks_is_complete_with_its_last_one() {
     let mut world = World::conference(2);
@@ -75,6 +77,7 @@ fn a_message_in_chunks_is_complete_with_its_last_one() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-RPT-001.
 #[test]
 fn without_success_report_success_is_silent() {
     let mut world = World::conference(3);
@@ -85,6 +88,7 @@ fn without_success_report_success_is_silent() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-TGPP-008, MSRP-RPT-009.
 #[test]
 fn one_failure_makes_one_failure_report() {
     let mut world = World::conference(3);
@@ -97,6 +101,7 @@ fn one_failure_makes_one_failure_report() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-RPT-003.
 #[test]
 fn failure_report_no_keeps_failures_quiet() {
     let mut world = World::conference(3);
@@ -106,6 +111,7 @@ fn failure_report_no_keeps_failures_quiet() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-SEND-003, MSRP-STAT-006.
 #[test]
 fn a_recipient_that_does_not_answer_in_time_is_a_408() {
     let mut world = World::conference(3);
@@ -120,6 +126,7 @@ fn a_recipient_that_does_not_answer_in_time_is_a_408() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-SEND-004.
 #[test]
 fn with_failure_report_partial_nobody_waits_for_200s_but_errors_count() {
     let mut world = World::conference(3);
@@ -131,6 +138,7 @@ fn with_failure_report_partial_nobody_waits_for_200s_but_errors_count() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-SEND-018, MSRP-RPT-005, MSRP-RPT-010, MSRP-RPT-011.
 #[test]
 fn success_reports_of_recipients_count_where_200s_do_not_come() {
     let mut world = World::conference(3);
@@ -163,6 +171,7 @@ fn a_recipient_that_leaves_no_longer_counts_and_one_that_is_lost_has_failed() {
     assert!(world.frames(1)[0].field("Status").starts_with("000 408"));
 }
 
+// MSRP-SEND-019, MSRP-TGPP-003.
 #[test]
 fn a_message_larger_than_a_recipient_takes_is_not_sent_to_it_and_reported() {
     let mut world = World::conference(3);
@@ -179,6 +188,7 @@ fn a_message_larger_than_a_recipient_takes_is_not_sent_to_it_and_reported() {
     assert!(kinds.contains(&"REPORT".to_owned()) && kinds.contains(&"200 OK".to_owned()));
 }
 
+// MSRP-TX-020.
 #[test]
 fn answers_of_others_do_not_count() {
     let mut world = World::conference(3);
@@ -190,6 +200,7 @@ fn answers_of_others_do_not_count() {
     assert!(world.frames(1)[0].field("Status").starts_with("000 200"));
 }
 
+// MSRP-CONN-001.
 #[test]
 fn a_report_counts_for_the_session_it_names_not_for_its_neighbour_on_the_connection() {
     let mut world = World::conference(2);
@@ -219,6 +230,7 @@ fn a_report_counts_for_the_session_it_names_not_for_its_neighbour_on_the_connect
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-HDR-010, MSRP-RPT-011.
 #[test]
 fn a_report_in_an_unknown_namespace_says_nothing() {
     let mut world = World::conference(2);
@@ -248,6 +260,7 @@ fn success_wanted_without_recipients_is_reported_at_once() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-TX-021.
 #[test]
 fn answers_after_the_conclusion_change_nothing() {
     let mut world = World::conference(3);
@@ -260,6 +273,7 @@ fn answers_after_the_conclusion_change_nothing() {
     assert_eq!(world.frames(1).len(), 1);
 }
 
+// MSRP-RECV-009.
 #[test]
 fn a_message_that_comes_again_is_acknowledged_and_not_forwarded_again() {
     let mut world = World::conference(3);
@@ -297,6 +311,7 @@ fn a_message_that_failed_may_be_sent_again() {
     let [_, _] = begin(&mut world, "");
 }
 
+// MSRP-SEC-005.
 #[test]
 fn only_the_last_messages_are_remembered() {
     let mut world = World::conference(2);

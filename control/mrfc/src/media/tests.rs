@@ -28,6 +28,7 @@ fn of(offer: &Offer) -> Side<'_> {
     }
 }
 
+// MSRP-ACM-002, MSRP-CEMA-001.
 #[test]
 fn a_call_of_ours_offers_active_and_takes_what_listens_for_an_answer() {
     let call = Side {
@@ -61,6 +62,7 @@ fn a_call_of_ours_offers_active_and_takes_what_listens_for_an_answer() {
     }
 }
 
+// MSRP-TGPP-002, MSRP-TGPP-009.
 #[test]
 fn the_seeds_offer_becomes_local_and_remote() {
     let offer = Offer::parse(SEED.as_bytes()).expect("usable");
@@ -106,6 +108,7 @@ fn an_answer_keeps_the_order_of_the_offers_lines_and_refuses_the_others() {
     );
 }
 
+// MSRP-CHAT-003.
 #[test]
 fn a_chat_room_says_so_to_both_sides() {
     let text = SEED.to_owned() + "a=chatroom:nickname private-messages\r\n";
@@ -130,6 +133,7 @@ fn a_chat_room_says_so_to_both_sides() {
     }
 }
 
+// MSRP-CEMA-001.
 #[test]
 fn cema_is_answered_only_if_offered_and_hold_is_mirrored() {
     let text = SEED.replace("a=msrp-cema\r\n", "a=sendonly\r\n");
@@ -140,6 +144,7 @@ fn cema_is_answered_only_if_offered_and_hold_is_mirrored() {
     assert_eq!(offer.mode(), StreamMode::ReceiveOnly);
 }
 
+// MSRP-ACM-001, MSRP-ACM-003, MSRP-ACM-005.
 #[test]
 fn the_setup_role_is_the_counterpart() {
     let check = |offered: &str, ours: Setup| {
@@ -153,11 +158,12 @@ fn the_setup_role_is_the_counterpart() {
     check("a=setup:active\r\n", Setup::Passive);
     check("a=setup:passive\r\n", Setup::Active);
     check("a=setup:actpass\r\n", Setup::Passive);
-    check("a=setup:holdconn\r\n", Setup::HoldConn);
+    check("a=setup:holdconn\r\n", Setup::Passive);
     check("", Setup::Passive);
     check("a=connection:new\r\n", Setup::Passive);
 }
 
+// MSRP-SDP-007.
 #[test]
 fn what_cannot_be_served_says_why() {
     let check = |from: &str, to: &str, warn_code: u16| {
@@ -175,6 +181,7 @@ fn what_cannot_be_served_says_why() {
     assert!(Offer::parse(b"").is_err());
 }
 
+// MSRP-SDP-010.
 #[test]
 fn an_offer_is_the_same_if_only_its_origin_changes() {
     let one = Offer::parse(SEED.as_bytes()).expect("usable");

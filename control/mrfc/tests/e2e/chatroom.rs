@@ -7,6 +7,7 @@ use conference::info::Document;
 use mrfc::{ConferenceConfig, Profile};
 use sip::{Answer, Call, Event, Method};
 
+// MSRP-CHAT-001, MSRP-CHAT-004, MSRP-SDP-006.
 #[tokio::test]
 async fn a_chat_room_is_one_to_the_participant_and_to_the_mrfp() {
     let mut config = config();

@@ -267,6 +267,7 @@ async fn cancel_while_the_add_is_under_way() {
     );
 }
 
+// MSRP-SDP-010.
 #[tokio::test]
 async fn a_new_offer_changes_the_termination_and_the_same_one_does_not() {
     let mut bench = Bench::start(config()).await;

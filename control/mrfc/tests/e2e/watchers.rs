@@ -54,6 +54,7 @@ async fn later(seconds: u64) {
 
 const ONE: &str = "sip:user1_public1@home1.net";
 
+// MSRP-CHAT-027.
 #[tokio::test]
 async fn a_participant_watches_who_comes_and_goes() {
     let mut bench = Bench::start(config()).await;

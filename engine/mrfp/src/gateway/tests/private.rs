@@ -9,6 +9,7 @@ fn add_with(properties: &str) -> String {
     format!("A=${{M{{ST=1{{O{{MO=SR{properties}}},{LOCAL},{REMOTE}}}}}}}")
 }
 
+// MSRP-CHAT-004.
 #[test]
 fn a_chat_room_is_made_of_properties() {
     let mut bench = Bench::new();
@@ -117,6 +118,7 @@ fn nicknames_and_idleness_are_told_to_who_asked() {
     assert!(bench.notifies.is_empty());
 }
 
+// MSRP-CHAT-002, MSRP-SDP-006.
 #[test]
 fn what_participants_accept_is_obeyed_from_their_descriptions() {
     let mut bench = Bench::with(|config| config.honour_sdp = true);

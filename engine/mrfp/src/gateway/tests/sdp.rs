@@ -39,6 +39,7 @@ fn attributes_outside_the_profile_are_ignored_unless_honoured() {
     assert_eq!(config.setup, ACTIVE);
 }
 
+// MSRP-ACM-001.
 #[test]
 fn honoured_roles_follow_the_peer_unless_local_says_otherwise() {
     for (local, remote, is_active) in [
@@ -57,6 +58,7 @@ fn honoured_roles_follow_the_peer_unless_local_says_otherwise() {
     }
 }
 
+// MSRP-CEMA-002, MSRP-CONN-003.
 #[test]
 fn the_peer_is_reached_at_its_media_address_or_its_path() {
     let media =
@@ -158,6 +160,7 @@ fn one_of_several_descriptions_is_chosen_and_told() {
     );
 }
 
+// MSRP-SDP-003.
 #[test]
 fn session_ids_differ() {
     let mut bench = Bench::new();
