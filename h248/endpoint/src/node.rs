@@ -1,5 +1,7 @@
 //! An endpoint together with its control associations, sans-IO.
 
+use core::net::SocketAddr;
+
 use bytes::Bytes;
 use clock::Instant;
 use h248::ast::{
@@ -122,6 +124,14 @@ pub enum NodeOutput {
     /// Open a transport to this controller, then call [`Node::handle_connected`] or
     /// [`Node::handle_connect_failed`]. On UDP a socket of the right family is all it takes.
     Connect(TransportAddr),
+    /// Look up the address of a host, then call [`Node::handle_resolved`]. In time: the machine
+    /// waits no longer than its patience.
+    Resolve {
+        /// A domain name.
+        name: String,
+        /// For the address.
+        port: u16,
+    },
     /// Close the connection to this peer after sending what is queued; nothing to do on UDP.
     /// No failure need be reported.
     Close(Peer),
@@ -210,6 +220,14 @@ impl Node {
         self.now = now;
         if let Side::Gateway(registration) = &mut self.side {
             registration.handle_connect_failed(now, &mut self.endpoint, mgc, cause);
+        }
+    }
+
+    /// An address asked for with [`NodeOutput::Resolve`] is known, or (`None`) cannot be found.
+    pub fn handle_resolved(&mut self, now: Instant, name: &str, addr: Option<SocketAddr>) {
+        self.now = now;
+        if let Side::Gateway(registration) = &mut self.side {
+            registration.handle_resolved(now, &mut self.endpoint, name, addr);
         }
     }
 

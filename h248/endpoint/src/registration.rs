@@ -7,6 +7,7 @@
 //!    +--(end of list)-+---------------------+--------------------+                   Departed
 //! ```
 
+use core::net::SocketAddr;
 use std::collections::VecDeque;
 
 use clock::{Duration, Instant};
@@ -19,8 +20,8 @@ use crate::limits::REDIRECTS_MAX;
 use crate::node::{Event, LostReason, NodeOutput, Registered};
 use crate::random::Random;
 use crate::service_change::{
-    address_of, of_root, plain, request_peer, result_of, root_reply, root_service_change,
-    time_stamp,
+    PORT_TEXT, address_of, of_root, plain, request_peer, result_of, root_reply,
+    root_service_change, time_stamp,
 };
 use crate::{
     Departure, Endpoint, FailReason, Peer, RegistrationConfig, Request, TransportAddr, describe,
@@ -50,6 +51,8 @@ enum State {
     Waiting {
         until: Option<Instant>,
     },
+    /// Redirected to a name whose address is looked up; `mgc` is who told us.
+    Resolving(Asking, MId),
     Connecting(Asking),
     Asked(Asking, Peer, TransactionId),
     Registered(Registered),
@@ -94,9 +97,11 @@ impl Registration {
         match &self.state {
             State::Registered(registered) => Some(registered),
             State::Departing { was, .. } => Some(was),
-            State::Waiting { .. } | State::Connecting(_) | State::Asked(..) | State::Departed => {
-                None
-            }
+            State::Waiting { .. }
+            | State::Resolving(..)
+            | State::Connecting(_)
+            | State::Asked(..)
+            | State::Departed => None,
         }
     }
 
@@ -105,7 +110,9 @@ impl Registration {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Waiting { until } => *until,
-            State::Connecting(asking) | State::Asked(asking, ..) => Some(asking.until),
+            State::Resolving(asking, _) | State::Connecting(asking) | State::Asked(asking, ..) => {
+                Some(asking.until)
+            }
             State::Departing { until, .. } => Some(*until),
             State::Registered(_) | State::Departed => None,
         }
@@ -121,6 +128,7 @@ impl Registration {
         }
         match &self.state {
             State::Waiting { .. } => self.try_listed(now),
+            State::Resolving(..) => self.try_next(now, endpoint, "no address in time"),
             State::Connecting(_) => self.try_next(now, endpoint, "no connection in time"),
             State::Asked(..) => self.try_next(now, endpoint, "no answer in time"),
             State::Departing { .. } => self.depart_now(now, endpoint),
@@ -189,6 +197,7 @@ impl Registration {
                 true
             }
             State::Waiting { .. }
+            | State::Resolving(..)
             | State::Connecting(_)
             | State::Asked(..)
             | State::Registered(_)
@@ -216,6 +225,7 @@ impl Registration {
                 return true;
             }
             State::Waiting { .. }
+            | State::Resolving(..)
             | State::Connecting(_)
             | State::Asked(..)
             | State::Registered(_)
@@ -251,6 +261,7 @@ impl Registration {
             }
             State::Departing { was, .. } if was.peer == peer => self.depart_now(now, endpoint),
             State::Waiting { .. }
+            | State::Resolving(..)
             | State::Connecting(_)
             | State::Asked(..)
             | State::Registered(_)
@@ -276,7 +287,7 @@ impl Registration {
         if services.method != ServiceChangeMethod::HandOff {
             return Some(request);
         }
-        let target = self.hand_off_target(services, request.peer);
+        let target = services.mgc_id.clone();
         endpoint.reply(now, request.key, root_reply(ServiceChangeResult::Empty));
         self.hand_off(now, request.peer, target);
         None
@@ -345,7 +356,7 @@ impl Registration {
                     .extend(endpoint.is_outstanding_at(id, peer).then_some(id));
                 self.close(now, endpoint, peer);
             }
-            State::Waiting { .. } | State::Connecting(_) => {}
+            State::Waiting { .. } | State::Resolving(..) | State::Connecting(_) => {}
             State::Departed => return,
         }
         self.event(Event::Departed);
@@ -424,13 +435,56 @@ impl Registration {
             self.try_next(now, endpoint, "redirected too often");
             return;
         }
-        match self.resolve(target, asking.mgc) {
-            Some(mgc) => {
-                self.close(now, endpoint, peer);
-                self.connect(now, mgc);
-            }
+        if self.is_known_or_named(target) {
+            self.close(now, endpoint, peer);
+            self.go_to(now, target, asking.mgc);
+        } else {
+            let cause = format!("redirected to {target}, which is no address and no name");
+            self.try_next(now, endpoint, &cause);
+        }
+    }
+
+    /// Whether there is a way to find out where `target` is.
+    fn is_known_or_named(&self, target: &MId) -> bool {
+        let is_named = matches!(target, MId::Ip { .. } | MId::Domain { .. });
+        is_named || self.config.mgc_names.iter().any(|(mid, _)| mid == target)
+    }
+
+    /// Connects to the controller of this name, over the transport of the one that named it; the
+    /// domain name of a controller that the configuration does not know is looked up first.
+    fn go_to(&mut self, now: Instant, target: &MId, like: TransportAddr) {
+        if let Some(mgc) = self.resolve(target, like) {
+            return self.connect(now, mgc);
+        }
+        let until = now + self.config.patience;
+        self.state = State::Resolving(Asking { mgc: like, until }, target.clone());
+        if let MId::Domain { name, port } = target {
+            self.outputs.push_back(NodeOutput::Resolve {
+                name: name.to_string(),
+                port: port.unwrap_or(PORT_TEXT),
+            });
+        }
+    }
+
+    /// An address asked for with `Resolve` is there; `None`: it could not be found.
+    pub(crate) fn handle_resolved(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        name: &str,
+        addr: Option<SocketAddr>,
+    ) {
+        let State::Resolving(asking, MId::Domain { name: awaited, .. }) = &self.state else {
+            return;
+        };
+        if *awaited != *name {
+            return;
+        }
+        let kind = asking.mgc.kind();
+        match addr {
+            Some(addr) => self.connect(now, TransportAddr::new(kind, addr)),
             None => {
-                let cause = format!("redirected to {target:?}, whose address is not known");
+                let cause = format!("redirected to {name}, whose address cannot be found");
                 self.try_next(now, endpoint, &cause);
             }
         }
@@ -443,14 +497,8 @@ impl Registration {
             .or_else(|| address_of(target, like.kind()))
     }
 
-    fn hand_off_target(&self, services: &ServiceChange, from: Peer) -> Option<TransportAddr> {
-        let like = TransportAddr::new(from.transport.kind, from.addr);
-        let target = services.mgc_id.as_ref();
-        target.and_then(|mid| self.resolve(mid, like))
-    }
-
     /// The controller's requests still get their replies; new ones come from the new controller.
-    fn hand_off(&mut self, now: Instant, from: Peer, target: Option<TransportAddr>) {
+    fn hand_off(&mut self, now: Instant, from: Peer, target: Option<MId>) {
         let State::Registered(was) = &self.state else {
             return;
         };
@@ -462,8 +510,9 @@ impl Registration {
         });
         self.method = ServiceChangeMethod::HandOff;
         "903 MGC Directed Change".clone_into(&mut self.reason);
-        match target {
-            Some(mgc) => self.connect(now, mgc),
+        let like = TransportAddr::new(from.transport.kind, from.addr);
+        match target.filter(|target| self.is_known_or_named(target)) {
+            Some(target) => self.go_to(now, &target, like),
             None => self.try_next_after(now),
         }
     }
@@ -507,7 +556,7 @@ impl Registration {
 
     fn try_next(&mut self, now: Instant, endpoint: &mut Endpoint, cause: &str) {
         let asking = match &self.state {
-            State::Connecting(asking) => *asking,
+            State::Resolving(asking, _) | State::Connecting(asking) => *asking,
             State::Asked(asking, peer, id) => {
                 let (asking, peer) = (*asking, *peer);
                 self.ignored

@@ -252,7 +252,10 @@ impl Shell {
     fn handle(&mut self, inbound: Inbound) {
         let now = now(self.started);
         match inbound {
-            Inbound::Message { peer, octets } => self.node.handle_received(now, peer, &octets),
+            Inbound::Message { peer, octets } => {
+                trace_wire("received", peer, &octets);
+                self.node.handle_received(now, peer, &octets);
+            }
             Inbound::Accepted { stream, permit } => {
                 self.add_connection(stream, Some(permit));
             }
@@ -282,6 +285,7 @@ impl Shell {
                     self.node.handle_connected(now, mgc, peer);
                 }
             }
+            Inbound::Resolved { name, addr } => self.node.handle_resolved(now, &name, addr),
             Inbound::ConnectFailed { mgc, cause } => {
                 self.node.handle_connect_failed(now, mgc, &cause);
             }
@@ -334,6 +338,9 @@ impl Shell {
             match self.node.poll() {
                 NodeOutput::Transmit { peer, octets } => self.transmit(peer, octets),
                 NodeOutput::Connect(mgc) => self.connect(mgc),
+                NodeOutput::Resolve { name, port } => {
+                    self.tasks.spawn(resolve(name, port, self.inbound.clone()));
+                }
                 NodeOutput::Close(peer) => {
                     if let Some(connection) = self.connections.remove(&peer) {
                         connection.close();
@@ -352,6 +359,7 @@ impl Shell {
     }
 
     fn transmit(&mut self, peer: Peer, octets: Bytes) {
+        trace_wire("sent", peer, &octets);
         match peer.transport.kind {
             TransportKind::Udp => self.transmit_datagram(peer, &octets),
             TransportKind::Tcp | TransportKind::Sctp => {
@@ -446,6 +454,17 @@ impl Shell {
     }
 }
 
+/// Asks the system's resolver, off the loop: the first address counts.
+async fn resolve(name: String, port: u16, inbound: mpsc::Sender<Inbound>) {
+    let found = tokio::net::lookup_host((name.as_str(), port)).await;
+    let found = found.map(|mut addrs| addrs.next());
+    let addr = found.unwrap_or_else(|cause| {
+        tracing::warn!(%name, %cause, "H.248 controller's name not resolved");
+        None
+    });
+    let _ = inbound.send(Inbound::Resolved { name, addr }).await;
+}
+
 async fn bind_for(mgc: TransportAddr, inbound: mpsc::Sender<Inbound>) {
     let report = match udp::bind(udp::unspecified_like(mgc.addr())).await {
         Ok(socket) if mgc.kind() == TransportKind::Sctp => Inbound::SctpBound { mgc, socket },
@@ -477,6 +496,16 @@ fn with_epoch(mut config: Config) -> Config {
             .ok();
     }
     config
+}
+
+/// Whole messages, for whoever asks for this target: they show where participants are.
+fn trace_wire(direction: &'static str, peer: Peer, octets: &[u8]) {
+    tracing::trace!(
+        target: "h248_endpoint::wire",
+        %peer,
+        text = %String::from_utf8_lossy(octets),
+        "{direction}"
+    );
 }
 
 fn log(event: &Event) {

@@ -28,6 +28,7 @@ enum Happening {
     Connected(u16, TransportAddr, Peer),
     Refused(u16, TransportAddr),
     Closed(u16, Peer),
+    Resolved(u16, String),
 }
 
 impl Net {
@@ -92,6 +93,9 @@ impl Net {
                     happenings.extend(self.transmit(port, peer, octets));
                 }
                 NodeOutput::Connect(mgc) => happenings.extend(self.connect(port, mgc)),
+                NodeOutput::Resolve { name, .. } => {
+                    happenings.push(Happening::Resolved(port, name))
+                }
                 NodeOutput::Close(peer) => happenings.extend(self.close(port, peer)),
                 NodeOutput::Event(event) => self.events.entry(port).or_default().push(*event),
                 NodeOutput::Wait(at) => break at,
@@ -120,6 +124,16 @@ impl Net {
             Happening::Refused(to, mgc) => {
                 self.node(to)
                     .handle_connect_failed(now, mgc, "connection refused");
+                to
+            }
+            Happening::Resolved(to, name) => {
+                // `mgc7.example` is at port 7; no other name is known.
+                let port = name
+                    .strip_prefix("mgc")
+                    .and_then(|n| n.strip_suffix(".example"));
+                let port = port.and_then(|n| n.parse::<u16>().ok());
+                let addr = port.map(|port| ([127, 0, 0, 1], port).into());
+                self.node(to).handle_resolved(now, &name, addr);
                 to
             }
             Happening::Closed(to, peer) => {
@@ -340,12 +354,51 @@ fn redirections_are_followed_by_address_and_by_name_but_not_for_ever() {
     let told = net.told(10);
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(told[0], "failed at 2: redirected too often");
-    assert!(
-        told[1].contains("whose address is not known"),
-        "{}",
-        told[1]
+    assert_eq!(
+        told[1],
+        "failed at 3: redirected to unknown.example, whose address cannot be found"
     );
     assert_eq!(told[2], "registered Restart 4 v2 \"mgc4.example\"");
+}
+
+#[test]
+fn controllers_named_by_domain_are_looked_up_and_reached_over_the_same_transport() {
+    for (first, second) in [(udp(1), udp(2)), (tcp(1), tcp(2))] {
+        let mut net = Net::new();
+        let association = AssociationConfig {
+            redirect: Some(mid("mgc2")),
+            ..AssociationConfig::default()
+        };
+        net.controller(1, 2, association);
+        net.controller(2, 2, AssociationConfig::default());
+        net.gateway(10, 2, towards(&[first]));
+        net.run(ms(400));
+        assert_eq!(net.told(10), ["registered Restart 2 v2 \"mgc2.example\""]);
+        assert_eq!(net.association(10).peer.transport.kind, second.kind());
+        // A hand-off goes to a name as well.
+        net.controller(3, 2, AssociationConfig::default());
+        let (now, peer) = (net.now, net.association(2).peer);
+        let hand_off = support::service_change(ServiceChangeMethod::HandOff, Some(mid("mgc3")));
+        net.node(2).send_request(now, peer, hand_off).expect("room");
+        net.run(ms(800));
+        let told = net.told(10);
+        let last = told.last().map(String::as_str);
+        assert_eq!(
+            last,
+            Some("registered HandOff 3 v2 \"mgc3.example\""),
+            "{told:?}"
+        );
+    }
+    let mut net = Net::new();
+    let association = AssociationConfig {
+        redirect: Some(MId::Device(Name::new("mgc/2"))),
+        ..AssociationConfig::default()
+    };
+    net.controller(1, 2, association);
+    net.gateway(10, 2, towards(&[udp(1)]));
+    net.run(ms(0));
+    let cause = "failed at 1: redirected to mgc/2, which is no address and no name";
+    assert_eq!(net.told(10), [cause]);
 }
 
 #[test]

@@ -41,6 +41,10 @@ pub(crate) enum Inbound {
         mgc: Option<TransportAddr>,
         commands: mpsc::Sender<sctp::Command>,
     },
+    Resolved {
+        name: String,
+        addr: Option<std::net::SocketAddr>,
+    },
     ConnectFailed {
         mgc: TransportAddr,
         cause: String,
