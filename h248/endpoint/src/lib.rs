@@ -29,6 +29,7 @@ mod shell;
 mod store;
 mod wire;
 
+pub mod fuzzing;
 pub mod limits;
 pub mod transport;
 

@@ -191,6 +191,13 @@ proptest! {
     }
 
     #[test]
+    fn whatever_the_network_and_the_clock_do_requests_end_once(
+        script in prop::collection::vec(any::<u8>(), 0..600),
+    ) {
+        h248_endpoint::fuzzing::converse(&script);
+    }
+
+    #[test]
     fn without_loss_every_request_is_answered(
         seed in any::<u32>(),
         duplicate_percent in 0..40_u64,
