@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Options;
 use crate::values::{
-    Advertised, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid, MsrpAddr, MsrpMatch,
-    Period, Reactor, SipListener, Switch, XdpInterface,
+    Advertised, AuthHeader, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid, MsrpAddr,
+    MsrpMatch, Period, Reactor, SipListener, Switch, XdpInterface,
 };
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
@@ -233,6 +233,10 @@ struct MediaArgs {
     /// and the next one is told (ServiceChange Forced, 915) [default: until one subtracts them]
     #[arg(long, value_name = "TIME", env = "MRF_CONTEXT_KEEP")]
     context_keep: Option<Period>,
+    /// H.248 messages with an authentication header, which is never verified: ignore the header, or
+    /// refuse them with error 402 [default: ignore]
+    #[arg(long, value_name = "ignore|refuse", env = "MRF_H248_AUTH")]
+    h248_auth: Option<AuthHeader>,
     /// Highest H.248 version proposed at registration: 1, 2 or 3 [default: 2]
     #[arg(long, value_name = "1|2|3", env = "MRF_H248_VERSION")]
     h248_version: Option<H248Version>,
@@ -408,6 +412,7 @@ impl MediaArgs {
         options.honour_sdp = self.honour_sdp;
         options.msrp_match = self.msrp_match;
         options.context_keep = self.context_keep;
+        options.h248_auth = self.h248_auth;
         options.h248_version = self.h248_version;
         options.storage = self.storage;
     }

@@ -220,6 +220,22 @@ impl FromStr for MsrpMatch {
     }
 }
 
+/// What becomes of H.248 messages with an authentication header: whether they are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthHeader(pub bool);
+
+impl FromStr for AuthHeader {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "ignore" => Ok(Self(false)),
+            "refuse" => Ok(Self(true)),
+            _ => Err(ValueError::new("expected ignore or refuse")),
+        }
+    }
+}
+
 /// Who may ask the focus for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whoever(pub mrfc::WhoMay);
@@ -503,6 +519,7 @@ mod tests {
         refused::<SipListener>("wss:127.0.0.1:443", "wss: is not in this build yet");
         refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
         refused::<H248Version>("4", "expected 1, 2 or 3");
+        refused::<AuthHeader>("check", "expected ignore or refuse");
         refused::<MsrpMatch>("host", "expected session-id or uri");
         check("50", BusyPoll(50));
         refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");

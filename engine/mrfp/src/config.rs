@@ -40,6 +40,8 @@ pub struct Config {
     pub matching: Matching,
     /// Token form of the H.248 messages sent.
     pub encoding: Encoding,
+    /// Whether H.248 messages with an authentication header are refused (402); it is never verified.
+    pub refuses_h248_authentication: bool,
     /// Highest H.248 version offered, 1 to 3.
     pub version_max: u8,
     /// Longest random wait before the first registration (MWD).
@@ -74,6 +76,7 @@ impl Default for Config {
             honour_sdp: false,
             matching: Matching::SessionId,
             encoding: Encoding::Compact,
+            refuses_h248_authentication: false,
             version_max: 2,
             restart_delay_max: Duration::ZERO,
             h248_timeout: Duration::from_secs(25),

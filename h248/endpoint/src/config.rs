@@ -38,6 +38,10 @@ pub struct Config {
     /// transport carries (the segmentation package's maximum PDU sizes); `None`: what it carries.
     /// Longer replies go in segments (version 3) or become error 533.
     pub pdu_bytes_max: Option<usize>,
+    /// Whether messages with an authentication header (H.248.1 section 10.2) are refused with 402.
+    /// It is read and never verified: TS 29.333 5.13 leaves security to the network below. Default
+    /// false: the header is ignored.
+    pub refuses_authentication: bool,
     /// UNIX time of `clock::Instant::ZERO`, for time stamps; `None` leaves them out. The shell
     /// fills it in.
     pub epoch: Option<Duration>,
@@ -58,6 +62,7 @@ impl Config {
             limits: Limits::default(),
             timers: Timers::default(),
             pendings_max: 100,
+            refuses_authentication: false,
             pdu_bytes_max: None,
             epoch: None,
             seed,

@@ -184,6 +184,15 @@ impl Endpoint {
             mid: &received.mid,
             version: received.version,
         };
+        if received.is_authenticated && self.config.refuses_authentication {
+            let what = "authentication header".to_owned();
+            let error = error(
+                402,
+                "Unauthorized: authentication headers are not verified here",
+            );
+            self.refuse_message(now, peer, (Some(received.mid.clone()), what), error);
+            return;
+        }
         match received.body {
             Body::Error(error) => self.handle_message_error(now, sender, error),
             Body::Items(_) if !(1..=self.config.version_max).contains(&received.version) => {

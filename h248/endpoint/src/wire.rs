@@ -12,6 +12,8 @@ use crate::BrokenTail;
 pub(crate) struct Received {
     pub(crate) version: u8,
     pub(crate) mid: MId,
+    /// Whether there is an authentication header, which nobody here can verify.
+    pub(crate) is_authenticated: bool,
     pub(crate) body: Body,
 }
 
@@ -69,6 +71,7 @@ pub(crate) fn read(octets: &[u8], limits: &Limits) -> Result<Received, Unreadabl
     Ok(Received {
         version: received.version,
         mid: received.mid,
+        is_authenticated: received.authentication.is_some(),
         body,
     })
 }

@@ -309,6 +309,20 @@ fn a_version_that_is_not_ours_is_refused_in_the_version_agreed_with_the_peer() {
 }
 
 #[test]
+fn an_authentication_header_is_ignored_or_refused_as_configured() {
+    let header = "AU=0x00000001:0x00000002:0x0123456789ABCDEF01234567";
+    let request = format!("{header} !/1 <mgc.example> T=1{{{AUDIT}}}");
+    let told = End::udp().hear_raw(&request).join(" | ");
+    assert!(!told.contains("ER=402"), "{told}");
+    let refuse = |config: &mut h248_endpoint::Config| config.refuses_authentication = true;
+    let mut end = End::with(TransportKind::Udp, refuse);
+    let told = end.hear_raw(&request).join(" | ");
+    assert!(told.contains("ER=402{"), "{told}");
+    let told = end.hear_raw(&format!("!/1 <mgc.example> T=1{{{AUDIT}}}"));
+    assert!(!told.join(" | ").contains("ER=402"), "{told:?}");
+}
+
+#[test]
 fn message_errors_are_never_answered() {
     for error in ["ER=400{\"bad\"}", "ER=406{}", "ER=999{}"] {
         let told = End::udp().hear(error);

@@ -196,7 +196,7 @@ impl Core {
                 terminations,
                 services,
             } => each(terminations, |id| {
-                self.service_change(*scope, id, services, draft)
+                self.service_change(*scope, id, services, is_merged, draft)
             }),
         }
     }

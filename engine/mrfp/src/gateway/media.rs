@@ -3,7 +3,9 @@
 use core::net::SocketAddr;
 
 use h248::ast::{LocalControl, OctetString, StreamMode};
-use sdp::{Choice, Description, Host, MessageBuilder, MessageError, MessageMedia, Transport};
+use sdp::{
+    Choice, Description, Host, MessageBuilder, MessageError, MessageMedia, MsrpUri, Path, Transport,
+};
 use switch::ShardIndex;
 
 use super::fault::Fault;
@@ -204,12 +206,31 @@ fn new_path(address: SocketAddr, shard: ShardIndex, random: u128) -> (Box<[u8]>,
     (session_id, path)
 }
 
+/// Whether what is written out in a path with `$` is as in ours.
+fn fits(asked: &Path, ours: &str) -> bool {
+    let Ok(ours) = ours.parse::<MsrpUri>() else {
+        return false;
+    };
+    match asked.uris() {
+        [] => true,
+        [uri] => {
+            let has_host = uri.host == Host::Choose || uri.host == ours.host;
+            let has_port = uri.port.is_none_or(|p| p == Choice::Choose)
+                || uri.effective_port() == ours.effective_port();
+            let id = &uri.session_id;
+            let has_id = matches!(id, None | Some(Choice::Choose)) || *id == ours.session_id;
+            has_host && has_port && has_id
+        }
+        _ => false,
+    }
+}
+
 /// Whether the path is left to us; a path written out must be the one we gave before.
 fn check_local_path(media: &MessageMedia, ours: &str) -> Result<bool, Fault> {
     match &media.path {
         None => Ok(true),
-        Some(path) if path.is_under_specified() => Ok(true),
         Some(path) if path.as_str() == ours => Ok(false),
+        Some(path) if path.is_under_specified() && fits(path, ours) => Ok(true),
         Some(path) => Err(Fault::ValueUnsupported(format!(
             "{} in Local",
             path.as_str()

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use h248::ast::{
-    CommandResult, ServiceChange, ServiceChangeMethod, ServiceChangeResult, ServiceState,
-    TerminationId,
+    CommandResult, ContextId, ServiceChange, ServiceChangeMethod, ServiceChangeResult,
+    ServiceState, TerminationId,
 };
 
 use super::core::{Core, Scope, Service};
@@ -27,6 +27,7 @@ impl Core {
         scope: Scope,
         id: &TerminationId,
         services: &ServiceChange,
+        is_merged: bool,
         draft: &mut Draft,
     ) -> bool {
         let mut extensions = services.extensions.iter();
@@ -43,6 +44,19 @@ impl Core {
             })
         } else {
             self.change_terminations(scope, id, services, draft)
+                .map(|changed| {
+                    for (context, number) in changed.into_iter().filter(|_| !is_merged) {
+                        let empty = result(mirror::id_of(number), ServiceChangeResult::Empty);
+                        draft.push(context, empty, None);
+                    }
+                    if is_merged {
+                        draft.push(
+                            scope.id(),
+                            result(id.clone(), ServiceChangeResult::Empty),
+                            None,
+                        );
+                    }
+                })
         };
         if let Err(fault) = &done {
             let error = ServiceChangeResult::Error(fault.descriptor());
@@ -96,7 +110,7 @@ impl Core {
         id: &TerminationId,
         services: &ServiceChange,
         draft: &mut Draft,
-    ) -> Result<(), Fault> {
+    ) -> Result<Vec<(ContextId, u32)>, Fault> {
         let targets = self.resolve(scope, id)?;
         let state = match services.method {
             ServiceChangeMethod::Restart => Some(ServiceState::InService),
@@ -113,16 +127,14 @@ impl Core {
         for number in &targets {
             self.check_alive(self.terminations[number].shard)?;
         }
-        for number in targets {
-            if let (Some(state), Some(t)) = (state, self.terminations.get(&number)) {
+        for number in &targets {
+            if let (Some(state), Some(t)) = (state, self.terminations.get(number)) {
                 let mut settings = t.settings.clone();
                 settings.service_state = state;
-                self.replace(number, settings, &std::collections::BTreeSet::new(), draft);
+                self.replace(*number, settings, &std::collections::BTreeSet::new(), draft);
             }
-            let context = self.context_id(scope, number);
-            let empty = result(mirror::id_of(number), ServiceChangeResult::Empty);
-            draft.push(context, empty, None);
         }
-        Ok(())
+        let with_context = targets.into_iter().map(|n| (self.context_id(scope, n), n));
+        Ok(with_context.collect())
     }
 }

@@ -204,6 +204,7 @@ async fn open_h248(config: &Config, reachable: IpAddr) -> Result<h248_endpoint::
     let role = h248_endpoint::Role::Gateway;
     let mut endpoint = h248_endpoint::Config::new(mid, role, rand::rng().random());
     endpoint.encoding = config.encoding;
+    endpoint.refuses_authentication = config.refuses_h248_authentication;
     endpoint.version_max = config.version_max;
     endpoint.timers.t_max = config.h248_timeout;
     endpoint.timers.long = endpoint

@@ -425,6 +425,7 @@ fn a_termination_out_of_service_carries_nothing() {
         "C=1{SC=msrp/1,SC=msrp/2},C=2{SC=msrp/3}",
     );
     assert!(bench.config().sends);
+    bench.check("C=*{W-SC=*{SV{MT=FO,RE=\"905 x\"}}}", "C=*{SC=*}");
 }
 
 #[test]

@@ -246,6 +246,15 @@ fn session_descriptions_we_cannot_serve_give_441_449_472_474_515() {
     add(REMOTE, 441);
     add("L{v=0\nc=IN IP4 192.0.2.99\nm=message $ TCP/MSRP *\n}", 449);
     add("L{v=0\nc=IN IP4 $\nm=message 2856 TCP/MSRP *\n}", 449);
+    for path in [
+        "msrp://192.0.2.99:$/$;tcp",
+        "msrp://$:1/$;tcp",
+        "msrp://$:$/mine;tcp",
+        "msrp://$:$/$;tcp msrp://$:$/$;tcp",
+    ] {
+        let line = format!("L{{v=0\nc=IN IP4 $\nm=message $ TCP/MSRP *\na=path:{path}\n}}");
+        add(&line, 449);
+    }
     add("L{v=0\nc=IN IP4 $\nm=message $ TCP/TLS/MSRP *\n}", 449);
     add("L{v=0\nc=IN IP4 $\nm=message $ SCTP/MSRP *\n}", 449);
     add(

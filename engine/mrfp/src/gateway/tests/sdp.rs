@@ -130,6 +130,50 @@ fn the_family_follows_the_connection_line() {
 }
 
 #[test]
+fn a_family_without_a_listener_is_refused_and_several_listeners_are_told_apart() {
+    let v6 = format!("C=${{A=${{M{{ST=1{{{}}}}}}}}}", LOCAL.replace("IP4", "IP6"));
+    let mut bench = Bench::with(|config| config.addresses.truncate(1));
+    bench.check(&v6, "C=${A=${ER=449{}}}");
+    bench.check(
+        &format!("C=${{A=${{M{{ST=1{{{LOCAL}}}}}}}}}"),
+        "C=1{A=msrp/2{M{ST=1{L{v}}}}}",
+    );
+    let mut bench = Bench::with(|config| {
+        let more = ["198.51.100.8:2855", "198.51.100.8:2856"];
+        for address in more {
+            config.addresses.push(address.parse().unwrap());
+        }
+    });
+    for (asked, found) in [
+        ("c=IN IP4 $\nm=message $", "198.51.100.7:2855"),
+        ("c=IN IP4 198.51.100.8\nm=message $", "198.51.100.8:2855"),
+        ("c=IN IP4 $\nm=message 2856", "198.51.100.8:2856"),
+        ("c=IN IP6 2001:db8::7\nm=message $", "[2001:db8::7]:2855"),
+    ] {
+        let local = format!("L{{v=0\n{asked} TCP/MSRP *\na=path:$\n}}");
+        let body = bench.call(&format!("C=${{A=${{M{{ST=1{{{local}}}}}}}}}"));
+        let sdp = super::local(&body);
+        assert!(
+            path(&sdp).starts_with(&format!("msrp://{found}/")),
+            "{asked}: {sdp}"
+        );
+    }
+}
+
+#[test]
+fn a_participant_may_be_reached_in_the_other_family() {
+    let mut bench = Bench::new();
+    let remote = "R{v=0\nc=IN IP6 2001:db8::10\nm=message 7394 TCP/MSRP *\n\
+        a=path:msrp://[2001:db8::10]:7394/2s93i93idj;tcp\n}";
+    let local = LOCAL.replace("IP4", "IP6");
+    bench.call(&format!(
+        "C=${{A=${{M{{ST=1{{O{{MO=SR}},{local},{remote}}}}},SG{{tcpbcc/EstBNC}}}}}}"
+    ));
+    let to = "[2001:db8::10]:7394".parse().unwrap();
+    assert_eq!(bench.config().setup, Setup::Active { to });
+}
+
+#[test]
 fn a_local_that_was_filled_in_may_be_sent_back() {
     let mut bench = Bench::new();
     let first = local(&bench.call(&format!("C=${{A=${{M{{ST=1{{{LOCAL}}}}}}}}}")));
