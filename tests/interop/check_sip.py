@@ -38,31 +38,42 @@ def free_port(host, transport):
         return one.getsockname()[1]
 
 
-def sipp(env, scenario, server, transport, conference):
+def sipp(env, scenario, server, transport, conference, **keys):
     """Runs a scenario once; (exit code, what went wrong)."""
     for _ in range(BIND_ATTEMPTS):
-        code, said = sipp_once(env, scenario, server, transport, conference)
+        code, said = sipp_once(env, scenario, server, transport, conference, **keys)
         if "Unable to bind" not in said:
             break
     return code, said
 
 
-def sipp_once(env, scenario, server, transport, conference):
+def sipp_once(env, scenario, server, transport, conference, **further):
     """The same, unless another process takes the port in between."""
-    host, port = server
+    child, errors = sipp_start(env, scenario, server, transport, conference, **further)
+    return sipp_end(child, errors, scenario)
+
+
+def sipp_start(env, scenario, server, transport, conference, port=None, **further):
+    """Starts a scenario; its process and the file of its errors."""
+    host, server_port = server
     bracketed = f"[{host}]" if ":" in host else host
     errors = os.path.join(env.directory, f"{scenario}-errors.log")
     via = "icscf2_s.home2.example" if transport == "udp" else bracketed
-    command = ["sipp", f"{bracketed}:{port}", "-sf", env.path("sipp", f"{scenario}.xml")]
-    command += ["-i", bracketed, "-p", str(free_port(host, transport))]
+    command = ["sipp", f"{bracketed}:{server_port}", "-sf", env.path("sipp", f"{scenario}.xml")]
+    command += ["-i", bracketed, "-p", str(port or free_port(host, transport))]
     command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-m", "1", "-nostdin", "-timeout", "20s"]
     command += ["-timeout_error", "-recv_timeout", "15000", "-trace_err", "-error_file", errors]
     keys = {"conference": conference, "via_host": via, "address": host}
     keys["ue"] = "[5555::aaa:bbb:ccc:ddd]:1357"  # Brackets mean a keyword inside a scenario.
+    keys.update(further)
     for key, value in keys.items():
         command += ["-key", key, value]
     # SIPp draws its screen on stdout; nobody looks.
-    child = Process("sipp", command, env.directory, cwd=env.directory)
+    return Process("sipp", command, env.directory, cwd=env.directory), errors
+
+
+def sipp_end(child, errors, scenario):
+    """Waits for a scenario; (exit code, what went wrong)."""
     code = child.exit_code(SIPP_SECONDS)
     said = ""
     if os.path.exists(errors):
@@ -79,6 +90,33 @@ def play(env, scenario, family, transport):
     mrf.ensure_alive()
     ensure(code == 0, f"{said}; {mrf.tail()}" if code else "")
     ensure(mrf.stop() == 0, f"SIGTERM: exit {mrf.child.returncode}; {mrf.tail()}")
+
+
+def play_called(env, scenario, transport):
+    """A scenario that has somebody called, and that somebody."""
+    mrf = Mrf(env, "run", *listeners())
+    server = mrf.address(f"sip.{transport}")
+    port = free_port(server[0], transport)
+    called, errors = sipp_start(env, "called", server, transport, "conference1", port=port)
+    poll(lambda: is_bound(server[0], port, transport), SIPP_SECONDS, "SIPp to listen")
+    callee = f"sip:user2_public1@{server[0]}:{port};transport={transport}"
+    code, said = sipp(env, scenario, server, transport, "conference1", callee=callee)
+    mrf.ensure_alive()
+    ensure(code == 0, f"{said}; {mrf.tail()}" if code else "")
+    code, said = sipp_end(called, errors, "called")
+    ensure(code == 0, f"{said}; {mrf.tail()}" if code else "")
+    ensure(mrf.stop() == 0, f"SIGTERM: exit {mrf.child.returncode}; {mrf.tail()}")
+
+
+def is_bound(host, port, transport):
+    """Whether somebody has taken the port."""
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind((host, port))
+            return False
+        except OSError:
+            return True
 
 
 def unknown_conference(env):
@@ -109,9 +147,15 @@ def checks():
             yield f"sip-join-{transport}{family}", functools.partial(
                 play, scenario="join", family=family, transport=transport
             )
-    for scenario in ("no-message-media", "not-sdp", "options", "unknown-method"):
+    alone = ("no-message-media", "not-sdp", "options", "unknown-method", "subscribe", "re-invite", "factory")
+    for scenario in alone:
         for transport in ("udp", "tcp"):
             yield f"sip-{scenario}-{transport}", functools.partial(
                 play, scenario=scenario, family=4, transport=transport
+            )
+    for scenario in ("refer", "resource-list"):
+        for transport in ("udp", "tcp"):
+            yield f"sip-{scenario}-{transport}", functools.partial(
+                play_called, scenario=scenario, transport=transport
             )
     yield "sip-unknown-conference", unknown_conference
