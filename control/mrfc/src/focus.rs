@@ -91,6 +91,8 @@ struct Leg {
     /// How it came to its end.
     cause: &'static str,
     icid: Option<String>,
+    /// What its MRFP said against it last.
+    fault: Option<String>,
     /// What its MRFP counted.
     statistics: Vec<(String, String)>,
     /// Nothing more happens on the SIP side.
@@ -136,6 +138,7 @@ impl Leg {
             began_at: seconds(),
             cause: "",
             icid: None,
+            fault: None,
             statistics: Vec::new(),
             is_sip_over: false,
             is_media_over: false,

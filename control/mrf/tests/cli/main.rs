@@ -5,6 +5,7 @@ mod chat;
 mod config;
 mod decode;
 mod flow;
+mod kill;
 mod load;
 mod program;
 mod servers;

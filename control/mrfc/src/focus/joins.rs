@@ -425,10 +425,11 @@ impl Focus {
         };
         leg.end("refused");
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, ?why, "refused");
+        let answer = refusal(why, leg.fault.as_deref());
         if let Some(txn) = leg.txn.take() {
-            self.refuse_at_once(txn, refusal(why)).await;
+            self.refuse_at_once(txn, answer).await;
         } else if leg.call.is_some() {
-            let code = refusal(why).code;
+            let code = answer.code;
             self.fail_call(id, code, sip::reason_phrase(code)).await;
         }
         self.end_sip(id).await;
@@ -471,7 +472,10 @@ impl Focus {
         };
         leg.next_offer = None;
         match leg.txn.take() {
-            Some(txn) => self.sip.handle().respond(txn, refusal(why)).await,
+            Some(txn) => {
+                let answer = refusal(why, leg.fault.as_deref());
+                self.sip.handle().respond(txn, answer).await;
+            }
             // The answer to our offer cannot be brought into force.
             None => self.tell(id, Event::Expelled(id, Hangup::MediaFailed)),
         }
@@ -535,15 +539,15 @@ fn read_offer(sdp: &[u8]) -> Result<Option<Offer>, Answer> {
     })
 }
 
-fn refusal(why: Refusal) -> Answer {
+fn refusal(why: Refusal, fault: Option<&str>) -> Answer {
     match why {
         Refusal::Full => Answer::new(486),
         Refusal::Locked => Answer::new(403),
         Refusal::Closing | Refusal::MixerUnavailable => busy(),
         Refusal::MediaUnsupported => {
-            let warning =
-                format!("399 {WARN_AGENT} \"The media resource refused the description\"");
-            Answer::new(488).with("Warning", warning)
+            let fault = fault.unwrap_or_default().replace(['"', '\\'], "'");
+            let text = format!("The media resource refused the description: {fault}");
+            Answer::new(488).with("Warning", format!("399 {WARN_AGENT} \"{text}\""))
         }
     }
 }

@@ -232,16 +232,18 @@ impl Focus {
 
     fn handle_reply(&mut self, id: TransactionId, reply: &TransactionReply) {
         let outcome = check(reply);
-        if outcome.is_err() {
+        let error = h248_endpoint::first_error(&reply.body).map(h248_endpoint::describe);
+        if let Some(error) = &error {
             add(&self.counters.h248_failures, 1);
-            let error = h248_endpoint::first_error(&reply.body).map(h248_endpoint::describe);
-            info!(
-                transaction = id.0,
-                error = error.as_deref().unwrap_or(""),
-                "H.248 error"
-            );
+            info!(transaction = id.0, %error, "H.248 error");
         }
-        match self.ended_task(id) {
+        let task = self.ended_task(id);
+        if let Some(Task::Add { leg, .. } | Task::Modify(leg)) = &task
+            && let Some(leg) = self.legs.get_mut(leg)
+        {
+            leg.fault = error;
+        }
+        match task {
             None | Some(Task::Unwatched) => {}
             Some(Task::Add { leg, mrfp }) => self.handle_added(leg, mrfp, added(reply)),
             Some(Task::Modify(leg)) => {

@@ -8,6 +8,7 @@ mod chatroom;
 mod factory;
 mod joins;
 mod mrfp;
+mod placement;
 mod refers;
 mod sessions;
 mod watchers;

@@ -54,8 +54,12 @@ pub(crate) struct FakeMrfp {
 
 impl FakeMrfp {
     pub(crate) async fn start(mgc: TransportAddr) -> Self {
+        Self::start_as("mrfp.home2.net", mgc).await
+    }
+
+    pub(crate) async fn start_as(name: &str, mgc: TransportAddr) -> Self {
         let mid = MId::Domain {
-            name: Name::new("mrfp.home2.net"),
+            name: Name::new(name),
             port: None,
         };
         let config = Config::new(mid, Role::Gateway, 1);

@@ -1,0 +1,116 @@
+//! Several MRFPs, and what is left of legs that end in different ways.
+
+use super::{Bench, OFFER, check_refused, config, until_acknowledged, until_bye};
+use crate::mrfp::{FakeMrfp, Seen};
+use h248_endpoint::Departure;
+use mrfc::Action;
+use sip::{Call, Method};
+
+/// Joins a conference; the MRFP it was placed on.
+async fn placed(bench: &Bench, name: &str) -> String {
+    let mut client = bench.client(0).await;
+    let call = Call {
+        uri: format!("sip:{name}@home2.net"),
+        ..bench.call(0)
+    };
+    let outcome = client.invite(&call).await.expect("placed");
+    assert_eq!(outcome.response.code, 200, "{:?}", outcome.response);
+    client.ack(outcome.dialog, None).await;
+    let all = bench.mrfc.conferences().await;
+    let one = all.iter().find(|c| c.name == name).expect("it exists");
+    one.mrfp.clone().expect("it is placed")
+}
+
+#[tokio::test]
+async fn conferences_go_where_the_fewest_are_and_nobody_leaves() {
+    let mut config = config();
+    config.create_on_join = true;
+    let bench = Bench::start(config).await;
+    let mgc = bench.mrfc.h248_addrs()[0];
+    let other = FakeMrfp::start_as("other.home2.net", mgc).await;
+    while bench.mrfc.metrics().mrfps < 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut places = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        places.push(placed(&bench, name).await);
+    }
+    places.sort_unstable();
+    let (one, two) = ("<mrfp.home2.net>", "<other.home2.net>");
+    assert_eq!(places, [one, one, two, two]);
+    other.depart(Departure::Graceful { delay_s: 60 }).await;
+    // It is out as soon as its word is heard; until then it may get one more.
+    let mut serial = 0;
+    loop {
+        serial += 1;
+        let names = [format!("e{serial}"), format!("f{serial}")];
+        let first = placed(&bench, &names[0]).await;
+        let second = placed(&bench, &names[1]).await;
+        if first == one && second == one {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_mrfp_says_against_an_offer_is_passed_on() {
+    let bench = Bench::start(config()).await;
+    bench.mrfp.fail_next(449).await;
+    let mut client = bench.client(0).await;
+    let call = Call {
+        sdp: Some(OFFER.replace("IN IP4 127.0.0.1", "IN IP6 ::1")),
+        ..bench.call(0)
+    };
+    let refused = client.invite(&call).await.expect("placed").response;
+    check_refused(&refused, 488, "Warning", "449 scripted");
+}
+
+#[tokio::test]
+async fn whatever_ends_a_leg_its_termination_is_subtracted_once() {
+    let mut config = config();
+    config.create_on_join = true;
+    let mut bench = Bench::start(config).await;
+    let (mut added, mut subtracted) = (0, 0);
+    let mut client = bench.client(0).await;
+    for (serial, ending) in (1..=24).zip((0..4).cycle()) {
+        let (dialog, seen) = bench.join(&mut client, 0).await;
+        assert!(matches!(seen, Seen::Add { .. }), "{seen:?}");
+        added += 1;
+        until_acknowledged(&mut client, dialog).await;
+        let gone = Action::Remove {
+            participant: serial,
+        };
+        match ending {
+            0 => assert_eq!(client.bye(dialog).await.expect("answered").code, 200),
+            1 => assert!(bench.mrfc.act("conference1", gone).await),
+            2 => assert!(bench.mrfc.act("conference1", Action::Close).await),
+            _ => {
+                let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+                let headers = vec![
+                    field("Refer-To", "<sip:user1_public1@home1.net;method=BYE>"),
+                    field("Refer-Sub", "false"),
+                ];
+                let referred = client
+                    .request_with(dialog, Method::Refer, headers, Vec::new())
+                    .await;
+                assert_eq!(referred.expect("answered").code, 202);
+            }
+        }
+        if ending != 0 {
+            until_bye(&mut client).await;
+        }
+        let seen = bench.mrfp.seen().await;
+        assert!(matches!(seen, Seen::Subtract { .. }), "{seen:?}");
+        subtracted += 1;
+    }
+    while bench.mrfc.metrics().participants > 0 {
+        tokio::task::yield_now().await;
+    }
+    let metrics = bench.mrfc.metrics();
+    assert_eq!((added, subtracted), (24, 24));
+    assert_eq!(
+        (metrics.adds, metrics.subtracts, metrics.leaves),
+        (24, 24, 24)
+    );
+    assert_eq!((metrics.refers, metrics.h248_failures), (6, 0));
+}
