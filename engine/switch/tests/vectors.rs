@@ -5,7 +5,10 @@
 //! ```text
 //! # comment                     grammar strict        (first, if at all)
 //! session NAME [OPTION...]      installs a session in the conference and binds it; options:
-//!                               types=A,B max=N send-max=N matching=uri alone unbound host=NAME
+//!                               types=A,B max=N send-max=N matching=uri path=A,B unbound
+//!                               user=URI,URI room=URI (a chat room) nicks private takes-no-private
+//!                               send-types=A,B send-wrapped=A,B
+//! remove NAME                   its session is removed
 //! open NAME                     a connection that says nothing yet
 //! > NAME                        octets arrive on the connection of NAME
 //! < NAME                        all that NAME was sent since it was last looked at
@@ -26,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use clock::Duration;
 use common::{World, config, key, local, remote};
-use switch::{ContextKey, Limits, Matching, Order, SessionConfig};
+use switch::{ContextKey, Limits, Matching, Order, Profile, SessionConfig};
 
 /// Slices in which the octets of one `>` arrive.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +108,10 @@ impl Case {
                     let expected = octets(&mut lines);
                     self.sent(name, &expected)?;
                 }
+                ["remove", name] => {
+                    let session = key(self.number(name));
+                    self.world.order(Order::Remove { session });
+                }
                 ["closed", name] => {
                     let number = self.number(name);
                     if !self.world.closed.contains(&number) {
@@ -136,11 +143,10 @@ impl Case {
     fn session(&mut self, name: &str, options: &[&str]) {
         let number = self.number(name);
         let mut config = config(number);
-        let mut context = ContextKey(1);
         for option in options {
-            self.option(option, number, &mut config, &mut context);
+            option_of(option, &mut config);
         }
-        let (session, config) = (key(number), Box::new(config));
+        let (session, context, config) = (key(number), ContextKey(1), Box::new(config));
         self.world.order(Order::Install {
             session,
             context,
@@ -148,26 +154,6 @@ impl Case {
         });
         if !options.contains(&"unbound") {
             self.world.join(number);
-        }
-    }
-
-    fn option(
-        &self,
-        option: &str,
-        number: u32,
-        config: &mut SessionConfig,
-        context: &mut ContextKey,
-    ) {
-        let (what, value) = option.split_once('=').unwrap_or((option, ""));
-        match what {
-            "types" => config.accept_types = value.split(',').map(Into::into).collect(),
-            "max" => config.receive_bytes_max = Some(value.parse().expect("octets")),
-            "send-max" => config.send_bytes_max = Some(value.parse().expect("octets")),
-            "matching" => config.matching = Matching::Uri,
-            "alone" => *context = ContextKey(100 + number),
-            "path" => config.remote_path = Some(value.replace(',', " ").into_bytes().into()),
-            "unbound" => {}
-            _ => panic!("{option}"),
         }
     }
 
@@ -200,6 +186,31 @@ impl Case {
             let (sent, expected) = (show(&sent), show(expected));
             format!("to {name}, from octet {at} on\n--- sent\n{sent}--- expected\n{expected}")
         })
+    }
+}
+
+fn option_of(option: &str, config: &mut SessionConfig) {
+    let (what, value) = option.split_once('=').unwrap_or((option, ""));
+    match what {
+        "types" => config.accept_types = value.split(',').map(Into::into).collect(),
+        "max" => config.receive_bytes_max = Some(value.parse().expect("octets")),
+        "send-max" => config.send_bytes_max = Some(value.parse().expect("octets")),
+        "matching" => config.matching = Matching::Uri,
+        "user" => config.user = Some(value.replace(',', " ").into()),
+        "room" => {
+            config.room = Some(value.into());
+            config.profile = Profile::Chatroom;
+        }
+        "nicks" => config.nicknames = true,
+        "private" => config.private_messages = true,
+        "takes-no-private" => config.takes_private_messages = false,
+        "send-types" => config.send_types = value.split(',').map(Into::into).collect(),
+        "send-wrapped" => {
+            config.send_wrapped_types = value.split(',').map(Into::into).collect();
+        }
+        "path" => config.remote_path = Some(value.replace(',', " ").into_bytes().into()),
+        "unbound" => {}
+        _ => panic!("{option}"),
     }
 }
 
