@@ -89,6 +89,7 @@ fn a_sender_whose_address_changes_within_its_chunk_ends_it() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-CONN-011.
 #[test]
 fn a_recipient_on_a_new_connection_does_not_get_the_rest_of_a_message() {
     let mut world = World::conference(3);
@@ -291,6 +292,7 @@ fn positions_near_the_end_of_64_bits_are_refused() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+// MSRP-CHAT-023.
 // MSRP-RECV-006, MSRP-RECV-011.
 #[test]
 fn a_last_chunk_without_octets_does_not_complete_what_never_came() {

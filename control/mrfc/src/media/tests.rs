@@ -144,6 +144,7 @@ fn cema_is_answered_only_if_offered_and_hold_is_mirrored() {
     assert_eq!(offer.mode(), StreamMode::ReceiveOnly);
 }
 
+// MSRP-CONN-002.
 // MSRP-ACM-001, MSRP-ACM-003, MSRP-ACM-005.
 #[test]
 fn the_setup_role_is_the_counterpart() {

@@ -2,6 +2,7 @@
 
 use super::*;
 
+// MSRP-URI-006, MSRP-SDP-003.
 #[test]
 fn the_first_participant_makes_a_context_and_gets_a_whole_local() {
     let mut bench = Bench::new();

@@ -39,6 +39,7 @@ fn attributes_outside_the_profile_are_ignored_unless_honoured() {
     assert_eq!(config.setup, ACTIVE);
 }
 
+// MSRP-ACM-004.
 // MSRP-ACM-001.
 #[test]
 fn honoured_roles_follow_the_peer_unless_local_says_otherwise() {
