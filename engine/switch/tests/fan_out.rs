@@ -6,7 +6,7 @@ use common::{World, chunk, config, frames, key, local, remote, send};
 use msrp::StatusCode;
 use switch::{Event, Input, Limits, LossCause, Order, Setup, ShardIndex};
 
-// MSRP-TX-003, MSRP-TX-010, MSRP-TX-011, MSRP-TGPP-001.
+// MSRP-TX-003, MSRP-TX-010, MSRP-TX-011, MSRP-TGPP-001, MSRP-CONN-006, MSRP-STAT-001.
 #[test]
 fn a_message_reaches_every_other_participant_and_is_answered() {
     let mut world = World::conference(3);
@@ -50,7 +50,7 @@ fn a_message_reaches_every_other_participant_and_is_answered() {
     }
 }
 
-// MSRP-HDR-003, MSRP-HDR-011, MSRP-HDR-013.
+// MSRP-HDR-003, MSRP-HDR-011, MSRP-HDR-013, MSRP-HDR-004, MSRP-HDR-016, MSRP-SEND-002.
 #[test]
 fn header_fields_of_the_message_go_along_in_canonical_spelling() {
     let mut world = World::conference(2);
@@ -109,7 +109,7 @@ fn every_cut_of_the_stream_gives_the_same_message() {
     }
 }
 
-// MSRP-RECV-008, MSRP-SEND-008, MSRP-SEND-010, MSRP-ERR-009.
+// MSRP-RECV-008, MSRP-SEND-008, MSRP-SEND-010, MSRP-ERR-009, MSRP-RECV-004, MSRP-CHAT-026.
 #[test]
 fn chunks_keep_their_byte_ranges() {
     let mut world = World::conference(2);
@@ -188,7 +188,7 @@ fn two_senders_share_a_recipient_by_interrupting_each_other() {
     }
 }
 
-// MSRP-FRAME-008, MSRP-RECV-012.
+// MSRP-FRAME-008, MSRP-RECV-012, MSRP-FT-005.
 #[test]
 fn an_aborted_chunk_is_aborted_for_everybody() {
     let mut world = World::conference(2);
@@ -251,7 +251,7 @@ fn a_joiner_in_the_middle_gets_messages_from_the_next_one_on() {
     assert_eq!(got[0].body, b"next");
 }
 
-// MSRP-FRAME-013.
+// MSRP-FRAME-013, MSRP-SEC-006.
 #[test]
 fn a_body_with_the_end_line_of_a_copy_cannot_end_it() {
     let mut world = World::conference(3);
@@ -323,7 +323,7 @@ fn refusals_carry_the_status_the_rfc_names() {
     assert!(world.frames(2).is_empty(), "nothing of it was forwarded");
 }
 
-// MSRP-RECV-014, MSRP-STAT-008.
+// MSRP-RECV-014, MSRP-STAT-008, MSRP-STAT-003, MSRP-STAT-007.
 #[test]
 fn what_the_session_does_not_take_is_refused() {
     let mut world = World::conference(2);
@@ -349,7 +349,7 @@ fn what_the_session_does_not_take_is_refused() {
     assert_eq!(world.frames(2).len(), 1);
 }
 
-// MSRP-RECV-013, MSRP-STAT-007.
+// MSRP-RECV-013, MSRP-STAT-007, MSRP-RECV-010, MSRP-FT-009.
 #[test]
 fn a_message_that_outgrows_the_limit_is_stopped_in_the_middle() {
     let mut world = World::conference(2);
@@ -387,7 +387,7 @@ fn failure_report_no_means_silence_and_partial_means_no_200() {
     assert_eq!(world.frames(1).len(), 1);
 }
 
-// MSRP-CONN-004, MSRP-ACM-006.
+// MSRP-CONN-004, MSRP-ACM-006, MSRP-TGPP-024.
 #[test]
 fn an_active_session_connects_and_binds_with_a_send_without_body() {
     let mut world = World::conference(1);
@@ -459,6 +459,7 @@ fn a_first_request_for_another_shard_moves_the_connection_with_its_octets() {
     }
 }
 
+// MSRP-TGPP-011
 #[test]
 fn the_topology_and_the_mode_decide_who_hears_whom() {
     let mut world = World::conference(3);

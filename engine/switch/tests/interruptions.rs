@@ -40,7 +40,7 @@ fn flags(frames: &[Frame]) -> String {
     frames.iter().map(|f| f.flag).collect()
 }
 
-// MSRP-CONN-001, MSRP-CONN-010.
+// MSRP-CONN-001, MSRP-CONN-010, MSRP-CONN-013, MSRP-RPT-014.
 #[test]
 fn a_session_removed_within_its_chunk_on_a_shared_connection_ends_the_copies() {
     let mut world = World::conference(2);
@@ -292,8 +292,7 @@ fn positions_near_the_end_of_64_bits_are_refused() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
-// MSRP-CHAT-023.
-// MSRP-RECV-006, MSRP-RECV-011.
+// MSRP-CHAT-023, MSRP-RECV-006, MSRP-RECV-011.
 #[test]
 fn a_last_chunk_without_octets_does_not_complete_what_never_came() {
     let mut world = World::conference(2);
@@ -337,7 +336,7 @@ fn faults_are_answered_from_a_path_of_ours() {
     assert!(world.take(2).is_empty(), "there is no path to answer from");
 }
 
-// MSRP-FRAME-014.
+// MSRP-FRAME-014, MSRP-ERR-003.
 #[test]
 fn a_body_with_its_own_end_line_is_answered_400_before_the_close() {
     let mut world = World::conference(2);

@@ -3,8 +3,8 @@
 mod common;
 
 use clock::Duration;
-use common::{World, key, send};
-use switch::{Event, Input, Limits, LossCause};
+use common::{World, config, key, send};
+use switch::{Event, Input, Limits, LossCause, Order, SlowPolicy};
 
 fn limits() -> Limits {
     Limits {
@@ -92,4 +92,102 @@ fn a_turn_with_many_messages_leaves_in_one_batch_per_recipient() {
     let nothing_left = matches!(world.shard.poll(), switch::Output::Wait(_));
     assert!(nothing_left);
     world.feed(Input::Deadline);
+}
+
+fn drop_policy(world: &mut World, n: u32) {
+    let mut config = Box::new(config(n));
+    config.slow = SlowPolicy::Drop;
+    let session = key(n);
+    world.order(Order::Update { session, config });
+}
+
+// MSRP-CONG-001, MSRP-CONG-002, MSRP-CONG-004, MSRP-SEC-005
+#[test]
+fn under_the_policy_drop_nobody_waits_and_the_slow_one_gets_no_new_messages() {
+    let mut world = World::conference_with(3, limits());
+    drop_policy(&mut world, 2);
+    world.stick(2);
+    for i in 0..100 {
+        world.receive(1, &message(i));
+        assert!(world.paused.is_empty(), "nobody waits");
+    }
+    assert!(world.closed.is_empty(), "its session stays");
+    assert_eq!(world.frames(3).len(), 100, "the others have everything");
+    world.unstick(2);
+    let got = world.frames(2).len();
+    assert!((30..40).contains(&got), "{got} until the mark");
+    let counters = world.order(Order::Audit { session: key(2) });
+    let counters = counters.expect("counters");
+    assert_eq!(counters.messages_dropped, 100 - got as u64);
+    world.receive(1, &message(100));
+    assert_eq!(world.frames(2).len(), 1, "and again");
+}
+
+#[test]
+fn the_sender_is_told_who_could_not_be_served_for_its_congestion() {
+    let mut world = World::conference_with(2, limits());
+    drop_policy(&mut world, 2);
+    world.stick(2);
+    for i in 0..40 {
+        world.receive(1, &message(i));
+    }
+    world.frames(1);
+    world.receive(1, &send(1, "toolate1", "tl11", "", b"x"));
+    let got = world.frames(1);
+    let report = got.iter().find(|f| f.start == "REPORT").expect("one");
+    assert!(report.field("Status").starts_with("000 408"));
+}
+
+// MSRP-CONG-003
+#[test]
+fn who_stays_congested_for_minutes_is_lost() {
+    let mut world = World::conference_with(2, limits());
+    drop_policy(&mut world, 2);
+    world.stick(2);
+    for i in 0..60 {
+        world.receive(1, &message(i));
+    }
+    world.advance(Limits::default().congestion_timeout);
+    assert!(world.closed.is_empty());
+    world.receive(1, &message(60));
+    let is_lost = |e: &Event| {
+        matches!(
+            e,
+            Event::Lost {
+                cause: LossCause::TooSlow { .. },
+                ..
+            }
+        )
+    };
+    assert!(world.events.iter().any(is_lost));
+}
+
+// MSRP-COMP-001, MSRP-COMP-003
+#[test]
+fn what_says_that_somebody_types_passes_but_not_to_the_congested() {
+    let composing = |i: usize| {
+        let text = String::from_utf8(message(i)).expect("text");
+        text.replace("text/plain", "application/im-iscomposing+xml")
+    };
+    let mut world = World::conference_with(3, limits());
+    world.receive(1, composing(900).as_bytes());
+    assert_eq!(world.frames(2).len(), 1);
+    world.stick(2);
+    for i in 0..12 {
+        world.receive(1, &message(i));
+    }
+    world.advance(Duration::from_millis(250));
+    for i in 12..36 {
+        world.receive(1, &message(i));
+    }
+    world.frames(3);
+    let yes = composing(901).replace("Failure-Report: no", "Failure-Report: yes");
+    world.receive(1, yes.as_bytes());
+    assert_eq!(world.frames(1).len(), 1, "200, and nobody misses it");
+    assert_eq!(world.frames(3).len(), 1);
+    world.unstick(2);
+    let got = world.frames(2);
+    let kinds = got.iter().map(|f| f.field("Content-Type"));
+    assert!(kinds.clone().all(|kind| kind == "text/plain"));
+    assert_eq!(kinds.count(), 36, "messages proper are all there");
 }

@@ -34,7 +34,7 @@ fn begin(world: &mut World, extra: &str) -> [Frame; 2] {
     [2, 3].map(|n| world.frames(n).remove(0))
 }
 
-// MSRP-TGPP-008, MSRP-RPT-001, MSRP-RPT-004.
+// MSRP-TGPP-008, MSRP-RPT-001, MSRP-RPT-004, MSRP-RPT-005, MSRP-RPT-006.
 #[test]
 fn success_is_reported_once_when_all_have_answered() {
     let mut world = World::conference(3);
@@ -53,7 +53,7 @@ fn success_is_reported_once_when_all_have_answered() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
-// MSRP-RPT-001, MSRP-RECV-003, MSRP-RECV-004.
+// MSRP-RPT-001, MSRP-RECV-003, MSRP-RECV-004, MSRP-RECV-005.
 #[test]
 fn a_message_in_chunks_is_complete_with_its_last_one() {
     let mut world = World::conference(2);
@@ -126,7 +126,7 @@ fn a_recipient_that_does_not_answer_in_time_is_a_408() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
-// MSRP-SEND-004.
+// MSRP-SEND-004, MSRP-RPT-002.
 #[test]
 fn with_failure_report_partial_nobody_waits_for_200s_but_errors_count() {
     let mut world = World::conference(3);
@@ -230,7 +230,7 @@ fn a_report_counts_for_the_session_it_names_not_for_its_neighbour_on_the_connect
     assert_eq!(world.shard.message_count(), 0);
 }
 
-// MSRP-HDR-010, MSRP-RPT-011.
+// MSRP-HDR-010, MSRP-RPT-011, MSRP-RPT-012.
 #[test]
 fn a_report_in_an_unknown_namespace_says_nothing() {
     let mut world = World::conference(2);
@@ -333,4 +333,54 @@ fn a_sender_that_waits_for_nothing_does_not_repeat_itself() {
         world.receive(1, &text);
     }
     assert_eq!(world.frames(2).len(), 2);
+}
+
+// MSRP-RPT-001, MSRP-RPT-002, MSRP-RPT-003, MSRP-TGPP-008, MSRP-SEND-003, MSRP-SEND-004
+#[test]
+fn every_pair_of_report_fields_has_its_answers_and_reports() {
+    // What the recipients do: answer or refuse, or stay silent, and report success.
+    for (success, failure, end, expected) in [
+        ("no", "yes", "200", "200"),
+        ("no", "yes", "415", "200 REPORT 415"),
+        ("no", "yes", "silence", "200 REPORT 408"),
+        ("no", "partial", "200", ""),
+        ("no", "partial", "415", "REPORT 415"),
+        ("no", "partial", "silence", ""),
+        ("no", "no", "200", ""),
+        ("no", "no", "415", ""),
+        ("no", "no", "silence", ""),
+        ("yes", "yes", "200", "200 REPORT 200"),
+        ("yes", "yes", "report", "200 REPORT 200"),
+        ("yes", "yes", "415", "200 REPORT 415"),
+        ("yes", "yes", "silence", "200 REPORT 408"),
+        ("yes", "partial", "report", "REPORT 200"),
+        ("yes", "partial", "415", "REPORT 415"),
+        ("yes", "partial", "silence", ""),
+        ("yes", "no", "report", "REPORT 200"),
+        ("yes", "no", "415", ""),
+        ("yes", "no", "silence", ""),
+    ] {
+        let mut world = World::conference(3);
+        let extra = format!("Success-Report: {success}\r\nFailure-Report: {failure}\r\n");
+        world.receive(1, &send(1, "reported", "re11", &extra, b"12345"));
+        for n in [2, 3] {
+            let copy = world.frames(n).remove(0);
+            assert_eq!(copy.field("Success-Report"), success);
+            assert_eq!(copy.field("Failure-Report"), failure);
+            match end {
+                "silence" => {}
+                "report" => report(&mut world, n, "re11", "1-5/5", "200 OK"),
+                status => answer(&mut world, n, &copy, status),
+            }
+        }
+        world.advance(Limits::default().response_timeout);
+        let got = world.frames(1);
+        let words = got.iter().map(|f| match f.start.as_str() {
+            "REPORT" => format!("REPORT {}", &f.field("Status")[4..7]),
+            start => start[..3].to_owned(),
+        });
+        let words = words.collect::<Vec<_>>().join(" ");
+        assert_eq!(words, expected, "{success} {failure} {end}");
+        assert_eq!(world.shard.message_count(), 0, "{success} {failure} {end}");
+    }
 }
