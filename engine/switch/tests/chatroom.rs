@@ -216,7 +216,7 @@ fn a_sender_is_held_to_the_wrapped_types_it_may_send() {
     );
 }
 
-// MSRP-CHAT-020, MSRP-CHAT-022, MSRP-CPIM-004
+// MSRP-CHAT-020, MSRP-CHAT-022
 #[test]
 fn headers_may_come_in_any_pieces_and_over_chunks() {
     let body = wrapped(1, ROOM, &"long ".repeat(800));

@@ -50,7 +50,7 @@ fn a_message_reaches_every_other_participant_and_is_answered() {
     }
 }
 
-// MSRP-HDR-003, MSRP-HDR-011, MSRP-HDR-013, MSRP-HDR-004, MSRP-HDR-016, MSRP-SEND-002.
+// MSRP-HDR-003, MSRP-HDR-011, MSRP-HDR-013, MSRP-HDR-004, MSRP-SEND-002.
 #[test]
 fn header_fields_of_the_message_go_along_in_canonical_spelling() {
     let mut world = World::conference(2);
@@ -109,7 +109,7 @@ fn every_cut_of_the_stream_gives_the_same_message() {
     }
 }
 
-// MSRP-RECV-008, MSRP-SEND-008, MSRP-SEND-010, MSRP-ERR-009, MSRP-RECV-004, MSRP-CHAT-026.
+// MSRP-RECV-008, MSRP-SEND-008, MSRP-SEND-010, MSRP-ERR-009, MSRP-RECV-004.
 #[test]
 fn chunks_keep_their_byte_ranges() {
     let mut world = World::conference(2);
@@ -188,7 +188,7 @@ fn two_senders_share_a_recipient_by_interrupting_each_other() {
     }
 }
 
-// MSRP-FRAME-008, MSRP-RECV-012, MSRP-FT-005.
+// MSRP-FRAME-008, MSRP-RECV-012.
 #[test]
 fn an_aborted_chunk_is_aborted_for_everybody() {
     let mut world = World::conference(2);
@@ -349,7 +349,7 @@ fn what_the_session_does_not_take_is_refused() {
     assert_eq!(world.frames(2).len(), 1);
 }
 
-// MSRP-RECV-013, MSRP-STAT-007, MSRP-RECV-010, MSRP-FT-009.
+// MSRP-RECV-013, MSRP-STAT-007, MSRP-RECV-010.
 #[test]
 fn a_message_that_outgrows_the_limit_is_stopped_in_the_middle() {
     let mut world = World::conference(2);

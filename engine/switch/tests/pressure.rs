@@ -162,7 +162,7 @@ fn who_stays_congested_for_minutes_is_lost() {
     assert!(world.events.iter().any(is_lost));
 }
 
-// MSRP-COMP-001, MSRP-COMP-003
+// MSRP-COMP-003
 #[test]
 fn what_says_that_somebody_types_passes_but_not_to_the_congested() {
     let composing = |i: usize| {
