@@ -9,7 +9,7 @@ use h248::ast::{
 use switch::ShardIndex;
 
 use super::core::Core;
-use super::fault::Fault;
+use super::fault::{Fault, written};
 use super::media;
 use super::mirror::Settings;
 use super::package::{self, Place, SignalKind};
@@ -69,7 +69,7 @@ impl Core {
                 Descriptor::Events(events) => {
                     check_events(events, Place::Stream)?;
                     for event in &events.events {
-                        package::check_served(&event.name, self.config.has_storage)?;
+                        package::check_served(&event.name, &self.config)?;
                     }
                     settings.quotas = quota::granted(events)?;
                     settings.events = events.clone();
@@ -118,13 +118,20 @@ impl Core {
     ) -> Result<(), Fault> {
         let before = core::mem::take(&mut settings.signals);
         for (list, signal) in flattened(items) {
-            package::check_served(&signal.name, self.config.has_storage)?;
+            package::check_served(&signal.name, &self.config)?;
             let kind = package::check_signal(&signal.name, &signal.parms)?.kind;
             check_form(signal)?;
             match kind {
                 // One that is not playing is not begun by KeepActive.
-                SignalKind::Establish | SignalKind::Release if signal.keep_active => {}
-                SignalKind::Establish | SignalKind::Release => {
+                SignalKind::Establish
+                | SignalKind::Release
+                | SignalKind::EstablishTls
+                | SignalKind::ReleaseTls
+                    if signal.keep_active => {}
+                SignalKind::Establish
+                | SignalKind::Release
+                | SignalKind::EstablishTls
+                | SignalKind::ReleaseTls => {
                     apply_signal(settings, signal, kind, applied)?;
                     applied.brief.push((list, signal.clone()));
                 }
@@ -257,8 +264,13 @@ fn apply_signal(
         .iter_mut()
         .filter(|(id, _)| wanted.is_none_or(|w| w == **id));
     for (&id, stream) in streams {
+        let is_tls = matches!(kind, SignalKind::EstablishTls | SignalKind::ReleaseTls);
+        if is_tls && !stream.is_secure() {
+            return Err(Fault::SignalUngenerable(written(&signal.name)));
+        }
         match kind {
-            SignalKind::Establish => {
+            // The connection and the TLS session on it come and go together.
+            SignalKind::Establish | SignalKind::EstablishTls => {
                 if stream.remote.as_ref().is_some_and(|r| r.to.is_none()) {
                     let what = "numeric address in Remote";
                     return Err(Fault::InformationMissing(what));
@@ -266,7 +278,7 @@ fn apply_signal(
                 stream.is_established = true;
                 applied.renewed.insert(id);
             }
-            SignalKind::Release => {
+            SignalKind::Release | SignalKind::ReleaseTls => {
                 stream.is_established = false;
                 applied.released.insert(id);
             }

@@ -156,6 +156,12 @@ impl Stream {
         self.local.is_none() && self.remote.is_none()
     }
 
+    /// Whether the session is one over TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        let local = self.local.as_ref();
+        local.is_some_and(|l| l.path.starts_with("msrps:"))
+    }
+
     /// LocalControl as it is now.
     pub(super) fn control(&self) -> LocalControl {
         LocalControl {

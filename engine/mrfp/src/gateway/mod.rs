@@ -83,6 +83,8 @@ pub struct Config {
     pub matching: Matching,
     /// Whether there is a storage for messages.
     pub has_storage: bool,
+    /// Whether there is a listener for TLS.
+    pub has_tls: bool,
     /// UNIX time of [`Instant::ZERO`], for the time stamps of events; `None` leaves them out.
     pub epoch: Option<Duration>,
     /// How long contexts are kept without a controller; `None`: until one subtracts them.

@@ -15,7 +15,8 @@ use super::draft::{Draft, Slot};
 use super::fault::{percent_escaped, quotable};
 use super::limits::{HEARTBEAT_DEFAULT, NOTIFY_QUEUE_MAX};
 use super::mess::MSRS;
-use super::package::{self, BNC_CHANGE, CAUSE, HEARTBEAT, IDLE, NETFAIL, NICK, plain};
+use super::mirror::Stream;
+use super::package::{self, BNC_CHANGE, CAUSE, HEARTBEAT, IDLE, NETFAIL, NICK, TLS_CHANGE, plain};
 use super::recmess::MESSFAIL;
 use super::signals::COMPLETION;
 
@@ -83,7 +84,7 @@ fn armed<'a>(
 impl Core {
     /// A session got its connection.
     pub(super) fn connected(&mut self, now: Instant, session: SessionKey) {
-        self.observe(now, session, BNC_CHANGE, &[parm("Type", plain("Est"))]);
+        self.changed(now, session, "Est");
         self.flush(session.termination);
     }
 
@@ -112,8 +113,19 @@ impl Core {
             | LossCause::NeverBound
             | LossCause::Released => {}
         }
-        self.observe(now, session, BNC_CHANGE, &[parm("Type", plain("Rel"))]);
+        self.changed(now, session, "Rel");
         self.flush(session.termination);
+    }
+
+    /// A connection, and the TLS session on it, has come or gone.
+    fn changed(&mut self, now: Instant, session: SessionKey, change: &str) {
+        let parms = [parm("Type", plain(change))];
+        self.observe(now, session, BNC_CHANGE, &parms);
+        let termination = self.terminations.get(&session.termination);
+        let stream = termination.and_then(|t| t.settings.streams.get(&session.stream));
+        if stream.is_some_and(Stream::is_secure) {
+            self.observe(now, session, TLS_CHANGE, &parms);
+        }
     }
 
     /// Nothing came from the participant for as long as `xmrf/idle` says.

@@ -53,8 +53,11 @@ impl Stream {
         let mut config = SessionConfig::new(local.path.as_bytes(), local.session_id.clone());
         config.matching = matching;
         config.setup = self.setup();
-        let blocking = value_of(&self.properties, ("tcpbcc", "bceb"));
-        config.is_blocked = blocking.is_some_and(|b| b.eq_ignore_ascii_case("Blocked"));
+        let is_blocked = |package| {
+            let blocking = value_of(&self.properties, (package, "bceb"));
+            blocking.is_some_and(|b| b.eq_ignore_ascii_case("Blocked"))
+        };
+        config.is_blocked = is_blocked("tcpbcc") || self.is_secure() && is_blocked("tlsbsc");
         config.sends = sends && is_up;
         config.receives = receives && is_up;
         config.receive_bytes_max = local.obeyed.max_size;

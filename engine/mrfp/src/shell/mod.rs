@@ -123,6 +123,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
             honour_sdp: config.honour_sdp,
             matching: config.matching,
             has_storage: config.storage.is_some(),
+            has_tls: false,
             epoch: run::epoch(),
             context_keep: config.context_keep,
             limits: config.gateway_limits,

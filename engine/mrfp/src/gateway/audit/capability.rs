@@ -8,6 +8,7 @@ use h248::ast::{
     StreamMode, StreamParms, TerminationState,
 };
 
+use crate::gateway::Config;
 use crate::gateway::core::Core;
 use crate::gateway::package::{Event, Item, PACKAGES, Package, Place, Values, item, plain, served};
 
@@ -61,13 +62,13 @@ pub(super) fn root_state() -> TerminationState {
 }
 
 /// Events that can be detected on ROOT, or on a termination.
-pub(super) fn events(is_root: bool, has_storage: bool) -> Events {
+pub(super) fn events(is_root: bool, config: &Config) -> Events {
     let is_here = |e: &&Event| match e.place {
         Place::Anywhere => true,
         Place::Root => is_root,
         Place::Stream | Place::Termination | Place::Context => !is_root,
     };
-    let specs = served(has_storage).flat_map(|p| {
+    let specs = served(config).flat_map(|p| {
         let here = p.events.iter().filter(|e| e.is_detectable).filter(is_here);
         here.map(|e| EventSpec {
             name: item((p.name, e.name)),
@@ -88,7 +89,7 @@ pub(super) fn events(is_root: bool, has_storage: bool) -> Events {
 }
 
 /// Signals that can be generated.
-pub(super) fn signals(has_storage: bool) -> Vec<SignalItem> {
+pub(super) fn signals(config: &Config) -> Vec<SignalItem> {
     let of_package = |p: &'static Package| {
         p.signals.iter().map(|s| {
             SignalItem::Signal(Signal {
@@ -105,7 +106,7 @@ pub(super) fn signals(has_storage: bool) -> Vec<SignalItem> {
             })
         })
     };
-    served(has_storage).flat_map(of_package).collect()
+    served(config).flat_map(of_package).collect()
 }
 
 /// Statistics kept, without values.

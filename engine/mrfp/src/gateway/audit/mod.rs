@@ -298,8 +298,8 @@ impl Core {
             | AuditItem::Packages(_)
             | AuditItem::DigitMap(_) => self.common(
                 entry,
-                &capability::events(false, self.config.has_storage),
-                &capability::signals(self.config.has_storage),
+                &capability::events(false, &self.config),
+                &capability::signals(&self.config),
             ),
         }
     }
@@ -328,7 +328,7 @@ impl Core {
     }
 
     fn check_packages(&self, list: &[PackageVersion]) -> Result<(), Fault> {
-        let known = package::versions(self.config.has_storage);
+        let known = package::versions(&self.config);
         match list.iter().find(|p| !known.contains(p)) {
             Some(p) => Err(Fault::AuditedUnknown(format!(
                 "package {}-{}",
@@ -395,7 +395,7 @@ impl Core {
             AuditItem::Whole(AuditToken::Signals) => Descriptor::Signals(signals.to_vec()),
             AuditItem::Signals(named) => Descriptor::Signals(named_signals(signals, named)),
             AuditItem::Whole(AuditToken::Packages) => {
-                Descriptor::Packages(package::versions(self.config.has_storage))
+                Descriptor::Packages(package::versions(&self.config))
             }
             AuditItem::Packages(list) => Descriptor::Packages(list.clone()),
             AuditItem::Whole(AuditToken::EventBuffer) | AuditItem::EventBuffer(_) => {
@@ -427,7 +427,7 @@ impl Core {
         };
         let events = match audit {
             Audit::Value => self.root_events.clone(),
-            Audit::Capability => capability::events(true, self.config.has_storage),
+            Audit::Capability => capability::events(true, &self.config),
         };
         let mut items = Vec::new();
         for entry in &asked.items {

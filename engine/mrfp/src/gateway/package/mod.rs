@@ -5,6 +5,7 @@ mod table;
 
 use h248::ast::{Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue, Value};
 
+use super::Config;
 use super::fault::{Fault, written};
 
 pub use self::statement::packages;
@@ -100,6 +101,10 @@ pub(super) enum SignalKind {
     Establish,
     /// `tcpbcc/RelBNC`: close it.
     Release,
+    /// `tlsbsc/EstBNC`: open the connection and the TLS session on it.
+    EstablishTls,
+    /// `tlsbsc/RelBNC`: close both.
+    ReleaseTls,
     /// `mess/sm`: play a message.
     PlayMessage,
     /// `recmess/rm`: record messages.
@@ -114,6 +119,7 @@ pub(super) const INACTIVITY: (&str, &str) = ("it", "ito");
 pub(super) const OVERLOAD: (&str, &str) = ("ocp", "mg_overload");
 pub(super) const MQUOTA: (&str, &str) = ("msrpstat", "mquota");
 pub(super) const BNC_CHANGE: (&str, &str) = ("tcpbcc", "BNCChange");
+pub(super) const TLS_CHANGE: (&str, &str) = ("tlsbsc", "BNCChange");
 pub(super) const NICK: (&str, &str) = ("xmrf", "nick");
 pub(super) const IDLE: (&str, &str) = ("xmrf", "idle");
 
@@ -132,30 +138,42 @@ pub(super) fn covers(pattern: &PackageItem, (package, item): (&str, &str)) -> bo
 }
 
 /// The Packages descriptor.
-pub(super) fn versions(has_storage: bool) -> Vec<PackageVersion> {
+pub(super) fn versions(config: &Config) -> Vec<PackageVersion> {
     let version = |p: &Package| PackageVersion {
         name: Name::new(p.name),
         version: p.version,
     };
-    served(has_storage).map(version).collect()
+    served(config).map(version).collect()
 }
 
 /// The packages that work here and now.
-pub(super) fn served(has_storage: bool) -> impl Iterator<Item = &'static Package> {
+pub(super) fn served(config: &Config) -> impl Iterator<Item = &'static Package> {
     PACKAGES
         .iter()
-        .filter(move |p| has_storage || p.name != STORED)
+        .filter(|p| lacks(config, &Name::new(p.name)).is_none())
 }
 
-/// The package that is there with a storage alone.
-const STORED: &str = "recmess";
+/// What a package needs that is not configured.
+fn lacks(config: &Config, package: &Name) -> Option<&'static str> {
+    let needs = [
+        ("recmess", config.has_storage, "a storage"),
+        ("tlsbsc", config.has_tls, "TLS"),
+    ];
+    let lacking = needs
+        .iter()
+        .find(|(name, has, _)| *package == **name && !has);
+    lacking.map(|(_, _, what)| *what)
+}
 
 /// Whether a package that the table has works here and now.
-pub(super) fn check_served(name: &PackageItem, has_storage: bool) -> Result<(), Fault> {
-    if has_storage || name.package != *STORED {
-        return Ok(());
+pub(super) fn check_served(name: &PackageItem, config: &Config) -> Result<(), Fault> {
+    match lacks(config, &name.package) {
+        None => Ok(()),
+        Some(what) => Err(Fault::PackageUnknown(format!(
+            "{} without {what}",
+            name.package
+        ))),
     }
-    Err(Fault::PackageUnknown(format!("{STORED} without a storage")))
 }
 
 fn find(name: &Name) -> Result<&'static Package, Fault> {

@@ -231,6 +231,19 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
         ..package("tcpbcc", 1, "H.248.89")
     },
     Package {
+        properties: &[property("bceb", Place::Stream, "Unblocked", BLOCKING)],
+        events: &[event(
+            "BNCChange",
+            &[item("Type", CHANGE)],
+            &[item("Type", CHANGE)],
+        )],
+        signals: &[
+            signal("EstBNC", SignalKind::EstablishTls),
+            signal("RelBNC", SignalKind::ReleaseTls),
+        ],
+        ..package("tlsbsc", 1, "H.248.90")
+    },
+    Package {
         events: &[event(
             "msrs",
             &[],

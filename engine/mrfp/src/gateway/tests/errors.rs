@@ -286,6 +286,13 @@ fn what_cannot_be_detected_or_generated_gives_512_513() {
     check_modify("E=1{nt/qualert{th=5}}", 512);
     check_modify("E=1{msrpstat/imi}", 512);
     check_modify("E=1{it/ito{mit=100}}", 512);
+    let mut bench = Bench::with(|config| config.has_tls = true);
+    bench.call(&format!("C=${{{}}}", add()));
+    bench.check(
+        "C=1{MF=msrp/1{SG{tlsbsc/EstBNC}}}",
+        "C=1{MF=msrp/1{ER=513{}}}",
+    );
+    check_modify("SG{tlsbsc/EstBNC}", 440);
     check(
         "C=1{A=${SG{mess/sm{mi=\"m\",mcr=\"data:,x\"}}}}",
         "C=1{A=${ER=513{}}}",

@@ -62,6 +62,7 @@ impl Bench {
             shards: 2,
             honour_sdp: false,
             has_storage: false,
+            has_tls: false,
             matching: Matching::SessionId,
             epoch: None,
             context_keep: None,

@@ -11,7 +11,10 @@ fn the_statement_lists_every_package_with_every_item() {
         STATEMENT.ends_with(&packages),
         "the end of docs/H248.md must read:\n{packages}"
     );
-    let mut bench = Bench::with(|config| config.has_storage = true);
+    let mut bench = Bench::with(|config| {
+        config.has_storage = true;
+        config.has_tls = true;
+    });
     let body = format!("{:?}", bench.call("C=-{AV=ROOT{AT{PG}}}"));
     let mut listed = 0;
     for title in packages.lines().filter_map(|l| l.strip_prefix("### ")) {
