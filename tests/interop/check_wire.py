@@ -74,7 +74,8 @@ def judge(file, decode, counts):
 
 def wire(env, h248, sip):
     """A controller and an MRFP apart, so that registration is in the capture too."""
-    mrfc = Mrf(env, "mrfc", *without(listeners(), "--msrp", "--shards"), "--create-on-join", "on")
+    flags = without(listeners(), "--msrp", "--shards") + ["--h248", "sctp:127.0.0.1:0"]
+    mrfc = Mrf(env, "mrfc", *flags, "--create-on-join", "on")
     sip_port, h248_port = mrfc.address(f"sip.{sip}")[1], mrfc.address(f"h248.{h248}")[1]
     control = Capture(env, "control", [sip_port, h248_port])
     mgc = f"{h248}:127.0.0.1:{h248_port}"
@@ -89,7 +90,9 @@ def wire(env, h248, sip):
     three_chunks(bob, alice)
     alice.leave()
     bob.leave()
-    rules = [f"{sip}.port=={sip_port},sip", f"{h248}.port=={h248_port},megaco"]
+    # SCTP comes in UDP; that it carries H.248 is for the payload protocol identifier to say.
+    carries = f"udp.port=={h248_port},sctp" if h248 == "sctp" else f"{h248}.port=={h248_port},megaco"
+    rules = [f"{sip}.port=={sip_port},sip", carries]
     mrfc.ensure_alive()
     mrfp.ensure_alive()
     judge(control.close(), rules, ["sip", "megaco"])
@@ -108,3 +111,4 @@ def checks():
     """Names and functions."""
     yield "wire-h248-udp-sip-udp", lambda env: wire(env, "udp", "udp")
     yield "wire-h248-tcp-sip-tcp", lambda env: wire(env, "tcp", "tcp")
+    yield "wire-h248-sctp-sip-udp", lambda env: wire(env, "sctp", "udp")

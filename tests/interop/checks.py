@@ -13,9 +13,11 @@ import check_msrp
 import check_relay
 import check_sip
 import check_wire
+import check_written
 from process import Failure, stop_all
 
-GROUPS = [check_sip, check_msrp, check_h248, check_relay, check_wire]
+# The last judges what the others made the servers write.
+GROUPS = [check_sip, check_msrp, check_h248, check_relay, check_wire, check_written]
 
 
 class Environment:

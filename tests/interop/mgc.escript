@@ -124,7 +124,7 @@ registration(Seen, Highest, Agreed) ->
 
 conference(#run{legs = Paths} = Run) ->
     audit_root(Run),
-    {Context, Terms} = add(Run, max(2, length(Paths))),
+    {Context, Terms} = add(Run, case Paths of [] -> 20; _ -> max(2, length(Paths)) end),
     configure(Run, Context, Terms),
     audit(Run, Context, Terms),
     refusals(Run, Context, Terms),

@@ -10,6 +10,8 @@ import time
 
 START_SECONDS = 20
 STOP_SECONDS = 15
+# The log target of whole H.248 messages; check_h248 shows them to Erlang's codec at the end.
+WIRE = "h248_endpoint::wire"
 
 
 class Failure(Exception):
@@ -99,7 +101,8 @@ class Process:
     def tail(self, lines=12):
         """The end of stderr, for the message of a failure."""
         with open(self.log, errors="replace") as log:
-            return f"its log ends: {' | '.join(log.read().splitlines()[-lines:])}"
+            ends = [line for line in log.read().splitlines() if WIRE not in line][-lines:]
+            return f"its log ends: {' | '.join(ends)}"
 
     def stop(self, how=signal.SIGTERM):
         """Ends the child, gently first, and reaps it."""
@@ -125,7 +128,9 @@ class Mrf(Process):
     """A running `mrf`: `ready` maps each key of its ready line to the list of its values."""
 
     def __init__(self, env, command, *arguments, name=None):
-        super().__init__(name or f"mrf-{command}", [env.mrf, command, *arguments], env.directory)
+        words = [env.mrf, command, "--log-format", "json", *arguments]
+        variables = {**os.environ, "RUST_LOG": f"info,{WIRE}=trace"}
+        super().__init__(name or f"mrf-{command}", words, env.directory, env=variables)
         line = self.expect(r"^ready( |$)").string
         self.ready = {}
         for word in line.split()[1:]:
