@@ -29,11 +29,11 @@ use clock::{Instant, TimerKey, TimerTable};
 use conference::roster::Roster;
 use conference::subscription::EndReason;
 use conference::{Conference, Event, Hangup, Intent, ParticipantId, Policy, Refusal};
-use h248::ast::{MId, StreamMode, TransactionId};
+use h248::ast::{MId, StreamMode, TerminationId, TransactionId};
 use h248_endpoint::{Peer, Shell};
 use refers::{Refer, ReferId};
 use sip::{Answer, DialogId, Stack, TxnId, Uri};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
@@ -278,6 +278,9 @@ pub(crate) struct Focus {
     by_dialog: HashMap<DialogId, ParticipantId>,
     refers: HashMap<ReferId, Refer>,
     watchers: HashMap<WatcherId, Watcher>,
+    /// Who watches which conference.
+    watched: HashMap<String, BTreeSet<WatcherId>>,
+    by_termination: HashMap<(MId, TerminationId), ParticipantId>,
     /// Conferences whose roster changed and was not told yet.
     changed: HashSet<String>,
     /// NOTIFYs that await their answer.
@@ -330,6 +333,8 @@ impl Focus {
             by_dialog: HashMap::new(),
             refers: HashMap::new(),
             watchers: HashMap::new(),
+            watched: HashMap::new(),
+            by_termination: HashMap::new(),
             changed: HashSet::new(),
             notifies: HashMap::new(),
             lookups,
@@ -635,10 +640,24 @@ impl Focus {
             .get(&id)
             .is_some_and(|leg| leg.is_sip_over && leg.is_media_over)
             && let Some(leg) = self.legs.remove(&id)
-            && let Some(recorder) = &self.recorder
         {
-            recorder.put(&leg.record(id));
+            if let Some(placed) = &leg.placed {
+                let key = (placed.mrfp.clone(), placed.added.termination.clone());
+                self.by_termination.remove(&key);
+            }
+            if let Some(recorder) = &self.recorder {
+                recorder.put(&leg.record(id));
+            }
         }
+    }
+
+    /// The legs that have a seat in a conference.
+    fn seated(&self, name: &str) -> impl Iterator<Item = (ParticipantId, &Leg)> {
+        let seats = self.rooms.get(name).map(|room| room.conference.roster());
+        seats
+            .into_iter()
+            .flatten()
+            .filter_map(|seat| Some((seat.id, self.legs.get(&seat.id)?)))
     }
 
     fn tell(&mut self, id: ParticipantId, event: Event) {

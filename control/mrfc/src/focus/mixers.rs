@@ -1,8 +1,8 @@
 //! The H.248 side: MRFPs come and go, terminations are added, changed and subtracted.
 
 use super::{
-    Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Peer, Placed, Task, Timer,
-    TransactionId, add, debug, info, warn,
+    Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Peer, Placed, Task, TerminationId,
+    Timer, TransactionId, add, debug, info, warn,
 };
 use crate::commands::{
     Added, NETFAIL, NICK, Observed, added, check, control, mid_text, modify, modify_mode, observed,
@@ -301,6 +301,8 @@ impl Focus {
         if let Some(room) = self.rooms.get_mut(&leg.conference) {
             room.context = Some(added.context);
         }
+        let key = (mrfp.clone(), added.termination.clone());
+        self.by_termination.insert(key, id);
         leg.placed = Some(Placed {
             mrfp,
             added,
@@ -433,13 +435,18 @@ impl Focus {
 
     /// The legs whose terminations are named.
     fn legs_at(&self, mid: &MId, context: ContextId, named: &TerminationIds) -> Vec<ParticipantId> {
+        // The usual case needs no search.
+        if let [named @ TerminationId::Name(_)] = named.0.as_slice() {
+            let found = self.by_termination.get(&(mid.clone(), named.clone()));
+            return found.copied().into_iter().collect();
+        }
         let is_it = |placed: &Placed| {
             placed.mrfp == *mid
                 && (context == ContextId::All || context == ContextId::Id(placed.added.context))
                 && named
                     .0
                     .iter()
-                    .any(|t| *t == h248::ast::TerminationId::All || *t == placed.added.termination)
+                    .any(|t| *t == TerminationId::All || *t == placed.added.termination)
         };
         self.legs
             .iter()

@@ -131,11 +131,8 @@ impl Focus {
     }
 
     pub(super) fn standing(&self, name: &str, uri: &str) -> Standing {
-        let is_participant = self.legs.values().any(|leg| {
-            leg.conference == name
-                && leg.is_connected
-                && !leg.is_sip_over
-                && is_same_user(&leg.identity.uri, uri)
+        let is_participant = self.seated(name).any(|(_, leg)| {
+            leg.is_connected && !leg.is_sip_over && is_same_user(&leg.identity.uri, uri)
         });
         let terms = self.terms_of(name);
         terms.rules.standing(uri, is_participant, is_same_user)
@@ -154,19 +151,17 @@ impl Focus {
     fn legs_named(&self, name: &str, target: &str) -> Result<Vec<ParticipantId>, Answer> {
         let conference = self.rooms.get(name).and_then(|room| room.uri.as_ref());
         let is_all = conference.is_some_and(|uri| is_same_user(uri.as_str(), target));
-        let mut found: Vec<_> = self
-            .legs
-            .iter()
-            .filter(|(_, leg)| leg.conference == name && !leg.is_sip_over)
+        let found: Vec<_> = self
+            .seated(name)
             .filter(|(id, leg)| {
-                is_all
-                    || is_same_user(&leg.identity.shown(id.0), target)
-                    || is_same_user(&leg.identity.uri, target)
-                    || is_same_user(&leg.contact, target)
+                !leg.is_sip_over
+                    && (is_all
+                        || is_same_user(&leg.identity.shown(id.0), target)
+                        || is_same_user(&leg.identity.uri, target)
+                        || is_same_user(&leg.contact, target))
             })
-            .map(|(&id, _)| id)
+            .map(|(id, _)| id)
             .collect();
-        found.sort_unstable();
         if found.is_empty() {
             Err(Answer::new(404))
         } else {

@@ -16,7 +16,7 @@ use sip::{DialogId, Flow, Headers, Method, Request, TxnId};
 use tracing::debug;
 
 /// Names a subscription while it lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct WatcherId(u64);
 
 /// A subscription to the roster of a conference.
@@ -66,11 +66,11 @@ impl Focus {
         let uri = self.asker(asked, request, flow).uri;
         self.may(self.terms_of(&name).rules.watch, self.standing(&name, &uri))?;
         let event = canonical(headers.get("Event").unwrap_or_default());
-        let known = self
-            .watchers
-            .iter()
-            .find(|(_, w)| w.dialog == asked.dialog && w.event == event);
-        let known = known.map(|(&id, _)| id);
+        let known = self.watched.get(&name).into_iter().flatten().copied();
+        let known = known.into_iter().find(|id| {
+            let watcher = self.watchers.get(id);
+            watcher.is_some_and(|w| w.dialog == asked.dialog && w.event == event)
+        });
         if known.is_none() && (self.is_draining || self.watchers.len() >= WATCHERS_MAX) {
             return Err(super::joins::busy());
         }
@@ -102,6 +102,8 @@ impl Focus {
                     in_flight: None,
                     wake: None,
                 };
+                let watched = self.watched.entry(watcher.conference.clone());
+                watched.or_default().insert(id);
                 self.watchers.insert(id, watcher);
                 self.sip.handle().hold(asked.dialog).await;
                 id
@@ -126,12 +128,11 @@ impl Focus {
             return;
         }
         let changed = core::mem::take(&mut self.changed);
-        let concerned = |w: &Watcher| changed.contains(&w.conference);
-        let ids: Vec<_> = self
-            .watchers
+        let ids: Vec<_> = changed
             .iter()
-            .filter(|(_, w)| concerned(w))
-            .map(|(&id, _)| id)
+            .filter_map(|name| self.watched.get(name))
+            .flatten()
+            .copied()
             .collect();
         for name in &changed {
             if let Some(room) = self.rooms.get_mut(name) {
@@ -219,6 +220,12 @@ impl Focus {
     async fn forget_watcher(&mut self, id: WatcherId) {
         if let Some(watcher) = self.watchers.remove(&id) {
             add(&self.counters.subscriptions_ended, 1);
+            if let Some(all) = self.watched.get_mut(&watcher.conference) {
+                all.remove(&id);
+                if all.is_empty() {
+                    self.watched.remove(&watcher.conference);
+                }
+            }
             if let Some(key) = watcher.wake {
                 self.timers.cancel(key);
             }
@@ -231,14 +238,12 @@ impl Focus {
 
     /// Ends what somebody who left, or everybody, watches in a conference.
     pub(super) async fn end_watching(&mut self, name: &str, who: Option<&str>, why: EndReason) {
-        let is_meant =
-            |w: &Watcher| w.conference == name && who.is_none_or(|who| is_same_user(who, &w.uri));
-        let ids: Vec<_> = self
-            .watchers
-            .iter()
-            .filter(|(_, w)| is_meant(w))
-            .map(|(&id, _)| id)
-            .collect();
+        let is_meant = |id: &WatcherId| {
+            let watcher = self.watchers.get(id);
+            watcher.is_some_and(|w| who.is_none_or(|who| is_same_user(who, &w.uri)))
+        };
+        let all = self.watched.get(name).into_iter().flatten().copied();
+        let ids: Vec<_> = all.filter(is_meant).collect();
         for id in ids {
             if let Some(watcher) = self.watchers.get_mut(&id) {
                 watcher.subscription.end(why);
@@ -304,11 +309,11 @@ impl Focus {
             return;
         };
         let (name, uri) = (leg.conference.clone(), leg.identity.uri.clone());
-        let is_still_there = self.legs.iter().any(|(other, leg)| {
-            *other != id
-                && leg.conference == name
-                && !leg.is_sip_over
-                && is_same_user(&leg.identity.uri, &uri)
+        if !self.watched.contains_key(&name) {
+            return;
+        }
+        let is_still_there = self.seated(&name).any(|(other, leg)| {
+            other != id && !leg.is_sip_over && is_same_user(&leg.identity.uri, &uri)
         });
         if !is_still_there {
             self.end_watching(&name, Some(&uri), EndReason::NoResource)
