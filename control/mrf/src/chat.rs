@@ -4,6 +4,7 @@
 
 mod lines;
 mod render;
+mod roster;
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
+use conference::info::{Document, MEDIA_TYPE};
 use sip::{Answer, Event as SipEvent, Method};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -22,6 +24,7 @@ use crate::logging;
 use crate::msrp_client::{Event, Outgoing};
 use crate::participant::{Caller, Joined, Target};
 use crate::values::LogFormat;
+use roster::Roster;
 
 /// Takes part in a conference until the user, or the conference, ends it.
 ///
@@ -67,6 +70,7 @@ async fn talk(args: ChatArgs) -> anyhow::Result<()> {
         waiting: HashMap::new(),
         failures: 0,
         lost: None,
+        roster: Roster::default(),
     };
     chat.run().await
 }
@@ -122,6 +126,7 @@ struct Chat {
     failures: usize,
     /// Why the connection is gone, and until when a BYE may explain it.
     lost: Option<(String, Instant)>,
+    roster: Roster,
 }
 
 enum Next {
@@ -135,6 +140,7 @@ impl Chat {
     async fn run(mut self) -> anyhow::Result<()> {
         self.bind().await?;
         eprintln!("in {} as {}; /quit leaves", self.to, self.name);
+        self.watch().await;
         let mut lines = lines::of_stdin();
         let end = self.converse(&mut lines).await;
         let is_over = matches!(end, Ok(Next::Over));
@@ -162,6 +168,34 @@ impl Chat {
         match self.failures {
             0 => Ok(()),
             _ => bail!("the conference did not take the MSRP connection"),
+        }
+    }
+
+    /// Asks who takes part, and to be told of changes; a conference that does not tell says so, and
+    /// that is all.
+    async fn watch(&self) {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let headers = vec![
+            field("Event", "conference"),
+            field("Accept", MEDIA_TYPE),
+            field("Expires", "86400"),
+        ];
+        let (dialog, handle) = (self.joined.dialog, self.joined.sip.handle());
+        handle
+            .request(dialog, Method::Subscribe, headers, Vec::new())
+            .await;
+    }
+
+    /// A NOTIFY: the code to answer it with.
+    fn notified(&mut self, body: &[u8]) -> u16 {
+        match Document::read(body) {
+            Ok(document) => {
+                for line in self.roster.take(&document) {
+                    eprintln!("* {line}");
+                }
+                200
+            }
+            Err(_) => 400,
         }
     }
 
@@ -321,6 +355,8 @@ impl Chat {
                 // Nothing can be changed about this session; OPTIONS only asks who we are.
                 let code = if request.method == Method::Options {
                     200
+                } else if request.method == Method::Notify {
+                    self.notified(&request.body)
                 } else {
                     488
                 };

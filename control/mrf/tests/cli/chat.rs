@@ -13,7 +13,10 @@ fn chat(server: &Server, name: &str) -> Program {
 fn two_people_talk_and_see_who_speaks() {
     let server = Server::run();
     let mut ann = chat(&server, "ann");
+    ann.said("* here: ann");
     let mut bob = chat(&server, "bob");
+    bob.said("* here: ann, bob");
+    ann.said("* bob joined");
     bob.type_line("hello ann");
     assert_eq!(ann.line(), "bob: hello ann");
     ann.type_line("hello bob, \u{e4}\u{f6}\u{fc}");
