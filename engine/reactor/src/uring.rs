@@ -490,7 +490,8 @@ impl Uring {
 
     /// Starts what stopped for want of buffers or descriptors.
     fn restart(&mut self, now: Instant) {
-        self.ring.buffers().publish();
+        let starved = self.starved.len();
+        self.ring.buffers().publish(starved);
         for _ in 0..self.starved.len() {
             let id = self.starved.pop_front().expect("counted");
             if let Some(conn) = self.conn(id) {

@@ -18,7 +18,17 @@ use std::rc::Rc;
 
 use io_uring::{Submitter, types::BufRingEntry};
 
+use crate::limits::{TURN_BYTES_MAX, URING_SLOT_BYTES};
 use crate::pool::{self, Octets, Pool};
+
+/// Slots lent at least: what one connection may bring in a turn, which a core's own cache holds.
+const LENT_MIN: usize = TURN_BYTES_MAX / URING_SLOT_BYTES;
+
+/// Further slots for each receive that found none.
+const LENT_PER_STARVED: usize = 2;
+
+/// The number of slots to lend shrinks by so many parts of it in a turn.
+const WANTED_DECAY: usize = 64;
 
 /// The group that receives name to get these buffers.
 pub(super) const GROUP: u16 = 0;
@@ -31,6 +41,8 @@ pub(super) struct Buffers {
     tail: u16,
     /// Slots that the kernel may fill: in the ring or in a completion not reaped yet.
     lent: usize,
+    /// Slots to lend, as far as there are any.
+    wanted: usize,
 }
 
 impl Buffers {
@@ -48,6 +60,7 @@ impl Buffers {
             entry_count: slot_count,
             tail: 0,
             lent: 0,
+            wanted: LENT_MIN,
         };
         let address = entries.as_ptr() as u64;
         // SAFETY:
@@ -55,7 +68,7 @@ impl Buffers {
         // - It outlives the registration: `Buffers` is dropped after the ring (`Ring::drop`), or
         //   leaked; the kernel also keeps the pages.
         unsafe { submitter.register_buf_ring_with_flags(address, slot_count, GROUP, 0) }?;
-        buffers.publish();
+        buffers.publish(0);
         Ok(buffers)
     }
 
@@ -69,12 +82,20 @@ impl Buffers {
         self.lent > 0
     }
 
-    /// Gives all returned slots to the kernel.
-    pub(super) fn publish(&mut self) {
-        if self.pool.returned_count() == 0 {
+    /// Tops up what the kernel may fill; `starved` receives found nothing since the last time.
+    ///
+    /// The kernel fills the ring's slots in turn, so that the whole pool in the ring would make every
+    /// receive write memory that no cache holds. A few slots, those returned last, stay warm, and bound
+    /// what one turn brings. Whoever goes short makes the number grow; it shrinks again slowly.
+    pub(super) fn publish(&mut self, starved: usize) {
+        let decayed = self.wanted - self.wanted / WANTED_DECAY;
+        self.wanted = decayed.max(LENT_MIN + starved * LENT_PER_STARVED);
+        if self.pool.returned_count() == 0 || self.lent >= self.wanted {
             return;
         }
-        while let Some(slot) = self.pool.take() {
+        while self.lent < self.wanted
+            && let Some(slot) = self.pool.take()
+        {
             let position = usize::from(self.tail & (self.entry_count - 1));
             // SAFETY:
             // - In bounds: masked to the number of entries.
