@@ -43,7 +43,7 @@ pub(super) fn advertised(
 
 /// Gives every H.248 address a port: the gateway's name is made from the first one and must be
 /// known before the sockets are opened. (Another process could take the port in between; the
-/// opening then fails and says so.)
+/// opening then fails, and the caller tries again.)
 pub(super) fn with_ports(addresses: &[TransportAddr]) -> io::Result<Vec<TransportAddr>> {
     let with_port = |address: &TransportAddr| {
         let free = |kind: &dyn Fn() -> io::Result<SocketAddr>| {

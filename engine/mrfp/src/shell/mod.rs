@@ -28,6 +28,9 @@ use crate::{Config, Metrics};
 use self::run::Task;
 use self::shards::Shards;
 
+/// How often H.248 ports are chosen anew when others took them.
+const PORT_ATTEMPTS: u32 = 5;
+
 /// Why an MRFP could not start; the configuration's or the system's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -193,11 +196,27 @@ async fn start_shards(
     }
 }
 
+/// Opens the H.248 side. A port that the system chose can be another process's by the time it is
+/// bound: then others are tried.
 async fn open_h248(config: &Config, reachable: IpAddr) -> Result<h248_endpoint::Shell, StartError> {
+    let is_chosen = config.h248.iter().any(|a| a.addr().port() == 0);
+    let mut attempts = if is_chosen { PORT_ATTEMPTS } else { 1 };
+    loop {
+        attempts -= 1;
+        match try_h248(config, reachable).await {
+            Err(error) if attempts > 0 && error.kind() == io::ErrorKind::AddrInUse => {
+                tracing::debug!(%error, "other ports are tried");
+            }
+            opened => return opened.map_err(StartError::H248),
+        }
+    }
+}
+
+async fn try_h248(config: &Config, reachable: IpAddr) -> io::Result<h248_endpoint::Shell> {
     let mut registration = RegistrationConfig::new(config.mgcs.clone());
     registration.mwd = config.restart_delay_max;
     registration.accept_unregistered = config.mgcs.is_empty();
-    let local = address::with_ports(&config.h248).map_err(StartError::H248)?;
+    let local = address::with_ports(&config.h248)?;
     let mid = match &config.mid {
         Some(mid) => mid.clone(),
         None => address::mid_of(&local, reachable),
@@ -212,9 +231,7 @@ async fn open_h248(config: &Config, reachable: IpAddr) -> Result<h248_endpoint::
         .timers
         .long
         .max(config.h248_timeout + address::WANDER_MAX);
-    h248_endpoint::Shell::gateway(endpoint, registration, &local)
-        .await
-        .map_err(StartError::H248)
+    h248_endpoint::Shell::gateway(endpoint, registration, &local).await
 }
 
 impl Mrfp {
