@@ -8,7 +8,9 @@ import functools
 import glob
 import os
 import queue
+import re
 import socket
+import subprocess
 import threading
 
 from check_h248 import Controller
@@ -26,19 +28,42 @@ class Relay(Process):
     """Kamailio as an MSRP relay."""
 
     def __init__(self, env):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+            self.port, tls_port = (probe.getsockname()[1] for probe in (one, other))
+        certificate = self._certificate(env)
+        tls = self._fill(env, "kamailio-tls.cfg", CERT=certificate)
         modules = os.path.dirname(glob.glob("/usr/lib/*/kamailio/modules/msrp.so")[0])
-        with open(env.path("kamailio.cfg"), encoding="ascii") as source:
-            text = source.read().replace("PORT", str(self.port)).replace("MODULES", modules)
-        config = os.path.join(env.directory, "kamailio.cfg")
-        with open(config, "w", encoding="ascii") as target:
-            target.write(text.replace("DIR", env.directory))
+        config = self._fill(
+            env, "kamailio.cfg", TLSPORT=tls_port, TLSCONFIG=tls, PORT=self.port, MODULES=modules
+        )
         # -DD: in the foreground; memory for write queues of fast senders.
         command = ["kamailio", "-DD", "-E", "-f", config, "-m", "256", "-M", "64"]
         command += ["-P", os.path.join(env.directory, "kamailio.pid"), "-w", env.directory]
         super().__init__("kamailio", command, env.directory, start_new_session=True)
         poll(self._listens, WAIT_SECONDS, "kamailio listens")
+
+    @staticmethod
+    def _certificate(env):
+        """A certificate for the relay and its key, in one file."""
+        path = os.path.join(env.directory, "relay.pem")
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=relay"]
+        made = subprocess.run([*command, "-keyout", path, "-out", f"{path}.crt"], capture_output=True, check=False)
+        ensure(made.returncode == 0, f"openssl: {made.stderr.decode()}")
+        with open(path, "ab") as both, open(f"{path}.crt", "rb") as certificate:
+            both.write(certificate.read())
+        return path
+
+    @staticmethod
+    def _fill(env, name, **values):
+        """Copies a configuration into the check's directory, with the values put in."""
+        with open(env.path(name), encoding="ascii") as source:
+            text = source.read()
+        for key, value in values.items():
+            text = re.sub(rf"\b{key}\b", str(value), text)
+        path = os.path.join(env.directory, name)
+        with open(path, "w", encoding="ascii") as target:
+            target.write(text)
+        return path
 
     def _listens(self):
         ensure(self.child.poll() is None, f"kamailio ended; {self.tail()}")
@@ -52,11 +77,13 @@ class Relay(Process):
 class Behind(Endpoint):
     """A participant behind the relay, which sends what is for it through connections of the relay's own."""
 
-    def __init__(self, relay):
+    def __init__(self, relay, scheme):
         self.server = socket.create_server(("127.0.0.1", 0))
         super().__init__(own_path("127.0.0.1", self.server.getsockname()[1]))
         self.relay, self.relay_path = relay, own_path("127.0.0.1", relay.port)
-        self.path = f"{self.relay_path} {self.own_path}"
+        # The scheme says how the MRFP's hop to the relay is secured.
+        hop = self.relay_path.replace("msrp:", f"{scheme}:", 1)
+        self.path = f"{hop} {self.own_path}"
         self.reports = queue.Queue()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -131,12 +158,12 @@ def empty(box):
 
 
 # MSRP-RPT-001, MSRP-RPT-004, MSRP-TX-003, MSRP-CONN-001, MSRP-SEND-007, MSRP-RPT-015.
-def large_message(env, reactor):
+def large_message(env, reactor, tls):
     """10 MiB in chunks arrive whole, and the sender gets one REPORT on all of it (RFC 4975 7.1.3)."""
     relay = Relay(env)
-    alice, bob = Behind(relay), Behind(relay)
-    mgc = Controller(env, "tcp", "compact", 2, "hold", alice.path, bob.path)
-    mrfp = mgc.gateway(env, "--reactor", reactor)
+    alice, bob = (Behind(relay, "msrps" if tls else "msrp") for _ in range(2))
+    mgc = Controller(env, "tcp", "compact", 2, "hold", *["tls"] * tls, alice.path, bob.path)
+    mrfp = mgc.gateway(env, "--reactor", reactor, *["--msrp", "tls:127.0.0.1:0"] * tls)
     for party, number in ((alice, 1), (bob, 2)):
         party.join(mgc.expect(rf"^leg {number} (\S+)$")[1])
     mgc.expect("^hold$")
@@ -169,4 +196,6 @@ def large_message(env, reactor):
 def checks():
     """Names and functions."""
     for reactor in ("uring", "mio"):
-        yield f"relay-large-message-{reactor}", functools.partial(large_message, reactor=reactor)
+        for tls, name in ((False, "tcp"),):
+            check = functools.partial(large_message, reactor=reactor, tls=tls)
+            yield f"relay-large-message-{name}-{reactor}", check

@@ -5,7 +5,7 @@
 %% A media gateway controller on Erlang/OTP's megaco application, as judge of `mrf mrfp`: it takes the
 %% gateway's registration, runs a messaging conference through its life and says what held.
 %%
-%%     escript mgc.escript udp|tcp pretty|compact VERSION [hold] [setup=ROLE] [LEG-PATH ...]
+%%     escript mgc.escript udp|tcp pretty|compact VERSION [hold] [tls] [setup=ROLE] [LEG-PATH ...]
 %%
 %% stdout, one item a line:
 %%     listening PORT        where the gateway shall register
@@ -16,7 +16,8 @@
 %%     done OK NOT-OK        and exit 0 when nothing failed, else 1
 %%
 %% A LEG-PATH is the participant's own MSRP URI, put into Remote; `setup=active` or `setup=passive` adds
-%% that role of the participant (RFC 4145) for gateways that are told to obey SDP.
+%% that role of the participant (RFC 4145) for gateways that are told to obey SDP; `tls` asks for
+%% terminations that speak MSRP over TLS.
 
 -module(mgc).
 -mode(compile).
@@ -31,22 +32,23 @@
 -define(WAIT_MS, 20000).
 -define(ABSENT, asn1_NOVALUE).
 
--record(run, {conn, version, legs, hold, setup}).
+-record(run, {conn, version, legs, hold, setup, tls}).
 
 main([Transport, Encoding, Version | Rest]) ->
     {Hold, Rest1} = take("hold", Rest),
-    {Setup, Legs} = role(Rest1),
+    {Tls, Rest2} = take("tls", Rest1),
+    {Setup, Legs} = role(Rest2),
     register(run, self()),
     Port = listen(Transport, codec(Encoding), list_to_integer(Version)),
     say("listening ~w", [Port]),
     {Conn, Agreed, Seen} = receive {registered, C, V, S} -> {C, V, S} after ?WAIT_MS -> quit("no gateway registered") end,
     registration(Seen, list_to_integer(Version), Agreed),
-    conference(#run{conn = Conn, version = Agreed, hold = Hold, setup = Setup, legs = Legs}),
+    conference(#run{conn = Conn, version = Agreed, hold = Hold, tls = Tls, setup = Setup, legs = Legs}),
     say("done ~w ~w", [count(ok), count(failed)]),
     init:stop(case count(failed) of 0 -> 0; _ -> 1 end),
     receive after infinity -> ok end;
 main(_) ->
-    io:format(standard_error, "usage: mgc.escript udp|tcp pretty|compact 1|2|3 [hold] [setup=ROLE] [LEG-PATH ...]~n", []),
+    io:format(standard_error, "usage: mgc.escript udp|tcp pretty|compact 1|2|3 [hold] [tls] [setup=ROLE] [LEG-PATH ...]~n", []),
     halt(2).
 
 take(Word, Words) -> {lists:member(Word, Words), lists:delete(Word, Words)}.
@@ -140,8 +142,8 @@ audit_root(Run) ->
     Packages = [element(2, P) || P <- records('PackagesItem', Full)],
     hold("lists its packages", E2 == [] andalso ["g", "nt", "root"] -- Packages == [], Packages).
 
-add(Run, Legs) ->
-    One = ["A=${M{ST=1{O{MO=SR},L{\nv=0\nc=IN IP4 $\nm=message $ TCP/MSRP *\na=path:$\n}}}}"],
+add(#run{tls = Tls} = Run, Legs) ->
+    One = ["A=${M{ST=1{O{MO=SR},L{\nv=0\nc=IN IP4 $\nm=message $ ", protocol(Tls), " *\na=path:$\n}}}}"],
     {Reply, Errors} = ask(Run, ["C=${", lists:join(",", lists:duplicate(Legs, One)), "}"]),
     Contexts = [element(2, A) || A <- records('ActionReply', Reply)],
     Terms = names(Reply),
@@ -150,25 +152,31 @@ add(Run, Legs) ->
     hold("chooses one context", match([C || C <- Contexts, C > 0, C < 16#FFFFFFFE], 1) andalso length(Contexts) == 1, Contexts),
     hold("chooses a termination for each Add", match(lists:usort(Terms), Legs), Terms),
     hold("fills the address", lists:all(fun(L) -> like(sdp("c", L), "^IN IP4 [0-9.]+$") end, Locals) andalso match(Locals, Legs), Locals),
-    hold("fills the port", lists:all(fun(L) -> like(sdp("m", L), "^message [1-9][0-9]* TCP/MSRP [*]$") end, Locals), Locals),
+    hold("fills the port", lists:all(fun(L) -> like(sdp("m", L), ["^message [1-9][0-9]* ", protocol(Tls), " [*]$"]) end, Locals), Locals),
     Paths = [path(L) || L <- Locals],
-    hold("fills the MSRP URI", lists:all(fun(P) -> like(P, "^msrp://[0-9.]+:[1-9][0-9]*/[^;/]{14,};tcp$") end, Paths), Paths),
+    hold("fills the MSRP URI", lists:all(fun(P) -> like(P, [scheme(Tls), "://[0-9.]+:[1-9][0-9]*/[^;/]{14,};tcp$"]) end, Paths), Paths),
     hold("gives each session its own id", match(lists:usort(Paths), Legs), Paths),
     count(failed) > 0 andalso quit("no conference to go on with"),
     [say("leg ~w ~s", [N, P]) || {N, P} <- number(Paths)],
     {hd(Contexts), Terms}.
 
-configure(#run{legs = Paths, setup = Setup} = Run, Context, Terms) ->
+protocol(true) -> "TCP/TLS/MSRP";
+protocol(false) -> "TCP/MSRP".
+
+scheme(true) -> "^msrps";
+scheme(false) -> "^msrp".
+
+configure(#run{legs = Paths, setup = Setup, tls = Tls} = Run, Context, Terms) ->
     Remotes = Paths ++ [spare(N) || N <- lists:seq(length(Paths) + 1, length(Terms))],
-    Text = [["MF=", T, "{M{ST=1{R{\n", remote(P, Setup), "}}}}"] || {T, P} <- lists:zip(Terms, Remotes)],
+    Text = [["MF=", T, "{M{ST=1{R{\n", remote(P, Setup, protocol(Tls)), "}}}}"] || {T, P} <- lists:zip(Terms, Remotes)],
     {Reply, Errors} = ask(Run, [action(Context), lists:join(",", Text), "}"]),
     hold("takes a Remote for every termination", Errors == [] andalso names(Reply) == Terms, Reply).
 
 spare(N) -> io_lib:format("msrp://127.0.0.1:9/SpareSession~w;tcp", [N]).
 
-remote(Path, Setup) ->
+remote(Path, Setup, Protocol) ->
     {match, [Host, Port]} = re:run(Path, "//([^/]+):([0-9]+)/", [{capture, [1, 2], list}]),
-    ["v=0\nc=IN IP4 ", Host, "\nm=message ", Port, " TCP/MSRP *\na=path:", Path, "\n", Setup].
+    ["v=0\nc=IN IP4 ", Host, "\nm=message ", Port, " ", Protocol, " *\na=path:", Path, "\n", Setup].
 
 audit(#run{legs = Paths} = Run, Context, [First | _] = Terms) ->
     {Value, E1} = ask(Run, [action(Context), "AV=", First, "{AT{M,SA}}}"]),
