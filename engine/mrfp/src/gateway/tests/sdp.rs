@@ -42,6 +42,18 @@ fn attributes_outside_the_profile_are_ignored_unless_honoured() {
 // MSRP-ACM-004.
 // MSRP-ACM-001.
 #[test]
+fn what_concerns_the_ends_alone_is_no_hindrance() {
+    let file = "a=sendonly\na=file-selector:name:\"a b.jpg\" type:image/jpeg size:32349 \
+        hash:sha-1:72:24:5F:E8:65:3D:DA:F3:71:36:2F:86:D4:71:91:3E:E4:A2:CE:2E\n\
+        a=file-transfer-id:vBnG916bdberum2fFEABR1FR3ExZMUrd\na=file-disposition:attachment\n\
+        a=candidate:1 1 UDP 1 192.0.2.1 1 typ host\n";
+    for bench in [Bench::new(), honouring()] {
+        let config = configured(bench, file, file);
+        assert!(config.sends && config.receives && config.remote_path.is_some());
+    }
+}
+
+#[test]
 fn honoured_roles_follow_the_peer_unless_local_says_otherwise() {
     for (local, remote, is_active) in [
         ("", "", false),
