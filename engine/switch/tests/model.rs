@@ -90,7 +90,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     let who = || 1..=PEOPLE;
     let context = || prop_oneof![5 => Just(1_u32), 1 => Just(2)];
     let status = prop_oneof![8 => Just(200_u16), 1 => Just(415), 1 => Just(0)];
-    let sizes = vec(prop_oneof![Just(0), 1..40_usize, 1..6_000_usize], 1..4);
+    let sizes = prop_oneof![Just(0), 1..40_usize, 1..6_000_usize, 1..40_000_usize];
+    let sizes = vec(sizes, 1..4);
     prop_oneof![
         6 => (who(), context()).prop_map(|(who, context)| Join { who, context }),
         2 => (who(), who(), context())
@@ -176,6 +177,8 @@ impl Model {
             queue_bytes_soft: 3_000,
             queue_bytes_max: 64 * 1024 * 1024,
             messages_open_max: 1_000,
+            // The least there is: long messages are cut.
+            chunk_bytes_max: 0,
             ..Limits::default()
         };
         Self {
@@ -332,7 +335,18 @@ impl Model {
         );
         self.put(conn, bind.as_bytes());
         self.push(conn, usize::MAX);
-        self.people.get_mut(&who).expect("there").conn = Some(conn);
+        // A request that was still under way on a shared connection may have bound it there.
+        let answer = format!("MSRP bind{conn}x{who} 506");
+        let line = self.lines.get(&conn);
+        let is_elsewhere = line.is_some_and(|l| {
+            let mut windows = l.inbox.windows(answer.len());
+            windows.any(|w| w == answer.as_bytes())
+        });
+        if is_elsewhere {
+            self.restricted.insert(who);
+        } else {
+            self.people.get_mut(&who).expect("there").conn = Some(conn);
+        }
     }
 
     fn rebind(&mut self, who: u32) {
