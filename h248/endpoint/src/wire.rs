@@ -53,7 +53,8 @@ impl Item {
 
 /// Reads a message. An interim authentication header (RFC 3525 section 10.2) is read over: it means
 /// something within a security association alone, there is none on Mp (TS 29.333: protection is
-/// IPsec's business), and refusing it would lock out peers that send it to everybody.
+/// IPsec's business), and refusing it, which a configuration may ask for, would lock out peers that
+/// send it to everybody.
 pub(crate) fn read(octets: &[u8], limits: &Limits) -> Result<Received, Unreadable> {
     let received = h248::parse_recovering(octets, limits).map_err(|cause| Unreadable {
         error: ErrorDescriptor::new(cause.code, &cause.to_string()),
