@@ -185,4 +185,9 @@ proptest! {
             prop_assert_eq!(crate::fuzzing::scan_cpim(&text, &cuts, limit_bytes), expected);
         }
     }
+
+    #[test]
+    fn the_body_of_the_fuzz_target_holds(limit in any::<u8>(), cut in any::<u8>(), text in text()) {
+        crate::fuzzing::cpim(&[&[limit, cut], text.as_slice()].concat());
+    }
 }
