@@ -8,20 +8,18 @@
 
 mod calls;
 mod joins;
+mod leg;
 mod mixers;
 mod refers;
 mod sessions;
 mod watchers;
 
 use crate::Action;
-use crate::cdr::{Record, Recorder};
-use crate::commands::{Added, mid_text, termination_text};
+use crate::cdr::Recorder;
+use crate::commands::{mid_text, termination_text};
 use crate::config::Config;
 use crate::headers::Fields;
-use crate::identity::Identity;
 use crate::limits::{LEGS_MAX, LOOKUPS_MAX, MRFPS_MAX};
-use crate::media::{Offer, Reserved, Side};
-use crate::session_timer::SessionTimer;
 use crate::status::{ConferenceStatus, Counters, ParticipantStatus, add, set};
 use crate::terms::Terms;
 use calls::Lookup;
@@ -29,8 +27,9 @@ use clock::{Instant, TimerKey, TimerTable};
 use conference::roster::Roster;
 use conference::subscription::EndReason;
 use conference::{Conference, Event, Hangup, Intent, ParticipantId, Policy, Refusal};
-use h248::ast::{MId, StreamMode, TerminationId, TransactionId};
+use h248::ast::{MId, TerminationId, TransactionId};
 use h248_endpoint::{Peer, Shell};
+use leg::{Call, Leg, Placed};
 use refers::{Refer, ReferId};
 use sip::{Answer, DialogId, Stack, TxnId, Uri};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -46,168 +45,6 @@ pub(crate) enum Command {
     Act(String, Action, oneshot::Sender<bool>),
     /// Refuse joins, end every conference, then answer.
     Drain(oneshot::Sender<()>),
-}
-
-/// One participant's dialog and termination.
-struct Leg {
-    conference: String,
-    /// None before a call of ours is placed.
-    dialog: Option<DialogId>,
-    /// The INVITE or UPDATE that awaits our final response.
-    txn: Option<TxnId>,
-    call_id: String,
-    identity: Identity,
-    /// Where it is reached: its Contact.
-    contact: String,
-    /// Set where the focus called it.
-    call: Option<Call>,
-    /// REFERs whose outcome is that of this leg.
-    watchers: Vec<ReferId>,
-    /// REFERs that came in its dialog.
-    refers: u32,
-    /// Fields of every positive answer.
-    fields: Fields,
-    /// The description in force; none until the ACK answers our own offer.
-    offer: Option<Offer>,
-    /// The description that a Modify is to bring into force.
-    next_offer: Option<Offer>,
-    /// Our offer went out in a 200: the ACK must answer it.
-    awaits_answer: bool,
-    placed: Option<Placed>,
-    origin: (u64, u64),
-    session: Option<SessionTimer>,
-    session_due: Option<TimerKey>,
-    /// Its connection is lost.
-    media_due: Option<TimerKey>,
-    /// Our last description.
-    answer: String,
-    is_connected: bool,
-    /// When that was, seconds since 1970.
-    joined_at: Option<u64>,
-    /// What it is called here, if it chose that.
-    nickname: Option<String>,
-    /// When the leg began, seconds since 1970.
-    began_at: u64,
-    /// How it came to its end.
-    cause: &'static str,
-    icid: Option<String>,
-    /// What its MRFP said against it last.
-    fault: Option<String>,
-    /// What its MRFP counted.
-    statistics: Vec<(String, String)>,
-    /// Nothing more happens on the SIP side.
-    is_sip_over: bool,
-    /// Nothing more happens on the H.248 side.
-    is_media_over: bool,
-}
-
-/// A termination and where it is.
-#[derive(Clone)]
-struct Placed {
-    mrfp: MId,
-    added: Added,
-    reserved: Reserved,
-}
-
-impl Leg {
-    fn new(conference: &str, identity: Identity) -> Self {
-        let origin = u64::from(rand::random::<u32>());
-        Self {
-            conference: conference.to_owned(),
-            dialog: None,
-            txn: None,
-            call_id: String::new(),
-            identity,
-            contact: String::new(),
-            call: None,
-            watchers: Vec::new(),
-            refers: 0,
-            fields: Fields::new(),
-            offer: None,
-            next_offer: None,
-            awaits_answer: false,
-            placed: None,
-            origin: (origin, origin),
-            session: None,
-            session_due: None,
-            media_due: None,
-            answer: String::new(),
-            is_connected: false,
-            joined_at: None,
-            nickname: None,
-            began_at: seconds(),
-            cause: "",
-            icid: None,
-            fault: None,
-            statistics: Vec::new(),
-            is_sip_over: false,
-            is_media_over: false,
-        }
-    }
-
-    fn connect(&mut self) {
-        self.is_connected = true;
-        self.joined_at = Some(seconds());
-    }
-
-    /// The first cause counts.
-    fn end(&mut self, cause: &'static str) {
-        if self.cause.is_empty() {
-            self.cause = cause;
-        }
-    }
-
-    fn record(self, id: ParticipantId) -> Record {
-        let placed = self.placed.as_ref();
-        Record {
-            leg: id.0,
-            is_called: self.call.is_some(),
-            began_at: self.began_at,
-            joined_at: self.joined_at,
-            ended_at: seconds(),
-            cause: self.cause,
-            mrfp: placed.map(|p| mid_text(&p.mrfp)),
-            termination: placed.map(|p| termination_text(&p.added.termination)),
-            conference: self.conference,
-            call_id: self.call_id,
-            uri: self.identity.uri,
-            icid: self.icid,
-            statistics: self.statistics,
-        }
-    }
-
-    /// What the participant may do, as it sees it itself.
-    fn media_direction(&self, is_muted: bool) -> &'static str {
-        match self.offer.as_ref().map(Offer::mode) {
-            Some(StreamMode::SendReceive) | None if is_muted => "recvonly",
-            Some(StreamMode::SendReceive) | None => "sendrecv",
-            Some(StreamMode::ReceiveOnly) if is_muted => "inactive",
-            Some(StreamMode::ReceiveOnly) => "sendonly",
-            Some(StreamMode::SendOnly) => "recvonly",
-            Some(StreamMode::Inactive | StreamMode::Loopback) => "inactive",
-        }
-    }
-
-    fn side(&self) -> Side<'_> {
-        let call = self.call.as_ref();
-        Side {
-            offer: self.offer.as_ref(),
-            is_called: call.is_some(),
-            is_ip6: call.is_some_and(|call| call.target.host().starts_with('[')),
-        }
-    }
-}
-
-/// What the focus needs to know to call somebody.
-struct Call {
-    target: Uri,
-    /// Fields that the REFER asked for: Referred-By, Replaces.
-    fields: Fields,
-    /// Who asked, if others may know.
-    referrer: Option<String>,
-    is_alerting: bool,
-    /// Nobody wants it any more: whatever comes is ended.
-    is_given_up: bool,
 }
 
 struct Room {
@@ -665,13 +502,6 @@ impl Focus {
             self.queue.push_back((leg.conference.clone(), event));
         }
     }
-}
-
-/// The time of day, seconds since 1970.
-fn seconds() -> u64 {
-    std::time::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |since| since.as_secs())
 }
 
 async fn sleep_until(at: Option<tokio::time::Instant>) {
