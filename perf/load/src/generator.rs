@@ -23,7 +23,7 @@ use switch::{Batch, CloseCause, ConnId, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::ledger::{Arrival, Track};
-use crate::limits::{BIND_MAX, DRAIN_MAX};
+use crate::limits::{BIND_MAX, DRAIN_ALL_MAX, DRAIN_MAX};
 use crate::pattern::{MessageId, Pattern};
 use crate::plan::{Plan, Rate};
 use crate::reader::{Answer, Chunk, Reader, Seen};
@@ -426,7 +426,10 @@ impl Generator {
             self.times.to = self.times.to.min(now);
         }
         if is_all || now >= self.times.to {
-            self.senders.iter_mut().for_each(Sender::stop);
+            let is_scheduled = self.plan.rate != Rate::Max;
+            for sender in &mut self.senders {
+                sender.stop(is_scheduled);
+            }
             self.phase = Phase::Draining;
             self.progress_at = now;
             self.tell(News::Over);
@@ -437,11 +440,13 @@ impl Generator {
         let recipients = u64::from(self.plan.recipients());
         self.senders
             .iter()
-            .all(|one| one.delivered == one.written * recipients && !one.is_midway())
+            .all(|one| one.delivered == one.written * recipients && one.unsent() == 0)
     }
 
     fn drain(&mut self, now: Instant) {
-        let is_over = self.is_all_delivered() || now.since(self.progress_at) > DRAIN_MAX;
+        let is_over = self.is_all_delivered()
+            || now.since(self.progress_at) > DRAIN_MAX
+            || now.since(self.times.to) > DRAIN_ALL_MAX;
         if is_over {
             self.finish();
         }
@@ -473,6 +478,7 @@ impl Generator {
         let (measured, counts) = (&mut self.measured, &mut self.counts);
         measured.all.take_from(&mut measured.row);
         counts.sent = self.senders.iter().map(|sender| sender.written).sum();
+        counts.unsent = self.senders.iter().map(Sender::unsent).sum();
         for (index, leg) in self.legs.iter().enumerate() {
             if leg.is_stalled {
                 continue;

@@ -38,6 +38,10 @@ pub const LATENCY_MAX: Duration = Duration::from_secs(120);
 /// How long the last messages may take to arrive after the last progress; then they are lost.
 pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 
+/// How long the end of a run may take in all: a system that took less than it was offered has so long to
+/// catch up.
+pub const DRAIN_ALL_MAX: Duration = Duration::from_secs(15);
+
 /// How long all sessions together may take to bind after the last progress.
 pub const BIND_MAX: Duration = Duration::from_secs(30);
 

@@ -148,6 +148,8 @@ impl Row {
 pub struct Counts {
     /// Messages written.
     pub sent: u64,
+    /// Messages whose time had come and that the system did not take, even after the end.
+    pub unsent: u64,
     /// Messages delivered whole, each recipient counted.
     pub delivered: u64,
     /// Deliveries that never came.
@@ -173,6 +175,7 @@ impl Counts {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let faults = [
+            self.unsent,
             self.lost,
             self.duplicated,
             self.out_of_order,
@@ -241,6 +244,7 @@ impl Summary {
     pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let Counts {
             sent,
+            unsent,
             delivered,
             lost,
             duplicated,
@@ -272,6 +276,12 @@ impl Summary {
             "verified      {sent} sent, {delivered} delivered: {lost} lost, {duplicated} duplicated, \
              {out_of_order} out of order, {damaged} damaged"
         )?;
+        if unsent > 0 {
+            writeln!(
+                out,
+                "overload      {unsent} messages were due and could not be sent"
+            )?;
+        }
         if aborted + refused + strange + disconnected > 0 {
             writeln!(
                 out,

@@ -145,14 +145,16 @@ impl Sender {
         is_known.then(|| self.written_at[self.place(serial)])
     }
 
-    /// Whether a message is partly written.
-    pub(crate) fn is_midway(&self) -> bool {
-        self.partial.is_some()
+    /// Messages whose time has come and that are not wholly written.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.due - self.written
     }
 
-    /// Nothing further begins.
-    pub(crate) fn stop(&mut self) {
-        self.due = self.written + u64::from(self.partial.is_some());
+    /// Nothing further begins but what was due: by the schedule, or begun already.
+    pub(crate) fn stop(&mut self, is_scheduled: bool) {
+        if !is_scheduled {
+            self.due = self.written + u64::from(self.partial.is_some());
+        }
         self.last = self.due;
     }
 

@@ -151,9 +151,12 @@ fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
     writeln!(page, "\n## Figures\n")?;
     writeln!(
         page,
-        "| scenario | system | deliveries/s | MB/s | p50 us | p99 us | p99.9 us | CPU ns/delivery | generator | verified |"
+        "| scenario | system | deliveries/s | MB/s | p50 us | p99 us | p99.9 us | CPU ns/delivery | resident MB | generator | verified |"
     )?;
-    writeln!(page, "|---|---|---:|---:|---:|---:|---:|---:|---:|---|")?;
+    writeln!(
+        page,
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"
+    )?;
     for scenario in &results.scenarios {
         for ((name, system), runs) in &results.runs {
             if *name != scenario.name {
@@ -169,13 +172,14 @@ fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
             };
             writeln!(
                 page,
-                "| `{name}` | {system} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} % | {verified} |",
+                "| `{name}` | {system} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.1} | {:.0} % | {verified} |",
                 of(|run| run.delivered_per_second),
                 of(|run| run.octets_per_second / 1e6),
                 of(|run| run.latency.p50_us),
                 of(|run| run.latency.p99_us),
                 of(|run| run.latency.p999_us),
                 of(|run| run.target_nanos_per_delivery.unwrap_or(f64::NAN)),
+                of(|run| run.target_resident_bytes.unwrap_or(0) as f64 / 1e6),
                 of(|run| run.generator_busy * 100.0),
             )?;
         }

@@ -103,7 +103,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) const FULL: Self = Self {
-        duration: Duration::from_millis(1_500),
+        duration: Duration::from_millis(1_200),
         warmup: Duration::from_millis(300),
         file: 1_000_000_000,
     };
