@@ -7,7 +7,7 @@ use clock::Instant;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use switch::{
     Command, ConnId, ContextKey, Input, Limits, Order, Output, SessionConfig, SessionKey, Shard,
-    ShardConfig, ShardIndex,
+    ShardConfig, ShardIndex, Via,
 };
 
 const MESSAGES: usize = 16;
@@ -98,6 +98,7 @@ impl Bench {
         self.feed(Input::Accepted {
             conn: conn(n),
             peer,
+            via: Via::default(),
         });
         let text = format!(
             "MSRP bind{n:04} SEND\r\nTo-Path: msrp://h:1/s{n};tcp\r\nFrom-Path: msrp://p:1/p{n};tcp\r\n\

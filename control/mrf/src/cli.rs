@@ -201,10 +201,26 @@ struct CommonArgs {
 /// Flags of the media plane.
 #[derive(Debug, Args)]
 struct MediaArgs {
-    /// MSRP listener (TCP); repeatable. tls:, ws: and wss: are not in this build yet [default:
+    /// MSRP listener: ADDR (TCP), tls:ADDR, ws:ADDR or wss:ADDR (WebSocket); repeatable [default:
     /// 127.0.0.1:2855]
-    #[arg(long, value_name = "ADDR", env = "MRF_MSRP", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "ADDR|tls:ADDR|ws:ADDR|wss:ADDR",
+        env = "MRF_MSRP",
+        value_delimiter = ','
+    )]
     msrp: Vec<MsrpAddr>,
+    /// Certificate chain for tls: and wss: listeners (PEM), read again on SIGHUP [default: one made
+    /// at start, whose fingerprint is logged]
+    #[arg(long, value_name = "FILE", env = "MRF_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM) [default: in the file of --tls-cert]
+    #[arg(long, value_name = "FILE", env = "MRF_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// Authorities (PEM) that must vouch for whoever connects with TLS, unless a fingerprint in the
+    /// signalling does [default: none, no certificate is asked for where no fingerprint is]
+    #[arg(long, value_name = "FILE", env = "MRF_TLS_CLIENT_CA")]
+    tls_client_ca: Option<PathBuf>,
     /// Address that SDP and MSRP URIs show, with or without port [default: the listen address]
     #[arg(long, value_name = "ADDR", env = "MRF_ADVERTISE")]
     advertise: Option<Advertised>,
@@ -404,6 +420,9 @@ impl MrfcCommandArgs {
 impl MediaArgs {
     fn fill(self, options: &mut Options) {
         options.msrp = self.msrp;
+        options.tls_cert = self.tls_cert;
+        options.tls_key = self.tls_key;
+        options.tls_client_ca = self.tls_client_ca;
         options.advertise = self.advertise;
         options.reactor = self.reactor;
         options.shards = self.shards;
@@ -499,7 +518,6 @@ mod tests {
     #[test]
     fn what_this_build_lacks_is_a_usage_error_that_says_so() {
         for args in [
-            &["--msrp", "tls:127.0.0.1:2855"][..],
             &["--sip", "wss:127.0.0.1:443"],
             &["--reactor", "xdp"],
             &["--xdp-if", "eth0"],

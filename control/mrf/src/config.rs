@@ -54,6 +54,9 @@ pub const KEYS: &[&str] = &[
     "shards",
     "sip",
     "storage",
+    "tls-cert",
+    "tls-client-ca",
+    "tls-key",
     "trusted",
     "xdp-if",
 ];
@@ -79,6 +82,12 @@ pub struct Options {
     /// MSRP listeners.
     #[serde(deserialize_with = "one_or_many")]
     pub msrp: Vec<MsrpAddr>,
+    /// `--tls-cert`.
+    pub tls_cert: Option<PathBuf>,
+    /// `--tls-key`.
+    pub tls_key: Option<PathBuf>,
+    /// `--tls-client-ca`.
+    pub tls_client_ca: Option<PathBuf>,
     /// Address in SDP and MSRP URIs.
     pub advertise: Option<Advertised>,
     /// Controllers, the most preferred first.
@@ -196,6 +205,9 @@ impl Options {
     pub fn or(self, fallback: Self) -> Self {
         Self {
             msrp: either(self.msrp, fallback.msrp),
+            tls_cert: self.tls_cert.or(fallback.tls_cert),
+            tls_key: self.tls_key.or(fallback.tls_key),
+            tls_client_ca: self.tls_client_ca.or(fallback.tls_client_ca),
             advertise: self.advertise.or(fallback.advertise),
             mgc: either(self.mgc, fallback.mgc),
             h248: either(self.h248, fallback.h248),

@@ -19,8 +19,17 @@ impl Facts {
     #[must_use]
     pub fn new(mrfc: Option<&Mrfc>, mrfp: Option<&Mrfp>, http: Option<SocketAddr>) -> Self {
         let mut facts = Self::default();
-        for addr in mrfp.map(Mrfp::msrp_addrs).unwrap_or_default() {
-            facts.add("msrp", addr);
+        for (key, transport) in [
+            ("msrp", mrfp::Transport::Tcp),
+            ("msrp.tls", mrfp::Transport::Tls),
+            ("msrp.ws", mrfp::Transport::Ws),
+            ("msrp.wss", mrfp::Transport::Wss),
+        ] {
+            for listener in mrfp.map(Mrfp::msrp_listeners).unwrap_or_default() {
+                if listener.transport == transport {
+                    facts.add(key, listener.addr);
+                }
+            }
         }
         // With both parts in one process, the controller's side is the one others may use.
         let h248 = match (mrfc, mrfp) {

@@ -108,6 +108,7 @@ impl Server {
             () = signals.leave() => return Ok(()),
         };
         let (mrfc, mrfp) = started;
+        let tls = mrfp.as_ref().and_then(Mrfp::tls).cloned();
         let http_addr = http.as_ref().and_then(|l| l.local_addr().ok());
         let facts = Facts::new(mrfc.as_ref(), mrfp.as_ref(), http_addr);
         let has_controller = self.kind == Kind::Run || !self.options.mgc.is_empty();
@@ -118,6 +119,9 @@ impl Server {
         self.announce(&facts)?;
         while let Heard::Reload = signals.heard().await {
             self.reload_log();
+            if let Some(Err(error)) = tls.as_ref().map(mrfp::Tls::reload) {
+                tracing::error!(%error, "SIGHUP: the TLS certificate stays as it is");
+            }
         }
         self.leave(&live, &mut signals).await
     }
@@ -165,7 +169,7 @@ impl Server {
         Ok(())
     }
 
-    /// SIGHUP: only the log filter can change while running.
+    /// SIGHUP: of the settings only the log filter can change while running.
     fn reload_log(&self) {
         let filter = match self.config.as_deref().map(config::read) {
             None => self.common.log.clone(),
@@ -185,7 +189,7 @@ impl Server {
             }
             Ok(filter) => tracing::info!(
                 filter,
-                "SIGHUP: log filter reloaded; every other setting is read at start only"
+                "SIGHUP: log filter reloaded; other settings are read at start only"
             ),
         }
     }

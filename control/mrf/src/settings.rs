@@ -74,6 +74,11 @@ fn media(options: &Options) -> mrfp::Config {
     if !options.msrp.is_empty() {
         config.msrp = options.msrp.iter().map(|addr| addr.0).collect();
     }
+    config.tls = mrfp::TlsFiles {
+        certificate: options.tls_cert.clone(),
+        key: options.tls_key.clone(),
+        client_ca: options.tls_client_ca.clone(),
+    };
     config.advertise = options.advertise.map(|addr| addr.0);
     config.reactor = options.reactor.map_or(config.reactor, |reactor| reactor.0);
     config.shards = options.shards;
@@ -173,7 +178,7 @@ mod tests {
         assert_eq!(common.http, Some(loopback(8080)));
         assert_eq!(common.drain, Duration::from_secs(10));
         let mrfp = mrfp(&options);
-        assert_eq!(mrfp.msrp, vec![loopback(2855)]);
+        assert_eq!(mrfp.msrp, vec![loopback(2855).into()]);
         assert_eq!(mrfp.h248, vec![TransportAddr::Udp(loopback(0))]);
         assert!(mrfp.mgcs.is_empty());
         assert!(!mrfp.honour_sdp);

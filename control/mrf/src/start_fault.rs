@@ -41,6 +41,9 @@ pub async fn start_mrfp(config: mrfp::Config) -> anyhow::Result<Mrfp> {
         mrfp::StartError::Storage { path, source } => {
             anyhow!("--storage {}: {source}", path.display())
         }
+        mrfp::StartError::Tls(source) => {
+            anyhow!("--tls-cert, --tls-key, --tls-client-ca: {source}")
+        }
         other @ (mrfp::StartError::NoListener(_)
         | mrfp::StartError::Shard { .. }
         | mrfp::StartError::TooManyShards(_)) => anyhow!(other),

@@ -26,28 +26,17 @@ impl ValueError {
     }
 }
 
-/// An MSRP listener: `127.0.0.1:2855`, `tcp:[::1]:0`.
+/// An MSRP listener: `127.0.0.1:2855`, `tls:[::1]:0`, `ws:127.0.0.1:0`, `wss:127.0.0.1:0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MsrpAddr(pub SocketAddr);
+pub struct MsrpAddr(pub mrfp::Listener);
 
 impl FromStr for MsrpAddr {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let lower = text.to_ascii_lowercase();
-        for scheme in ["tls:", "wss:", "ws:"] {
-            if lower.starts_with(scheme) {
-                return Err(ValueError(format!(
-                    "MSRP over {scheme} is not in this build yet; use ADDRESS:PORT for TCP"
-                )));
-            }
-        }
-        let bare = if lower.starts_with("tcp:") {
-            &text[4..]
-        } else {
-            text
-        };
-        socket_addr(bare).map(Self)
+        text.parse()
+            .map(Self)
+            .map_err(|error: mrfp::ListenerError| ValueError(error.to_string()))
     }
 }
 
@@ -512,9 +501,6 @@ mod tests {
 
     #[test]
     fn listeners_of_later_builds_are_refused_by_name() {
-        refused::<MsrpAddr>("tls:127.0.0.1:2855", "tls: is not in this build yet");
-        refused::<MsrpAddr>("WS:127.0.0.1:80", "ws: is not in this build yet");
-        refused::<MsrpAddr>("wss:127.0.0.1:443", "wss: is not in this build yet");
         refused::<SipListener>("tls:127.0.0.1:5061", "tls: is not in this build yet");
         refused::<SipListener>("wss:127.0.0.1:443", "wss: is not in this build yet");
         refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
@@ -531,9 +517,24 @@ mod tests {
     #[test]
     fn addresses_need_a_number_and_a_port() {
         let local: SocketAddr = "127.0.0.1:2855".parse().unwrap();
-        check("127.0.0.1:2855", MsrpAddr(local));
-        check("tcp:127.0.0.1:2855", MsrpAddr(local));
-        refused::<MsrpAddr>("localhost:2855", "expected ADDRESS:PORT");
+        use mrfp::Transport::{Tcp, Tls, Ws, Wss};
+        for (scheme, transport) in [
+            ("", Tcp),
+            ("tcp:", Tcp),
+            ("tls:", Tls),
+            ("WS:", Ws),
+            ("wss:", Wss),
+        ] {
+            let addr = local;
+            let expected = MsrpAddr(mrfp::Listener { transport, addr });
+            check(&format!("{scheme}127.0.0.1:2855"), expected);
+        }
+        assert_eq!(
+            "tls:127.0.0.1:1".parse::<MsrpAddr>().unwrap().to_string(),
+            "tls:127.0.0.1:1"
+        );
+        refused::<MsrpAddr>("quic:127.0.0.1:2855", "expected [tcp:|tls:|ws:|wss:]");
+        refused::<MsrpAddr>("localhost:2855", "ADDRESS:PORT");
         refused::<MsrpAddr>("::1:2855", "IPv6 in brackets");
         check("127.0.0.1:2855", HttpAddr(Some(local)));
         check("off", HttpAddr(None));

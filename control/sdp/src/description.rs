@@ -148,6 +148,22 @@ impl Description {
         of_media.or_else(|| value_of(&self.session.attributes, name))
     }
 
+    /// All values of an attribute: those of the media line or, when it has none, of the session.
+    pub(crate) fn attributes(&self, index: usize, name: &str) -> impl Iterator<Item = &str> {
+        let of_media = &self.session.medias[index].attributes;
+        let has_own = value_of(of_media, name).is_some();
+        let attributes = if has_own {
+            of_media
+        } else {
+            &self.session.attributes
+        };
+        let named = move |a: &&sdp_types::Attribute| a.attribute.trim().eq_ignore_ascii_case(name);
+        attributes
+            .iter()
+            .filter(named)
+            .map(|a| a.value.as_deref().unwrap_or_default().trim())
+    }
+
     /// An attribute of the media line only.
     pub(crate) fn media_attribute(&self, index: usize, name: &str) -> Option<&str> {
         value_of(&self.session.medias[index].attributes, name)

@@ -16,3 +16,6 @@ pub const ACCEPT_TYPES_MAX: usize = 128;
 /// Alternative session descriptions in one H.248 Local or Remote; beyond it
 /// [`crate::ParseError::TooManyAlternatives`].
 pub const ALTERNATIVES_MAX: usize = 16;
+
+/// `a=fingerprint` lines looked at; further ones are ignored.
+pub const FINGERPRINTS_MAX: usize = 16;

@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use crate::Choice;
 use crate::description::Description;
-use crate::limits::ACCEPT_TYPES_MAX;
+use crate::limits::{ACCEPT_TYPES_MAX, FINGERPRINTS_MAX};
 use crate::path::{Host, Path, PathError};
 
 /// An MSRP media description, with the session-level lines that apply to it.
@@ -35,8 +35,9 @@ pub struct MessageMedia {
     pub has_cema: bool,
     /// `a=chatroom` with its tokens (RFC 7701 section 8).
     pub chatroom: Option<Vec<String>>,
-    /// `a=fingerprint` (RFC 8122).
-    pub fingerprint: Option<Fingerprint>,
+    /// Every `a=fingerprint` (RFC 8122 section 5): those of the media line or, when it has none, of the
+    /// session.
+    pub fingerprints: Vec<Fingerprint>,
     /// `a=sendrecv` and its kin.
     pub direction: Direction,
 }
@@ -203,9 +204,11 @@ impl MessageMedia {
                 .and_then(|setup| setup.parse().ok()),
             has_cema: of_media("msrp-cema").is_some(),
             chatroom: of_media("chatroom").map(types),
-            fingerprint: description
-                .attribute(index, "fingerprint")
-                .and_then(fingerprint),
+            fingerprints: description
+                .attributes(index, "fingerprint")
+                .take(FINGERPRINTS_MAX)
+                .filter_map(fingerprint)
+                .collect(),
             direction: direction(description, index),
         })
     }

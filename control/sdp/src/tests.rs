@@ -158,7 +158,7 @@ fn the_first_message_line_that_is_not_refused_counts() {
     assert_eq!(media.direction, Direction::RecvOnly);
     assert_eq!(media.direction.reversed(), Direction::SendOnly);
     assert_eq!(media.chatroom.unwrap(), ["nickname", "private-messages"]);
-    assert_eq!(media.fingerprint.unwrap().hash, "sha-256");
+    assert_eq!(media.fingerprints[0].hash, "sha-256");
     assert_eq!(media.accept_wrapped_types, ["*"]);
     let lines = Description::parse(text.as_bytes()).unwrap();
     assert_eq!(

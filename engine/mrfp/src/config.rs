@@ -1,10 +1,12 @@
 //! What an operator can set.
 
+use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroU8;
+use core::str::FromStr;
 use std::path::PathBuf;
 
-use crate::ReactorKind;
+use crate::{ReactorKind, Transport};
 use clock::Duration;
 use h248::Encoding;
 use h248::ast::MId;
@@ -13,11 +15,84 @@ use switch::Matching;
 
 use crate::gateway;
 
+/// Where participants connect to, and what is spoken there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// What is spoken.
+    pub transport: Transport,
+    /// The address.
+    pub addr: SocketAddr,
+}
+
+impl From<SocketAddr> for Listener {
+    fn from(addr: SocketAddr) -> Self {
+        let transport = Transport::Tcp;
+        Self { transport, addr }
+    }
+}
+
+/// A text that names no listener.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?}: expected [tcp:|tls:|ws:|wss:]ADDRESS:PORT (a numeric address, IPv6 in brackets)")]
+pub struct ListenerError(String);
+
+impl FromStr for Listener {
+    type Err = ListenerError;
+
+    /// `127.0.0.1:2855`, or with `tcp:`, `tls:`, `ws:` or `wss:` before it.
+    fn from_str(text: &str) -> Result<Self, ListenerError> {
+        let scheme = |(transport, scheme): (Transport, &str)| {
+            let (start, rest) = text.split_at_checked(scheme.len())?;
+            start
+                .eq_ignore_ascii_case(scheme)
+                .then_some((transport, rest))
+        };
+        let found = SCHEMES.into_iter().find_map(scheme);
+        let (transport, addr) = found.unwrap_or((Transport::Tcp, text));
+        match addr.parse() {
+            Ok(addr) => Ok(Self { transport, addr }),
+            Err(_) => Err(ListenerError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.transport != Transport::Tcp {
+            let mut schemes = SCHEMES.iter();
+            let scheme = schemes.find(|(transport, _)| *transport == self.transport);
+            f.write_str(scheme.map_or("", |(_, scheme)| scheme))?;
+        }
+        self.addr.fmt(f)
+    }
+}
+
+const SCHEMES: [(Transport, &str); 4] = [
+    (Transport::Tcp, "tcp:"),
+    (Transport::Tls, "tls:"),
+    (Transport::Ws, "ws:"),
+    (Transport::Wss, "wss:"),
+];
+
+/// Files in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain; absent: one is made at start.
+    pub certificate: Option<PathBuf>,
+    /// Its key; absent: in the same file.
+    pub key: Option<PathBuf>,
+    /// Authorities that must vouch for the certificate of whoever connects, unless a fingerprint in
+    /// the signalling does; absent: no certificate is asked for where no fingerprint is.
+    pub client_ca: Option<PathBuf>,
+}
+
 /// Configuration of an MRFP.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// MSRP listeners; port 0 lets the system choose. Every shard listens on each.
-    pub msrp: Vec<SocketAddr>,
+    pub msrp: Vec<Listener>,
+    /// Certificates for listeners with TLS.
+    pub tls: TlsFiles,
     /// What SDP and MSRP URIs say instead of the listen address; port 0 = the listener's port.
     pub advertise: Option<SocketAddr>,
     /// Controllers, the most preferred first; empty = none, the gateway then only answers.
@@ -65,7 +140,8 @@ impl Default for Config {
     fn default() -> Self {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         Self {
-            msrp: vec![loopback(2855)],
+            msrp: vec![loopback(2855).into()],
+            tls: TlsFiles::default(),
             advertise: None,
             mgcs: Vec::new(),
             h248: vec![TransportAddr::Udp(loopback(0))],

@@ -10,9 +10,9 @@ mod metrics;
 mod shell;
 pub mod storage;
 
-pub use config::Config;
+pub use config::{Config, Listener, ListenerError, TlsFiles};
 pub use h248::Encoding;
 pub use metrics::{Metrics, ShardMetrics};
-pub use reactor::ReactorKind;
-pub use shell::{Mrfp, StartError, start};
+pub use reactor::{ReactorKind, Transport};
+pub use shell::{Mrfp, StartError, Tls, TlsError, start};
 pub use switch::Matching;

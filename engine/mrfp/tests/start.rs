@@ -329,7 +329,7 @@ async fn what_cannot_start_says_why() {
     let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = occupied.local_addr().unwrap();
     let config = Config {
-        msrp: vec![addr],
+        msrp: vec![addr.into()],
         ..Config::default()
     };
     match mrfp::start(config).await {

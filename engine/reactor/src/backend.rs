@@ -37,9 +37,21 @@ pub trait Backend {
         done: &mut Vec<Completion<Self::Octets, Self::Socket>>,
     ) -> io::Result<()>;
 
+    /// Lets `read` fill some receive memory, once; what it filled, `None` if that is nothing. For
+    /// octets that are made out of received ones.
+    fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<Self::Octets> {
+        let mut space = vec![0; FILL_BYTES];
+        let count = read(&mut space);
+        space.truncate(count);
+        (count > 0).then(|| space.into())
+    }
+
     /// Where connections are accepted.
     fn local_addrs(&self) -> &[SocketAddr];
 }
+
+/// How much memory a backend without a pool offers at once.
+const FILL_BYTES: usize = 16 * 1024;
 
 /// What the driver asks for.
 #[derive(Debug)]
@@ -99,6 +111,8 @@ pub enum Op<B, S> {
 pub enum Completion<B, S> {
     /// A listener accepted a connection.
     Accepted {
+        /// Which listener, by position in the backend's list.
+        listener: usize,
         /// Not attached yet.
         socket: S,
         /// The far end.

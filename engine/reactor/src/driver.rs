@@ -18,9 +18,11 @@ use std::collections::VecDeque;
 use std::io;
 
 use clock::Instant;
-use switch::{Batch, CloseCause, ConnId, ConnectId, Event, Input, Output, ShardIndex};
+use switch::{Batch, CloseCause, ConnId, ConnectId, Event, Input, Output, ShardIndex, Via};
 
 use crate::backend::{Backend, Completion, Op};
+use crate::layer::{Credentials, Layer, Transport};
+use crate::layered::Doorway;
 use crate::limits::{
     CONNECTIONS_CEILING, CONNECTIONS_MAX, HANDOVER_BYTES_MAX, LINGER, POLL_PAUSES,
     TURN_CONTROLS_MAX, YOUTH_BYTES,
@@ -53,6 +55,10 @@ pub enum Flow {
 /// What a driver is made with.
 #[expect(missing_debug_implementations, reason = "holds a callback")]
 pub struct DriverConfig<S> {
+    /// What each listener of the backend speaks, by position; those beyond the list speak plain TCP.
+    pub transports: Vec<Transport>,
+    /// For connections with TLS; without them there are none.
+    pub credentials: Option<Credentials>,
     /// Connections at once, at most [`CONNECTIONS_CEILING`].
     pub connections_max: usize,
     /// Where this shard is reached.
@@ -70,6 +76,8 @@ impl<S> DriverConfig<S> {
     #[must_use]
     pub fn new(mailbox: Mailbox<S>, links: ShardLinks<S>, events: EventSink) -> Self {
         Self {
+            transports: Vec::new(),
+            credentials: None,
             connections_max: CONNECTIONS_MAX,
             mailbox,
             links,
@@ -82,23 +90,25 @@ impl<S> DriverConfig<S> {
 /// One shard's loop.
 #[expect(missing_debug_implementations, reason = "holds a callback")]
 pub struct Driver<B: Backend, L> {
-    backend: B,
-    logic: L,
-    config: DriverConfig<B::Socket>,
-    table: Table,
+    pub(crate) backend: B,
+    pub(crate) logic: L,
+    pub(crate) config: DriverConfig<B::Socket>,
+    pub(crate) table: Table<B::Octets>,
+    /// Connections with something between the socket and the logic.
+    pub(crate) doorway: Doorway,
     /// Connects under way; each has a place in the table reserved.
     connecting: usize,
     done: Vec<Completion<B::Octets, B::Socket>>,
     /// Completions of young connections that were fed in this turn already; handled in the next.
     held: Vec<Completion<B::Octets, B::Socket>>,
     /// Turns taken.
-    turn: u64,
+    pub(crate) turn: u64,
     /// Inputs that outputs caused without the backend; fed in the next turn. At most one per output.
-    owed: VecDeque<Input<B::Octets>>,
+    pub(crate) owed: VecDeque<Input<B::Octets>>,
     /// When to reset connections that are closing, in order of time. At most two per connection.
-    lingering: VecDeque<(Instant, ConnId)>,
+    pub(crate) lingering: VecDeque<(Instant, ConnId)>,
     /// Connections whose far end is done, to be closed when nothing is being sent.
-    ended: Vec<ConnId>,
+    pub(crate) ended: Vec<ConnId>,
     deadline: Option<Instant>,
     patience: Patience,
 }
@@ -120,6 +130,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             logic,
             config,
             table: Table::default(),
+            doorway: Doorway::default(),
             connecting: 0,
             done: Vec::new(),
             held: Vec::new(),
@@ -157,6 +168,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             let input = self.owed.pop_front().expect("counted");
             self.logic.handle(now, input);
         }
+        self.read_on(now);
         for completion in done.drain(..) {
             if let Some(completion) = self.hold(completion) {
                 self.complete(now, completion);
@@ -168,8 +180,9 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             self.logic.handle(now, Input::Deadline);
         }
         self.reset_lingering(now);
+        self.look_after_layers(now);
         self.drain_logic(now);
-        self.close_ended();
+        self.close_ended(now);
         Ok(if self.config.mailbox.is_stopping() {
             Flow::Stop
         } else {
@@ -210,12 +223,15 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         if self.turn == 0
             || !self.held.is_empty()
             || !self.owed.is_empty()
+            || self.doorway.has_unread()
             || self.config.mailbox.has_news()
         {
             return Some(Instant::ZERO);
         }
         let linger = self.lingering.front().map(|&(at, _)| at);
-        self.deadline.into_iter().chain(linger).min()
+        let doorway = self.doorway.deadline();
+        let deadlines = self.deadline.into_iter().chain(linger).chain(doorway);
+        deadlines.min()
     }
 
     /// The backend.
@@ -264,6 +280,14 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         let Some(conn) = self.table.get_mut(id) else {
             return Some(completion);
         };
+        if conn.layered.is_some() {
+            // Octets go through the layer, which has a queue of its own for the rest.
+            return if bytes == 0 {
+                self.hold_end(id, completion)
+            } else {
+                Some(completion)
+            };
+        }
         let is_second = bytes > 0 && conn.fed_in == self.turn;
         if is_second || conn.held_in == self.turn {
             conn.held_in = self.turn;
@@ -277,20 +301,26 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         Some(completion)
     }
 
+    /// Keeps a completion for the next turn.
+    pub(crate) fn hold_back(&mut self, completion: Completion<B::Octets, B::Socket>) {
+        self.held.push(completion);
+    }
+
     fn complete(&mut self, now: Instant, completion: Completion<B::Octets, B::Socket>) {
         match completion {
-            Completion::Accepted { socket, peer } => self.complete_accept(now, socket, peer),
+            Completion::Accepted {
+                listener,
+                socket,
+                peer,
+            } => self.complete_accept(now, listener, socket, peer),
             Completion::Connected {
                 request,
                 socket,
                 peer,
-            } => {
-                self.connecting -= 1;
-                let conn = self.attach(socket, peer, 0);
-                self.logic.handle(now, Input::Connected { conn, request });
-            }
+            } => self.complete_connect(now, request, socket, peer),
             Completion::ConnectFailed { request, error } => {
                 self.connecting -= 1;
+                self.doorway.take_plan(request);
                 let input = Input::ConnectFailed { request, error };
                 self.logic.handle(now, input);
             }
@@ -303,16 +333,47 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         }
     }
 
-    fn complete_accept(&mut self, now: Instant, socket: B::Socket, peer: SocketAddr) {
+    fn complete_accept(
+        &mut self,
+        now: Instant,
+        listener: usize,
+        socket: B::Socket,
+        peer: SocketAddr,
+    ) {
         if self.is_full() {
             self.refuse(peer);
             return;
         }
+        let transport = self.config.transports.get(listener);
+        let transport = transport.copied().unwrap_or_default();
+        if transport != Transport::Tcp {
+            self.accept_layered(now, transport, socket, peer);
+            return;
+        }
         let conn = self.attach(socket, peer, YOUTH_BYTES);
-        self.logic.handle(now, Input::Accepted { conn, peer });
+        let via = Via::default();
+        self.logic.handle(now, Input::Accepted { conn, peer, via });
     }
 
-    fn refuse(&self, peer: SocketAddr) {
+    fn complete_connect(
+        &mut self,
+        now: Instant,
+        request: ConnectId,
+        socket: B::Socket,
+        peer: SocketAddr,
+    ) {
+        self.connecting -= 1;
+        if let Some(name) = self.doorway.take_plan(request) {
+            self.connect_layered(now, request, &name, socket, peer);
+            return;
+        }
+        let conn = self.attach(socket, peer, 0);
+        let via = Via::default();
+        self.logic
+            .handle(now, Input::Connected { conn, request, via });
+    }
+
+    pub(crate) fn refuse(&self, peer: SocketAddr) {
         tracing::warn!(
             %peer,
             connections_max = self.config.connections_max,
@@ -320,7 +381,12 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         );
     }
 
-    fn attach(&mut self, socket: B::Socket, peer: SocketAddr, youth_bytes: usize) -> ConnId {
+    pub(crate) fn attach(
+        &mut self,
+        socket: B::Socket,
+        peer: SocketAddr,
+        youth_bytes: usize,
+    ) -> ConnId {
         let conn = self.table.insert(Conn::new(peer, youth_bytes));
         self.backend.submit(Op::Attach { conn, socket });
         conn
@@ -333,11 +399,25 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         if conn.is_closing {
             return;
         }
-        let Some(handover) = &mut conn.handover else {
+        if conn.layered.is_some() {
+            self.receive_layered(now, id, &octets);
+            return;
+        }
+        if conn.handover.is_none() {
             self.logic.handle(now, Input::Received { conn: id, octets });
             return;
+        }
+        self.keep_for_handover(id, octets.as_ref());
+    }
+
+    pub(crate) fn keep_for_handover(&mut self, id: ConnId, octets: &[u8]) {
+        let Some(conn) = self.table.get_mut(id) else {
+            return;
         };
-        handover.octets.extend_from_slice(octets.as_ref());
+        let Some(handover) = &mut conn.handover else {
+            return;
+        };
+        handover.octets.extend_from_slice(octets);
         if handover.octets.len() > HANDOVER_BYTES_MAX {
             tracing::warn!(peer = %conn.peer, "connection closed: too much arrived while it moved");
             conn.is_closing = true;
@@ -346,6 +426,19 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     }
 
     fn complete_end(&mut self, now: Instant, id: ConnId) {
+        let Some(conn) = self.table.get_mut(id) else {
+            return;
+        };
+        let was_ended = core::mem::replace(&mut conn.is_ended, true);
+        if conn.layered.is_some() && !was_ended && !conn.is_closing {
+            self.note_cut(now, id);
+            return;
+        }
+        self.end(now, id);
+    }
+
+    /// The far end sends no more: closes when nothing is being sent to it.
+    pub(crate) fn end(&mut self, now: Instant, id: ConnId) {
         let Some(conn) = self.table.get_mut(id) else {
             return;
         };
@@ -364,6 +457,10 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         if conn.is_ended {
             self.ended.push(id);
         }
+        if conn.layered.is_some() {
+            self.complete_layered_send(now, id, batch);
+            return;
+        }
         if conn.handover.is_none() {
             self.logic.handle(now, Input::Sent { conn: id, batch });
         }
@@ -377,7 +474,13 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             tracing::debug!(peer = %conn.peer, ?error, "connection lost while it moved");
             return;
         }
-        let cause = match error {
+        let layered = conn.layered.as_ref();
+        if let Some(opening) = layered.and_then(|l| l.opening) {
+            let fault = layered.map_or(error, |l| l.end(error));
+            self.complete_unopened(now, opening, fault);
+            return;
+        }
+        let cause = match layered.map_or(error, |l| l.end(error)) {
             _ if conn.is_closing => CloseCause::Local,
             Some(kind) => CloseCause::Error(kind),
             None if conn.is_ended => CloseCause::Peer,
@@ -393,6 +496,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         let Some(Handover { to, octets }) = conn.handover.map(|handover| *handover) else {
             return;
         };
+        let layer = conn.layered.map(|layered| Box::new(layered.layer));
         let peer = conn.peer;
         let Some(link) = self.config.links.to(to) else {
             tracing::error!(%peer, shard = to.0, "connection closed: no such shard to move it to");
@@ -401,6 +505,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         if let Err(Full(_)) = link.send(Control::Adopt {
             socket,
             peer,
+            layer,
             octets,
         }) {
             tracing::warn!(%peer, shard = to.0, "connection closed: the shard to move it to is overloaded");
@@ -417,22 +522,38 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
                 Some(Control::Adopt {
                     socket,
                     peer,
+                    layer,
                     octets,
-                }) => self.adopt(now, socket, peer, octets),
+                }) => self.adopt(now, (socket, peer), layer, octets),
                 None => return,
             }
         }
     }
 
-    fn adopt(&mut self, now: Instant, socket: B::Socket, peer: SocketAddr, octets: Vec<u8>) {
+    fn adopt(
+        &mut self,
+        now: Instant,
+        (socket, peer): (B::Socket, SocketAddr),
+        layer: Option<Box<Layer>>,
+        octets: Vec<u8>,
+    ) {
         if self.is_full() {
             self.refuse(peer);
             return;
         }
         let conn = self.attach(socket, peer, 0);
+        let via = layer.as_ref().map_or_else(Via::default, |l| l.via());
         let octets = B::Octets::from(octets);
-        self.logic
-            .handle(now, Input::Adopted { conn, peer, octets });
+        let input = Input::Adopted {
+            conn,
+            peer,
+            via,
+            octets,
+        };
+        self.logic.handle(now, input);
+        if let Some(layer) = layer {
+            self.adopt_layer(now, conn, *layer);
+        }
     }
 
     fn reset_lingering(&mut self, now: Instant) {
@@ -449,8 +570,12 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     fn drain_logic(&mut self, now: Instant) {
         loop {
             match self.logic.poll(now) {
-                Output::Connect { request, to } => self.connect(request, to),
-                Output::Transmit { conn, batch } => self.transmit(conn, batch),
+                Output::Connect {
+                    request,
+                    to,
+                    secure,
+                } => self.connect(request, to, secure),
+                Output::Transmit { conn, batch } => self.transmit(now, conn, batch),
                 Output::Close { conn } => self.close(now, conn),
                 Output::PauseReading { conn } => {
                     if self.is_open(conn) {
@@ -477,28 +602,38 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     }
 
     /// The connection, if the logic may still name it.
-    fn open(&mut self, id: ConnId) -> Option<&mut Conn> {
+    pub(crate) fn open(&mut self, id: ConnId) -> Option<&mut Conn<B::Octets>> {
         let conn = self.table.get_mut(id);
         conn.filter(|conn| !conn.is_closing && conn.handover.is_none())
     }
 
-    fn connect(&mut self, request: ConnectId, to: SocketAddr) {
+    fn connect(&mut self, request: ConnectId, to: SocketAddr, secure: Option<Box<str>>) {
         if self.is_full() {
             let error = io::ErrorKind::QuotaExceeded;
             self.owed.push_back(Input::ConnectFailed { request, error });
             return;
         }
         self.connecting += 1;
+        if let Some(name) = secure {
+            self.doorway.plan(request, name);
+        }
         self.backend.submit(Op::Connect { request, to });
     }
 
-    fn transmit(&mut self, id: ConnId, batch: Batch<B::Octets>) {
+    fn transmit(&mut self, now: Instant, id: ConnId, batch: Batch<B::Octets>) {
         let Some(conn) = self.open(id) else {
             return;
         };
-        assert!(!conn.is_sending, "one batch at a time per connection");
+        assert!(
+            !conn.is_sending || conn.layered.is_some(),
+            "one batch at a time per connection"
+        );
         if batch.is_empty() {
             self.owed.push_back(Input::Sent { conn: id, batch });
+            return;
+        }
+        if conn.layered.is_some() {
+            self.transmit_layered(now, id, batch);
             return;
         }
         conn.is_sending = true;
@@ -510,7 +645,12 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             return;
         };
         conn.is_closing = true;
+        let is_layered = conn.layered.is_some();
         self.lingering.push_back((now + LINGER, id));
+        if is_layered {
+            self.take_leave(now, id);
+            return;
+        }
         self.backend.submit(Op::Close { conn: id });
     }
 
@@ -519,16 +659,23 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             return;
         };
         conn.handover = Some(Box::new(Handover { to, octets }));
+        if conn.layered.is_some() {
+            self.keep_unread_for_handover(id);
+        }
         self.backend.submit(Op::Detach { conn: id });
     }
 
-    fn close_ended(&mut self) {
+    fn close_ended(&mut self, now: Instant) {
         while let Some(id) = self.ended.pop() {
             // Whatever is left of a moving or closing connection is on its way out already.
             if let Some(conn) = self.open(id)
                 && !conn.is_sending
                 && !conn.is_shutting
             {
+                if conn.layered.is_some() {
+                    self.take_leave(now, id);
+                    continue;
+                }
                 conn.is_shutting = true;
                 self.backend.submit(Op::Close { conn: id });
             }

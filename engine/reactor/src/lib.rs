@@ -9,6 +9,8 @@
 
 mod backend;
 mod driver;
+mod layer;
+mod layered;
 pub mod limits;
 mod mailbox;
 mod mio;
@@ -25,6 +27,7 @@ mod uring;
 
 pub use backend::{Backend, Completion, Op};
 pub use driver::{Driver, DriverConfig, EventSink, Flow, Logic};
+pub use layer::{Credentials, CredentialsError, Identity, Layer, Transport};
 pub use mailbox::{Control, ControlSender, Full, Mailbox, ShardLinks};
 pub use mio::Mio;
 pub use pool::Octets;

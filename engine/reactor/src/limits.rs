@@ -38,8 +38,9 @@ pub const POOL_BYTES: usize = 16 * 1024 * 1024;
 /// A receive slot of the completion backend, which uses one per receive.
 pub const URING_SLOT_BYTES: usize = 16 * 1024;
 
-/// A receive slot of the readiness backend, which packs several receives into one.
-pub const MIO_SLOT_BYTES: usize = 64 * 1024;
+/// A receive slot into which several receives are packed: of the readiness backend, and of what is
+/// decrypted or unmasked.
+pub const PACKED_SLOT_BYTES: usize = 64 * 1024;
 
 /// Below this many free slots of 100, what arrives is copied to the heap, so that slow receivers,
 /// who keep slots occupied, cannot stop the reading of everyone.
@@ -82,8 +83,33 @@ pub const RING_COMPLETIONS: u32 = 8192;
 /// Spent send descriptors kept for reuse; more are freed.
 pub const SENDS_KEPT_MAX: usize = 256;
 
+/// A handshake (TLS, WebSocket, both) must be over within this time, else the connection is reset.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections of a shard whose handshake is not over; more are closed at once.
+pub const HANDSHAKES_MAX: usize = 4096;
+
+/// Octets of a WebSocket opening request; a longer one is refused with 431.
+pub const WEBSOCKET_REQUEST_BYTES_MAX: usize = 8 * 1024;
+
+/// Headers of a WebSocket opening request; one with more is refused with 431.
+pub const WEBSOCKET_HEADERS_MAX: usize = 64;
+
+/// Octets of a WebSocket message received; a larger one ends the connection (1009). It is not held
+/// anywhere, so that this only stops a peer that never ends one.
+pub const WEBSOCKET_MESSAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// A WebSocket peer is pinged this often; one from which nothing came between two pings is reset.
+pub const WEBSOCKET_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Where plaintext stands between TLS and WebSocket, octets; one such space per shard.
+pub const LAYER_SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Allocation that a connection keeps for what it sends through a layer, octets.
+pub const LAYER_KEEP_BYTES: usize = 16 * 1024;
+
 const _: () = assert!(IOVECS_STACK_MAX <= IOVECS_MAX);
-const _: () = assert!(READ_BYTES_MIN < MIO_SLOT_BYTES);
+const _: () = assert!(READ_BYTES_MIN < PACKED_SLOT_BYTES);
 const _: () = assert!(
     POOL_BYTES / URING_SLOT_BYTES <= 32_768,
     "a buffer ring's limit"

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 use switch::{Command, ShardIndex};
 
+use crate::layer::Layer;
 use crate::limits::MAILBOX_MAX;
 
 /// What other threads tell a shard.
@@ -31,6 +32,8 @@ pub enum Control<S> {
         socket: S,
         /// The far end.
         peer: SocketAddr,
+        /// What stands between the socket and the logic, in the middle of its work.
+        layer: Option<Box<Layer>>,
         /// Octets read but not processed.
         octets: Vec<u8>,
     },
@@ -215,6 +218,7 @@ mod tests {
         Control::Adopt {
             socket: (),
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            layer: None,
             octets: Vec::new(),
         }
     }

@@ -25,7 +25,7 @@ use switch::{Batch, ConnId, ConnectId};
 
 use crate::backend::{Backend, Completion, Op};
 use crate::limits::{
-    ACCEPT_RETRY, IOVECS_STACK_MAX, MIO_SLOT_BYTES, POOL_BYTES, TURN_ACCEPTS_MAX, TURN_BYTES_MAX,
+    ACCEPT_RETRY, IOVECS_STACK_MAX, PACKED_SLOT_BYTES, POOL_BYTES, TURN_ACCEPTS_MAX, TURN_BYTES_MAX,
 };
 use crate::pool::{Octets, Packer, Pool};
 use crate::socket;
@@ -105,7 +105,7 @@ impl Mio {
     ///
     /// When the system lacks descriptors or memory.
     pub fn new(listeners: Vec<StdListener>, waker: Option<OwnedFd>) -> io::Result<Self> {
-        let slot_count = u16::try_from(POOL_BYTES / MIO_SLOT_BYTES).expect("checked in limits");
+        let slot_count = u16::try_from(POOL_BYTES / PACKED_SLOT_BYTES).expect("checked in limits");
         let mut mio = Self {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS_MAX),
@@ -116,7 +116,7 @@ impl Mio {
             connecting: Slab::new(),
             readable: VecDeque::new(),
             outbox: Vec::new(),
-            packer: Packer::new(Pool::new(slot_count, MIO_SLOT_BYTES)?),
+            packer: Packer::new(Pool::new(slot_count, PACKED_SLOT_BYTES)?),
         };
         if let Some(waker) = &mio.waker {
             let fd = waker.as_raw_fd();
@@ -453,15 +453,18 @@ impl Mio {
     }
 
     fn accept(&mut self, now: Instant) {
-        for listener in &mut self.listeners {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
             if listener.ready_at.is_none_or(|at| at > now) {
                 continue;
             }
             for _ in 0..TURN_ACCEPTS_MAX {
                 match listener.socket.accept() {
                     Ok((stream, peer)) => {
-                        let socket = stream.into();
-                        self.outbox.push(Completion::Accepted { socket, peer });
+                        self.outbox.push(Completion::Accepted {
+                            listener: index,
+                            socket: stream.into(),
+                            peer,
+                        });
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         listener.ready_at = None;
@@ -553,6 +556,10 @@ impl Backend for Mio {
         }
         done.append(&mut self.outbox);
         Ok(())
+    }
+
+    fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<Octets> {
+        self.packer.fill(read)
     }
 
     fn local_addrs(&self) -> &[SocketAddr] {

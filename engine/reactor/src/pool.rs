@@ -290,6 +290,12 @@ impl Packer {
         Ok(Some(octets))
     }
 
+    /// As [`Self::read`], for what cannot fail.
+    pub(crate) fn fill(&mut self, fill: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<Octets> {
+        self.read(|space| Ok(fill(space)))
+            .expect("the only error is the callback's")
+    }
+
     /// The slot to fill next, with at least [`READ_BYTES_MIN`] of room; `None` when too few are left.
     fn room(&mut self) -> Option<u16> {
         if self.pool.slot_bytes() - self.filled < READ_BYTES_MIN {

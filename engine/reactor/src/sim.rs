@@ -289,7 +289,12 @@ impl Backend for SimBackend {
         done.extend(completions.into_iter().map(|completion| {
             // The world names ends; sockets, which act when dropped, are made outside of it.
             match completion {
-                Completion::Accepted { socket, peer } => Completion::Accepted {
+                Completion::Accepted {
+                    listener,
+                    socket,
+                    peer,
+                } => Completion::Accepted {
+                    listener,
                     socket: self.socket(socket),
                     peer,
                 },

@@ -12,6 +12,7 @@ use switch::ShardIndex;
 
 use crate::backend::Backend;
 use crate::driver::{Driver, DriverConfig, EventSink, Logic};
+use crate::layer::{Credentials, Transport};
 use crate::limits::CONNECTIONS_MAX;
 use crate::mailbox::{Control, ControlSender, Full, Mailbox, ShardLinks};
 use crate::mio::Mio;
@@ -87,6 +88,10 @@ pub struct ShardThreadConfig {
     pub reactor: ReactorKind,
     /// Its element of [`crate::bind_listeners`].
     pub listeners: Vec<TcpListener>,
+    /// What each listener speaks, by position; those beyond the list speak plain TCP.
+    pub transports: Vec<Transport>,
+    /// For connections with TLS; without them there are none.
+    pub credentials: Option<Credentials>,
     /// Its mailbox.
     pub mailbox: Mailbox<OwnedFd>,
     /// The way to all shards.
@@ -114,6 +119,8 @@ impl ShardThreadConfig {
             index,
             reactor: ReactorKind::Auto,
             listeners: Vec::new(),
+            transports: Vec::new(),
+            credentials: None,
             mailbox,
             links,
             core: None,
@@ -250,6 +257,8 @@ fn run<L: Logic<Octets>>(
     let waker = config.mailbox.waker()?;
     let listeners = config.listeners;
     let driver = DriverConfig {
+        transports: config.transports,
+        credentials: config.credentials,
         connections_max: config.connections_max,
         mailbox: config.mailbox,
         links: config.links,

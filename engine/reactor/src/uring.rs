@@ -24,8 +24,8 @@ use socket2::{SockAddr, SockRef};
 use switch::{Batch, ConnId, ConnectId};
 
 use crate::backend::{Backend, Completion, Op};
-use crate::limits::{ACCEPT_RETRY, SENDS_KEPT_MAX};
-use crate::pool::Octets;
+use crate::limits::{ACCEPT_RETRY, PACKED_SLOT_BYTES, POOL_BYTES, SENDS_KEPT_MAX};
+use crate::pool::{Octets, Packer, Pool};
 use crate::socket;
 use crate::tag::Tag;
 
@@ -58,6 +58,8 @@ pub struct Uring {
     reaped: Vec<Reaped>,
     /// Spent sends, for their allocations.
     spare: Vec<Owned>,
+    /// Memory for what is made out of received octets; none until it is needed.
+    packer: Option<Packer>,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,7 @@ impl Uring {
             outbox: Vec::new(),
             reaped: Vec::new(),
             spare: Vec::new(),
+            packer: None,
         };
         if let Some(eventfd) = waker {
             uring.waker = Some(Waker::new(eventfd)?);
@@ -379,7 +382,11 @@ impl Uring {
                 let socket = unsafe { OwnedFd::from_raw_fd(one.result) };
                 // A peer that is gone already has no address; dropping the socket closes it.
                 if let Some(peer) = peer_addr(&socket) {
-                    self.outbox.push(Completion::Accepted { socket, peer });
+                    self.outbox.push(Completion::Accepted {
+                        listener: index,
+                        socket,
+                        peer,
+                    });
                 }
             }
             Some(error) if socket::is_of_one_connection(&error) => {}
@@ -583,6 +590,22 @@ impl Backend for Uring {
         Ok(())
     }
 
+    fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<Octets> {
+        if self.packer.is_none() {
+            self.packer = Pool::new(slot_count(), PACKED_SLOT_BYTES)
+                .ok()
+                .map(Packer::new);
+        }
+        match &mut self.packer {
+            Some(packer) => packer.fill(read),
+            None => {
+                let mut space = vec![0; PACKED_SLOT_BYTES];
+                let count = read(&mut space);
+                (count > 0).then(|| Octets::copied(&space[..count]))
+            }
+        }
+    }
+
     fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
     }
@@ -613,6 +636,11 @@ impl Drop for Uring {
                 .for_each(core::mem::forget);
         }
     }
+}
+
+/// Slots of the pool for what is made out of received octets.
+fn slot_count() -> u16 {
+    u16::try_from(POOL_BYTES / PACKED_SLOT_BYTES).expect("checked in limits")
 }
 
 const SEND_FLAGS: u32 = (libc::MSG_NOSIGNAL | libc::MSG_WAITALL) as u32;

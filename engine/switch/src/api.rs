@@ -9,6 +9,7 @@ use clock::Instant;
 use crate::batch::Batch;
 use crate::play::Play;
 use crate::record::Recorded;
+use crate::security::{Misfit, Security, Via};
 
 /// A shared, immutable run of received octets; a clone must be cheap (a reference count).
 ///
@@ -57,6 +58,8 @@ pub enum Input<B> {
         conn: ConnId,
         /// The far end.
         peer: SocketAddr,
+        /// How it reaches us; handshakes are over.
+        via: Via,
     },
     /// A connection that another shard accepted and that belongs here, with the octets already
     /// read from it.
@@ -65,6 +68,8 @@ pub enum Input<B> {
         conn: ConnId,
         /// The far end.
         peer: SocketAddr,
+        /// How it reaches us.
+        via: Via,
         /// Octets received but not yet processed, from the start of an MSRP frame.
         octets: B,
     },
@@ -74,6 +79,8 @@ pub enum Input<B> {
         conn: ConnId,
         /// Which request.
         request: ConnectId,
+        /// How it reaches the far end; handshakes are over.
+        via: Via,
     },
     /// An [`Output::Connect`] failed.
     ConnectFailed {
@@ -88,6 +95,12 @@ pub enum Input<B> {
         conn: ConnId,
         /// The octets; the shard may keep clones for as long as recipients need them.
         octets: B,
+    },
+    /// A message of the transport ended with the octets received last; only on connections that
+    /// carry messages ([`Via::is_framed`]).
+    MessageEnded {
+        /// On which connection.
+        conn: ConnId,
     },
     /// The batch of the connection's last [`Output::Transmit`] is wholly handed to the system.
     Sent {
@@ -123,12 +136,14 @@ pub enum CloseCause {
 /// What the driver must do.
 #[derive(Debug)]
 pub enum Output<B> {
-    /// Open a TCP connection; answered by `Connected` or `ConnectFailed`.
+    /// Open a connection; answered by `Connected` or `ConnectFailed`.
     Connect {
         /// Correlates the answer.
         request: ConnectId,
         /// Where to.
         to: SocketAddr,
+        /// With TLS: the host that the URI names. `None`: plain.
+        secure: Option<Box<str>>,
     },
     /// Hand `batch` to the system, all of it, in order; answered by `Sent` (or `Closed`). At most
     /// one is outstanding per connection.
@@ -270,6 +285,8 @@ pub struct SessionConfig {
     pub setup: Setup,
     /// Whether no connection that arrives binds the session; one that has bound it stays.
     pub is_blocked: bool,
+    /// How the connection must be secured, and who must be at its far end.
+    pub security: Security,
     /// Whether chunks go to the participant (H.248 Mode SendOnly or SendReceive).
     pub sends: bool,
     /// Whether chunks are taken from the participant (H.248 Mode ReceiveOnly or SendReceive).
@@ -334,6 +351,7 @@ impl SessionConfig {
             remote_path: None,
             setup: Setup::Passive,
             is_blocked: false,
+            security: Security::Plain,
             sends: true,
             receives: true,
             receive_bytes_max: None,
@@ -468,6 +486,8 @@ pub enum LossCause {
         /// The limit, octets.
         limit_bytes: u64,
     },
+    /// Somebody else than the signalled peer was at the far end.
+    Security(Misfit),
     /// Nothing arrived within the binding time.
     NeverBound,
     /// The gateway released it.

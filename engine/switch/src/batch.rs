@@ -17,6 +17,8 @@ pub struct Batch<B> {
     filling: usize,
     parts: Vec<Part<B>>,
     octets: usize,
+    /// Octets up to the end of each chunk, for transports that carry messages.
+    ends: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,29 @@ impl<B> Default for Batch<B> {
             filling: 0,
             parts: Vec::new(),
             octets: 0,
+            ends: Vec::new(),
         }
+    }
+}
+
+impl<B> From<Vec<u8>> for Batch<B> {
+    fn from(copied: Vec<u8>) -> Self {
+        let octets = copied.len();
+        let part = (octets > 0).then(|| Part::Copied(0, 0..octets));
+        Self {
+            blocks: vec![copied],
+            parts: part.into_iter().collect(),
+            octets,
+            ..Self::default()
+        }
+    }
+}
+
+impl<B> Batch<B> {
+    /// The first block of copied octets: all that [`From`] was given.
+    #[must_use]
+    pub fn into_copied(self) -> Vec<u8> {
+        self.blocks.into_iter().next().unwrap_or_default()
     }
 }
 
@@ -55,6 +79,18 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.octets == 0
+    }
+
+    /// Notes that a chunk ends here: a transport that carries messages sends it as one.
+    pub fn end_message(&mut self) {
+        self.ends.push(self.octets);
+    }
+
+    /// Octets up to the end of each chunk, ascending. What follows the last belongs to a chunk that
+    /// goes on in the next batch.
+    #[must_use]
+    pub fn message_ends(&self) -> &[usize] {
+        &self.ends
     }
 
     /// The runs in order; none is empty.
@@ -132,6 +168,7 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
         }
         self.filling = 0;
         self.octets = 0;
+        self.ends.clear();
     }
 }
 

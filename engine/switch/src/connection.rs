@@ -9,6 +9,7 @@ use crate::api::ConnId;
 use crate::batch::Batch;
 use crate::ident::Tid;
 use crate::message::MessageRef;
+use crate::security::Via;
 use crate::session::SessionRef;
 
 /// A connection's state. Nothing in it is on the heap while the connection is idle.
@@ -16,6 +17,10 @@ use crate::session::SessionRef;
 pub(crate) struct Connection<B> {
     pub id: ConnId,
     pub peer: SocketAddr,
+    pub via: Via,
+    /// Requests and responses that ended in the transport's current message; `None` while that is not
+    /// known because the connection came from another shard within one.
+    pub message_frames: Option<u8>,
     pub deframer: Deframer,
     /// Raw octets until the first request is read: another shard may have to read them again.
     pub prelude: Option<Vec<u8>>,
@@ -54,6 +59,8 @@ pub(crate) struct OpenChunk {
     /// Whose delivery.
     pub ordinal: u16,
     pub tid: Tid,
+    /// Octets of its body so far.
+    pub octets: u64,
 }
 
 /// Back pressure: a connection whose queue passed the soft limit stops the reading from those who
@@ -168,6 +175,8 @@ impl<B> Connection<B> {
         Self {
             id,
             peer,
+            via: Via::default(),
+            message_frames: Some(0),
             deframer: Deframer::default(),
             prelude: None,
             frame: None,
@@ -213,6 +222,7 @@ impl<B: Clone + AsRef<[u8]>> Transmit<B> {
         self.append(pool, |out| {
             msrp::write::body_end_line(out, tid.as_bytes(), flag)
         });
+        self.batch(pool).end_message();
     }
 
     /// Appends copied octets.

@@ -14,7 +14,7 @@ use crate::api::{ConnId, Octets, Profile, SlowPolicy};
 use crate::batch::Batch;
 use crate::connection::{Connection, OpenChunk};
 use crate::ident::{Stem, Tid};
-use crate::limits::{COPY_BYTES_MAX, Limits};
+use crate::limits::{COPY_BYTES_MAX, FRAMED_CHUNK_BYTES_MAX, Limits};
 use crate::message::{DeliveryState, Message};
 use crate::piece::Piece;
 use crate::session::{Session, SessionRef};
@@ -134,6 +134,7 @@ impl<B: Octets> Shard<B> {
         let before = connection.tx.queued();
         connection.tx.interrupt(batch_pool);
         connection.tx.append(batch_pool, write);
+        connection.tx.batch(batch_pool).end_message();
         let queued = connection.tx.queued();
         if queued > limits.queue_bytes_max {
             overflowed.push(conn);
@@ -214,6 +215,11 @@ impl<B: Octets> Copy<'_, B> {
         let tx = &mut connection.tx;
         let at = u16::try_from(self.ordinal).expect("below ORDINAL_MAX");
         let open = tx.open.filter(|o| o.is(cut.slot, self.ordinal));
+        // A message of the transport has to be taken whole: large ones become several (RFC 7977
+        // section 5.1).
+        let is_framed = connection.via.is_framed;
+        let fits = |o: &OpenChunk| o.octets + cut.octets <= FRAMED_CHUNK_BYTES_MAX;
+        let open = open.filter(|o| !is_framed || fits(o));
         let tid = open.map_or_else(
             || {
                 tx.interrupt(pool);
@@ -234,9 +240,12 @@ impl<B: Octets> Copy<'_, B> {
             slot: cut.slot,
             ordinal: at,
             tid,
+            octets: open.map_or(0, |o| o.octets) + cut.octets,
         });
         if let Some(flag) = cut.flag {
-            if !is_written {
+            if is_written {
+                tx.batch(pool).end_message();
+            } else {
                 tx.end_chunk(pool, &tid, flag);
             }
             session.statistics.messages_sent += u64::from(flag == Flag::Complete);

@@ -85,6 +85,7 @@ impl<B: Octets> Shard<B> {
                 {
                     return Err(Refusal::TooManySessions);
                 }
+                self.check_security(now, conn, session)?;
                 self.bind(now, conn, session);
                 Ok(session)
             }

@@ -70,6 +70,10 @@ pub const MESSAGE_SWEEP: Duration = Duration::from_secs(1);
 pub const FIXED_CHUNK_BYTES_MAX: u64 = 2048;
 
 const _: () = assert!(PLAYS_MAX <= crate::ident::SLOT_MAX as usize);
+/// On a connection that carries messages a chunk is ended (`+`) before its body would pass this many
+/// octets, unless they came in one piece; the peer must hold a whole chunk.
+pub const FRAMED_CHUNK_BYTES_MAX: u64 = 32 * 1024;
+
 const _: () = assert!(MESSAGES_MAX <= crate::ident::SLOT_MAX as usize);
 
 /// Bounds that an operator may set.

@@ -8,6 +8,7 @@ use crate::api::{
     SessionKey, Setup, Statistics,
 };
 use crate::ident::Tid;
+use crate::security::{Misfit, Security};
 use crate::session::{Link, Session, SessionRef};
 use crate::shard::{Deadline, Shard};
 
@@ -98,6 +99,7 @@ impl<B: Octets> Shard<B> {
             self.by_id.insert(config.session_id.clone(), session);
         }
         let moved = entry.config.setup != config.setup
+            || entry.config.security != config.security
             || (entry.config.remote_path.is_some()
                 && entry.config.remote_path != config.remote_path);
         if moved && matches!(entry.link, Link::Bound(_)) {
@@ -157,7 +159,15 @@ impl<B: Octets> Shard<B> {
         let timer = self.timers.arm(at, Deadline::Connect(session));
         entry.link = Link::Connecting { request, timer };
         self.connects.insert(request, session);
-        self.outputs.push_back(Output::Connect { request, to });
+        let secure = match entry.config.security {
+            Security::Plain => None,
+            Security::Tls { .. } => Some(host_of(entry.config.remote_path.as_deref())),
+        };
+        self.outputs.push_back(Output::Connect {
+            request,
+            to,
+            secure,
+        });
     }
 
     /// Ties a session to the connection that will carry it.
@@ -179,6 +189,40 @@ impl<B: Octets> Shard<B> {
             peer,
         };
         self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Whether a connection is secured as a session wants it. If somebody else than the signalled
+    /// peer is at its far end, the session is over (RFC 4975 section 14.4).
+    pub(crate) fn check_security(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        session: SessionRef,
+    ) -> Result<(), Misfit> {
+        let Some(connection) = self.connection(conn) else {
+            return Ok(());
+        };
+        let peer = connection.peer;
+        let secured = core::mem::take(&mut connection.via.secured);
+        let entry = &mut self.sessions[session.index as usize];
+        let verdict = entry.config.security.check(&secured);
+        if let Err(misfit) = verdict
+            && misfit.is_impostor()
+        {
+            entry.link = Link::Lost;
+            let session = entry.key;
+            tracing::warn!(%peer, ?session, %misfit, "session given up");
+            let cause = LossCause::Security(misfit);
+            let event = Event::Lost { session, cause };
+            self.outputs.push_back(Output::Event(event));
+        }
+        if let Some(connection) = self.connection(conn) {
+            connection.via.secured = secured;
+            if verdict.is_err_and(Misfit::is_impostor) && connection.sessions.is_empty() {
+                self.close(now, conn);
+            }
+        }
+        verdict
     }
 
     /// The SEND without body by which the active party binds its connection (RFC 4975 5.4).
@@ -316,6 +360,19 @@ impl<B: Octets> Shard<B> {
             self.cut_deliveries(from, to);
         }
     }
+}
+
+/// The host that the first URI of a path names, without port and brackets; empty if it has none.
+fn host_of(path: Option<&[u8]>) -> Box<str> {
+    let text = core::str::from_utf8(path.unwrap_or_default()).unwrap_or_default();
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = authority.split(['/', ';', ' ']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, h)| h);
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(h, _)| h),
+    };
+    host.into()
 }
 
 /// Orders name their own kind in logs.

@@ -21,6 +21,8 @@ enum Read {
     Foreign(ShardIndex),
     /// Framing is lost.
     Fatal(msrp::Fatal),
+    /// A message of the transport holds more than one request or response.
+    TwoInOne,
 }
 
 impl<B: Octets> Shard<B> {
@@ -47,7 +49,46 @@ impl<B: Octets> Shard<B> {
                 self.lose_sessions(conn, LossCause::Protocol);
                 self.close(now, conn);
             }
+            Read::TwoInOne => {
+                self.break_off(now, conn, "two chunks in one message of the transport")
+            }
         }
+    }
+
+    /// Counts a request or response of a connection that carries messages; whether it may end here.
+    fn note_frame_end(&mut self, conn: ConnId) -> bool {
+        let Some(connection) = self.connection(conn).filter(|c| c.via.is_framed) else {
+            return true;
+        };
+        let Some(frames) = &mut connection.message_frames else {
+            return true;
+        };
+        *frames = frames.saturating_add(1);
+        *frames <= 1
+    }
+
+    /// A message of the transport holds one chunk, and no chunk reaches into the next (RFC 7977
+    /// section 5.1).
+    pub(crate) fn handle_message_ended(&mut self, now: Instant, conn: ConnId) {
+        let Some(connection) = self.connection(conn).filter(|c| !c.is_closing) else {
+            return;
+        };
+        connection.message_frames = Some(0);
+        if !connection.deframer.is_idle() {
+            self.break_off(
+                now,
+                conn,
+                "a chunk reaches beyond its message of the transport",
+            );
+        }
+    }
+
+    fn break_off(&mut self, now: Instant, conn: ConnId, why: &'static str) {
+        if let Some(connection) = self.connection(conn) {
+            tracing::info!(peer = %connection.peer, why, "closing: the peer broke the protocol");
+        }
+        self.lose_sessions(conn, LossCause::Protocol);
+        self.close(now, conn);
     }
 
     /// A request whose body holds its own end-line is answered before its connection is closed
@@ -96,6 +137,9 @@ impl<B: Octets> Shard<B> {
                     self.take_body(now, conn, Piece::Copied(held), None);
                 }
                 Some(Item::End(flag)) => {
+                    if !self.note_frame_end(conn) {
+                        return Read::TwoInOne;
+                    }
                     let piece = last
                         .take()
                         .map_or(Piece::Empty, |p| Piece::shared(octets, p));

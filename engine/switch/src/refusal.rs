@@ -3,6 +3,8 @@
 use msrp::cpim::CpimFault;
 use msrp::{HeadFault, StatusCode};
 
+use crate::security::Misfit;
+
 /// The peer learns the status; the log gets all of it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -18,6 +20,8 @@ pub(crate) enum Refusal {
     Draining,
     #[error("the session takes no connection for now")]
     Blocked,
+    #[error("{0}")]
+    Misfit(#[from] Misfit),
     #[error("unknown method")]
     UnknownMethod,
     #[error("the mode of the stream does not take messages from the participant")]
@@ -70,7 +74,7 @@ impl Refusal {
         match self {
             Self::Fault(fault) => fault.status(),
             Self::Wrapper(_) => StatusCode::BAD_REQUEST,
-            Self::UnknownSession | Self::TooManySessions | Self::Draining => {
+            Self::UnknownSession | Self::TooManySessions | Self::Draining | Self::Misfit(_) => {
                 StatusCode::NO_SUCH_SESSION
             }
             Self::SessionInUse => StatusCode::SESSION_IN_USE,

@@ -30,6 +30,7 @@ use crate::context::Context;
 use crate::limits::{BATCH_POOL_MAX, FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
 use crate::message::{Hashed, Message};
 use crate::play::{PlayRef, Plays};
+use crate::security::{Misfit, Via};
 use crate::session::{Link, Session, SessionRef};
 
 /// What a shard is made with.
@@ -153,16 +154,27 @@ impl<B: Octets> Shard<B> {
     /// what the turn queued for one connection then leaves in one send.
     pub fn handle(&mut self, now: Instant, input: Input<B>) {
         match input {
-            Input::Accepted { conn, peer } => self.handle_accepted(now, conn, peer),
-            Input::Adopted { conn, peer, octets } => {
-                self.handle_accepted(now, conn, peer);
+            Input::Accepted { conn, peer, via } => self.handle_accepted(now, conn, peer, via),
+            Input::Adopted {
+                conn,
+                peer,
+                via,
+                octets,
+            } => {
+                self.handle_accepted(now, conn, peer, via);
+                if let Some(connection) = self.connection(conn) {
+                    connection.message_frames = None;
+                }
                 self.handle_received(now, conn, &octets);
             }
-            Input::Connected { conn, request } => self.handle_connected(now, conn, request),
+            Input::Connected { conn, request, via } => {
+                self.handle_connected(now, conn, request, via);
+            }
             Input::ConnectFailed { request, error } => {
                 self.handle_connect_failed(request, LossCause::ConnectFailed(error));
             }
             Input::Received { conn, octets } => self.handle_received(now, conn, &octets),
+            Input::MessageEnded { conn } => self.handle_message_ended(now, conn),
             Input::Sent { conn, batch } => self.handle_sent(now, conn, batch),
             Input::Closed { conn, cause } => self.handle_closed(conn, cause),
             Input::Command(command) => self.handle_command(now, command),
@@ -214,8 +226,9 @@ impl<B: Octets> Shard<B> {
         Some(batch)
     }
 
-    fn handle_accepted(&mut self, now: Instant, conn: ConnId, peer: SocketAddr) {
+    fn handle_accepted(&mut self, now: Instant, conn: ConnId, peer: SocketAddr, via: Via) {
         let mut connection = Box::new(Connection::new(conn, peer, now));
+        connection.via = via;
         connection.prelude = Some(Vec::new());
         let at = now + self.config.limits.probation;
         connection.probation = Some(self.timers.arm(at, Deadline::Probation(conn)));
@@ -235,7 +248,7 @@ impl<B: Octets> Shard<B> {
         self.conns[index] = Some(connection);
     }
 
-    fn handle_connected(&mut self, now: Instant, conn: ConnId, request: ConnectId) {
+    fn handle_connected(&mut self, now: Instant, conn: ConnId, request: ConnectId, via: Via) {
         let session = self
             .connects
             .remove(&request)
@@ -255,9 +268,34 @@ impl<B: Octets> Shard<B> {
         };
         let mut connection = Box::new(Connection::new(conn, peer, now));
         connection.deframer = msrp::Deframer::new(self.config.limits.msrp);
+        connection.via = via;
         self.insert(connection);
+        if let Err(misfit) = self.check_security(now, conn, session) {
+            self.give_up_connected(now, conn, session, misfit);
+            return;
+        }
         self.bind(now, conn, session);
         self.send_binding(conn, session);
+    }
+
+    /// We reached somebody else than the signalled peer.
+    fn give_up_connected(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        session: SessionRef,
+        misfit: Misfit,
+    ) {
+        self.close(now, conn);
+        let session = &mut self.sessions[session.index as usize];
+        if !misfit.is_impostor() {
+            session.link = Link::Lost;
+            let event = Event::Lost {
+                session: session.key,
+                cause: LossCause::Security(misfit),
+            };
+            self.outputs.push_back(Output::Event(event));
+        }
     }
 
     pub(crate) fn handle_connect_failed(&mut self, request: ConnectId, cause: LossCause) {

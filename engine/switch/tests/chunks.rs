@@ -397,6 +397,7 @@ fn an_active_session_connects_to_its_address_and_never_looks_at_the_path() {
     world.feed(Input::Connected {
         conn: conn(2),
         request,
+        via: switch::Via::default(),
     });
     assert_eq!(world.frames(2)[0].field("To-Path"), hidden);
     let bound = Event::Bound {

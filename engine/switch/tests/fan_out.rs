@@ -400,6 +400,7 @@ fn an_active_session_connects_and_binds_with_a_send_without_body() {
     world.feed(Input::Connected {
         conn: common::conn(2),
         request,
+        via: switch::Via::default(),
     });
     let sent = world.frames(2);
     assert_eq!(sent.len(), 1);

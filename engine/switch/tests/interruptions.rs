@@ -256,6 +256,7 @@ fn after_a_drain_no_new_session_is_bound_and_bound_ones_go_on() {
     world.feed(Input::Connected {
         conn: conn(4),
         request,
+        via: switch::Via::default(),
     });
     assert_eq!(
         world.frames(4).len(),

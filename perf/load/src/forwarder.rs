@@ -242,6 +242,7 @@ impl Logic<Octets> for Forwarder {
             Input::Adopted { .. }
             | Input::Connected { .. }
             | Input::ConnectFailed { .. }
+            | Input::MessageEnded { .. }
             | Input::Command(_)
             | Input::Deadline => {}
         }

@@ -582,6 +582,7 @@ impl Logic<Octets> for Generator {
             Input::Closed { conn, cause } => self.close(conn, cause),
             Input::Connected { .. }
             | Input::ConnectFailed { .. }
+            | Input::MessageEnded { .. }
             | Input::Command(_)
             | Input::Deadline => self.turn.has_worked = false,
         }

@@ -275,6 +275,7 @@ fn adopt(shard: &ShardHandle, number: u32, socket: OwnedFd, peer: SocketAddr) {
     let mut control = Control::Adopt {
         socket,
         peer,
+        layer: None,
         octets: number.to_le_bytes().to_vec(),
     };
     while let Err(Full(back)) = shard.send(control) {

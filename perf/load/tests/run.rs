@@ -36,7 +36,7 @@ async fn mrfp(reactor: ReactorKind) -> (Mrfp, Controller) {
         .await
         .unwrap();
     let config = mrfp::Config {
-        msrp: vec![any()],
+        msrp: vec![any().into()],
         mgcs: vec![controller.listens_on()],
         reactor,
         shards: core::num::NonZeroU8::new(1),

@@ -104,7 +104,7 @@ pub(crate) fn serve(command: &Serve) -> anyhow::Result<()> {
             busy_poll_us,
         } => {
             let config = mrfp::Config {
-                msrp: vec![any()],
+                msrp: vec![any().into()],
                 mgcs: vec![*mgc],
                 reactor: reactor.reactor(),
                 shards: NonZeroU8::new(1),

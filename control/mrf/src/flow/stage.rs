@@ -60,7 +60,7 @@ impl Stage {
         let via = via.ok_or_else(|| anyhow!("the MRFC has no SIP"))?;
         let tap = Tap::start(mgc).await?;
         let mut mrfp = start_mrfp(mrfp::Config {
-            msrp: vec![any],
+            msrp: vec![any.into()],
             mgcs: vec![TransportAddr::Udp(tap.addr())],
             h248: vec![TransportAddr::Udp(any)],
             honour_sdp: true,

@@ -204,7 +204,8 @@ impl Core {
             }
         }
         if let Some(octets) = &parms.remote {
-            let is_chosen = media::set_remote(stream, octets, self.config.honour_sdp)?;
+            let site = Self::site(&self.config, shard, number);
+            let is_chosen = media::set_remote(stream, octets, &site)?;
             if stream.local.is_none() && stream.remote.is_some() {
                 return Err(Fault::LocalMissing(id));
             }

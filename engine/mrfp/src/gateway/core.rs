@@ -167,6 +167,7 @@ impl Core {
     pub(super) fn site(config: &Config, shard: ShardIndex, termination: u32) -> Site<'_> {
         Site {
             addresses: &config.addresses,
+            fingerprint: config.fingerprint.as_ref(),
             honour_sdp: config.honour_sdp,
             shard,
             termination,

@@ -3,20 +3,21 @@
 use core::net::SocketAddr;
 
 use h248::ast::{LocalControl, OctetString, StreamMode};
-use sdp::{
-    Choice, Description, Host, MessageBuilder, MessageError, MessageMedia, MsrpUri, Path, Transport,
-};
-use switch::ShardIndex;
+use sdp::{Choice, Description, Host, MessageBuilder, MessageError, MessageMedia, MsrpUri, Path};
+use switch::{Fingerprint, ShardIndex};
 
 use super::fault::Fault;
 use super::mf::Filters;
 use super::mirror::{Local, Mode, Obeyed, Remote, Stream};
 use super::package::{self, Place};
+use crate::{Listener, Transport};
 
 /// What filling in a Local needs to know.
 pub(super) struct Site<'a> {
     /// Where participants reach us, at most one address used per family.
-    pub addresses: &'a [SocketAddr],
+    pub addresses: &'a [Listener],
+    /// Of our certificate.
+    pub fingerprint: Option<&'a Fingerprint>,
     pub honour_sdp: bool,
     /// The termination's shard and number.
     pub shard: ShardIndex,
@@ -57,26 +58,31 @@ pub(super) fn set_local(
         stream.local = None;
         return Ok(false);
     }
-    let (media, _) = first_usable(&alternatives)?;
-    let address = choose_address(&media, site)?;
-    let kept = stream
-        .local
-        .as_ref()
-        .filter(|l| l.address.is_ipv4() == address.is_ipv4());
+    let (media, _) = first_usable(&alternatives, |media| {
+        choose_address(media, site).map(|_| ())
+    })?;
+    let Listener {
+        transport,
+        addr: address,
+    } = choose_address(&media, site)?;
+    let is_alike =
+        |l: &&Local| l.address.is_ipv4() == address.is_ipv4() && l.transport == transport;
+    let kept = stream.local.as_ref().filter(is_alike);
     let (session_id, path) = match kept {
         Some(local) => (local.session_id.clone(), local.path.clone()),
-        None => new_path(address, site.shard, random),
+        None => new_path(transport, address, site.shard, random),
     };
     let is_chosen = check_local_path(&media, &path)?
         || media.host == Some(Host::Choose)
         || media.host.is_none()
         || media.port == Choice::Choose
         || alternatives.len() > 1;
-    let obeyed = obeyed(&media, site.honour_sdp);
+    let obeyed = obeyed(&media, site.honour_sdp)?;
     let text = write_local(&media, address, &path, site);
     stream.local = Some(Local {
         text,
         address,
+        transport,
         path,
         session_id,
         obeyed,
@@ -88,14 +94,24 @@ pub(super) fn set_local(
 pub(super) fn set_remote(
     stream: &mut Stream,
     octets: &OctetString,
-    honour_sdp: bool,
+    site: &Site<'_>,
 ) -> Result<bool, Fault> {
+    let honour_sdp = site.honour_sdp;
     let alternatives = parse(octets)?;
     if alternatives.is_empty() {
         stream.remote = None;
         return Ok(false);
     }
-    let (media, source) = first_usable(&alternatives)?;
+    let of_local = stream.local.as_ref().map(|l| l.transport.is_secure());
+    let (media, source) = first_usable(&alternatives, |media| {
+        let is_tls = media.transport == sdp::Transport::Tls;
+        let mut ours = site.addresses.iter().map(|l| l.transport.is_secure());
+        if of_local.unwrap_or(is_tls) == is_tls && ours.any(|one| one == is_tls) {
+            return Ok(());
+        }
+        let proto = media.transport.as_str();
+        Err(Fault::ValueUnsupported(format!("{proto} in Remote")))
+    })?;
     let path = media
         .path
         .as_ref()
@@ -127,7 +143,7 @@ pub(super) fn set_remote(
         },
         path: path.as_str().to_owned(),
         to,
-        obeyed: obeyed(&media, honour_sdp),
+        obeyed: obeyed(&media, honour_sdp)?,
     });
     Ok(is_chosen)
 }
@@ -138,10 +154,14 @@ fn parse(octets: &OctetString) -> Result<Vec<Description>, Fault> {
 
 /// The first alternative that we can serve (ReservedValue off: one is chosen), else the first one's
 /// fault.
-fn first_usable(alternatives: &[Description]) -> Result<(MessageMedia, &[u8]), Fault> {
+fn first_usable(
+    alternatives: &[Description],
+    serves: impl Fn(&MessageMedia) -> Result<(), Fault>,
+) -> Result<(MessageMedia, &[u8]), Fault> {
     let mut first_fault = None;
     for description in alternatives {
-        match usable(description) {
+        let usable = usable(description).and_then(|media| serves(&media).map(|()| media));
+        match usable {
             Ok(media) => return Ok((media, description.source())),
             Err(fault) => {
                 first_fault.get_or_insert(fault);
@@ -161,9 +181,26 @@ fn usable(description: &Description) -> Result<MessageMedia, Fault> {
     if let Some(Host::Name(name)) = &media.host {
         return Err(Fault::ValueUnsupported(format!("c= with a name: {name}")));
     }
-    match media.transport {
-        Transport::Tcp => Ok(media),
-        Transport::Tls => Err(Fault::ValueUnsupported(Transport::Tls.as_str().to_owned())),
+    let schemes = media.path.iter().flat_map(|path| path.uris().first());
+    let is_tls = media.transport == sdp::Transport::Tls;
+    if schemes.into_iter().any(|uri| uri.is_secure != is_tls) {
+        let proto = media.transport.as_str();
+        let text = format!("{proto} does not go with the scheme of a=path");
+        return Err(Fault::ValueUnsupported(text));
+    }
+    Ok(media)
+}
+
+/// What the controller wants participants to speak: RFC 7977 section 5.2.2 leaves WebSocket to the
+/// path.
+fn transport_of(media: &MessageMedia) -> Transport {
+    let uri = media.path.as_ref().and_then(|path| path.uris().first());
+    let is_websocket = uri.is_some_and(|uri| uri.transport.eq_ignore_ascii_case("ws"));
+    match (media.transport, is_websocket) {
+        (sdp::Transport::Tcp, false) => Transport::Tcp,
+        (sdp::Transport::Tcp, true) => Transport::Ws,
+        (sdp::Transport::Tls, false) => Transport::Tls,
+        (sdp::Transport::Tls, true) => Transport::Wss,
     }
 }
 
@@ -177,7 +214,19 @@ fn no_message(description: &Description) -> Fault {
 }
 
 /// The listener that the controller asks for by `c=` and `m=`.
-fn choose_address(media: &MessageMedia, site: &Site<'_>) -> Result<SocketAddr, Fault> {
+fn choose_address(media: &MessageMedia, site: &Site<'_>) -> Result<Listener, Fault> {
+    let transport = transport_of(media);
+    let alike = site.addresses.iter().filter(|l| l.transport == transport);
+    if alike.clone().next().is_none() {
+        let proto = media.transport.as_str();
+        let kind = if transport.is_websocket() {
+            " over WebSocket"
+        } else {
+            ""
+        };
+        let text = format!("{proto}{kind}: nothing listens there");
+        return Err(Fault::ValueUnsupported(text));
+    }
     let fits = |a: &SocketAddr| match (&media.host, media.port) {
         (Some(Host::Ip(ip)), Choice::Given(port)) => a.ip() == *ip && a.port() == port,
         (Some(Host::Ip(ip)), Choice::Choose) => a.ip() == *ip,
@@ -186,7 +235,7 @@ fn choose_address(media: &MessageMedia, site: &Site<'_>) -> Result<SocketAddr, F
         (None, Choice::Given(port)) => a.port() == port,
         (None, Choice::Choose) => true,
     };
-    site.addresses.iter().copied().find(fits).ok_or_else(|| {
+    alike.copied().find(|l| fits(&l.addr)).ok_or_else(|| {
         let family = if media.is_ip6 { "IP6" } else { "IP4" };
         let host = media
             .host
@@ -199,10 +248,25 @@ fn choose_address(media: &MessageMedia, site: &Site<'_>) -> Result<SocketAddr, F
     })
 }
 
-fn new_path(address: SocketAddr, shard: ShardIndex, random: u128) -> (Box<[u8]>, String) {
+fn new_path(
+    transport: Transport,
+    address: SocketAddr,
+    shard: ShardIndex,
+    random: u128,
+) -> (Box<[u8]>, String) {
     let session_id = switch::session_id(shard, random);
     let text = core::str::from_utf8(&session_id).expect("letters and digits");
-    let path = format!("msrp://{address}/{text};tcp");
+    let scheme = if transport.is_secure() {
+        "msrps"
+    } else {
+        "msrp"
+    };
+    let parameter = if transport.is_websocket() {
+        "ws"
+    } else {
+        "tcp"
+    };
+    let path = format!("{scheme}://{address}/{text};{parameter}");
     (session_id, path)
 }
 
@@ -238,17 +302,26 @@ fn check_local_path(media: &MessageMedia, ours: &str) -> Result<bool, Fault> {
     }
 }
 
-fn obeyed(media: &MessageMedia, honour_sdp: bool) -> Obeyed {
+fn obeyed(media: &MessageMedia, honour_sdp: bool) -> Result<Obeyed, Fault> {
     if !honour_sdp {
-        return Obeyed::default();
+        return Ok(Obeyed::default());
     }
-    Obeyed {
+    let written = &media.fingerprints;
+    let parse = |f: &sdp::Fingerprint| Fingerprint::parse(&f.hash, &f.value);
+    let fingerprints: Vec<_> = written.iter().filter_map(parse).collect();
+    // To ignore the only ones, say of MD5, would let anybody in (RFC 8122 section 5).
+    if let (Some(first), true) = (written.first(), fingerprints.is_empty()) {
+        let text = format!("a=fingerprint:{} {}", first.hash, first.value);
+        return Err(Fault::ValueUnsupported(text));
+    }
+    Ok(Obeyed {
+        fingerprints,
         setup: media.setup,
         max_size: media.max_size,
         accept_types: media.accept_types.clone(),
         accept_wrapped_types: media.accept_wrapped_types.clone(),
         chatroom: media.chatroom.clone(),
-    }
+    })
 }
 
 /// The full description, with the attributes we obey.
@@ -256,6 +329,7 @@ fn write_local(media: &MessageMedia, address: SocketAddr, path: &str, site: &Sit
     let mut builder = MessageBuilder::new(address, path);
     builder.origin_id = u64::from(site.termination);
     builder.origin_version = 1;
+    builder.transport = media.transport;
     if site.honour_sdp {
         builder.accept_types.clone_from(&media.accept_types);
         builder
@@ -265,6 +339,15 @@ fn write_local(media: &MessageMedia, address: SocketAddr, path: &str, site: &Sit
         builder.setup = media.setup;
         builder.has_cema = media.has_cema;
         builder.chatroom.clone_from(&media.chatroom);
+        let is_tls = media.transport == sdp::Transport::Tls;
+        builder.fingerprint = site.fingerprint.filter(|_| is_tls).map(written);
     }
     builder.write().into_bytes()
+}
+
+fn written(fingerprint: &Fingerprint) -> sdp::Fingerprint {
+    sdp::Fingerprint {
+        hash: fingerprint.hash.as_str().to_owned(),
+        value: fingerprint.value(),
+    }
 }

@@ -8,12 +8,13 @@ use h248::ast::{
     Events, LocalControl, Name, ObservedEvent, PackageItem, PropertyParm, ServiceState, StreamMode,
     TerminationId,
 };
-use switch::{ContextKey, SessionKey, ShardIndex};
+use switch::{ContextKey, Fingerprint, SessionKey, ShardIndex};
 
 use super::mf::Filters;
 use super::quota::{Quota, Watch};
 use super::signals::{Lasting, Runs};
 use super::topology::Topology;
+use crate::Transport;
 
 /// Names of terminations are this, a slash, and a number.
 const PREFIX: &str = "msrp";
@@ -121,6 +122,8 @@ pub(super) struct Local {
     /// The session description as returned to the controller.
     pub text: Vec<u8>,
     pub address: SocketAddr,
+    /// What the participant speaks to us, unless we connect to it.
+    pub transport: Transport,
     pub path: String,
     pub session_id: Box<[u8]>,
     /// Obeyed SDP attributes; nothing unless `honour_sdp`.
@@ -146,6 +149,8 @@ pub(super) struct Obeyed {
     pub max_size: Option<u64>,
     pub accept_types: Vec<String>,
     pub accept_wrapped_types: Vec<String>,
+    /// `a=fingerprint`, as far as its hash functions are known.
+    pub fingerprints: Vec<Fingerprint>,
     /// The tokens of `a=chatroom` (RFC 7701 section 8).
     pub chatroom: Option<Vec<String>>,
 }
@@ -159,7 +164,7 @@ impl Stream {
     /// Whether the session is one over TLS.
     pub(super) fn is_secure(&self) -> bool {
         let local = self.local.as_ref();
-        local.is_some_and(|l| l.path.starts_with("msrps:"))
+        local.is_some_and(|l| l.transport.is_secure())
     }
 
     /// LocalControl as it is now.

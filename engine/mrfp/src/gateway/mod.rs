@@ -49,14 +49,14 @@ mod statistics;
 mod tests;
 mod topology;
 
-use ::core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 
 use clock::{Duration, Instant};
 use h248::ast::{ActionRequest, ReplyBody, TransactionRequest};
 use h248_endpoint::{BrokenTail, Tuning, first_error};
-use switch::{Command, Event, LossCause, Matching, Order, ShardIndex, Statistics};
+use switch::{Command, Event, Fingerprint, LossCause, Matching, Order, ShardIndex, Statistics};
 
+use crate::Listener;
 use crate::metrics::{Metrics, ShardMetrics};
 use crate::storage;
 
@@ -73,8 +73,10 @@ pub use self::package::packages;
 /// What a gateway is made with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where participants reach us, as SDP shows it; the first of a family is used.
-    pub addresses: Vec<SocketAddr>,
+    /// Where participants reach us, as SDP shows it; of a transport the first of a family is used.
+    pub addresses: Vec<Listener>,
+    /// Of our certificate, for SDP; `None` while nothing listens with TLS.
+    pub fingerprint: Option<Fingerprint>,
     /// How many shards there are, at least 1.
     pub shards: u8,
     /// Whether SDP attributes are obeyed that TS 29.333 tells an MRFP to ignore.
@@ -172,6 +174,11 @@ impl<K: Copy> Gateway<K> {
     /// Tells the UNIX time of [`Instant::ZERO`] anew: the wall clock may have been set since.
     pub fn set_epoch(&mut self, epoch: Option<Duration>) {
         self.core.config.epoch = epoch;
+    }
+
+    /// Tells the fingerprint of our certificate anew: it may have been replaced since.
+    pub fn set_fingerprint(&mut self, fingerprint: Option<Fingerprint>) {
+        self.core.config.fingerprint = fingerprint;
     }
 
     /// Executes a request of the controller, sent in protocol `version`; `broken` is the part of

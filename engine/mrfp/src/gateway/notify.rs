@@ -110,6 +110,7 @@ impl Core {
             LossCause::Closed
             | LossCause::Protocol
             | LossCause::TooSlow { .. }
+            | LossCause::Security(_)
             | LossCause::NeverBound
             | LossCause::Released => {}
         }
@@ -317,6 +318,7 @@ fn explain(cause: LossCause) -> (&'static str, String) {
             format!("participant reads too slowly: {limit_bytes} octets queued"),
         ),
         LossCause::Released => ("NR", "released by the controller".to_owned()),
+        LossCause::Security(misfit) => ("FT", format!("TLS: {misfit}")),
         LossCause::NeverBound => ("FT", "no MSRP request arrived in time".to_owned()),
     }
 }

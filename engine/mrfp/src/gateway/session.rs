@@ -6,7 +6,7 @@
 
 use clock::Duration;
 use h248::ast::{ServiceState, StreamMode};
-use switch::{Matching, Profile, SessionConfig, Setup, SlowPolicy};
+use switch::{Matching, Profile, Security, SessionConfig, Setup, SlowPolicy};
 
 use super::core::Core;
 use super::fault::{Fault, percent_unescaped};
@@ -36,7 +36,12 @@ impl Stream {
                 (_, said) => said == Some(sdp::Setup::Passive),
             };
         let to = self.remote.as_ref().and_then(|r| r.to);
-        to.filter(|_| is_active)
+        // Nobody is reached over WebSocket (RFC 7977 section 5.1).
+        let is_websocket = self
+            .local
+            .as_ref()
+            .is_some_and(|l| l.transport.is_websocket());
+        to.filter(|_| is_active && !is_websocket)
             .map_or(Setup::Passive, |to| Setup::Active { to })
     }
 
@@ -58,6 +63,11 @@ impl Stream {
             blocking.is_some_and(|b| b.eq_ignore_ascii_case("Blocked"))
         };
         config.is_blocked = is_blocked("tcpbcc") || self.is_secure() && is_blocked("tlsbsc");
+        if local.transport.is_secure() {
+            let of_remote = self.remote.as_ref().map(|r| &r.obeyed.fingerprints);
+            let fingerprints = of_remote.cloned().unwrap_or_default().into();
+            config.security = Security::Tls { fingerprints };
+        }
         config.sends = sends && is_up;
         config.receives = receives && is_up;
         config.receive_bytes_max = local.obeyed.max_size;

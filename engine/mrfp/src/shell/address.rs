@@ -9,6 +9,7 @@ use h248::ast::MId;
 use h248_endpoint::TransportAddr;
 
 use super::StartError;
+use crate::{Listener, Transport};
 
 /// Longest time a datagram wanders through the network: LONG-TIMER exceeds T-MAX by it
 /// (H.248.1 Annex D.1.2).
@@ -16,6 +17,29 @@ pub(super) const WANDER_MAX: Duration = Duration::from_secs(5);
 
 /// What SDP shows: the address to advertise first, then the listeners of other families.
 pub(super) fn advertised(
+    listeners: &[Listener],
+    advertise: Option<SocketAddr>,
+) -> Result<Vec<Listener>, StartError> {
+    let mut transports: Vec<Transport> = Vec::new();
+    for one in listeners {
+        if !transports.contains(&one.transport) {
+            transports.push(one.transport);
+        }
+    }
+    let mut shown = Vec::new();
+    for (index, transport) in transports.into_iter().enumerate() {
+        let alike = listeners.iter().filter(|l| l.transport == transport);
+        let alike: Vec<_> = alike.map(|l| l.addr).collect();
+        // A port can stand for one transport only: the first.
+        let port = |addr: SocketAddr| if index == 0 { addr.port() } else { 0 };
+        let advertise = advertise.map(|addr| SocketAddr::new(addr.ip(), port(addr)));
+        let addrs = advertised_alike(&alike, advertise)?;
+        shown.extend(addrs.into_iter().map(|addr| Listener { transport, addr }));
+    }
+    Ok(shown)
+}
+
+fn advertised_alike(
     listeners: &[SocketAddr],
     advertise: Option<SocketAddr>,
 ) -> Result<Vec<SocketAddr>, StartError> {
@@ -84,7 +108,7 @@ mod tests {
 
     #[track_caller]
     fn check(listeners: &[&str], advertise: Option<&str>, shown: Option<&[&str]>) {
-        let listeners: Vec<SocketAddr> = listeners.iter().map(|a| a.parse().unwrap()).collect();
+        let listeners: Vec<Listener> = listeners.iter().map(|a| a.parse().unwrap()).collect();
         let found = advertised(&listeners, advertise.map(|a| a.parse().unwrap())).ok();
         let shown = shown.map(|s| s.iter().map(|a| a.parse().unwrap()).collect::<Vec<_>>());
         assert_eq!(found, shown);
@@ -108,6 +132,11 @@ mod tests {
             &["0.0.0.0:1", "[::1]:2"],
             Some("192.0.2.1:9"),
             Some(&["192.0.2.1:9", "[::1]:2"]),
+        );
+        check(
+            &["0.0.0.0:1", "tls:0.0.0.0:2", "wss:0.0.0.0:3"],
+            Some("192.0.2.1:9"),
+            Some(&["192.0.2.1:9", "tls:192.0.2.1:2", "wss:192.0.2.1:3"]),
         );
         check(
             &["[::]:2855"],

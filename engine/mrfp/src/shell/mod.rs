@@ -8,6 +8,7 @@
 mod address;
 mod run;
 mod shards;
+mod tls;
 
 use core::net::{IpAddr, SocketAddr};
 use std::io;
@@ -23,10 +24,11 @@ use tokio::task::JoinHandle;
 
 use crate::gateway::{self, Gateway};
 use crate::storage::{self, Storage};
-use crate::{Config, Metrics};
+use crate::{Config, Listener, Metrics};
 
 use self::run::Task;
 use self::shards::Shards;
+pub use self::tls::{Tls, TlsError};
 
 /// How often H.248 ports are chosen anew when others took them.
 const PORT_ATTEMPTS: u32 = 5;
@@ -69,6 +71,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// TLS could not be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] TlsError),
     /// More shards than a session-id can name.
     #[error("{0} shards asked for, at most {max} are possible", max = switch::limits::SHARDS_MAX)]
     TooManyShards(u8),
@@ -77,7 +82,8 @@ pub enum StartError {
 /// A running MRFP. Dropping it stops it at once; [`Self::shutdown`] takes leave properly.
 #[derive(Debug)]
 pub struct Mrfp {
-    msrp_addrs: Vec<SocketAddr>,
+    msrp: Vec<Listener>,
+    tls: Option<Tls>,
     h248_addrs: Vec<TransportAddr>,
     reactor: ReactorKind,
     shards: u8,
@@ -116,12 +122,15 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
     }
     let storage = open_storage(&config)?;
     let handle = storage.as_ref().map(|s| s.handle.clone());
-    let (shards, inbox) = start_shards(&config, handle).await?;
-    let addresses = address::advertised(shards.local_addrs(), config.advertise)?;
-    let h248 = open_h248(&config, addresses[0].ip()).await?;
+    let tls = Tls::open(&config)?;
+    let (shards, inbox) = start_shards(&config, handle, tls.as_ref()).await?;
+    let msrp = shards.listeners(&config);
+    let addresses = address::advertised(&msrp, config.advertise)?;
+    let h248 = open_h248(&config, addresses[0].addr.ip()).await?;
     let gateway = Gateway::new(
         gateway::Config {
             addresses,
+            fingerprint: tls.as_ref().map(|tls| tls.credentials().fingerprint()),
             shards: shards.count(),
             honour_sdp: config.honour_sdp,
             matching: config.matching,
@@ -136,18 +145,20 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
     let shared = Arc::new(Shared::default());
     let (registered_tx, registered) = watch::channel(false);
     let (leave, leaving) = mpsc::channel(1);
-    let msrp_addrs = shards.local_addrs().to_vec();
     let h248_addrs = h248.bound().to_vec();
     let (reactor, count) = (shards.reactor(), shards.count());
+    let msrp_addrs: Vec<_> = msrp.iter().map(ToString::to_string).collect();
     tracing::info!(?msrp_addrs, ?h248_addrs, %reactor, shards = count, "MRFP started");
     let task = Task::new(
         (gateway, h248),
         (shards, inbox),
         (Arc::clone(&shared), registered_tx),
         storage,
+        tls.as_ref().map(|tls| tls.credentials().clone()),
     );
     Ok(Mrfp {
-        msrp_addrs,
+        msrp,
+        tls,
         h248_addrs,
         reactor,
         shards: count,
@@ -188,9 +199,12 @@ struct Store {
 async fn start_shards(
     config: &Config,
     storage: Option<Storage>,
+    tls: Option<&Tls>,
 ) -> Result<(Shards, shards::Inbox), StartError> {
     let config = config.clone();
-    match tokio::task::spawn_blocking(move || Shards::start(&config, storage.as_ref())).await {
+    let credentials = tls.map(|tls| tls.credentials().clone());
+    let start = move || Shards::start(&config, storage.as_ref(), credentials.as_ref());
+    match tokio::task::spawn_blocking(start).await {
         Ok(started) => started,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
@@ -237,8 +251,20 @@ async fn try_h248(config: &Config, reachable: IpAddr) -> io::Result<h248_endpoin
 impl Mrfp {
     /// The MSRP addresses bound, in the order of the configuration.
     #[must_use]
-    pub fn msrp_addrs(&self) -> &[SocketAddr] {
-        &self.msrp_addrs
+    pub fn msrp_addrs(&self) -> Vec<SocketAddr> {
+        self.msrp.iter().map(|one| one.addr).collect()
+    }
+
+    /// The MSRP listeners with what is spoken there, in the order of the configuration.
+    #[must_use]
+    pub fn msrp_listeners(&self) -> &[Listener] {
+        &self.msrp
+    }
+
+    /// The certificates in use; `None` when nothing listens with TLS.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// The H.248 addresses bound, in the order of the configuration.

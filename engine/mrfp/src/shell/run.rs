@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use clock::{Duration, Instant};
 use h248::ast::TransactionId;
 use h248_endpoint::{Departure, Event, Peer, RequestKey, describe, first_error};
+use reactor::Credentials;
 use switch::ShardIndex;
 use tokio::sync::{mpsc, watch};
 
@@ -58,6 +59,8 @@ pub(super) struct Task {
     care_at: Instant,
     is_departed: bool,
     storage: Option<Store>,
+    /// For the fingerprint that SDP shows.
+    credentials: Option<Credentials>,
 }
 
 impl Task {
@@ -66,6 +69,7 @@ impl Task {
         (shards, inbox): (Shards, Inbox),
         (shared, registered): (Arc<Shared>, watch::Sender<bool>),
         storage: Option<Store>,
+        credentials: Option<Credentials>,
     ) -> Self {
         shared.set(gateway.metrics());
         Self {
@@ -81,6 +85,7 @@ impl Task {
             care_at: Instant::ZERO,
             is_departed: false,
             storage,
+            credentials,
         }
     }
 
@@ -135,6 +140,8 @@ impl Task {
                 }
                 let version = request.version;
                 let transaction = request.request.id;
+                let fingerprint = self.credentials.as_ref().map(Credentials::fingerprint);
+                self.gateway.set_fingerprint(fingerprint);
                 let origin = Origin {
                     key: request.key,
                     peer: request.peer,

@@ -1,6 +1,5 @@
 //! The shard threads and the queues to and from them.
 
-use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::io;
@@ -8,14 +7,15 @@ use std::sync::Arc;
 
 use rand::RngExt;
 use reactor::{
-    Control, EventSink, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig,
+    Control, Credentials, EventSink, Mailbox, ReactorKind, ShardHandle, ShardLinks,
+    ShardThreadConfig,
 };
 use switch::{Command, Event, Shard, ShardConfig, ShardIndex};
 use tokio::sync::mpsc;
 
 use super::StartError;
-use crate::Config;
 use crate::storage::Storage;
+use crate::{Config, Listener};
 
 /// Orders a shard may have unconfirmed; further ones wait here. Below the mailbox's own bound, so
 /// that connections that move between shards find room beside them.
@@ -72,6 +72,7 @@ impl Shards {
     pub(super) fn start(
         config: &Config,
         storage: Option<&Storage>,
+        credentials: Option<&Credentials>,
     ) -> Result<(Self, Inbox), StartError> {
         let count = shard_count(config)?;
         let reactor = config
@@ -110,6 +111,8 @@ impl Shards {
             thread.reactor = reactor;
             thread.busy_poll = config.busy_poll;
             thread.listeners = listeners;
+            thread.transports = config.msrp.iter().map(|one| one.transport).collect();
+            thread.credentials = credentials.cloned();
             // Pinning more threads than cores, or the only one, would help nobody.
             thread.core = (count > 1 && usize::from(count) <= cores).then_some(usize::from(shard));
             let logic = ShardConfig {
@@ -140,8 +143,13 @@ impl Shards {
         self.handles[0].reactor()
     }
 
-    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
-        self.handles[0].local_addrs()
+    /// The listeners of the configuration, with their ports.
+    pub(super) fn listeners(&self, config: &Config) -> Vec<Listener> {
+        let addrs = self.handles[0].local_addrs();
+        let asked = config.msrp.iter().zip(addrs);
+        asked
+            .map(|(asked, &addr)| Listener { addr, ..*asked })
+            .collect()
     }
 
     /// Queues an order. Returns whether it is stuck behind a full mailbox.
@@ -230,7 +238,7 @@ fn cores() -> usize {
 /// The listeners of each shard.
 fn listen(config: &Config, count: u8) -> Result<Vec<Vec<std::net::TcpListener>>, StartError> {
     let mut all: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-    for addr in &config.msrp {
+    for Listener { addr, .. } in &config.msrp {
         let listeners =
             reactor::bind_listeners(&[*addr], usize::from(count)).map_err(|source| {
                 StartError::Listen {

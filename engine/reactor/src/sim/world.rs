@@ -413,7 +413,12 @@ impl World {
         }
         let shard = shards[self.rng.index(shards.len())];
         let peer = self.end(end.other()).addr;
-        let accepted = Completion::Accepted { socket: end, peer };
+        // Listeners of simulated shards are all alike.
+        let accepted = Completion::Accepted {
+            listener: 0,
+            socket: end,
+            peer,
+        };
         self.shards[shard].done.push(accepted);
     }
 

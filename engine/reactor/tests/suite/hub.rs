@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use std::sync::{Arc, Mutex};
+
 use clock::Instant;
 use reactor::Logic;
 use switch::{
     Batch, CloseCause, Command, ConnId, ConnectId, Event, Input, LossCause, Octets, Order, Output,
-    SessionKey, Setup, ShardIndex,
+    Secured, Security, SessionKey, Setup, ShardIndex,
 };
 
 /// What a hub does with what it receives.
@@ -37,6 +39,8 @@ pub(crate) struct Hub<B> {
     conns: BTreeMap<u32, Conn<B>>,
     outputs: VecDeque<Output<B>>,
     octets_received: u64,
+    /// How the last connection was secured.
+    noted: Arc<Mutex<Secured>>,
 }
 
 #[derive(Debug)]
@@ -50,7 +54,13 @@ struct Conn<B> {
 
 impl<B: Octets> Hub<B> {
     pub(crate) fn new(mode: Mode) -> Self {
+        Self::noting(mode, Arc::default())
+    }
+
+    /// Tells `noted` how each connection is secured.
+    pub(crate) fn noting(mode: Mode, noted: Arc<Mutex<Secured>>) -> Self {
         Self {
+            noted,
             mode,
             conns: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -115,7 +125,15 @@ impl<B: Octets> Hub<B> {
                     panic!("only active sessions here");
                 };
                 let request = ConnectId(command.token);
-                self.outputs.push_back(Output::Connect { request, to });
+                let secure = match config.security {
+                    Security::Plain => None,
+                    Security::Tls { .. } => Some("mrf.example.net".into()),
+                };
+                self.outputs.push_back(Output::Connect {
+                    request,
+                    to,
+                    secure,
+                });
             }
             Order::Drain => match command.token {
                 RESUME => {
@@ -177,7 +195,10 @@ impl<B: Octets> Hub<B> {
 impl<B: Octets> Logic<B> for Hub<B> {
     fn handle(&mut self, _now: Instant, input: Input<B>) {
         match input {
-            Input::Accepted { conn, .. } => self.open(conn),
+            Input::Accepted { conn, via, .. } => {
+                *self.noted.lock().unwrap() = via.secured;
+                self.open(conn);
+            }
             Input::Adopted { conn, octets, .. } => {
                 self.open(conn);
                 self.receive(conn, &octets);
@@ -192,6 +213,9 @@ impl<B: Octets> Logic<B> for Hub<B> {
                 self.lose(request, LossCause::ConnectFailed(error));
             }
             Input::Received { conn, octets } => self.receive(conn, &octets),
+            Input::MessageEnded { conn } => {
+                self.conn(conn);
+            }
             Input::Sent { conn, mut batch } => {
                 let conn = self.conn(conn);
                 assert!(conn.is_sending, "sent twice");

@@ -1,7 +1,11 @@
 //! One suite of behaviour, run over every backend.
 
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod hub;
+#[cfg(test)]
+mod layers;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
@@ -238,8 +242,7 @@ fn a_full_shard_refuses<R: Rig>() {
     let mut rig = R::start(&[Mode::Echo], 2);
     let mut clients = [rig.connect(0), rig.connect(0)];
     while rig.ask(0, COUNT_CONNECTIONS) < 2 {}
-    let mut refused = rig.connect(0);
-    rig.receive_end(&mut refused);
+    rig.connect_refused(0);
     let to = rig.free_addr();
     rig.order(0, connect_order(1, to));
     let cause = LossCause::ConnectFailed(ErrorKind::QuotaExceeded);
@@ -327,6 +330,24 @@ mod polling_mio {
     );
 }
 
+mod mio_tls {
+    use super::is_available;
+
+    suite!(crate::rig::MioTlsRig);
+}
+
+mod mio_ws {
+    use super::is_available;
+
+    suite!(crate::rig::MioWsRig);
+}
+
+mod mio_wss {
+    use super::is_available;
+
+    suite!(crate::rig::MioWssRig);
+}
+
 mod uring {
     use super::is_available;
 
@@ -343,6 +364,24 @@ mod polling_uring {
         a_connection_moves_with_all_its_octets
         stopping_closes_all
     );
+}
+
+mod uring_tls {
+    use super::is_available;
+
+    suite!(crate::rig::UringTlsRig);
+}
+
+mod uring_ws {
+    use super::is_available;
+
+    suite!(crate::rig::UringWsRig);
+}
+
+mod uring_wss {
+    use super::is_available;
+
+    suite!(crate::rig::UringWssRig);
 }
 
 mod sim {

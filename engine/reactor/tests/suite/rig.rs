@@ -2,24 +2,24 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use crossbeam::channel::{Receiver, unbounded};
 use reactor::sim::{ClientId, Faults, SimBackend, SimNet, SimShard, SimSocket};
 use reactor::{
-    Control, ControlSender, Driver, DriverConfig, Mailbox, ReactorKind, ShardHandle, ShardLinks,
-    ShardThreadConfig, bind_listeners, spawn_shard,
+    Control, ControlSender, Credentials, Driver, DriverConfig, Mailbox, ReactorKind, ShardHandle,
+    ShardLinks, ShardThreadConfig, Transport, bind_listeners, spawn_shard,
 };
-use socket2::SockRef;
-use switch::{Command, ContextKey, Event, Order, SessionConfig, SessionKey, Setup, ShardIndex};
+use switch::{
+    Command, ContextKey, Event, Order, Secured, Security, SessionConfig, SessionKey, Setup,
+    ShardIndex,
+};
 
+use crate::client::{Client, PATIENCE, credentials};
 use crate::hub::{Hub, Mode};
-
-/// Far more than anything takes; reached only when something hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) trait Rig: Sized {
     type Client;
@@ -33,6 +33,8 @@ pub(crate) trait Rig: Sized {
     /// Starts one shard per mode, each with its own address.
     fn start(modes: &[Mode], connections_max: usize) -> Self;
     fn connect(&mut self, shard: usize) -> Self::Client;
+    /// Connects where nothing more is taken: the connection ends.
+    fn connect_refused(&mut self, shard: usize);
     fn send(&mut self, client: &mut Self::Client, octets: &[u8]);
     /// Exactly that many octets.
     fn receive(&mut self, client: &mut Self::Client, count: usize) -> Vec<u8>;
@@ -91,12 +93,15 @@ pub(crate) fn connect_order(token: u64, to: SocketAddr) -> Command {
 pub(crate) struct Real {
     shards: Vec<ShardHandle>,
     events: Vec<Receiver<Event>>,
+    secured: Vec<Arc<Mutex<Secured>>>,
 }
 
 impl Real {
     pub(crate) fn start(
         kind: ReactorKind,
+        transport: Transport,
         busy_poll: Duration,
+        credentials: Option<Credentials>,
         modes: &[Mode],
         connections_max: usize,
     ) -> Self {
@@ -107,6 +112,7 @@ impl Real {
         let links = ShardLinks::new(&mailboxes);
         let mut shards = Vec::new();
         let mut events = Vec::new();
+        let mut secured = Vec::new();
         for ((index, &mode), mailbox) in (0..).zip(modes).zip(mailboxes) {
             let (sink, source) = unbounded();
             let mut config = ShardThreadConfig::new(
@@ -117,80 +123,118 @@ impl Real {
             );
             config.reactor = kind;
             config.busy_poll = busy_poll;
+            config.transports = vec![transport];
+            config.credentials.clone_from(&credentials);
             config.connections_max = connections_max;
             config.core = Some(usize::from(index));
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             config.listeners = bind_listeners(&[any], 1).unwrap().remove(0);
-            shards.push(spawn_shard(config, move || Hub::new(mode)).unwrap());
+            let noted = Arc::<Mutex<Secured>>::default();
+            secured.push(Arc::clone(&noted));
+            shards.push(spawn_shard(config, move || Hub::noting(mode, noted)).unwrap());
             events.push(source);
         }
         assert!(shards.iter().all(|shard| shard.reactor() == kind));
-        Self { shards, events }
+        Self {
+            shards,
+            events,
+            secured,
+        }
     }
 
-    fn connect(&self, shard: usize) -> TcpStream {
-        patient(TcpStream::connect(self.shards[shard].local_addrs()[0]).unwrap())
+    pub(crate) fn tcp(&self, shard: usize) -> TcpStream {
+        TcpStream::connect(self.shards[shard].local_addrs()[0]).unwrap()
     }
-}
 
-fn patient(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream
+    pub(crate) fn event(&self, shard: usize) -> Event {
+        self.events[shard].recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// How the connection was secured that a shard heard of last.
+    pub(crate) fn secured(&self, shard: usize) -> Secured {
+        self.secured[shard].lock().unwrap().clone()
+    }
+
+    pub(crate) fn order(&self, shard: usize, command: Command) {
+        self.shards[shard].send(Control::Command(command)).unwrap();
+    }
+
+    /// Asks a shard for a number.
+    pub(crate) fn ask(&self, shard: usize, token: u64) -> u64 {
+        let order = Order::Drain;
+        self.order(shard, Command { token, order });
+        loop {
+            if let Event::Done { token, .. } = self.event(shard) {
+                return token;
+            }
+        }
+    }
+
+    pub(crate) fn stop(self) {
+        for shard in self.shards {
+            shard.stop();
+            shard.join().unwrap();
+        }
+    }
 }
 
 macro_rules! real_rig {
-    ($name:ident, $kind:expr, $busy_poll:expr) => {
+    ($name:ident, $kind:expr, $transport:expr, $busy_poll:expr) => {
         pub(crate) struct $name(Real);
 
         impl Rig for $name {
-            type Client = TcpStream;
-            const RECEIVERS: usize = 100;
-            const BACKLOG_MIB: u64 = 40;
+            type Client = Client;
+            // Unoptimised cryptography takes its time.
+            const RECEIVERS: usize = if $transport.is_secure() { 20 } else { 100 };
+            const BACKLOG_MIB: u64 = if $transport.is_secure() { 20 } else { 40 };
 
             fn unavailable() -> Option<String> {
                 $kind.resolve().err().map(|reason| reason.to_string())
             }
 
             fn start(modes: &[Mode], connections_max: usize) -> Self {
-                Self(Real::start($kind, $busy_poll, modes, connections_max))
+                let credentials = $transport.is_secure().then(credentials);
+                Self(Real::start(
+                    $kind,
+                    $transport,
+                    $busy_poll,
+                    credentials,
+                    modes,
+                    connections_max,
+                ))
             }
 
-            fn connect(&mut self, shard: usize) -> TcpStream {
-                self.0.connect(shard)
+            fn connect(&mut self, shard: usize) -> Client {
+                Client::connected(self.0.tcp(shard), $transport)
             }
 
-            fn send(&mut self, client: &mut TcpStream, octets: &[u8]) {
-                client.write_all(octets).unwrap();
+            fn connect_refused(&mut self, shard: usize) {
+                Client::new(self.0.tcp(shard), None).receive_end();
             }
 
-            fn receive(&mut self, client: &mut TcpStream, count: usize) -> Vec<u8> {
-                let mut octets = vec![0; count];
-                client.read_exact(&mut octets).unwrap();
-                octets
+            fn send(&mut self, client: &mut Client, octets: &[u8]) {
+                client.send(octets);
             }
 
-            fn receive_end(&mut self, client: &mut TcpStream) {
-                // Reading to the end goes on after a signal.
-                let mut rest = Vec::new();
-                match client.read_to_end(&mut rest) {
-                    Ok(_) => assert_eq!(rest, b""),
-                    Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
-                }
+            fn receive(&mut self, client: &mut Client, count: usize) -> Vec<u8> {
+                client.receive(count)
             }
 
-            fn shutdown(&mut self, client: &mut TcpStream) {
-                client.shutdown(std::net::Shutdown::Write).unwrap();
+            fn receive_end(&mut self, client: &mut Client) {
+                client.receive_end();
             }
 
-            fn reset(&mut self, client: TcpStream) {
-                let socket = SockRef::from(&client);
-                socket.set_linger(Some(Duration::ZERO)).unwrap();
+            fn shutdown(&mut self, client: &mut Client) {
+                client.shutdown();
             }
 
-            fn stall(&mut self, _client: &TcpStream) {}
+            fn reset(&mut self, client: Client) {
+                client.reset();
+            }
 
-            fn unstall(&mut self, _client: &TcpStream) {}
+            fn stall(&mut self, _client: &Client) {}
+
+            fn unstall(&mut self, _client: &Client) {}
 
             fn order(&mut self, shard: usize, command: Command) {
                 self.0.shards[shard]
@@ -199,7 +243,7 @@ macro_rules! real_rig {
             }
 
             fn event(&mut self, shard: usize) -> Event {
-                self.0.events[shard].recv_timeout(PATIENCE).unwrap()
+                self.0.event(shard)
             }
 
             fn free_addr(&mut self) -> SocketAddr {
@@ -207,30 +251,57 @@ macro_rules! real_rig {
                 listener.local_addr().unwrap()
             }
 
-            fn accept_from(&mut self, shard: usize) -> TcpStream {
+            fn accept_from(&mut self, shard: usize) -> Client {
+                // Nobody connects out over WebSocket.
+                let far = match $transport {
+                    Transport::Tls | Transport::Wss => Transport::Tls,
+                    Transport::Tcp | Transport::Ws => Transport::Tcp,
+                };
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let to = listener.local_addr().unwrap();
-                self.order(shard, connect_order(1, to));
-                patient(listener.accept().unwrap().0)
+                let mut command = connect_order(1, to);
+                if let (true, Order::Install { config, .. }) = (far.is_secure(), &mut command.order)
+                {
+                    config.security = any_certificate();
+                }
+                self.order(shard, command);
+                Client::accepted(listener.accept().unwrap().0, far)
             }
 
             fn stop(self) {
-                for shard in self.0.shards {
-                    shard.stop();
-                    shard.join().unwrap();
-                }
+                self.0.stop();
             }
         }
     };
 }
 
-real_rig!(MioRig, ReactorKind::Mio, Duration::ZERO);
-real_rig!(UringRig, ReactorKind::Uring, Duration::ZERO);
-real_rig!(PollingMioRig, ReactorKind::Mio, BUSY_POLL);
-real_rig!(PollingUringRig, ReactorKind::Uring, BUSY_POLL);
+real_rig!(MioRig, ReactorKind::Mio, Transport::Tcp, NO_POLL);
+real_rig!(MioTlsRig, ReactorKind::Mio, Transport::Tls, NO_POLL);
+real_rig!(MioWsRig, ReactorKind::Mio, Transport::Ws, NO_POLL);
+real_rig!(MioWssRig, ReactorKind::Mio, Transport::Wss, NO_POLL);
+real_rig!(UringRig, ReactorKind::Uring, Transport::Tcp, NO_POLL);
+real_rig!(UringTlsRig, ReactorKind::Uring, Transport::Tls, NO_POLL);
+real_rig!(UringWsRig, ReactorKind::Uring, Transport::Ws, NO_POLL);
+real_rig!(UringWssRig, ReactorKind::Uring, Transport::Wss, NO_POLL);
+real_rig!(PollingMioRig, ReactorKind::Mio, Transport::Tcp, BUSY_POLL);
+real_rig!(
+    PollingUringRig,
+    ReactorKind::Uring,
+    Transport::Tcp,
+    BUSY_POLL
+);
+
+const NO_POLL: Duration = Duration::ZERO;
 
 /// Longer than anything on loopback takes, so that polling ends by a completion.
 const BUSY_POLL: Duration = Duration::from_millis(5);
+
+/// TLS with whomever.
+pub(crate) fn any_certificate() -> Security {
+    Security::Tls {
+        fingerprints: Box::default(),
+    }
+}
 
 /// The simulation, with faults drawn from a seed.
 pub(crate) struct SimRig {
@@ -324,6 +395,11 @@ impl Rig for SimRig {
         self.run();
         let unread = Vec::new();
         SimClient { id, unread }
+    }
+
+    fn connect_refused(&mut self, shard: usize) {
+        let mut client = self.connect(shard);
+        self.receive_end(&mut client);
     }
 
     fn send(&mut self, client: &mut SimClient, octets: &[u8]) {

@@ -9,7 +9,7 @@ use clock::{Duration, Instant};
 use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use switch::{
     Batch, CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, Limits, Order, Output,
-    SessionConfig, SessionKey, Shard, ShardConfig, ShardIndex, Statistics,
+    SessionConfig, SessionKey, Shard, ShardConfig, ShardIndex, Statistics, Via,
 };
 
 pub(crate) type Octets = Rc<[u8]>;
@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     /// Octets each connection was sent.
     pub(crate) sent: BTreeMap<u32, Vec<u8>>,
+    /// Where messages end in it, on transports that carry messages.
+    pub(crate) message_ends: BTreeMap<u32, Vec<usize>>,
     pub(crate) events: Vec<Event>,
     pub(crate) connects: Vec<ConnectId>,
     pub(crate) closed: Vec<u32>,
@@ -78,6 +80,7 @@ impl World {
             shard: Shard::new(config),
             now: Instant::from_nanos(1),
             sent: BTreeMap::new(),
+            message_ends: BTreeMap::new(),
             events: Vec::new(),
             connects: Vec::new(),
             closed: Vec::new(),
@@ -130,10 +133,15 @@ impl World {
     }
 
     pub(crate) fn accept(&mut self, n: u32) {
+        self.accept_via(n, Via::default());
+    }
+
+    pub(crate) fn accept_via(&mut self, n: u32, via: Via) {
         let peer = "192.0.2.99:1000".parse().expect("an address");
         self.feed(Input::Accepted {
             conn: conn(n),
             peer,
+            via,
         });
     }
 
@@ -208,6 +216,10 @@ impl World {
             match self.shard.poll() {
                 Output::Transmit { conn, batch } => {
                     let out = self.sent.entry(conn.index).or_default();
+                    self.message_ends
+                        .entry(conn.index)
+                        .or_default()
+                        .extend(batch.message_ends().iter().map(|end| out.len() + end));
                     batch
                         .slices()
                         .for_each(|slice| out.extend_from_slice(slice));
@@ -243,6 +255,7 @@ impl World {
     }
 
     pub(crate) fn take_octets(&mut self, n: u32) -> Vec<u8> {
+        self.message_ends.remove(&n);
         self.sent.remove(&n).unwrap_or_default()
     }
 

@@ -11,6 +11,7 @@ use h248::ast::{
 use crate::gateway::Config;
 use crate::gateway::core::Core;
 use crate::gateway::package::{Event, Item, PACKAGES, Package, Place, Values, item, plain, served};
+use crate::{Listener, Transport};
 
 /// The RequestID of a descriptor that nobody asked for.
 const NO_REQUEST: u32 = 0;
@@ -162,9 +163,18 @@ impl Core {
         let mut text = String::new();
         let addresses = &self.config.addresses;
         for (family, is_ip6) in [("IP4", false), ("IP6", true)] {
-            if addresses.iter().any(|a| a.is_ipv6() == is_ip6) {
-                text +=
-                    &format!("v=0\r\nc=IN {family} $\r\nm=message $ TCP/MSRP *\r\na=path:$\r\n");
+            for (transport, proto, path) in [
+                (Transport::Tcp, "TCP/MSRP", "$"),
+                (Transport::Tls, "TCP/TLS/MSRP", "$"),
+                (Transport::Ws, "TCP/MSRP", "msrp://$:$/$;ws"),
+                (Transport::Wss, "TCP/TLS/MSRP", "msrps://$:$/$;ws"),
+            ] {
+                let fits = |l: &Listener| l.addr.is_ipv6() == is_ip6 && l.transport == transport;
+                if addresses.iter().any(fits) {
+                    text += &format!(
+                        "v=0\r\nc=IN {family} $\r\nm=message $ {proto} *\r\na=path:{path}\r\n"
+                    );
+                }
             }
         }
         text.into_bytes()

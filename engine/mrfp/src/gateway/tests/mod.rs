@@ -12,6 +12,7 @@ mod sdp;
 mod statement;
 mod topology;
 
+use ::core::net::SocketAddr;
 use std::collections::VecDeque;
 
 use clock::Duration;
@@ -55,6 +56,7 @@ impl Bench {
 
     pub(super) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
+            fingerprint: None,
             addresses: vec![
                 "198.51.100.7:2855".parse().unwrap(),
                 "[2001:db8::7]:2855".parse().unwrap(),

@@ -232,3 +232,124 @@ fn session_ids_differ() {
         .collect();
     assert_eq!(ids.len(), 50);
 }
+
+const PRINT: &str = "AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:\
+    AB:AB:AB:AB:0F";
+
+fn secure(honours: bool) -> Bench {
+    Bench::with(|config| {
+        config.honour_sdp = honours;
+        config.fingerprint = switch::Fingerprint::parse("sha-256", PRINT);
+        for listener in [
+            "tls:198.51.100.7:2856",
+            "ws:198.51.100.7:80",
+            "wss:198.51.100.7:443",
+        ] {
+            config.addresses.push(listener.parse().unwrap());
+        }
+    })
+}
+
+/// Adds a stream and tells what Local came back, with the session's configuration.
+fn added(bench: &mut Bench, local: &str, remote: &str) -> (String, SessionConfig) {
+    bench.call(&format!(
+        "C=${{A=${{M{{ST=1{{O{{MO=SR}},L{{{local}}},R{{{remote}}}}}}}}}}}"
+    ));
+    let config = bench.config();
+    (
+        String::from_utf8(config.local_path.to_vec()).unwrap(),
+        config,
+    )
+}
+
+// MSRP-URI-004 MSRP-WS-004
+#[test]
+fn each_transport_has_its_listener_its_path_and_its_security() {
+    for (proto, path, remote, expected) in [
+        (
+            "TCP/MSRP",
+            "$",
+            "msrp://192.0.2.10:7/x;tcp",
+            "msrp://198.51.100.7:2855/",
+        ),
+        (
+            "TCP/TLS/MSRP",
+            "$",
+            "msrps://192.0.2.10:7/x;tcp",
+            "msrps://198.51.100.7:2856/",
+        ),
+        (
+            "TCP/TLS/MSRP",
+            "msrps://$:$/$;tcp",
+            "msrps://ue.invalid/x;tcp",
+            "msrps://198.51.100.7:2856/",
+        ),
+        (
+            "TCP/MSRP",
+            "msrp://$:$/$;ws",
+            "msrp://x.invalid:9/x;ws",
+            "msrp://198.51.100.7:80/",
+        ),
+        (
+            "TCP/TLS/MSRP",
+            "msrps://$:$/$;ws",
+            "msrps://x.invalid:9/x;ws",
+            "msrps://198.51.100.7:443/",
+        ),
+    ] {
+        let is_tls = proto.contains("TLS");
+        let local = format!("v=0\nc=IN IP4 $\nm=message $ {proto} *\na=path:{path}\n");
+        let remote = format!("v=0\nc=IN IP4 192.0.2.10\nm=message 7 {proto} *\na=path:{remote}\n");
+        let (ours, config) = added(&mut secure(false), &local, &remote);
+        assert!(ours.starts_with(expected), "{ours}");
+        let end = if path.ends_with(";ws") { ";ws" } else { ";tcp" };
+        assert!(ours.ends_with(end), "{ours}");
+        assert_eq!(
+            config.security != switch::Security::Plain,
+            is_tls,
+            "{proto}"
+        );
+    }
+}
+
+// MSRP-TLS-004
+#[test]
+fn fingerprints_are_obeyed_and_ours_is_shown() {
+    let local = "v=0\nc=IN IP4 $\nm=message $ TCP/TLS/MSRP *\na=path:$\n";
+    let remote = "v=0\nc=IN IP4 192.0.2.10\nm=message 7 TCP/TLS/MSRP *\n\
+        a=path:msrps://192.0.2.10:7/x;tcp\na=fingerprint:md5 AB:CD\na=fingerprint:SHA-256 ";
+    let remote = format!("{remote}{}\n", PRINT.to_lowercase());
+    let (_, config) = added(&mut secure(true), local, &remote);
+    let fingerprints = switch::Fingerprint::parse("sha-256", PRINT)
+        .into_iter()
+        .collect();
+    assert_eq!(config.security, switch::Security::Tls { fingerprints });
+    let reply = secure(true).call(&format!("C=${{A=${{M{{ST=1{{L{{{local}}}}}}}}}}}"));
+    let line = format!("{:?}", format!("a=fingerprint:sha-256 {PRINT}").as_bytes());
+    let reply = format!("{reply:?}");
+    assert!(reply.contains(line.trim_matches(['[', ']'])), "{reply}");
+    let (_, config) = added(&mut secure(false), local, &remote);
+    let fingerprints = Box::default();
+    assert_eq!(config.security, switch::Security::Tls { fingerprints });
+    let only_md5 = remote.replace("SHA-256", "md5");
+    secure(true).check(
+        &format!("C=${{A=${{M{{ST=1{{L{{{local}}},R{{{only_md5}}}}}}}}}}}"),
+        "C=${A=${ER=449{}}}",
+    );
+}
+
+#[test]
+fn a_transport_without_a_listener_is_refused() {
+    for (proto, path) in [
+        ("TCP/TLS/MSRP", "$"),
+        ("TCP/MSRP", "msrp://$:$/$;ws"),
+        ("TCP/MSRP", "msrps://$:$/$;tcp"),
+        ("UDP/MSRP", "$"),
+    ] {
+        let local = format!("L{{v=0\nc=IN IP4 $\nm=message $ {proto} *\na=path:{path}\n}}");
+        Bench::new().check(
+            &format!("C=${{A=${{M{{ST=1{{{local}}}}}}}}}"),
+            "C=${A=${ER=449{}}}",
+        );
+    }
+}
