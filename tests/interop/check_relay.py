@@ -196,6 +196,6 @@ def large_message(env, reactor, tls):
 def checks():
     """Names and functions."""
     for reactor in ("uring", "mio"):
-        for tls, name in ((False, "tcp"),):
+        for tls, name in ((False, "tcp"), (True, "tls")):
             check = functools.partial(large_message, reactor=reactor, tls=tls)
             yield f"relay-large-message-{name}-{reactor}", check
