@@ -135,7 +135,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
             honour_sdp: config.honour_sdp,
             matching: config.matching,
             has_storage: config.storage.is_some(),
-            has_tls: false,
+            has_tls: msrp.iter().any(|listener| listener.transport.is_secure()),
             epoch: run::epoch(),
             context_keep: config.context_keep,
             limits: config.gateway_limits,
