@@ -13,12 +13,12 @@ pub const COPY_BYTES_MAX: usize = 2048;
 /// library maps and unmaps memory for each allocation, which costs a page fault per 4 KiB.
 pub const BATCH_BLOCK_BYTES: usize = 32 * 1024;
 
-/// A recycled batch keeps at most so many blocks: as much as may be queued for one connection before
-/// its senders are slowed.
-pub const BATCH_BLOCKS_KEEP: usize = 8;
+/// A recycled batch keeps at most so many blocks: twice as much as may be queued for one connection
+/// before its senders are slowed, because a turn's worth may still come on top.
+pub const BATCH_BLOCKS_KEEP: usize = 16;
 
 /// Batches kept for reuse; more are freed.
-pub const BATCH_POOL_MAX: usize = 256;
+pub const BATCH_POOL_MAX: usize = 128;
 
 /// Frames kept for reuse; more are freed.
 pub const FRAME_POOL_MAX: usize = 256;
