@@ -47,10 +47,16 @@ impl Unusable {
     }
 }
 
+/// RFC 6714 4.2 and 4.3.
+const ELSEWHERE: &str = "c= and m= differ from a=path, and a=msrp-cema is missing";
+
 impl Offer {
     /// Reads an offer, or the answer to an offer that left the connection to the peer.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Unusable> {
         let (description, media) = Self::read(body)?;
+        if !media.has_cema && media.is_elsewhere() {
+            return Err(Unusable::new(399, ELSEWHERE));
+        }
         Self::new(description, media)
     }
 
@@ -62,6 +68,19 @@ impl Offer {
             return Err(Unusable::new(399, "a=setup:active answered by active"));
         }
         media.setup = Some(Setup::Passive);
+        if !media.has_cema && media.is_elsewhere() {
+            // RFC 6714 4.2, third case: only a new offer could reach a peer behind a relay and a
+            // middlebox; the call is given up instead. Without a relay the c= and m= lines are
+            // where to connect, as if the answer had `a=msrp-cema`.
+            if media
+                .path
+                .as_ref()
+                .is_some_and(|path| path.uris().len() > 1)
+            {
+                return Err(Unusable::new(399, ELSEWHERE));
+            }
+            media.has_cema = true;
+        }
         Self::new(description, media)
     }
 
@@ -115,8 +134,12 @@ impl Offer {
         self.our_setup() == Setup::Active && !before.is_some_and(is_same)
     }
 
+    /// Whether our side has `a=msrp-cema` too: not towards one that connects through a relay
+    /// (RFC 6714 4.3, second case).
     pub(crate) fn has_cema(&self) -> bool {
-        self.media.has_cema
+        let is_relayed = self.media.path.as_ref().is_some_and(|p| p.uris().len() > 1);
+        let connects = matches!(self.media.setup, None | Some(Setup::Active));
+        self.media.has_cema && !(is_relayed && connects)
     }
 
     pub(crate) fn is_ip6(&self) -> bool {

@@ -42,6 +42,9 @@ pub struct MessageMedia {
     pub direction: Direction,
 }
 
+/// Stands in `m=` where nothing listens (RFC 4145 section 4.1).
+const DISCARD_PORT: u16 = 9;
+
 /// The transport of an `m=message` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -245,6 +248,25 @@ impl MessageMedia {
         first.or(second).ok_or_else(|| match &self.path {
             Some(path) => AddressError::NotNumeric(path.as_str().to_owned()),
             None => AddressError::Missing,
+        })
+    }
+
+    /// Whether the `c=`/`m=` address is that of no URI of the path: without `a=msrp-cema` a sign that
+    /// a middlebox put its own address there (RFC 6714 section 4.2 and 4.3). Addresses compare by
+    /// value (4.4). An address that is not numeric on either side proves nothing, since names are
+    /// not resolved, nor does the port 9 of a side that only connects (RFC 6135 section 4.2.2).
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        let (Some(ip), Some(port), Some(path)) = (self.ip(), self.port.given(), &self.path) else {
+            return false;
+        };
+        let connects_only = port == DISCARD_PORT && self.setup == Some(Setup::Active);
+        path.uris().iter().all(|uri| match uri.host {
+            Host::Ip(of_path) => {
+                let is_port = connects_only || uri.effective_port() == Some(port);
+                of_path.to_canonical() != ip.to_canonical() || !is_port
+            }
+            Host::Name(_) | Host::Choose => false,
         })
     }
 

@@ -143,6 +143,44 @@ fn cema_decides_between_media_line_and_path() {
     );
 }
 
+// MSRP-CEMA-006.
+#[test]
+fn a_media_line_that_no_uri_of_the_path_names_is_elsewhere() {
+    let check = |media: &str, path: &str, expected: bool| {
+        let text = format!("{media}\na=path:{path}\n");
+        assert_eq!(message(&text).is_elsewhere(), expected, "{text}");
+    };
+    let media = "c=IN IP4 192.0.2.1\nm=message 7 TCP/MSRP *";
+    check(media, "msrp://192.0.2.1:7/a;tcp", false);
+    check(media, "msrp://192.0.2.1:8/a;tcp", true);
+    check(media, "msrp://192.0.2.2:7/a;tcp", true);
+    check(
+        media,
+        "msrp://192.0.2.2:7/a;tcp msrp://192.0.2.1:7/b;tcp",
+        false,
+    );
+    check(
+        media,
+        "msrp://192.0.2.2:7/a;tcp msrp://192.0.2.3:7/b;tcp",
+        true,
+    );
+    check(media, "msrp://ue.invalid:7/a;tcp", false);
+    check(
+        "c=IN IP4 ue.invalid\nm=message 7 TCP/MSRP *",
+        "msrp://192.0.2.2:7/a;tcp",
+        false,
+    );
+    check(
+        "c=IN IP6 2001:db8::1\nm=message 7 TCP/MSRP *",
+        "msrp://[2001:DB8:0::1]:7/a;tcp",
+        false,
+    );
+    let nowhere = "c=IN IP4 192.0.2.1\nm=message 9 TCP/MSRP *\na=setup:active";
+    check(nowhere, "msrp://192.0.2.1:7/a;tcp", false);
+    check(nowhere, "msrp://192.0.2.2:7/a;tcp", true);
+    check("m=message 7 TCP/MSRP *", "msrp://192.0.2.2:7/a;tcp", false);
+}
+
 // MSRP-SDP-006, MSRP-SDP-009, MSRP-CHAT-003.
 #[test]
 fn the_first_message_line_that_is_not_refused_counts() {

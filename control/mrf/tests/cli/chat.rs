@@ -1,6 +1,8 @@
 //! `mrf chat`.
 
-use crate::program::{Program, Server, finish};
+use std::collections::BTreeSet;
+
+use crate::program::{FREE_PORTS, Program, Server, finish};
 
 fn chat(server: &Server, name: &str) -> Program {
     let uri = format!("sip:lobby@{}", server.get("sip.udp"));
@@ -84,4 +86,41 @@ fn a_call_that_is_refused_is_told() {
         "{}",
         done.stderr
     );
+}
+
+// MSRP-SEC-001.
+#[test]
+fn session_ids_are_logged_only_with_the_messages_asked_for() {
+    const WIRE: &str = "h248_endpoint::wire";
+    // JSON: one line for each record.
+    let mut args = vec!["run", "--log-format", "json"];
+    args.extend(FREE_PORTS);
+    let level = format!("trace,{WIRE}=trace");
+    let mut server = Server::of(Program::start_with(&args, &[("RUST_LOG", &level)]));
+    let mut ann = chat(&server, "ann");
+    ann.type_line("nobody hears this");
+    ann.type_line("/quit");
+    assert_eq!(ann.wait().code(), Some(0));
+    server.program.signal("TERM");
+    assert_eq!(server.program.wait().code(), Some(0));
+
+    let (wire, log): (Vec<_>, Vec<_>) = server
+        .program
+        .log()
+        .into_iter()
+        .partition(|line| line.contains(WIRE));
+    let ids: BTreeSet<_> = wire.iter().flat_map(|line| session_ids(line)).collect();
+    assert!(ids.len() >= 2, "ours and the participant's: {ids:?}");
+    assert!(log.iter().any(|line| line.contains("DEBUG")));
+    for line in &log {
+        let leaked = ids.iter().find(|id| line.contains(*id));
+        assert_eq!(leaked, None, "{line}");
+    }
+}
+
+/// The session-ids of the MSRP URIs in a text, but for `$`.
+fn session_ids(text: &str) -> impl Iterator<Item = &str> {
+    let uris = text.split("msrp://").skip(1);
+    let ids = uris.filter_map(|uri| uri.split_once('/')?.1.split_once(';'));
+    ids.map(|(id, _)| id).filter(|id| *id != "$")
 }

@@ -115,6 +115,11 @@ impl Program {
         }
     }
 
+    /// What is left of standard error, to its end.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.stderr.iter().collect()
+    }
+
     pub(crate) fn type_line(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();

@@ -202,3 +202,56 @@ fn an_incomplete_local_is_not_taken() {
     );
     assert_eq!(Reserved::parse(b""), None);
 }
+
+const PATH: &str = "a=path:msrp://[5555::aaa:bbb:ccc:ddd]:2855/s111271;tcp\r\n";
+const OTHER_PATH: &str = "a=path:msrp://[5555::aaa:bbb:ccc:eee]:2855/s111271;tcp\r\n";
+
+// MSRP-CEMA-003.
+#[test]
+fn an_offer_whose_lines_differ_from_its_path_needs_cema() {
+    let moved = SEED.replace(PATH, OTHER_PATH);
+    assert!(Offer::parse(moved.as_bytes()).is_ok());
+    let plain = moved.replace("a=msrp-cema\r\n", "");
+    let unusable = Offer::parse(plain.as_bytes()).expect_err("refused");
+    assert_eq!(unusable, Unusable::new(399, ELSEWHERE));
+}
+
+// MSRP-CEMA-004.
+#[test]
+fn one_that_connects_through_a_relay_is_answered_without_cema() {
+    let relayed =
+        "a=path:msrp://[5555::aaa:bbb:ccc:ddd]:2855;tcp msrp://ue.invalid:2855/s1;tcp\r\n";
+    let check = |setup: &str, expected: bool| {
+        let text = SEED
+            .replace(PATH, relayed)
+            .replace("a=setup:active\r\n", setup);
+        let offer = Offer::parse(text.as_bytes()).expect("usable");
+        let answer = reserved().describe(&of(&offer), &capabilities(), (7, 8));
+        assert_eq!(answer.contains("a=msrp-cema\r\n"), expected, "{setup}");
+    };
+    check("a=setup:active\r\n", false);
+    check("", false);
+    check("a=setup:actpass\r\n", true);
+}
+
+#[test]
+fn an_answer_without_cema_says_where_to_connect_unless_a_relay_is_behind_it() {
+    let answer = SEED
+        .replace(PATH, OTHER_PATH)
+        .replace("a=msrp-cema\r\na=setup:active\r\n", "a=setup:passive\r\n");
+    let taken = Offer::parse_answer(answer.as_bytes()).expect("usable");
+    assert!(
+        taken
+            .remote()
+            .contains("c=IN IP6 5555::aaa:bbb:ccc:ddd\r\n")
+    );
+    assert!(
+        taken.remote().contains("a=msrp-cema\r\n"),
+        "{}",
+        taken.remote()
+    );
+    let relayed = answer.replace(";tcp\r\n", ";tcp msrp://ue.invalid:1/s2;tcp\r\n");
+    assert!(Offer::parse_answer(relayed.as_bytes()).is_ok());
+    let relayed = answer.replace(";tcp\r\n", ";tcp msrp://[5555::1]:1/s2;tcp\r\n");
+    assert!(Offer::parse_answer(relayed.as_bytes()).is_err());
+}
