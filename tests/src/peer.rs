@@ -115,6 +115,8 @@ pub struct Peer {
     pub path: String,
     /// The switch's path.
     pub remote: String,
+    /// Its messages ask for reports of success and failure.
+    pub wants_reports: bool,
     buffer: Vec<u8>,
     /// Messages from others by Message-ID.
     pub messages: BTreeMap<String, Received>,
@@ -131,6 +133,7 @@ impl Peer {
         Self {
             path,
             remote,
+            wants_reports: false,
             buffer: Vec::new(),
             messages: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -158,9 +161,14 @@ impl Peer {
         } else {
             to.to_string()
         };
+        let reports = if self.wants_reports {
+            "Success-Report: yes\r\nFailure-Report: yes\r\n"
+        } else {
+            ""
+        };
         let mut text = format!(
             "MSRP {tid} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: {message}\r\n\
-             Byte-Range: {}-{end}/{}\r\nContent-Type: application/octet-stream\r\n\r\n",
+             Byte-Range: {}-{end}/{}\r\n{reports}Content-Type: application/octet-stream\r\n\r\n",
             self.remote,
             self.path,
             from + 1,
@@ -172,7 +180,8 @@ impl Peer {
         text
     }
 
-    /// Takes what arrived; returns the responses that are due.
+    /// Takes what arrived; returns the responses that are due, and behind them a REPORT on each
+    /// message that is whole now and asked for it.
     ///
     /// # Panics
     ///
@@ -191,6 +200,7 @@ impl Peer {
                         frame.tid, self.remote, self.path
                     );
                     out.extend_from_slice(answer.as_bytes());
+                    out.extend_from_slice(self.report(&frame).as_bytes());
                 }
                 "REPORT" => self.reports.push((
                     frame.field("Message-ID").to_owned(),
@@ -203,6 +213,23 @@ impl Peer {
             }
         }
         out
+    }
+
+    /// Tells that the message is whole, if this chunk asks for it and made it so.
+    fn report(&self, frame: &Frame) -> String {
+        let message = frame.field("Message-ID");
+        let whole = self.messages.get(message).and_then(Received::whole);
+        let Some(whole) = whole.filter(|_| frame.field("Success-Report") == "yes") else {
+            return String::new();
+        };
+        format!(
+            "MSRP r{0} REPORT\r\nTo-Path: {1}\r\nFrom-Path: {2}\r\nMessage-ID: {message}\r\n\
+             Byte-Range: 1-{3}/{3}\r\nStatus: 000 200 OK\r\n-------r{0}$\r\n",
+            frame.tid,
+            self.remote,
+            self.path,
+            whole.len()
+        )
     }
 
     fn take_chunk(&mut self, frame: &Frame) {

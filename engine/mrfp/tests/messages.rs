@@ -7,130 +7,38 @@
 )]
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mrf_tests::controller::{Controller, line_of};
 use mrf_tests::peer::{Frame, take_frames};
+use mrf_tests::steady::Steady;
 use mrfp::{Config, Mrfp, ReactorKind};
 
 /// Nothing here takes longer unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// More messages than this never come before the one awaited.
-const MESSAGES_MAX: usize = 20;
-
-/// A controller: datagrams of text.
-struct Controller {
-    socket: UdpSocket,
-    gateway: SocketAddr,
-    transaction: u32,
-    notifies: Vec<String>,
-}
-
-impl Controller {
-    /// Takes the registration of the gateway that has `socket` for its controller.
-    fn new(socket: UdpSocket) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut octets = [0; 65_536];
-        let (count, gateway) = socket.recv_from(&mut octets).expect("in time");
-        let text = std::str::from_utf8(&octets[..count]).unwrap();
-        let (id, _) = transaction(text, "T=").unwrap().split_once('{').unwrap();
-        let reply = format!("!/1 <mgc.example.net> P={id}{{C=-{{SC=ROOT{{SV{{V=2}}}}}}}}");
-        socket.send_to(reply.as_bytes(), gateway).unwrap();
-        Self {
-            socket,
-            gateway,
-            transaction: 0,
-            notifies: Vec::new(),
-        }
-    }
-
-    fn send(&self, text: &str) {
-        let text = format!("!/2 <mgc.example.net> {text}");
-        self.socket.send_to(text.as_bytes(), self.gateway).unwrap();
-    }
-
-    /// The next message; requests of the gateway are answered and kept.
-    fn receive(&mut self) -> Option<String> {
-        let mut octets = [0; 65_536];
-        let (count, _) = match self.socket.recv_from(&mut octets) {
-            Ok(received) => received,
-            Err(error) => panic!("{error}; notified of {:?}", self.notifies),
-        };
-        let text = std::str::from_utf8(&octets[..count]).unwrap().to_owned();
-        let Some(request) = transaction(&text, "T=") else {
-            return transaction(&text, "P=").is_some().then_some(text);
-        };
-        let (id, _) = request.split_once('{').unwrap();
-        self.send(&format!("P={id}{{C=1{{N=msrp/1}}}}"));
-        let request = request.to_owned();
-        if !self.notifies.contains(&request) {
-            self.notifies.push(request);
-        }
-        None
-    }
-
-    fn call(&mut self, actions: &str) -> String {
-        self.transaction += 1;
-        let id = self.transaction;
-        self.send(&format!("T={id}{{{actions}}}"));
-        loop {
-            if let Some(reply) = self.receive()
-                && reply.contains(&format!("P={id}{{"))
-            {
-                return reply;
-            }
-        }
-    }
-
-    /// Waits for a Notify with all of `parts` in it, and takes it.
-    #[track_caller]
-    fn expect_notify(&mut self, parts: &[&str]) {
-        for _ in 0..MESSAGES_MAX {
-            let mut all = self.notifies.iter();
-            if let Some(at) = all.position(|n| parts.iter().all(|p| n.contains(p))) {
-                self.notifies.remove(at);
-                return;
-            }
-            self.receive();
-        }
-        panic!("{parts:?} is missing in {:?}", self.notifies);
-    }
-
-    /// Adds a participant to a context and returns the path to reach the MRFP by.
-    fn add(&mut self, context: &str, name: &str, more: &str) -> String {
-        let reply = self.call(&format!(
-            "C={context}{{A=${{M{{ST=1{{O{{MO=SR{more}}},L{{v=0\nc=IN IP4 $\n\
-             m=message $ TCP/MSRP *\na=path:$\n}},R{{v=0\nc=IN IP4 127.0.0.1\n\
-             m=message 9 TCP/MSRP *\na=path:{}\n}}}}}}}}}}",
-            path(name)
-        ));
-        let line = reply.lines().find_map(|l| l.strip_prefix("a=path:"));
-        line.unwrap_or_else(|| panic!("{reply}")).to_owned()
-    }
-}
-
-/// The transaction in a message, behind header and acknowledgements, when it begins like this.
-fn transaction<'a>(message: &'a str, token: &str) -> Option<&'a str> {
-    let mut words = message.splitn(3, char::is_whitespace);
-    let body = words.nth(2)?.trim_start();
-    let acknowledged = body
-        .strip_prefix("K{")
-        .and_then(|rest| rest.split_once('}'));
-    let body = acknowledged.map_or(body, |(_, rest)| rest);
-    body.trim_start().strip_prefix(token)
-}
-
 fn path(name: &str) -> String {
     format!("msrp://127.0.0.1:9/{name};tcp")
 }
 
+/// Adds a participant to a context and returns the path to reach the MRFP by.
+fn add(mgc: &mut Controller, context: &str, name: &str, more: &str) -> String {
+    let reply = mgc.call(&format!(
+        "C={context}{{A=${{M{{ST=1{{O{{MO=SR{more}}},L{{v=0\nc=IN IP4 $\n\
+         m=message $ TCP/MSRP *\na=path:$\n}},R{{v=0\nc=IN IP4 127.0.0.1\n\
+         m=message 9 TCP/MSRP *\na=path:{}\n}}}}}}}}}}",
+        path(name)
+    ));
+    line_of(&reply, "a=path:").to_owned()
+}
+
 /// A participant who connects to the MRFP.
 struct Participant {
-    stream: TcpStream,
+    stream: Steady,
     remote: String,
     path: String,
     buffer: Vec<u8>,
@@ -143,7 +51,7 @@ impl Participant {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut participant = Self {
-            stream,
+            stream: Steady(stream),
             remote: remote.to_owned(),
             path: path(name),
             buffer: Vec::new(),
@@ -202,10 +110,7 @@ impl Participant {
                 return self.frames.remove(at);
             }
             let mut octets = [0; 65_536];
-            let count = match self.stream.read(&mut octets) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                read => read.expect("octets in time"),
-            };
+            let count = self.stream.read(&mut octets).expect("octets in time");
             assert_ne!(count, 0, "closed after {:?}", self.frames);
             self.buffer.extend_from_slice(&octets[..count]);
             self.frames.extend(take_frames(&mut self.buffer));
@@ -260,7 +165,7 @@ async fn messages_are_played_in_order_and_each_fate_is_told() {
     let wrapped = "From: <sip:focus@example.net>\r\n\r\nContent-Type: text/plain\r\n\r\nHi";
     fs::write(storage.join("msgs/welcome.cpim"), wrapped).unwrap();
     let metrics = with_mrfp(Some(storage), move |mgc, addr| {
-        let to = mgc.add("$", "alice", "");
+        let to = add(mgc, "$", "alice", "");
         // Ordered before the participant is there.
         let reply = mgc.call(
             "C=1{MF=msrp/1{SG{SL=3{\
@@ -301,8 +206,8 @@ async fn what_a_participant_sends_is_recorded_and_can_be_played() {
     let long = "x".repeat(200_000);
     let sent = long.clone();
     let metrics = with_mrfp(Some(storage), move |mgc, addr| {
-        let to_alice = mgc.add("$", "alice", "");
-        let to_bob = mgc.add("1", "bob", "");
+        let to_alice = add(mgc, "$", "alice", "");
+        let to_bob = add(mgc, "1", "bob", "");
         let mut alice = Participant::connect(addr, &to_alice, "alice");
         let mut bob = Participant::connect(addr, &to_bob, "bob");
         let start = "SG{recmess/rm{ST=1,sl=\"file:///calls/one\"},\
@@ -367,9 +272,9 @@ async fn filters_stop_messages_in_both_directions() {
     with_mrfp(None, |mgc, addr| {
         let script = "require 'reject'; if size :over 1K { discard; } \
                       elsif header :is 'content-type' 'text/html' { reject 'no'; }";
-        let to_alice = mgc.add("$", "alice", &format!(",mf/imf=\"{script}\""));
+        let to_alice = add(mgc, "$", "alice", &format!(",mf/imf=\"{script}\""));
         let drop = "if address :is %22from%22 %22carol@example.com%22 { discard; }";
-        let to_bob = mgc.add("1", "bob", &format!(",mf/omf=\"{drop}\""));
+        let to_bob = add(mgc, "1", "bob", &format!(",mf/omf=\"{drop}\""));
         let mut alice = Participant::connect(addr, &to_alice, "alice");
         let mut bob = Participant::connect(addr, &to_bob, "bob");
         alice.send_for("aaaa0001", "text/plain", &"x".repeat(1025), "200");
