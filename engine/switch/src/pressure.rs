@@ -10,7 +10,8 @@ use clock::Instant;
 
 use crate::api::{ConnId, LossCause, Octets, Output};
 use crate::connection::Connection;
-use crate::shard::{Deadline, PROGRESS_CHECK, Shard};
+use crate::limits::STALLED_AFTER;
+use crate::shard::{Deadline, Shard};
 
 impl<B: Octets> Shard<B> {
     /// Deals with queues that grew past a limit while an input was handled.
@@ -58,7 +59,7 @@ impl<B: Octets> Shard<B> {
             brake.progress_at = now;
             let timer = self
                 .timers
-                .arm(now + PROGRESS_CHECK, Deadline::Progress(slow));
+                .arm(now + STALLED_AFTER, Deadline::Progress(slow));
             self.connection(slow).expect("found above").brake.timer = Some(timer);
         }
         let Some(sender_connection) = self.connection(sender) else {
@@ -123,13 +124,12 @@ impl<B: Octets> Shard<B> {
             return;
         };
         connection.brake.timer = None;
-        if now.since(connection.brake.progress_at) >= PROGRESS_CHECK {
+        let stalls_at = connection.brake.progress_at + STALLED_AFTER;
+        if now >= stalls_at {
             connection.brake.is_stalled = true;
             self.release(conn);
         } else if !connection.brake.holds.is_empty() {
-            let timer = self
-                .timers
-                .arm(now + PROGRESS_CHECK, Deadline::Progress(conn));
+            let timer = self.timers.arm(stalls_at, Deadline::Progress(conn));
             self.connection(conn).expect("found above").brake.timer = Some(timer);
         }
     }

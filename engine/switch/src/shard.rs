@@ -14,7 +14,7 @@ use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 
-use clock::{Duration, Instant, TimerTable};
+use clock::{Instant, TimerTable};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use slab::Slab;
@@ -489,6 +489,3 @@ impl<B: Octets> Shard<B> {
 /// The peer of a connection that nobody waited for.
 const UNSPECIFIED: SocketAddr =
     SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
-
-/// A recipient without progress for this long no longer holds back those who send to it.
-pub(crate) const PROGRESS_CHECK: Duration = Duration::from_millis(200);

@@ -4,6 +4,7 @@ mod common;
 
 use clock::Duration;
 use common::{World, config, key, send};
+use switch::limits::STALLED_AFTER;
 use switch::{Event, Input, Limits, LossCause, Order, SlowPolicy};
 
 fn limits() -> Limits {
@@ -48,7 +49,7 @@ fn a_stalled_recipient_no_longer_holds_its_sender_and_finally_loses() {
         world.receive(1, &message(i));
     }
     assert_eq!(world.paused, [1]);
-    world.advance(Duration::from_millis(250));
+    world.advance(STALLED_AFTER);
     assert!(world.paused.is_empty(), "no progress: the sender goes on");
     for i in 12..60 {
         world.receive(1, &message(i));
@@ -176,7 +177,7 @@ fn what_says_that_somebody_types_passes_but_not_to_the_congested() {
     for i in 0..12 {
         world.receive(1, &message(i));
     }
-    world.advance(Duration::from_millis(250));
+    world.advance(STALLED_AFTER);
     for i in 12..36 {
         world.receive(1, &message(i));
     }
