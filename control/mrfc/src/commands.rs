@@ -77,20 +77,13 @@ pub(crate) fn modify_mode(of: &Added, control: LocalControl) -> ActionRequest {
 }
 
 fn establish() -> Descriptor {
+    let name = PackageItem {
+        package: Name::new("tcpbcc"),
+        item: Name::new("EstBNC"),
+    };
     Descriptor::Signals(vec![SignalItem::Signal(Signal {
-        name: PackageItem {
-            package: Name::new("tcpbcc"),
-            item: Name::new("EstBNC"),
-        },
         stream: Some(STREAM),
-        kind: None,
-        duration: None,
-        notify_completion: Vec::new(),
-        keep_active: false,
-        direction: None,
-        request_id: None,
-        intersignal: None,
-        parms: Vec::new(),
+        ..Signal::from(name)
     })])
 }
 

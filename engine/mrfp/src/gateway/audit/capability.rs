@@ -94,16 +94,8 @@ pub(super) fn signals(config: &Config) -> Vec<SignalItem> {
     let of_package = |p: &'static Package| {
         p.signals.iter().map(|s| {
             SignalItem::Signal(Signal {
-                name: item((p.name, s.name)),
-                stream: None,
-                kind: None,
-                duration: None,
-                notify_completion: Vec::new(),
-                keep_active: false,
-                direction: None,
-                request_id: None,
-                intersignal: None,
                 parms: parms(s.parms),
+                ..Signal::from(item((p.name, s.name)))
             })
         })
     };
