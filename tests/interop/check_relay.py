@@ -5,17 +5,16 @@ one connection, so that both sessions share it, and the participants' paths have
 """
 
 import functools
-import glob
 import os
 import queue
-import re
 import socket
 import subprocess
 import threading
 
 from check_h248 import Controller
+from kamailio import Kamailio, fill
 from msrp import WAIT_SECONDS, Endpoint, Reader, ident, own_path
-from process import Process, ensure, poll
+from process import ensure, poll
 
 MESSAGE_BYTES = 10 << 20
 # Kamailio loses bodies above 10,240 octets.
@@ -24,23 +23,14 @@ WINDOW_CHUNKS = 32
 REPORT_SECONDS = 60
 
 
-class Relay(Process):
+class Relay(Kamailio):
     """Kamailio as an MSRP relay."""
 
     def __init__(self, env):
         with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-            self.port, tls_port = (probe.getsockname()[1] for probe in (one, other))
-        certificate = self._certificate(env)
-        tls = self._fill(env, "kamailio-tls.cfg", CERT=certificate)
-        modules = os.path.dirname(glob.glob("/usr/lib/*/kamailio/modules/msrp.so")[0])
-        config = self._fill(
-            env, "kamailio.cfg", TLSPORT=tls_port, TLSCONFIG=tls, PORT=self.port, MODULES=modules
-        )
-        # -DD: in the foreground; memory for write queues of fast senders.
-        command = ["kamailio", "-DD", "-E", "-f", config, "-m", "256", "-M", "64"]
-        command += ["-P", os.path.join(env.directory, "kamailio.pid"), "-w", env.directory]
-        super().__init__("kamailio", command, env.directory, start_new_session=True)
-        poll(self._listens, WAIT_SECONDS, "kamailio listens")
+            port, tls_port = (probe.getsockname()[1] for probe in (one, other))
+        tls = fill(env, "kamailio-tls.cfg", CERT=self._certificate(env))
+        super().__init__(env, "kamailio-relay.cfg", port, TLSPORT=tls_port, TLSCONFIG=tls)
 
     @staticmethod
     def _certificate(env):
@@ -52,26 +42,6 @@ class Relay(Process):
         with open(path, "ab") as both, open(f"{path}.crt", "rb") as certificate:
             both.write(certificate.read())
         return path
-
-    @staticmethod
-    def _fill(env, name, **values):
-        """Copies a configuration into the check's directory, with the values put in."""
-        with open(env.path(name), encoding="ascii") as source:
-            text = source.read()
-        for key, value in values.items():
-            text = re.sub(rf"\b{key}\b", str(value), text)
-        path = os.path.join(env.directory, name)
-        with open(path, "w", encoding="ascii") as target:
-            target.write(text)
-        return path
-
-    def _listens(self):
-        ensure(self.child.poll() is None, f"kamailio ended; {self.tail()}")
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
 
 
 class Behind(Endpoint):

@@ -2,9 +2,11 @@
 
 import functools
 import os
+import signal
 import socket
+import urllib.request
 
-from process import Mrf, Process, ensure, poll
+from process import Mrf, Process, ensure, join_address, poll
 
 SIPP_SECONDS = 30
 BIND_ATTEMPTS = 5
@@ -119,11 +121,42 @@ def is_bound(host, port, transport):
             return True
 
 
+def apart(env, *flags):
+    """A controller and, under its control, an MRFP in a process of its own."""
+    mrfc = Mrf(env, "mrfc", *without(listeners(), "--msrp", "--shards"), *flags)
+    mgc = f"tcp:{join_address(*mrfc.address('h248.tcp'))}"
+    media = ["--msrp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--shards", "1"]
+    return mrfc, Mrf(env, "mrfp", "--mgc", mgc, *media)
+
+
+def metric(mrf, name):
+    """The value of a metric without labels; `None` while there is none."""
+    url = f"http://{join_address(*mrf.address('http'))}/metrics"
+    with urllib.request.urlopen(url, timeout=SIPP_SECONDS) as page:
+        for line in page.read().decode().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return float(value)
+    return None
+
+
+def cancel(env, transport):
+    """An INVITE cancelled while the MRFP is silent; what the MRFP had made by then is taken back."""
+    mrfc, mrfp = apart(env, "--create-on-join", "on")
+    poll(lambda: metric(mrfp, "mrf_mrfp_registered") == 1, SIPP_SECONDS, "the MRFP's registration")
+    mrfp.child.send_signal(signal.SIGSTOP)
+    code, said = sipp(env, "cancel", mrfc.address(f"sip.{transport}"), transport, "conference1")
+    ensure(code == 0, f"{said}; {mrfc.tail()}" if code else "")
+    mrfp.child.send_signal(signal.SIGCONT)
+    poll(lambda: metric(mrfp, "mrf_mrfp_h248_requests_total") >= 2, SIPP_SECONDS, "the Add and its Subtract")
+    poll(lambda: metric(mrfp, "mrf_mrfp_terminations") == 0, SIPP_SECONDS, "the termination to be subtracted")
+    mrfc.ensure_alive()
+    mrfp.ensure_alive()
+
+
 def unknown_conference(env):
     """The controller alone makes no conference on first join: 404, once it has an MRFP."""
-    mrfc = Mrf(env, "mrfc", *[f for f in without(listeners(), "--msrp", "--shards")])
-    host, port = mrfc.address("h248.tcp")
-    Mrf(env, "mrfp", "--mgc", f"tcp:{host}:{port}", "--msrp", "127.0.0.1:0", "--http", "off", "--shards", "1")
+    mrfc, _ = apart(env)
 
     def attempt():
         code, said = sipp(env, "unknown-conference", mrfc.address("sip.udp"), "udp", "nowhere")
@@ -158,4 +191,6 @@ def checks():
             yield f"sip-{scenario}-{transport}", functools.partial(
                 play_called, scenario=scenario, transport=transport
             )
+    for transport in ("udp", "tcp"):
+        yield f"sip-cancel-{transport}", functools.partial(cancel, transport=transport)
     yield "sip-unknown-conference", unknown_conference
