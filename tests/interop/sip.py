@@ -1,4 +1,4 @@
-"""A SIP user agent client (RFC 3261), as much as joining a conference takes."""
+"""A SIP user agent (RFC 3261), as much as joining a conference and being told of its end takes."""
 
 import re
 import socket
@@ -12,14 +12,14 @@ T1_SECONDS = 0.5
 DATAGRAM_BYTES_MAX = 65535
 
 
-class Response:
-    """One response: status, headers in order, body."""
+class Message:
+    """One request or response: method or status, headers in order, body."""
 
     def __init__(self, head, body):
         rows = re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")
-        found = re.fullmatch(r"SIP/2\.0 (\d{3}) .*", rows[0])
-        ensure(found, f"bad status line {rows[0]!r}")
-        self.status, self.body = int(found[1]), body
+        found = re.fullmatch(r"SIP/2\.0 (\d{3}) .*|([A-Z]+) \S+ SIP/2\.0", rows[0])
+        ensure(found, f"bad start line {rows[0]!r}")
+        self.status, self.method, self.body = int(found[1] or 0), found[2], body
         self.headers = [(k.strip().lower(), v.strip()) for k, _, v in (r.partition(":") for r in rows[1:])]
 
     def all(self, name):
@@ -32,7 +32,7 @@ class Response:
 
 
 def split_message(octets):
-    """(response, octets consumed), or `None` while more octets are needed."""
+    """(message, octets consumed), or `None` while more octets are needed."""
     head, blank, rest = octets.partition(b"\r\n\r\n")
     if not blank:
         return None
@@ -40,7 +40,7 @@ def split_message(octets):
     length = int(found[1]) if found else len(rest)
     if len(rest) < length:
         return None
-    return Response(head.decode(), rest[:length]), len(head) + 4 + length
+    return Message(head.decode(), rest[:length]), len(head) + 4 + length
 
 
 class Agent:
@@ -57,15 +57,19 @@ class Agent:
         self.buffer, self.call_id, self.cseq = b"", ident(20), 126
         self.own_tag, self.peer_tag, self.target = ident(8), "", None
         self.acknowledged = {}
+        self.requests = []
 
     def _receive(self, seconds):
-        """The next response, or `None` after `seconds`."""
+        """The next response, or `None` after `seconds`; requests are answered 200 and kept."""
         deadline = time.monotonic() + seconds
         while True:
             found = split_message(self.buffer)
             if found:
                 self.buffer = b"" if self.transport == "udp" else self.buffer[found[1] :]
-                return found[0]
+                if found[0].status:
+                    return found[0]
+                self._agree(found[0])
+                continue
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
@@ -76,6 +80,26 @@ class Agent:
                 return None
             ensure(octets or self.transport == "udp", "SIP: the server closed the connection")
             self.buffer = octets if self.transport == "udp" else self.buffer + octets
+
+    def _agree(self, request):
+        """Answers a request of the peer with 200."""
+        self.requests.append(request)
+        kept = ("via", "from", "to", "call-id", "cseq")
+        rows = [f"{key}: {value}" for key, value in request.headers if key in kept]
+        self.socket.sendall("\r\n".join(["SIP/2.0 200 OK", *rows, "Content-Length: 0", "", ""]).encode())
+
+    def await_request(self, method, seconds):
+        """The next request of that method, which may have come before; `None` after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for request in self.requests:
+                if request.method == method:
+                    self.requests.remove(request)
+                    return request
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            self._receive(min(left, T1_SECONDS))
 
     def _text(self, method, uri, branch, cseq, rows, body):
         to_tag = f";tag={self.peer_tag}" if self.peer_tag else ""
