@@ -121,12 +121,12 @@ def is_bound(host, port, transport):
             return True
 
 
-def apart(env, *flags):
+def apart(env, *flags, trace=True):
     """A controller and, under its control, an MRFP in a process of its own."""
-    mrfc = Mrf(env, "mrfc", *without(listeners(), "--msrp", "--shards"), *flags)
+    mrfc = Mrf(env, "mrfc", *without(listeners(), "--msrp", "--shards", "--http"), *flags, trace=trace)
     mgc = f"tcp:{join_address(*mrfc.address('h248.tcp'))}"
     media = ["--msrp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--shards", "1"]
-    return mrfc, Mrf(env, "mrfp", "--mgc", mgc, *media)
+    return mrfc, Mrf(env, "mrfp", "--mgc", mgc, *media, trace=trace)
 
 
 def metric(mrf, name):
@@ -142,7 +142,7 @@ def metric(mrf, name):
 
 def cancel(env, transport):
     """An INVITE cancelled while the MRFP is silent; what the MRFP had made by then is taken back."""
-    mrfc, mrfp = apart(env, "--create-on-join", "on")
+    mrfc, mrfp = apart(env, "--http", "off", "--create-on-join", "on")
     poll(lambda: metric(mrfp, "mrf_mrfp_registered") == 1, SIPP_SECONDS, "the MRFP's registration")
     mrfp.child.send_signal(signal.SIGSTOP)
     code, said = sipp(env, "cancel", mrfc.address(f"sip.{transport}"), transport, "conference1")
@@ -156,7 +156,7 @@ def cancel(env, transport):
 
 def unknown_conference(env):
     """The controller alone makes no conference on first join: 404, once it has an MRFP."""
-    mrfc, _ = apart(env)
+    mrfc, _ = apart(env, "--http", "off")
 
     def attempt():
         code, said = sipp(env, "unknown-conference", mrfc.address("sip.udp"), "udp", "nowhere")

@@ -127,9 +127,9 @@ def stop_all():
 class Mrf(Process):
     """A running `mrf`: `ready` maps each key of its ready line to the list of its values."""
 
-    def __init__(self, env, command, *arguments, name=None):
+    def __init__(self, env, command, *arguments, name=None, trace=True):
         words = [env.mrf, command, "--log-format", "json", *arguments]
-        variables = {**os.environ, "RUST_LOG": f"info,{WIRE}=trace"}
+        variables = {**os.environ, "RUST_LOG": f"info,{WIRE}=trace" if trace else "warn"}
         super().__init__(name or f"mrf-{command}", words, env.directory, env=variables)
         line = self.expect(r"^ready( |$)").string
         self.ready = {}
