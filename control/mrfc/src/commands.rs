@@ -2,11 +2,10 @@
 
 use conference::MixerFailure;
 use h248::ast::{
-    ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandRequest, CommandResult,
-    ContextId, ContextProperties, Descriptor, ErrorDescriptor, EventSpec, Events, LocalControl,
-    MId, Media, MediaStreams, Name, ObservedEvent, OctetString, PackageItem, PropertyParm,
-    PropertyValue, ReplyBody, Signal, SignalItem, Stream, StreamMode, StreamParms, TerminationId,
-    TransactionReply,
+    ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandResult, ContextId,
+    Descriptor, ErrorDescriptor, EventSpec, Events, LocalControl, MId, Media, MediaStreams, Name,
+    ObservedEvent, OctetString, PackageItem, PropertyParm, PropertyValue, ReplyBody, Signal,
+    SignalItem, Stream, StreamMode, StreamParms, TerminationId, TransactionReply,
 };
 use h248_endpoint::first_error;
 
@@ -174,16 +173,7 @@ fn amm(termination: TerminationId, parms: StreamParms) -> AmmRequest {
 }
 
 fn action(context: ContextId, command: Command) -> ActionRequest {
-    ActionRequest {
-        context,
-        properties: ContextProperties::default(),
-        audit: None,
-        commands: vec![CommandRequest {
-            optional: false,
-            wildcard_response: false,
-            command,
-        }],
-    }
+    ActionRequest::new(context, [command])
 }
 
 /// What the reply to an Add says.

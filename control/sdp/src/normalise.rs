@@ -15,7 +15,8 @@ pub(crate) struct Normalised {
     pub ports_to_choose: Vec<bool>,
 }
 
-/// `v=0` is supplied when missing; `$` ports become 0; an `m=` line without format gets `*`.
+/// `v=0` is supplied when missing; `$` ports become 0; an `m=` line without format gets `*`; `o=`,
+/// `t=` and `b=` with a `$`, which leave to the reader what it does not need, are left out.
 pub(crate) fn normalise<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Normalised {
     let mut out = Normalised {
         text: Vec::new(),
@@ -24,6 +25,10 @@ pub(crate) fn normalise<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Normalised
     for (number, line) in lines.enumerate() {
         if number == 0 && !line.starts_with(b"v=") {
             out.text.extend_from_slice(b"v=0\r\n");
+        }
+        let is_open = [b"o=", b"t=", b"b="].iter().any(|t| line.starts_with(*t));
+        if is_open && line.contains(&b'$') {
+            continue;
         }
         let line = match line.strip_prefix(b"m=") {
             Some(value) => Cow::Owned(media_line(value, &mut out.ports_to_choose)),

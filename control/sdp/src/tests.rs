@@ -103,6 +103,15 @@ fn dollars_of_an_mgc_are_choices() {
 }
 
 #[test]
+fn dollars_in_lines_that_an_mg_ignores_are_no_fault() {
+    let media = message(
+        "v=0\no=$ $ $ IN IP4 $\ns=$\nc=IN IP4 $\nb=AS:$\nt=$ $\nm=message $ TCP/MSRP *\na=path:$\n",
+    );
+    assert_eq!(media.host, Some(Host::Choose));
+    assert_eq!(media.port, Choice::Choose);
+}
+
+#[test]
 fn alternatives_start_with_a_version_line() {
     let text = b"v=0\nm=message $ TCP/TLS/MSRP *\nv=0\nm=message $ TCP/MSRP *\n";
     let all = Description::parse_alternatives(text).unwrap();

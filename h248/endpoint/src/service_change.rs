@@ -2,9 +2,9 @@
 
 use clock::{Duration, Instant};
 use h248::ast::{
-    ActionRequest, AuditDescriptor, AuditRequest, Command, CommandRequest, CommandResult,
-    ContextId, ContextProperties, MId, ReplyBody, ServiceChange, ServiceChangeAddress,
-    ServiceChangeMethod, ServiceChangeResult, TerminationId, TerminationIds, TimeStamp, Value,
+    ActionRequest, AuditDescriptor, AuditRequest, Command, CommandResult, ContextId, MId,
+    ReplyBody, ServiceChange, ServiceChangeAddress, ServiceChangeMethod, ServiceChangeResult,
+    TerminationId, TerminationIds, TimeStamp, Value,
 };
 
 use crate::{Peer, Request, TransportAddr, TransportKind};
@@ -14,16 +14,7 @@ pub(crate) const PORT_TEXT: u16 = 2944;
 
 /// `Context=-{command}`.
 pub(crate) fn root_action(command: Command) -> ActionRequest {
-    ActionRequest {
-        context: ContextId::Null,
-        properties: ContextProperties::default(),
-        audit: None,
-        commands: vec![CommandRequest {
-            optional: false,
-            wildcard_response: false,
-            command,
-        }],
-    }
+    ActionRequest::new(ContextId::Null, [command])
 }
 
 /// `AuditValue=ROOT{Audit{}}`: the keep-alive of TS 29.333.

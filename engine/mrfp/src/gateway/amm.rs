@@ -52,7 +52,7 @@ impl Core {
         descriptors: &[Descriptor],
         draft: &mut Draft,
     ) -> Result<(u32, u32, Applied), Fault> {
-        if matches!(scope, Scope::Null | Scope::Every) {
+        if *id != TerminationId::Root && matches!(scope, Scope::Null | Scope::Every) {
             return Err(Fault::IllegalAction("Add needs one context"));
         }
         self.check_addable(id)?;

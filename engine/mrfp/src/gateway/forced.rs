@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use clock::{Instant, TimerKey};
 use h248::ast::{
-    ActionRequest, Command, CommandRequest, ContextId, ContextProperties, ServiceChange,
-    ServiceChangeMethod, ServiceState, TerminationId,
+    ActionRequest, Command, ContextId, ServiceChange, ServiceChangeMethod, ServiceState,
+    TerminationId,
 };
 use switch::ShardIndex;
 
@@ -98,16 +98,7 @@ impl Core {
             terminations: TerminationId::All.into(),
             services: forced(cause),
         };
-        Some(ActionRequest {
-            context: ContextId::Id(number),
-            properties: ContextProperties::default(),
-            audit: None,
-            commands: vec![CommandRequest {
-                optional: false,
-                wildcard_response: false,
-                command,
-            }],
-        })
+        Some(ActionRequest::new(ContextId::Id(number), [command]))
     }
 
     /// There is no controller (any more).

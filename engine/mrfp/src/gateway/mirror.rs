@@ -61,7 +61,8 @@ pub(super) struct Termination {
 #[derive(Debug, Default)]
 pub(super) struct NotifyState {
     pub is_outstanding: bool,
-    pub queue: Vec<ObservedEvent>,
+    /// Each with the RequestID of the Events descriptor that asked for it.
+    pub queue: Vec<(u32, ObservedEvent)>,
 }
 
 /// All that Add, Modify and Move set. A copy is changed and put in place when all went well.

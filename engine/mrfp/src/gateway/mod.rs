@@ -138,6 +138,8 @@ struct Waiting<K> {
     draft: Draft,
     /// Not a reply, but a look at counters.
     count: Option<Count>,
+    /// What the request itself made happen: told after its reply.
+    notices: Vec<Notice>,
     orders_open: usize,
 }
 
@@ -428,6 +430,11 @@ impl<K: Copy> Gateway<K> {
     fn await_count(&mut self, key: Option<K>, body: ReplyBody, draft: Draft, count: Option<Count>) {
         self.last_waiting += 1;
         let orders_open = draft.tokens.len();
+        let notices = if key.is_some() {
+            self.core.notices.drain(..).collect()
+        } else {
+            Vec::new()
+        };
         for token in &draft.tokens {
             self.tokens.insert(token.token, (self.last_waiting, *token));
         }
@@ -438,6 +445,7 @@ impl<K: Copy> Gateway<K> {
                 body,
                 draft,
                 count,
+                notices,
                 orders_open,
             },
         );
@@ -482,6 +490,7 @@ impl<K: Copy> Gateway<K> {
             mut body,
             mut draft,
             count,
+            notices,
             ..
         }) = self.waiting.remove(&reply)
         else {
@@ -506,6 +515,7 @@ impl<K: Copy> Gateway<K> {
         if let Some(key) = key {
             self.release(key, body);
         }
+        self.core.notices.extend(notices);
     }
 
     fn release(&mut self, key: K, body: ReplyBody) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use clock::{Duration, Instant};
 use h248::ast::{
-    ActionRequest, Command, CommandRequest, ContextId, ContextProperties, EventSpec, Events,
-    ObservedEvent, ObservedEvents, Parm, PropertyValue, TerminationId, Value,
+    ActionRequest, Command, ContextId, EventSpec, Events, ObservedEvent, ObservedEvents, Parm,
+    PropertyValue, TerminationId, Value,
 };
 use h248_endpoint::time_stamp;
 use switch::{LossCause, SessionKey};
@@ -207,11 +207,12 @@ impl Core {
         if has_signals && !spec.keep_active && !SIGNALS_OUTLAST.contains(&name) {
             self.interrupted.insert(session.termination);
         }
+        let request_id = termination.settings.events.request_id.unwrap_or_default();
         let queue = &mut termination.notify.queue;
         if queue.len() == NOTIFY_QUEUE_MAX {
             queue.remove(0);
         }
-        queue.push(event);
+        queue.push((request_id, event));
     }
 
     /// Sends what was observed, unless an earlier Notify is still unanswered.
@@ -220,18 +221,18 @@ impl Core {
             return;
         };
         let state = &mut termination.notify;
-        if state.is_outstanding || state.queue.is_empty() {
+        if state.is_outstanding {
             return;
         }
-        let Some(request_id) = termination.settings.events.request_id else {
+        if termination.settings.events.request_id.is_none() {
+            // The controller wants to be told nothing any more.
             state.queue.clear();
+            return;
+        }
+        let Some(observed) = take_observed(&mut state.queue) else {
             return;
         };
         state.is_outstanding = true;
-        let observed = ObservedEvents {
-            request_id,
-            events: core::mem::take(&mut state.queue),
-        };
         let context = ContextId::Id(termination.context);
         let action = notify_action(context, termination.id(), observed);
         self.notices.push_back(Notice {
@@ -277,6 +278,17 @@ impl Core {
     }
 }
 
+/// The oldest events that one Notify can tell: those of one RequestID.
+fn take_observed(queue: &mut Vec<(u32, ObservedEvent)>) -> Option<ObservedEvents> {
+    let request_id = queue.first()?.0;
+    let end = queue.iter().position(|(id, _)| *id != request_id);
+    let events = queue.drain(..end.unwrap_or(queue.len()));
+    Some(ObservedEvents {
+        request_id,
+        events: events.map(|(_, event)| event).collect(),
+    })
+}
+
 fn notify_action(
     context: ContextId,
     termination: TerminationId,
@@ -287,16 +299,7 @@ fn notify_action(
         observed,
         error: None,
     };
-    ActionRequest {
-        context,
-        properties: ContextProperties::default(),
-        audit: None,
-        commands: vec![CommandRequest {
-            optional: false,
-            wildcard_response: false,
-            command,
-        }],
-    }
+    ActionRequest::new(context, [command])
 }
 
 pub(super) fn parm(name: &str, value: Value) -> Parm {

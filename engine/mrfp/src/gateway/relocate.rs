@@ -72,9 +72,10 @@ impl Core {
     /// Terminations that an identifier stands for in a Move to `scope`.
     fn movable(&self, scope: Scope, id: &TerminationId) -> Result<Vec<u32>, Fault> {
         let here = match scope {
-            Scope::Null | Scope::Every => {
+            Scope::Null | Scope::Every if *id != TerminationId::Root => {
                 return Err(Fault::IllegalAction("Move needs one context"));
             }
+            Scope::Null | Scope::Every => None,
             Scope::Context(context) => Some(context),
             Scope::New => None,
         };

@@ -3,8 +3,8 @@
 use core::net::IpAddr;
 
 use super::{
-    CommandReply, CommandRequest, ErrorDescriptor, Name, PackageItem, PropertyParm, PropertyValue,
-    TerminationId,
+    Command, CommandReply, CommandRequest, ErrorDescriptor, Name, PackageItem, PropertyParm,
+    PropertyValue, TerminationId,
 };
 
 /// One H.248 message (`megacoMessage`).
@@ -116,6 +116,19 @@ pub struct ActionRequest {
     pub audit: Option<ContextAudit>,
     /// In execution order.
     pub commands: Vec<CommandRequest>,
+}
+
+impl ActionRequest {
+    /// Commands without prefixes, and nothing else.
+    #[must_use]
+    pub fn new(context: ContextId, commands: impl IntoIterator<Item = Command>) -> Self {
+        Self {
+            context,
+            properties: ContextProperties::default(),
+            audit: None,
+            commands: commands.into_iter().map(CommandRequest::from).collect(),
+        }
+    }
 }
 
 /// Where an action applies (`ContextID`).

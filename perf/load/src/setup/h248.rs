@@ -6,10 +6,9 @@ use std::collections::HashMap;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use h248::ast::{
-    ActionRequest, AmmReply, AmmRequest, Command, CommandReply, CommandRequest, CommandResult,
-    ContextId, ContextProperties, Descriptor, LocalControl, MId, Media, MediaStreams, Name,
-    OctetString, ReplyBody, Stream, StreamMode, StreamParms, TerminationId, TransactionId,
-    TransactionReply,
+    ActionRequest, AmmReply, AmmRequest, Command, CommandReply, CommandResult, ContextId,
+    Descriptor, LocalControl, MId, Media, MediaStreams, Name, OctetString, ReplyBody, Stream,
+    StreamMode, StreamParms, TerminationId, TransactionId, TransactionReply,
 };
 use h248_endpoint::{
     AssociationConfig, Config, Event, Peer, Role, Shell, TransportAddr, TransportId, TransportKind,
@@ -186,7 +185,7 @@ impl Controller {
                     terminations: TerminationId::All.into(),
                     audit: Some(h248::ast::AuditDescriptor::default()),
                 };
-                let action = action(ContextId::Id(*context), vec![command]);
+                let action = ActionRequest::new(ContextId::Id(*context), [command]);
                 self.shell.send_request(peer, vec![action])?;
             }
             for _ in some {
@@ -232,7 +231,7 @@ impl Batch {
 
     fn action(&self) -> ActionRequest {
         let adds = (self.first..self.first + self.count).map(add);
-        action(self.context, adds.collect())
+        ActionRequest::new(self.context, adds)
     }
 
     /// Reads what was added; returns the context.
@@ -301,20 +300,6 @@ fn add(number: u32) -> Command {
         terminations: TerminationId::Choose.into(),
         descriptors: vec![Descriptor::Media(media)],
     })
-}
-
-fn action(context: ContextId, commands: Vec<Command>) -> ActionRequest {
-    let commands = commands.into_iter().map(|command| CommandRequest {
-        optional: false,
-        wildcard_response: false,
-        command,
-    });
-    ActionRequest {
-        context,
-        properties: ContextProperties::default(),
-        audit: None,
-        commands: commands.collect(),
-    }
 }
 
 /// Path and address of the MRFP's side.

@@ -200,19 +200,21 @@ pub(super) fn selects(whole: &Media, wanted: &MediaAudit) -> Vec<bool> {
             }
         }
     }
-    for stream in streams(whole) {
-        let items = of_stream(wanted, stream.id).and_then(|w| w.local_control.as_ref());
-        let Some((control, items)) = stream.parms.local_control.as_ref().zip(items) else {
-            continue;
-        };
-        for item in items {
+    for asked in wanted.streams.iter().chain(&wanted.one_stream) {
+        let id = if asked.id == 0 { 1 } else { asked.id };
+        let stream = streams(whole).iter().find(|s| s.id == id);
+        // A stream that is not there has none of these values.
+        let control = stream.and_then(|s| s.parms.local_control.as_ref());
+        for item in asked.local_control.iter().flatten() {
             match item {
                 MediaAuditItem::Mode(Some((is_equal, asked))) => {
-                    verdicts.push((control.mode == Some(*asked)) == *is_equal);
+                    let has = |c: &LocalControl| (c.mode == Some(*asked)) == *is_equal;
+                    verdicts.push(control.is_some_and(has));
                 }
                 MediaAuditItem::Property(name, Some(asked)) => {
-                    let set = package::with_defaults(&control.properties, Place::Stream);
-                    verdicts.push(has_value(&set, name, asked));
+                    let set =
+                        |c: &LocalControl| package::with_defaults(&c.properties, Place::Stream);
+                    verdicts.push(control.is_some_and(|c| has_value(&set(c), name, asked)));
                 }
                 MediaAuditItem::ServiceStates(_)
                 | MediaAuditItem::Buffer

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use h248::ast::{
     AmmReply, AuditDescriptor, AuditItem, AuditReply, AuditToken, CommandResult, ContextId,
     Descriptor, EventSpec, Events, Media, MediaAudit, MediaStreams, ObservedEvents, PackageItem,
-    PackageVersion, ServiceState, SignalAudit, SignalItem, TerminationId, TerminationState,
+    PackageVersion, ServiceState, Signal, SignalAudit, SignalItem, TerminationId, TerminationState,
 };
 use switch::Order;
 
@@ -65,15 +65,16 @@ impl Core {
         let nothing = AuditDescriptor::default();
         let asked = asked.unwrap_or(&nothing);
         let result = if *id == TerminationId::Root {
-            self.audit_gateway(scope, asked, form.audit, draft)
+            let told = self.audit_gateway(scope, asked, form.audit, draft);
+            told.map(|()| true)
         } else {
             self.audit_terminations(scope, id, (asked, form), draft)
         };
-        if let Err(fault) = &result {
+        result.unwrap_or_else(|fault| {
             let item = vec![fault.item()];
             draft.push(scope.id(), form.audit.result(id.clone(), item), None);
-        }
-        result.is_ok()
+            false
+        })
     }
 
     fn audit_gateway(
@@ -103,38 +104,51 @@ impl Core {
         Ok(())
     }
 
+    /// Returns whether all that was asked of each is there.
     fn audit_terminations(
         &mut self,
         scope: Scope,
         id: &TerminationId,
         (asked, form): (&AuditDescriptor, Form),
         draft: &mut Draft,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let mut targets = self.resolve(scope, id)?;
         for number in &targets {
             self.touch(*number, draft.now);
-            self.check_asked(&self.terminations[number].settings, asked)?;
         }
         targets.retain(|number| self.is_selected(*number, asked, draft.selects_any));
         if targets.is_empty() {
             return Err(Fault::NoMatch(written_id(id)));
         }
+        let check = |number| self.check_asked(&self.terminations[number].settings, asked);
+        // Of several, each is told by itself what it does not have; if all are, once.
+        if form.is_merged || targets.iter().all(|n| check(n).is_err()) {
+            targets.iter().try_for_each(check)?;
+        }
         if form.is_merged {
             let (items, slot) = self.merged_items(&targets, asked, form.audit, draft);
             draft.push(scope.id(), form.audit.result(id.clone(), items), slot);
-            return Ok(());
+            return Ok(true);
         }
         if asked.items.is_empty() && is_wildcard(id) {
             self.list(scope, &targets, form.audit, draft);
-            return Ok(());
+            return Ok(true);
         }
+        let mut is_good = true;
         for number in targets {
-            let (items, slots) = self.items(number, asked, form.audit, draft);
+            let checked = self.check_asked(&self.terminations[&number].settings, asked);
+            let (items, slots) = match checked {
+                Ok(()) => self.items(number, asked, form.audit, draft),
+                Err(fault) => {
+                    is_good = false;
+                    (vec![fault.item()], Vec::new())
+                }
+            };
             let context = self.context_id(scope, number);
             let result = form.audit.result(mirror::id_of(number), items);
             draft.push(context, result, slots);
         }
-        Ok(())
+        Ok(is_good)
     }
 
     /// `AuditValue=Context{a,b,c}`: the short form when only names are asked for.
@@ -310,21 +324,36 @@ impl Core {
         settings: &Settings,
         asked: &AuditDescriptor,
     ) -> Result<(), Fault> {
-        for entry in &asked.items {
-            match entry {
-                AuditItem::Media(wanted) => media::check(&media::current(settings), wanted)?,
-                AuditItem::Packages(list) => self.check_packages(list)?,
-                AuditItem::Statistics(names) => {
-                    names.iter().try_for_each(package::check_statistic)?;
-                }
-                AuditItem::Whole(_)
-                | AuditItem::Events { .. }
-                | AuditItem::EventBuffer(_)
-                | AuditItem::Signals(_)
-                | AuditItem::DigitMap(_) => {}
+        asked.items.iter().try_for_each(|entry| match entry {
+            AuditItem::Media(wanted) => media::check(&media::current(settings), wanted),
+            AuditItem::Whole(_)
+            | AuditItem::Events { .. }
+            | AuditItem::EventBuffer(_)
+            | AuditItem::Signals(_)
+            | AuditItem::Statistics(_)
+            | AuditItem::Packages(_)
+            | AuditItem::DigitMap(_) => self.check_entry(entry),
+        })
+    }
+
+    /// What is named must exist, be it in use or not.
+    fn check_entry(&self, entry: &AuditItem) -> Result<(), Fault> {
+        match entry {
+            AuditItem::Packages(list) => self.check_packages(list),
+            AuditItem::Statistics(names) => names.iter().try_for_each(package::check_statistic),
+            AuditItem::Events { events: names, .. } => {
+                names.iter().try_for_each(package::check_event_name)
             }
+            AuditItem::EventBuffer(specs) => {
+                let mut names = specs.iter().map(|spec| &spec.name);
+                names.try_for_each(package::check_event_name)
+            }
+            AuditItem::Signals(asked) => {
+                let mut names = asked.iter().filter_map(name_of);
+                names.try_for_each(package::check_signal_name)
+            }
+            AuditItem::Whole(_) | AuditItem::Media(_) | AuditItem::DigitMap(_) => Ok(()),
         }
-        Ok(())
     }
 
     fn check_packages(&self, list: &[PackageVersion]) -> Result<(), Fault> {
@@ -368,9 +397,13 @@ impl Core {
             AuditItem::Whole(AuditToken::ObservedEvents)
                 if !termination.notify.queue.is_empty() =>
             {
+                let queue = &termination.notify.queue;
+                // A descriptor has one RequestID: that of the newest.
+                let request_id = queue.last().map_or(0, |(id, _)| *id);
+                let of_it = queue.iter().filter(|(id, _)| *id == request_id);
                 Descriptor::ObservedEvents(ObservedEvents {
-                    request_id: settings.events.request_id.unwrap_or_default(),
-                    events: termination.notify.queue.clone(),
+                    request_id,
+                    events: of_it.map(|(_, event)| event.clone()).collect(),
                 })
             }
             AuditItem::Whole(_)
@@ -444,14 +477,14 @@ impl Core {
                 AuditItem::Media(_) | AuditItem::Statistics(_) | AuditItem::DigitMap(_) => {
                     return Err(Fault::AuditedUnknown("item of ROOT".to_owned()));
                 }
-                AuditItem::Packages(list) => {
-                    self.check_packages(list)?;
-                    Descriptor::Packages(list.clone())
-                }
-                AuditItem::Whole(_)
+                AuditItem::Packages(_)
+                | AuditItem::Whole(_)
                 | AuditItem::Events { .. }
                 | AuditItem::EventBuffer(_)
-                | AuditItem::Signals(_) => self.common(entry, &events, &[]),
+                | AuditItem::Signals(_) => {
+                    self.check_entry(entry)?;
+                    self.common(entry, &events, &[])
+                }
             });
         }
         Ok(items)
@@ -498,19 +531,36 @@ fn named_events(events: &Events, wanted: &[PackageItem]) -> Events {
 }
 
 fn named_signals(signals: &[SignalItem], wanted: &[SignalAudit]) -> Vec<SignalItem> {
-    let is_wanted = |item: &&SignalItem| {
-        wanted.iter().any(|w| match (w, *item) {
-            (SignalAudit::Signal(name), SignalItem::Signal(signal)) => covers(
-                name,
-                (signal.name.package.as_str(), signal.name.item.as_str()),
-            ),
-            (SignalAudit::Detailed(asked), SignalItem::Signal(signal)) => asked.name == signal.name,
-            (SignalAudit::List { id, .. }, SignalItem::List { id: list, .. }) => id == list,
-            (SignalAudit::Signal(_) | SignalAudit::Detailed(_), SignalItem::List { .. })
-            | (SignalAudit::List { .. }, SignalItem::Signal(_)) => false,
-        })
+    let covers = |name: &PackageItem, signal: &Signal| {
+        let package = signal.name.package.as_str();
+        covers(name, (package, signal.name.item.as_str()))
     };
-    signals.iter().filter(is_wanted).cloned().collect()
+    let told = signals.iter().filter_map(|item| match item {
+        SignalItem::Signal(signal) => {
+            let is_named = wanted.iter().any(|w| match w {
+                SignalAudit::Signal(name) => covers(name, signal),
+                SignalAudit::Detailed(asked) => asked.name == signal.name,
+                SignalAudit::List { .. } => false,
+            });
+            is_named.then(|| item.clone())
+        }
+        SignalItem::List { id, signals } => {
+            let is_named = |signal: &&Signal| {
+                wanted.iter().any(|w| match w {
+                    SignalAudit::List {
+                        id: list,
+                        signal: s,
+                    } if list == id => s.as_ref().is_none_or(|name| covers(name, signal)),
+                    SignalAudit::List { .. }
+                    | SignalAudit::Signal(_)
+                    | SignalAudit::Detailed(_) => false,
+                })
+            };
+            let signals: Vec<Signal> = signals.iter().filter(is_named).cloned().collect();
+            (!signals.is_empty()).then_some(SignalItem::List { id: *id, signals })
+        }
+    });
+    told.collect()
 }
 
 /// Streams in these descriptors whose statistics are awaited.
@@ -527,6 +577,15 @@ fn awaited_streams(items: &[Descriptor]) -> Vec<u16> {
         }
     }
     awaited
+}
+
+/// The signal that an audit names.
+fn name_of(asked: &SignalAudit) -> Option<&PackageItem> {
+    match asked {
+        SignalAudit::Signal(name) => Some(name),
+        SignalAudit::Detailed(signal) => Some(&signal.name),
+        SignalAudit::List { signal, .. } => signal.as_ref(),
+    }
 }
 
 /// Which statistics of a stream an audit names.

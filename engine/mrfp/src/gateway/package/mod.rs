@@ -369,6 +369,28 @@ pub(super) fn check_event(name: &PackageItem, parms: &[Parm], place: Place) -> R
     check_parms(known.parms, parms, name)
 }
 
+/// Checks an event named in an audit: it must exist, be it armed or not.
+pub(super) fn check_event_name(name: &PackageItem) -> Result<(), Fault> {
+    check_name(name, |p| p.events.iter().any(|e| name.item == *e.name))
+}
+
+/// As [`check_event_name`], for a signal.
+pub(super) fn check_signal_name(name: &PackageItem) -> Result<(), Fault> {
+    check_name(name, |p| p.signals.iter().any(|s| name.item == *s.name))
+}
+
+/// Checks a name, or a wildcard for several, of which an audit asks.
+fn check_name(name: &PackageItem, has: impl Fn(&Package) -> bool) -> Result<(), Fault> {
+    let mut packages = PACKAGES
+        .iter()
+        .filter(|p| name.package == "*" || name.package == *p.name);
+    if packages.any(|p| name.item == "*" || has(p)) {
+        Ok(())
+    } else {
+        Err(Fault::AuditedUnknown(written(name)))
+    }
+}
+
 /// Checks a signal and its parameters.
 pub(super) fn check_signal(name: &PackageItem, parms: &[Parm]) -> Result<&'static Signal, Fault> {
     let package = find(&name.package)?;

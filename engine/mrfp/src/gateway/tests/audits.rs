@@ -38,6 +38,58 @@ fn the_keep_alive_is_answered_with_the_name_alone() {
 }
 
 #[test]
+fn what_is_named_must_exist_be_it_in_use_or_not() {
+    check("C=1{AV=msrp/1{AT{E{g/cause}}}}", "C=1{AV=msrp/1{E}}");
+    check(
+        "C=1{AV=msrp/1{AT{E{g/nosuch}}}}",
+        "C=1{AV=msrp/1{ER=532{}}}",
+    );
+    check("C=1{AV=msrp/1{AT{E{al/*}}}}", "C=1{AV=msrp/1{ER=532{}}}");
+    check("C=1{AV=msrp/1{AT{EB{g/sc}}}}", "C=1{AV=msrp/1{EB}}");
+    check("C=1{AV=msrp/1{AT{EB{al/of}}}}", "C=1{AV=msrp/1{ER=532{}}}");
+    check("C=1{AV=msrp/1{AT{SG{mess/sm}}}}", "C=1{AV=msrp/1{SG}}");
+    check("C=1{AV=msrp/1{AT{SG{mess/*}}}}", "C=1{AV=msrp/1{SG}}");
+    check("C=1{AV=msrp/1{AT{SG{mess/x}}}}", "C=1{AV=msrp/1{ER=532{}}}");
+    check(
+        "C=1{AV=msrp/1{AT{SG{SL=1{cg/bt}}}}}",
+        "C=1{AV=msrp/1{ER=532{}}}",
+    );
+    check("C=-{AV=ROOT{AT{E{al/of}}}}", "C=-{AV=ROOT{ER=532{}}}");
+}
+
+#[test]
+fn of_a_list_of_signals_those_that_are_named_are_told() {
+    let mut bench = Bench::conference();
+    let play = |name: &str| format!("mess/sm{{mi=\"{name}\",mcr=\"data:,x\"}}");
+    let list = format!("SG{{SL=3{{{},{}}}}}", play("a"), play("b"));
+    bench.call(&format!("C=1{{MF=msrp/1{{{list}}}}}"));
+    let all = format!("C=1{{AV=msrp/1{{{list}}}}}");
+    bench.check("C=1{AV=msrp/1{AT{SG{SL=3{mess/sm}}}}}", &all);
+    bench.check(
+        "C=1{AV=msrp/1{AT{SG{SL=3{recmess/rm}}}}}",
+        "C=1{AV=msrp/1{SG}}",
+    );
+    bench.check("C=1{AV=msrp/1{AT{SG{mess/sm}}}}", "C=1{AV=msrp/1{SG}}");
+}
+
+#[test]
+fn an_audit_of_many_reports_each_also_those_that_lack_what_is_asked() {
+    let mut bench = Bench::conference();
+    bench.call(&format!("C=1{{MF=msrp/2{{M{{ST=2{{{LOCAL}}}}}}}}}"));
+    bench.check(
+        "C=1{AV=*{AT{M{ST=2{O{MO}}}}}}",
+        "C=1{AV=msrp/1{ER=532{}},AV=msrp/2{M{ST=2{O{MO=IN}}}}}",
+    );
+    bench.check("C=1{AV=*{AT{M{ST=3{O{MO}}}}}}", "C=1{AV=*{ER=532{}}}");
+    bench.version = 3;
+    bench.check(
+        "C=1{AV=*{AT{M{ST=2{O{MO=IN}}}}}}",
+        "C=1{AV=msrp/2{M{ST=2{O{MO=IN}}}}}",
+    );
+    bench.check("C=1{AV=*{AT{M{ST=2{O{MO#IN}}}}}}", "C=1{AV=*{ER=431{}}}");
+}
+
+#[test]
 fn root_tells_its_packages_properties_and_events() {
     check(
         "C=-{AV=ROOT{AT{PG}}}",

@@ -23,7 +23,14 @@ fn identifiers_that_are_not_allowed_give_410() {
     check("C=1{MF=msrp/${M{O{MO=IN}}}}", "C=1{MF=msrp/${ER=410{}}}");
     check("C=1{AV=${AT{}}}", "C=1{AV=${ER=410{}}}");
     check("C=1{A=ROOT}", "C=1{A=ROOT{ER=410{}}}");
-    check("C=1{S=ROOT}", "C=1{S=ROOT{ER=410{}}}");
+    for command in ["A", "MV", "S"] {
+        for context in ["1", "-"] {
+            check(
+                &format!("C={context}{{{command}=ROOT}}"),
+                &format!("C={context}{{{command}=ROOT{{ER=410{{}}}}}}"),
+            );
+        }
+    }
     check("C=1{MF=ROOT{E}}", "C=1{MF=ROOT{ER=410{}}}");
     check("C=1{AV=ROOT{AT{}}}", "C=1{AV=ROOT{ER=410{}}}");
     check(

@@ -106,6 +106,43 @@ fn one_notify_at_a_time_and_the_rest_together() {
 }
 
 #[test]
+fn what_was_observed_is_told_with_the_request_that_asked_for_it() {
+    let mut bench = armed("E=6{tcpbcc/BNCChange}");
+    bench.lose(1, LossCause::Closed);
+    bench.lose(1, LossCause::Closed);
+    bench.call("C=1{MF=msrp/1{E=7{tcpbcc/BNCChange}}}");
+    bench.lose(1, LossCause::Closed);
+    let one = "tcpbcc/BNCChange{Type=Rel}";
+    for request in [6, 6, 7] {
+        let id = bench.check_notify(&format!("C=1{{N=msrp/1{{OE={request}{{{one}}}}}}}"));
+        assert!(bench.notifies.is_empty(), "one at a time");
+        bench.gateway.handle_notified(bench.now, id, None);
+        bench.drain();
+    }
+    assert!(bench.notifies.is_empty());
+}
+
+#[test]
+fn what_a_request_makes_happen_is_told_after_its_reply() {
+    let mut bench = Bench::conference();
+    let actions = "C=1{MF=msrp/1{SG{tcpbcc/RelBNC{NC={TO}}},E=9{g/sc}}}";
+    let request = request(2, actions);
+    let (now, gateway) = (bench.now, &mut bench.gateway);
+    gateway.handle_request(now, 1, 2, &request, None);
+    let mut orders = Vec::new();
+    while let Output::Order { shard, command } = gateway.poll() {
+        orders.push((shard, command.token));
+    }
+    assert!(matches!(gateway.poll(), Output::Wait(_)), "shards first");
+    for (shard, token) in orders {
+        let statistics = None;
+        gateway.handle_event(now, shard, Event::Done { token, statistics });
+    }
+    assert!(matches!(gateway.poll(), Output::Reply { .. }));
+    assert!(matches!(gateway.poll(), Output::Notify { .. }));
+}
+
+#[test]
 fn what_waits_for_a_notify_is_bounded() {
     let mut bench = armed("E=6{tcpbcc/BNCChange}");
     for _ in 0..limits::NOTIFY_QUEUE_MAX + 10 {
