@@ -1,0 +1,73 @@
+//! Bounds of the user-space TCP, each with the outcome when it is passed.
+
+use core::time::Duration;
+
+/// Local addresses that one program tells apart; more are refused at start.
+pub const ADDRESSES_MAX: usize = 31;
+
+/// Receive queues of one interface; more are refused at start.
+pub const QUEUES_MAX: u32 = 64;
+
+/// Octets received on a connection and not yet read: the window. A sender waits beyond it.
+pub const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// Octets accepted for sending and not yet acknowledged, per connection; a batch waits beyond it.
+pub const SEND_BYTES: usize = 64 * 1024;
+
+/// The largest IP packet sent or offered, octets, whatever the interface would carry.
+pub const PACKET_BYTES_MAX: usize = 9000;
+
+/// Connections asked for and not yet established, per shard; beyond it the oldest is forgotten, so
+/// that a flood of SYN cannot lock out whoever completes its handshake in time.
+pub const HALF_OPEN_MAX: usize = 1024;
+
+/// A handshake from outside is forgotten after this long.
+pub const HALF_OPEN_TIME: Duration = Duration::from_secs(30);
+
+/// A connect is given up after this long.
+pub const CONNECT_TIME: Duration = Duration::from_secs(30);
+
+/// Connections whose owner is gone but whose last octets are not acknowledged, or that are in
+/// TIME-WAIT, per shard; beyond it the oldest is reset.
+pub const ORPHANS_MAX: usize = 4096;
+
+/// A connection without an owner that is not closed by then is reset.
+pub const ORPHAN_TIME: Duration = Duration::from_secs(60);
+
+/// A silent connection is probed this often.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A connection from which nothing came for this long is given up.
+pub const SILENCE_MAX: Duration = Duration::from_secs(150);
+
+/// A connection that wants to be looked at, but had nothing to do, is looked at again after this long.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// Segments one connection sends before the next has its turn.
+pub const BURST_SEGMENTS: usize = 64;
+
+/// RST answers to segments that belong to no connection, per turn; the rest is not answered.
+pub const RESETS_PER_TURN: usize = 64;
+
+/// Frames kept for a connection that is on its way to its owner; more are dropped, and come again.
+pub const HELD_FRAMES_MAX: usize = 64;
+
+/// Frames and notes queued from other shards; frames beyond it are dropped, and come again.
+pub const INBOX_MAX: usize = 4096;
+
+/// Frames taken from one queue in one turn.
+pub const TURN_FRAMES_MAX: usize = 512;
+
+/// Octets of a chunk of frame memory.
+pub const CHUNK_BYTES: usize = 4096;
+
+/// Chunks for received frames, per queue.
+pub const RECEIVE_CHUNKS: u32 = 2048;
+
+/// Chunks for frames to send, per queue; with none free, connections wait for one.
+pub const SEND_CHUNKS: u32 = 2048;
+
+/// Binding to a queue that its last user has just left is tried for this long.
+pub const REBIND_TIME: Duration = Duration::from_secs(2);
+
+const _: () = assert!(RECEIVE_CHUNKS.is_power_of_two() && SEND_CHUNKS.is_power_of_two());

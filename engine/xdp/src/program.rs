@@ -1,0 +1,451 @@
+//! The program that decides, frame by frame in the kernel, what is ours; assembled here, so that no
+//! BPF toolchain is needed.
+//!
+//! ```text
+//! IPv4 or IPv6, TCP, no fragment, no extension headers   else: the kernel's
+//! destination is the i-th of our addresses               else: the kernel's
+//! bit i of ports[destination port] is set                else: the kernel's
+//! redirect to the socket of the receive queue; the kernel's if it has none
+//! ```
+
+use core::net::IpAddr;
+
+use crate::frame::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4_FRAGMENT, PROTOCOL_TCP};
+use crate::limits::ADDRESSES_MAX;
+
+/// What the program says of a frame that is not ours.
+pub(crate) const PASS: i32 = 2;
+
+const FUNCTION_LOOKUP: i32 = 1;
+const FUNCTION_REDIRECT: i32 = 51;
+
+/// A register of the machine.
+#[derive(Clone, Copy)]
+struct R(u8);
+
+const RESULT: R = R(0);
+const A1: R = R(1);
+const A2: R = R(2);
+const A3: R = R(3);
+const AT: R = R(4);
+const VALUE: R = R(5);
+const CONTEXT: R = R(6);
+const MASK: R = R(7);
+const PORT: R = R(8);
+const STACK: R = R(10);
+
+/// One instruction, as the kernel reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct Instruction {
+    pub(crate) code: u8,
+    /// Target in the low half, source in the high one.
+    pub(crate) registers: u8,
+    pub(crate) offset: i16,
+    pub(crate) immediate: i32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Width {
+    Word = 0x00,
+    Half = 0x08,
+    Byte = 0x10,
+    Double = 0x18,
+}
+
+const JUMP_ALWAYS: u8 = 0x05;
+const JUMP_EQUAL: u8 = 0x10;
+const JUMP_ABOVE: u8 = 0x20;
+const JUMP_UNEQUAL: u8 = 0x50;
+const JUMP_BELOW: u8 = 0xa0;
+/// Compares the low 32 bits.
+const CLASS_JUMP32: u8 = 0x06;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Label(usize);
+
+#[derive(Default)]
+struct Assembler {
+    code: Vec<Instruction>,
+    /// Where each label is.
+    labels: Vec<usize>,
+    /// Jumps and where they lead.
+    jumps: Vec<(usize, Label)>,
+}
+
+impl Assembler {
+    fn push(&mut self, code: u8, target: R, source: R, offset: i16, immediate: i32) {
+        self.code.push(Instruction {
+            code,
+            registers: target.0 | source.0 << 4,
+            offset,
+            immediate,
+        });
+    }
+
+    fn label(&mut self) -> Label {
+        self.labels.push(usize::MAX);
+        Label(self.labels.len() - 1)
+    }
+
+    fn place(&mut self, label: Label) {
+        self.labels[label.0] = self.code.len();
+    }
+
+    fn load(&mut self, width: Width, target: R, source: R, offset: i16) {
+        self.push(0x61 | width as u8, target, source, offset, 0);
+    }
+
+    fn copy(&mut self, target: R, source: R) {
+        self.push(0xbf, target, source, 0, 0);
+    }
+
+    fn set(&mut self, target: R, immediate: i32) {
+        self.push(0xb7, target, R(0), 0, immediate);
+    }
+
+    fn add(&mut self, target: R, immediate: i32) {
+        self.push(0x07, target, R(0), 0, immediate);
+    }
+
+    fn add_register(&mut self, target: R, source: R) {
+        self.push(0x0f, target, source, 0, 0);
+    }
+
+    fn and(&mut self, target: R, immediate: i32) {
+        self.push(0x57, target, R(0), 0, immediate);
+    }
+
+    fn map(&mut self, target: R, map: i32) {
+        // A 64-bit load of "pseudo map descriptor", which takes two places.
+        self.push(0x18, target, R(1), 0, map);
+        self.push(0x00, R(0), R(0), 0, 0);
+    }
+
+    /// Jumps when the low 32 bits compare so with an immediate.
+    fn jump(&mut self, condition: u8, target: R, immediate: i32, to: Label) {
+        self.jumps.push((self.code.len(), to));
+        self.push(CLASS_JUMP32 | condition, target, R(0), 0, immediate);
+    }
+
+    fn jump_register(&mut self, condition: u8, target: R, source: R, to: Label) {
+        self.jumps.push((self.code.len(), to));
+        self.push(0x0d | condition, target, source, 0, 0);
+    }
+
+    fn jump_always(&mut self, to: Label) {
+        self.jumps.push((self.code.len(), to));
+        self.push(JUMP_ALWAYS, R(0), R(0), 0, 0);
+    }
+
+    fn call(&mut self, function: i32) {
+        self.push(0x85, R(0), R(0), 0, function);
+    }
+
+    fn exit(&mut self) {
+        self.push(0x95, R(0), R(0), 0, 0);
+    }
+
+    fn finish(mut self) -> Vec<Instruction> {
+        for (at, label) in self.jumps {
+            let distance = self.labels[label.0] - at - 1;
+            self.code[at].offset = i16::try_from(distance).expect("a short program");
+        }
+        self.code
+    }
+}
+
+/// A value of the wire as the processor loads it.
+fn wire16(value: u16) -> i32 {
+    i32::from(u16::from_ne_bytes(value.to_be_bytes()))
+}
+
+/// The program for these local addresses, with the descriptors of the map of ports (64-bit masks of
+/// addresses by port) and of the sockets by queue.
+pub(crate) fn assemble(addresses: &[IpAddr], ports: i32, sockets: i32) -> Vec<Instruction> {
+    assert!(addresses.len() <= ADDRESSES_MAX, "a bit for each address");
+    let mut code = Assembler::default();
+    let [pass, is_ipv6, ports_v4, ports_all] = [(); 4].map(|()| code.label());
+    code.copy(CONTEXT, A1);
+    code.load(Width::Word, A2, CONTEXT, 0);
+    code.load(Width::Word, A3, CONTEXT, 4);
+    code.copy(AT, A2);
+    code.add(AT, 54);
+    code.jump_register(JUMP_ABOVE, AT, A3, pass);
+    code.load(Width::Half, VALUE, A2, 12);
+    code.jump(JUMP_EQUAL, VALUE, wire16(ETHERTYPE_IPV6), is_ipv6);
+    code.jump(JUMP_UNEQUAL, VALUE, wire16(ETHERTYPE_IPV4), pass);
+
+    code.load(Width::Half, VALUE, A2, 20);
+    code.and(VALUE, wire16(IPV4_FRAGMENT));
+    code.jump(JUMP_UNEQUAL, VALUE, 0, pass);
+    code.load(Width::Byte, VALUE, A2, 23);
+    code.jump(JUMP_UNEQUAL, VALUE, PROTOCOL_TCP.into(), pass);
+    match_address(&mut code, addresses, pass, ports_v4, |ip| match ip {
+        IpAddr::V4(ip) => Some((30, ip.octets().to_vec())),
+        IpAddr::V6(_) => None,
+    });
+    code.place(ports_v4);
+    code.load(Width::Byte, VALUE, A2, 14);
+    code.and(VALUE, 0x0f);
+    code.push(0x67, VALUE, R(0), 0, 2); // words to octets
+    code.jump(JUMP_BELOW, VALUE, 20, pass);
+    code.add(A2, 14);
+    code.add_register(A2, VALUE);
+    code.copy(AT, A2);
+    code.add(AT, 20);
+    code.jump_register(JUMP_ABOVE, AT, A3, pass);
+    code.load(Width::Half, PORT, A2, 2);
+    code.jump_always(ports_all);
+
+    code.place(is_ipv6);
+    code.copy(AT, A2);
+    code.add(AT, 74);
+    code.jump_register(JUMP_ABOVE, AT, A3, pass);
+    code.load(Width::Byte, VALUE, A2, 20);
+    code.jump(JUMP_UNEQUAL, VALUE, PROTOCOL_TCP.into(), pass);
+    code.load(Width::Half, PORT, A2, 56);
+    match_address(&mut code, addresses, pass, ports_all, |ip| match ip {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(ip) => Some((38, ip.octets().to_vec())),
+    });
+
+    code.place(ports_all);
+    code.push(0xdc, PORT, R(0), 0, 16); // from the order of the wire
+    code.push(0x63, STACK, PORT, -4, 0); // *(u32 *)(stack - 4) = port
+    code.copy(A2, STACK);
+    code.add(A2, -4);
+    code.map(A1, ports);
+    code.call(FUNCTION_LOOKUP);
+    // A comparison of all 64 bits, as the verifier wants it.
+    code.jumps.push((code.code.len(), pass));
+    code.push(0x15, RESULT, R(0), 0, 0);
+    code.load(Width::Double, VALUE, RESULT, 0);
+    code.push(0x5f, VALUE, MASK, 0, 0);
+    code.jump(JUMP_EQUAL, VALUE, 0, pass);
+    code.load(Width::Word, A2, CONTEXT, 16);
+    code.map(A1, sockets);
+    code.set(A3, PASS);
+    code.call(FUNCTION_REDIRECT);
+    code.exit();
+    code.place(pass);
+    code.set(RESULT, PASS);
+    code.exit();
+    code.finish()
+}
+
+/// Sets the mask to the bit of the destination and goes on at `found`.
+fn match_address(
+    code: &mut Assembler,
+    addresses: &[IpAddr],
+    pass: Label,
+    found: Label,
+    octets: impl Fn(&IpAddr) -> Option<(i16, Vec<u8>)>,
+) {
+    for (bit, (at, octets)) in (0..)
+        .zip(addresses)
+        .filter_map(|(bit, ip)| Some((bit, octets(ip)?)))
+    {
+        let next = code.label();
+        for (offset, word) in (at..).step_by(4).zip(octets.chunks_exact(4)) {
+            code.load(Width::Word, VALUE, A2, offset);
+            let word = i32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+            code.jump(JUMP_UNEQUAL, VALUE, word, next);
+        }
+        code.set(MASK, 1 << bit);
+        code.jump_always(found);
+        code.place(next);
+    }
+    code.jump_always(pass);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frame::Segment;
+    use crate::frame::tests::{flow, frame};
+
+    const PORTS: i32 = 7;
+    const SOCKETS: i32 = 8;
+    const DATA: u64 = 0x1000;
+    const STACK_TOP: u64 = 0x9000;
+    const FOUND: u64 = 0xa000;
+    const REDIRECT: u64 = 4;
+
+    /// Runs a program as the kernel would; a load outside of the frame is a failed test.
+    struct Machine<'a> {
+        frame: &'a [u8],
+        ports: &'a HashMap<u16, u64>,
+        registers: [u64; 11],
+        stack: [u8; 8],
+        found: u64,
+    }
+
+    impl Machine<'_> {
+        fn run(frame: &[u8], ports: &HashMap<u16, u64>, code: &[Instruction]) -> bool {
+            let mut machine = Machine {
+                frame,
+                ports,
+                registers: [0; 11],
+                stack: [0; 8],
+                found: 0,
+            };
+            machine.registers[10] = STACK_TOP;
+            let mut at = 0;
+            loop {
+                let one = code[at];
+                at += 1;
+                let (target, source) = (
+                    usize::from(one.registers & 15),
+                    usize::from(one.registers >> 4),
+                );
+                let by = i64::from(one.immediate).cast_unsigned();
+                let other = machine.registers[source];
+                let value = machine.registers[target];
+                let low = |value: u64| value & 0xffff_ffff;
+                let jumps = match one.code {
+                    0x05 => true,
+                    0x2d => value > other,
+                    0x15 => value == by,
+                    0x16 => low(value) == low(by),
+                    0x56 => low(value) != low(by),
+                    0xa6 => low(value) < low(by),
+                    0x95 => return machine.registers[0] == REDIRECT,
+                    code => {
+                        machine.step(code, one, (target, source), by);
+                        at += usize::from(code == 0x18);
+                        false
+                    }
+                };
+                if jumps {
+                    at = at.checked_add_signed(one.offset.into()).unwrap();
+                }
+            }
+        }
+
+        fn step(&mut self, code: u8, one: Instruction, (target, source): (usize, usize), by: u64) {
+            let other = self.registers[source];
+            let place = other.wrapping_add_signed(one.offset.into());
+            let result = &mut self.registers[target];
+            match code {
+                0x61 => *result = load(self.frame, place, 4, self.found),
+                0x69 => *result = load(self.frame, place, 2, self.found),
+                0x71 => *result = load(self.frame, place, 1, self.found),
+                0x79 => *result = load(self.frame, place, 8, self.found),
+                0x63 => self.stack[..8].copy_from_slice(&other.to_ne_bytes()),
+                0xbf => *result = other,
+                0xb7 | 0x18 => *result = by,
+                0x07 => *result = result.wrapping_add(by),
+                0x0f => *result = result.wrapping_add(other),
+                0x57 => *result &= by,
+                0x5f => *result &= other,
+                0x67 => *result <<= by,
+                0xdc => *result = u64::from(u16::try_from(*result).unwrap().to_be()),
+                0x85 if one.immediate == FUNCTION_LOOKUP => {
+                    assert_eq!(self.registers[1..3], [7, STACK_TOP - 4]);
+                    let port = u64::from_ne_bytes(self.stack);
+                    self.found = self
+                        .ports
+                        .get(&u16::try_from(port).unwrap())
+                        .copied()
+                        .unwrap_or(0);
+                    self.registers[0] = FOUND;
+                }
+                0x85 => {
+                    assert_eq!(self.registers[1..4], [8, 5, 2]);
+                    self.registers[0] = REDIRECT;
+                }
+                other => panic!("instruction {other:#x}"),
+            }
+        }
+    }
+
+    fn load(frame: &[u8], at: u64, bytes: usize, found: u64) -> u64 {
+        let mut octets = [0; 8];
+        match at {
+            0 => return DATA,
+            4 => return DATA + frame.len() as u64,
+            16 => return 5,
+            FOUND => return found,
+            _ => {}
+        }
+        let at = usize::try_from(at - DATA).unwrap();
+        octets[..bytes].copy_from_slice(&frame[at..at + bytes]);
+        u64::from_ne_bytes(octets)
+    }
+
+    fn addresses() -> Vec<IpAddr> {
+        ["10.0.0.1", "fd00::1", "10.0.0.9", "fd00::9"]
+            .map(|one| one.parse().unwrap())
+            .to_vec()
+    }
+
+    fn check(frame: &[u8], wanted: bool) {
+        let ports = HashMap::from([(2855, 0b0011), (443, 0b1100)]);
+        let code = assemble(&addresses(), PORTS, SOCKETS);
+        assert_eq!(Machine::run(frame, &ports, &code), wanted, "{frame:x?}");
+    }
+
+    #[test]
+    fn an_address_has_its_own_ports() {
+        for (local, is_ours) in [
+            ("10.0.0.1:2855", true),
+            ("10.0.0.1:443", false),
+            ("10.0.0.9:443", true),
+            ("10.0.0.9:2855", false),
+            ("10.0.0.2:2855", false),
+            ("10.0.0.1:22", false),
+            ("[fd00::1]:2855", true),
+            ("[fd00::1]:443", false),
+            ("[fd00::9]:443", true),
+            ("[fd00::2]:2855", false),
+        ] {
+            let remote = if local.starts_with('[') {
+                "[fd00::2]:9"
+            } else {
+                "10.0.0.2:9"
+            };
+            check(&frame(flow(local, remote), 2, b"x"), is_ours);
+        }
+    }
+
+    #[test]
+    fn ip_options_do_not_hide_the_port() {
+        let mut frame = frame(flow("10.0.0.1:2855", "10.0.0.2:9"), 2, b"abcd");
+        frame.splice(34..34, [1, 1, 1, 1]);
+        frame[14] = 0x46;
+        check(&frame, true);
+    }
+
+    proptest! {
+        #[test]
+        fn the_kernel_keeps_what_the_parser_would_not_take(
+            edits in prop::collection::vec((0usize..80, any::<u8>()), 0..4),
+            cut in 0usize..90,
+            v6: bool,
+        ) {
+            let (local, remote) =
+                if v6 { ("[fd00::1]:2855", "[fd00::2]:9") } else { ("10.0.0.1:2855", "10.0.0.2:9") };
+            let mut frame = frame(flow(local, remote), 2, b"payload");
+            for (at, octet) in edits {
+                if let Some(place) = frame.get_mut(at) {
+                    *place = octet;
+                }
+            }
+            frame.truncate(cut.max(14));
+            let ports = HashMap::from([(2855, 0b0011)]);
+            let is_redirected = Machine::run(&frame, &ports, &assemble(&addresses(), PORTS, SOCKETS));
+            let takes = Segment::parse(&frame).is_some_and(|one| {
+                let position = addresses().iter().position(|ip| *ip == one.flow.local.ip());
+                one.flow.local.port() == 2855 && position.is_some_and(|at| at < 2)
+            });
+            // What the parser takes is redirected; the parser may be stricter.
+            prop_assert!(is_redirected || !takes);
+        }
+    }
+}

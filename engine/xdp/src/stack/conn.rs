@@ -1,0 +1,157 @@
+//! One connection: a socket of smoltcp in a set of its own, and what stands around it.
+
+use core::net::SocketAddr;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use clock::{Instant, TimerKey};
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::Socket;
+use smoltcp::socket::tcp::{self, CongestionControl, SocketBuffer, State};
+
+use super::ports::Lease;
+use crate::frame::{Flow, Header};
+use crate::limits::{KEEPALIVE_INTERVAL, RECEIVE_BYTES, SEND_BYTES, SILENCE_MAX};
+
+/// Names a connection of a stack; stays harmless when the connection is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub(super) index: usize,
+    pub(super) serial: u64,
+}
+
+/// Whose a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A listener's, until the handshake is over.
+    HalfOpen { listener: usize },
+    /// A connect's, until the handshake is over.
+    Connecting { request: u64 },
+    /// The owner's.
+    Owned,
+    /// Nobody's: it is sending its last octets, or in TIME-WAIT.
+    Orphan,
+}
+
+/// What moves when a connection moves: all of it.
+pub(super) struct Core {
+    pub(super) socket: tcp::Socket<'static>,
+    pub(super) flow: Flow,
+    /// In front of what is sent; `None` until the peer was heard.
+    pub(super) header: Option<Header>,
+    /// Holds the local port of a connection that we began.
+    pub(super) lease: Option<Arc<Lease>>,
+    pub(super) failure: Option<ErrorKind>,
+}
+
+pub(super) struct Conn {
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    pub(super) flow: Flow,
+    pub(super) header: Option<Header>,
+    pub(super) lease: Option<Arc<Lease>>,
+    pub(super) failure: Option<ErrorKind>,
+    pub(super) serial: u64,
+    pub(super) role: Role,
+    /// When the role ends by force.
+    pub(super) until: Option<Instant>,
+    pub(super) timer: Option<(Instant, TimerKey)>,
+    /// Stands in the queue of those with something to send.
+    pub(super) is_dirty: bool,
+    /// Stands in the queue of events.
+    pub(super) is_reported: bool,
+}
+
+impl Conn {
+    pub(super) fn new(core: Core, serial: u64, role: Role, until: Option<Instant>) -> Self {
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(core.socket);
+        Self {
+            sockets,
+            handle,
+            flow: core.flow,
+            header: core.header,
+            lease: core.lease,
+            failure: core.failure,
+            serial,
+            role,
+            until,
+            timer: None,
+            is_dirty: false,
+            is_reported: false,
+        }
+    }
+
+    pub(super) fn into_core(mut self) -> Core {
+        let Socket::Tcp(socket) = self.sockets.remove(self.handle);
+        Core {
+            socket,
+            flow: self.flow,
+            header: self.header,
+            lease: self.lease,
+            failure: self.failure,
+        }
+    }
+
+    pub(super) fn socket(&mut self) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.sockets.get::<tcp::Socket<'_>>(self.handle).state()
+    }
+
+    pub(super) fn sockets(&mut self) -> &mut SocketSet<'static> {
+        &mut self.sockets
+    }
+
+    /// Octets received and octets to send: what a segment that belongs here moves.
+    pub(super) fn progress(&self) -> (usize, usize, State) {
+        let socket = self.sockets.get::<tcp::Socket<'_>>(self.handle);
+        (socket.recv_queue(), socket.send_queue(), socket.state())
+    }
+}
+
+/// A socket with our settings.
+pub(super) fn socket() -> tcp::Socket<'static> {
+    let mut socket = tcp::Socket::new(
+        SocketBuffer::new(vec![0; RECEIVE_BYTES]),
+        SocketBuffer::new(vec![0; SEND_BYTES]),
+    );
+    socket.set_congestion_control(CongestionControl::Cubic);
+    socket.set_nagle_enabled(false);
+    // Segments leave at the end of a turn: by then the answer that carries the acknowledgement is
+    // there, or there is none to wait for.
+    socket.set_ack_delay(None);
+    socket.set_timeout(Some(SILENCE_MAX.into()));
+    socket.set_keep_alive(Some(KEEPALIVE_INTERVAL.into()));
+    socket
+}
+
+/// A connection that is attached to no stack.
+pub struct Detached {
+    pub(super) core: Core,
+}
+
+impl Detached {
+    /// Both ends.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        self.core.flow
+    }
+
+    /// The far end.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.core.flow.remote
+    }
+}
+
+impl core::fmt::Debug for Detached {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Detached")
+            .field("flow", &self.core.flow)
+            .field("state", &self.core.socket.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,810 @@
+//! The TCP connections of one shard.
+//!
+//! ```text
+//! receive:   a frame's flow is looked up; its own socket alone sees it; the socket becomes dirty
+//! transmit:  dirty sockets send, each until it has nothing more, a burst at a time
+//! deadline:  the earliest of all sockets' timers; those that are due become dirty
+//! ```
+//!
+//! No step looks at a socket that nothing happened to, so that thousands of idle ones cost nothing.
+//!
+//! **Invariant:** a flow stands in the table once; if it says `Here`, the connection is in the slab.
+
+mod conn;
+mod ports;
+mod wire;
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use clock::{Instant, TimerTable};
+use slab::Slab;
+use smoltcp::iface::{Config as InterfaceConfig, Interface, PollResult, SocketSet};
+use smoltcp::socket::tcp::{RecvError, State};
+use smoltcp::wire::{HardwareAddress, IpListenEndpoint};
+
+use conn::{Conn, Core, Role};
+use wire::Wire;
+
+pub use conn::{Detached, Key};
+pub use ports::{Lease, Owners};
+pub use wire::FrameSink;
+
+use crate::frame::{Flow, Header, Segment};
+use crate::limits::{
+    BURST_SEGMENTS, CONNECT_TIME, HALF_OPEN_MAX, HALF_OPEN_TIME, HELD_FRAMES_MAX, LOOK_AGAIN,
+    ORPHAN_TIME, ORPHANS_MAX, RESETS_PER_TURN,
+};
+
+/// What a stack is made with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its shard.
+    pub shard: u8,
+    /// Where connections are accepted; an unspecified address stands for all of its family.
+    pub listeners: Vec<SocketAddr>,
+    /// Octets of the largest IP packet, at least 1280.
+    pub packet_bytes_max: usize,
+    /// Whether a checksum may be left to a device that the frame never passes.
+    pub accepts_partial: bool,
+    /// For sequence numbers; not to be guessed by others.
+    pub seed: u64,
+    /// Which shard began the connections of a port.
+    pub owners: Arc<Owners>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A handshake from outside is over.
+    Accepted {
+        /// Which listener, by position.
+        listener: usize,
+        /// The connection.
+        conn: Box<Detached>,
+    },
+    /// A connect succeeded.
+    Connected {
+        /// Which.
+        request: u64,
+        /// The connection.
+        conn: Box<Detached>,
+    },
+    /// A connect failed.
+    ConnectFailed {
+        /// Which.
+        request: u64,
+        /// Why.
+        error: ErrorKind,
+    },
+    /// There may be octets to read, room to write, or an end.
+    Ready(Key),
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It belonged here.
+    Taken,
+    /// It belonged to nobody, or was damaged.
+    Dropped,
+    /// It belongs to another shard, which must get it.
+    Away(u8),
+}
+
+/// What reading found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Octets.
+    Octets(usize),
+    /// Nothing yet.
+    Empty,
+    /// The far end sent its last octet.
+    Ended,
+    /// The connection is lost.
+    Failed(ErrorKind),
+}
+
+/// Where the connection of a flow is.
+#[derive(Debug)]
+enum Place {
+    Here(usize),
+    /// On its way to its owner; what came meanwhile.
+    Moving(Vec<Box<[u8]>>),
+    Away(u8),
+}
+
+/// See the module.
+#[expect(missing_debug_implementations, reason = "smoltcp's interface has none")]
+pub struct Stack {
+    config: Config,
+    interface: Interface,
+    /// For what belongs to no socket.
+    nobody: SocketSet<'static>,
+    flows: HashMap<Flow, Place>,
+    conns: Slab<Conn>,
+    serial: u64,
+    half_open: VecDeque<Key>,
+    half_open_count: usize,
+    orphans: VecDeque<Key>,
+    orphan_count: usize,
+    dirty: VecDeque<Key>,
+    timers: TimerTable<Key>,
+    events: VecDeque<Event>,
+    resets_left: usize,
+    dropped: u64,
+}
+
+impl Stack {
+    /// A stack without connections.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let mut settings = InterfaceConfig::new(HardwareAddress::Ip);
+        settings.random_seed = config.seed;
+        let mut wire = Wire {
+            packet: None,
+            sink: &mut Nowhere,
+            header: None,
+            packet_bytes_max: config.packet_bytes_max,
+        };
+        let mut interface = Interface::new(settings, &mut wire, smoltcp::time::Instant::ZERO);
+        // Which addresses are ours was decided before a frame came here.
+        interface.set_any_ip(true);
+        Self {
+            config,
+            interface,
+            nobody: SocketSet::new(Vec::new()),
+            flows: HashMap::new(),
+            conns: Slab::new(),
+            serial: 0,
+            half_open: VecDeque::new(),
+            half_open_count: 0,
+            orphans: VecDeque::new(),
+            orphan_count: 0,
+            dirty: VecDeque::new(),
+            timers: TimerTable::default(),
+            events: VecDeque::new(),
+            resets_left: RESETS_PER_TURN,
+            dropped: 0,
+        }
+    }
+
+    /// Connections in every state, those nobody owns any more included.
+    #[must_use]
+    pub fn conn_count(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Frames dropped since the stack was made.
+    #[must_use]
+    pub fn dropped_count(&self) -> u64 {
+        self.dropped
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if let Event::Ready(key) = event
+            && let Some(conn) = self.get(key)
+        {
+            conn.is_reported = false;
+        }
+        Some(event)
+    }
+
+    /// Takes a frame. `is_forwarded`: another shard received it for this one.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        is_forwarded: bool,
+        sink: &mut impl FrameSink,
+    ) -> Fate {
+        let accepts_partial = self.config.accepts_partial;
+        let segment = Segment::parse(frame).filter(|one| one.is_whole(frame, accepts_partial));
+        let (Some(segment), Some(header)) = (segment, Segment::reply_header(frame)) else {
+            self.dropped += 1;
+            return Fate::Dropped;
+        };
+        if segment.is_syn() {
+            self.forget_closed(segment.flow);
+        }
+        match self.flows.get_mut(&segment.flow) {
+            Some(&mut Place::Here(index)) => {
+                self.feed(now, index, frame, &segment, header, sink);
+                Fate::Taken
+            }
+            Some(Place::Moving(held)) => {
+                if held.len() < HELD_FRAMES_MAX {
+                    held.push(frame.into());
+                }
+                Fate::Taken
+            }
+            Some(&mut Place::Away(shard)) if !is_forwarded => Fate::Away(shard),
+            Some(Place::Away(_)) => Fate::Dropped,
+            None => self.receive_unknown(now, frame, &segment, is_forwarded, header, sink),
+        }
+    }
+
+    fn receive_unknown(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        segment: &Segment,
+        is_forwarded: bool,
+        header: Header,
+        sink: &mut impl FrameSink,
+    ) -> Fate {
+        if is_forwarded {
+            return Fate::Dropped;
+        }
+        let local = segment.flow.local;
+        if let Some(shard) = self.config.owners.of(local.port())
+            && shard != self.config.shard
+        {
+            return Fate::Away(shard);
+        }
+        if segment.is_syn()
+            && let Some(listener) = self.listener(local)
+        {
+            let index = self.open_half(now, segment.flow, listener);
+            self.feed(now, index, frame, segment, header, sink);
+            return Fate::Taken;
+        }
+        self.dropped += 1;
+        if let Some(left) = self.resets_left.checked_sub(1) {
+            self.resets_left = left;
+            let mut wire = self.wire(Some(&frame[segment.packet.clone()]), Some(header), sink);
+            self.interface
+                .poll_ingress_single(instant(now), &mut wire, &mut self.nobody);
+        }
+        Fate::Dropped
+    }
+
+    fn listener(&self, local: SocketAddr) -> Option<usize> {
+        self.config.listeners.iter().position(|one| {
+            let is_any = one.ip().is_unspecified() && one.is_ipv4() == local.is_ipv4();
+            one.port() == local.port() && (one.ip() == local.ip() || is_any)
+        })
+    }
+
+    /// A new SYN ends what is left of an earlier connection of the same ends.
+    fn forget_closed(&mut self, flow: Flow) {
+        if let Some(&Place::Here(index)) = self.flows.get(&flow)
+            && self.conns[index].role == Role::Orphan
+            && self.conns[index].state() == State::TimeWait
+        {
+            self.remove(index);
+        }
+    }
+
+    fn open_half(&mut self, now: Instant, flow: Flow, listener: usize) -> usize {
+        let mut socket = conn::socket();
+        let endpoint = IpListenEndpoint::from(flow.local);
+        socket
+            .listen(endpoint)
+            .expect("a new socket, and no one sends to port 0");
+        let core = Core {
+            socket,
+            flow,
+            header: None,
+            lease: None,
+            failure: None,
+        };
+        let role = Role::HalfOpen { listener };
+        let key = self.insert(core, role, Some(now + HALF_OPEN_TIME));
+        self.half_open_count += 1;
+        self.half_open.push_back(key);
+        let is_half = |role| matches!(role, Role::HalfOpen { .. });
+        if let Some(oldest) = trim(
+            &mut self.half_open,
+            &self.conns,
+            (self.half_open_count, HALF_OPEN_MAX),
+            is_half,
+        ) {
+            self.remove(oldest);
+        }
+        key.index
+    }
+
+    fn insert(&mut self, core: Core, role: Role, until: Option<Instant>) -> Key {
+        self.serial += 1;
+        let flow = core.flow;
+        let index = self.conns.insert(Conn::new(core, self.serial, role, until));
+        self.flows.insert(flow, Place::Here(index));
+        let key = Key {
+            index,
+            serial: self.serial,
+        };
+        self.arm(key, until);
+        self.soil(key);
+        key
+    }
+
+    fn get(&mut self, key: Key) -> Option<&mut Conn> {
+        let conn = self.conns.get_mut(key.index);
+        conn.filter(|conn| conn.serial == key.serial)
+    }
+
+    /// Gives a connection a segment of its own.
+    fn feed(
+        &mut self,
+        now: Instant,
+        index: usize,
+        frame: &[u8],
+        segment: &Segment,
+        header: Header,
+        sink: &mut impl FrameSink,
+    ) {
+        let conn = &mut self.conns[index];
+        let before = conn.progress();
+        let answer = conn.header.unwrap_or(header);
+        let mut wire = Wire {
+            packet: Some(&frame[segment.packet.clone()]),
+            sink,
+            header: Some(answer),
+            packet_bytes_max: self.config.packet_bytes_max,
+        };
+        self.interface
+            .poll_ingress_single(instant(now), &mut wire, conn.sockets());
+        // Only who moves the connection on may say where its answers go.
+        if conn.progress() != before {
+            conn.header = Some(header);
+        }
+        if segment.is_reset() && conn.state() == State::Closed {
+            conn.failure = Some(match conn.role {
+                Role::Connecting { .. } => ErrorKind::ConnectionRefused,
+                Role::HalfOpen { .. } | Role::Owned | Role::Orphan => ErrorKind::ConnectionReset,
+            });
+        }
+        let serial = conn.serial;
+        self.settle(Key { index, serial });
+    }
+
+    /// Draws the consequences of a connection's state.
+    fn settle(&mut self, key: Key) {
+        let Some(conn) = self.get(key) else {
+            return;
+        };
+        let state = conn.state();
+        match conn.role {
+            Role::HalfOpen { listener } => match state {
+                State::Listen | State::Closed => self.remove(key.index),
+                State::SynReceived | State::SynSent => self.soil(key),
+                State::Established
+                | State::FinWait1
+                | State::FinWait2
+                | State::CloseWait
+                | State::Closing
+                | State::LastAck
+                | State::TimeWait => {
+                    let conn = self.take(key.index);
+                    self.events.push_back(Event::Accepted { listener, conn });
+                }
+            },
+            Role::Connecting { request } => match state {
+                State::Closed => {
+                    let error = conn.failure.unwrap_or(ErrorKind::TimedOut);
+                    self.remove(key.index);
+                    self.events
+                        .push_back(Event::ConnectFailed { request, error });
+                }
+                State::Listen | State::SynSent | State::SynReceived => self.soil(key),
+                State::Established
+                | State::FinWait1
+                | State::FinWait2
+                | State::CloseWait
+                | State::Closing
+                | State::LastAck
+                | State::TimeWait => {
+                    let conn = self.take(key.index);
+                    self.events.push_back(Event::Connected { request, conn });
+                }
+            },
+            Role::Owned => {
+                if state != State::Closed || conn.socket().remote_endpoint().is_some() {
+                    self.soil(key);
+                }
+                self.report(key);
+            }
+            Role::Orphan => {
+                // Nobody reads: what still comes must not close the window.
+                let socket = conn.socket();
+                while socket.can_recv() {
+                    _ = socket.recv(|octets| (octets.len(), ()));
+                }
+                if state == State::Closed && conn.socket().remote_endpoint().is_none() {
+                    self.remove(key.index);
+                } else {
+                    self.soil(key);
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, key: Key) {
+        if let Some(conn) = self.get(key)
+            && !core::mem::replace(&mut conn.is_reported, true)
+        {
+            self.events.push_back(Event::Ready(key));
+        }
+    }
+
+    /// Notes that a connection may have something to send.
+    fn soil(&mut self, key: Key) {
+        if let Some(conn) = self.get(key)
+            && !core::mem::replace(&mut conn.is_dirty, true)
+        {
+            self.dirty.push_back(key);
+        }
+    }
+
+    /// Takes a connection out, on its way to its owner.
+    fn take(&mut self, index: usize) -> Box<Detached> {
+        let conn = self.detach_conn(index);
+        self.flows.insert(conn.flow, Place::Moving(Vec::new()));
+        Box::new(Detached {
+            core: conn.into_core(),
+        })
+    }
+
+    fn remove(&mut self, index: usize) {
+        let conn = self.detach_conn(index);
+        self.flows.remove(&conn.flow);
+    }
+
+    fn detach_conn(&mut self, index: usize) -> Conn {
+        let conn = self.conns.remove(index);
+        match conn.role {
+            Role::HalfOpen { .. } => self.half_open_count -= 1,
+            Role::Orphan => self.orphan_count -= 1,
+            Role::Connecting { .. } | Role::Owned => {}
+        }
+        if let Some((_, timer)) = conn.timer {
+            self.timers.cancel(timer);
+        }
+        conn
+    }
+
+    /// Begins a connection from `local`, whose port `lease` holds.
+    ///
+    /// # Errors
+    ///
+    /// When the addresses cannot be connected: port 0, unspecified, of different families.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        request: u64,
+        flow: Flow,
+        lease: Arc<Lease>,
+    ) -> Result<(), ErrorKind> {
+        if flow.local.is_ipv4() != flow.remote.is_ipv4() || self.flows.contains_key(&flow) {
+            return Err(ErrorKind::AddrNotAvailable);
+        }
+        let mut socket = conn::socket();
+        socket
+            .connect(self.interface.context(), flow.remote, flow.local)
+            .map_err(|_| ErrorKind::AddrNotAvailable)?;
+        let core = Core {
+            socket,
+            flow,
+            header: None,
+            lease: Some(lease),
+            failure: None,
+        };
+        self.insert(core, Role::Connecting { request }, Some(now + CONNECT_TIME));
+        Ok(())
+    }
+
+    /// Takes charge of a connection for its owner.
+    pub fn attach(&mut self, now: Instant, conn: Detached, sink: &mut impl FrameSink) -> Key {
+        let flow = conn.core.flow;
+        let held = match self.flows.remove(&flow) {
+            Some(Place::Moving(held)) => held,
+            Some(Place::Here(_) | Place::Away(_)) | None => Vec::new(),
+        };
+        let key = self.insert(conn.core, Role::Owned, None);
+        for frame in held {
+            self.receive(now, &frame, true, sink);
+        }
+        self.report(key);
+        key
+    }
+
+    /// Gives a connection up; `None` if there is none of this name.
+    pub fn detach(&mut self, key: Key) -> Option<Box<Detached>> {
+        self.get(key)?;
+        Some(self.take(key.index))
+    }
+
+    /// Another shard has taken charge of a connection that moves; what came meanwhile is for it.
+    pub fn hand_over(&mut self, flow: Flow, to: u8) -> Vec<Box<[u8]>> {
+        match self.flows.get_mut(&flow) {
+            Some(Place::Here(_)) => Vec::new(),
+            Some(place) => match core::mem::replace(place, Place::Away(to)) {
+                Place::Moving(held) => held,
+                Place::Here(_) | Place::Away(_) => Vec::new(),
+            },
+            None => {
+                self.flows.insert(flow, Place::Away(to));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A connection that is elsewhere has ended.
+    pub fn forget(&mut self, flow: Flow) {
+        if let Some(Place::Away(_) | Place::Moving(_)) = self.flows.get(&flow) {
+            self.flows.remove(&flow);
+        }
+    }
+
+    /// Both ends of a connection.
+    #[must_use]
+    pub fn flow(&self, key: Key) -> Option<Flow> {
+        let conn = self.conns.get(key.index);
+        conn.filter(|conn| conn.serial == key.serial)
+            .map(|conn| conn.flow)
+    }
+
+    /// Lets `read` take received octets, once: it returns how many.
+    pub fn read(&mut self, key: Key, read: impl FnOnce(&[u8]) -> usize) -> Read {
+        let Some(conn) = self.get(key) else {
+            return Read::Failed(ErrorKind::NotConnected);
+        };
+        let failure = conn.failure;
+        let outcome = conn.socket().recv(|octets| {
+            if octets.is_empty() {
+                return (0, 0);
+            }
+            let count = read(octets);
+            (count, count)
+        });
+        match outcome {
+            Ok(0) => Read::Empty,
+            Ok(count) => {
+                // The window may have opened.
+                self.soil(key);
+                Read::Octets(count)
+            }
+            Err(RecvError::Finished) => Read::Ended,
+            Err(RecvError::InvalidState) => {
+                Read::Failed(failure.unwrap_or(ErrorKind::ConnectionAborted))
+            }
+        }
+    }
+
+    /// What ended a connection, if it has ended but for TIME-WAIT.
+    #[must_use]
+    pub fn failure(&mut self, key: Key) -> Option<ErrorKind> {
+        let conn = self.get(key)?;
+        (conn.state() == State::Closed)
+            .then(|| conn.failure.unwrap_or(ErrorKind::ConnectionAborted))
+    }
+
+    /// Accepts octets to send, as many as there is room for.
+    pub fn write(&mut self, key: Key, octets: &[u8]) -> usize {
+        let Some(conn) = self.get(key) else {
+            return 0;
+        };
+        let count = conn.socket().send_slice(octets).unwrap_or(0);
+        if count > 0 {
+            self.soil(key);
+        }
+        count
+    }
+
+    /// Closes in order; the connection is nobody's from now on.
+    pub fn close(&mut self, now: Instant, key: Key) {
+        if let Some(conn) = self.get(key) {
+            conn.socket().close();
+            self.orphan(now, key);
+        }
+    }
+
+    /// Resets a connection; it is nobody's from now on.
+    pub fn abort(&mut self, now: Instant, key: Key) {
+        if let Some(conn) = self.get(key) {
+            conn.socket().abort();
+            self.orphan(now, key);
+        }
+    }
+
+    /// Resets a connection that found no owner.
+    pub fn abort_detached(&mut self, now: Instant, conn: Detached, sink: &mut impl FrameSink) {
+        let key = self.attach(now, conn, sink);
+        self.abort(now, key);
+    }
+
+    fn orphan(&mut self, now: Instant, key: Key) {
+        let Some(conn) = self.get(key) else {
+            return;
+        };
+        conn.role = Role::Orphan;
+        conn.until = Some(now + ORPHAN_TIME);
+        self.orphan_count += 1;
+        self.arm(key, Some(now + ORPHAN_TIME));
+        self.orphans.push_back(key);
+        let bound = (self.orphan_count, ORPHANS_MAX);
+        let is_orphan = |role| role == Role::Orphan;
+        if let Some(oldest) = trim(&mut self.orphans, &self.conns, bound, is_orphan) {
+            self.remove(oldest);
+        }
+        self.settle(key);
+    }
+
+    /// Whether something waits to be sent.
+    #[must_use]
+    pub fn has_to_send(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Sends what there is to send, as far as there is room. Returns whether anything is left.
+    pub fn transmit(&mut self, now: Instant, sink: &mut impl FrameSink) -> bool {
+        self.resets_left = RESETS_PER_TURN;
+        for _ in 0..self.dirty.len() {
+            if !sink.has_room() {
+                break;
+            }
+            let key = self.dirty.pop_front().expect("counted");
+            if self.get(key).is_some() {
+                self.transmit_one(now, key, sink);
+            }
+        }
+        self.has_to_send()
+    }
+
+    fn transmit_one(&mut self, now: Instant, key: Key, sink: &mut impl FrameSink) {
+        let conn = &mut self.conns[key.index];
+        let was_closed = conn.state() == State::Closed;
+        let mut wire = Wire {
+            packet: None,
+            sink,
+            header: conn.header,
+            packet_bytes_max: self.config.packet_bytes_max,
+        };
+        conn.is_dirty = false;
+        let (at, mut sent) = (instant(now), 0);
+        // One call sends one segment at most.
+        while self.interface.poll_egress(at, &mut wire, conn.sockets())
+            == PollResult::SocketStateChanged
+        {
+            sent += 1;
+            if sent == BURST_SEGMENTS {
+                self.soil(key);
+                break;
+            }
+        }
+        let is_full = !wire.sink.has_room();
+        let conn = &mut self.conns[key.index];
+        let next = self.interface.poll_at(at, conn.sockets());
+        let (until, state) = (conn.until, conn.state());
+        match next {
+            // Want of room is what leaves something to be done at once; whatever else does is looked
+            // at soon, rather than all the time.
+            Some(smoltcp::time::Instant::ZERO) if is_full => self.soil(key),
+            Some(smoltcp::time::Instant::ZERO) => self.arm(key, Some(now + LOOK_AGAIN)),
+            Some(next) => {
+                let next =
+                    Instant::from_nanos(u64::try_from(next.total_micros()).unwrap_or(0) * 1000);
+                self.arm(key, Some(until.map_or(next, |until| until.min(next))));
+            }
+            None => self.arm(key, until),
+        }
+        if state == State::Closed {
+            let conn = &mut self.conns[key.index];
+            if !was_closed && conn.failure.is_none() {
+                conn.failure = Some(ErrorKind::TimedOut);
+            }
+            self.settle(key);
+        }
+    }
+
+    /// Makes sure to look at a connection at `at`.
+    fn arm(&mut self, key: Key, at: Option<Instant>) {
+        let Self { conns, timers, .. } = self;
+        let Some(at) = at else {
+            return;
+        };
+        let conn = &mut conns[key.index];
+        match conn.timer {
+            // Coming too early costs a look, and saves as many changes as there are segments.
+            Some((armed, _)) if armed <= at => {}
+            Some((_, timer)) => {
+                timers.cancel(timer);
+                conn.timer = Some((at, timers.arm(at, key)));
+            }
+            None => conn.timer = Some((at, timers.arm(at, key))),
+        }
+    }
+
+    /// When to call [`Self::handle_deadline`].
+    pub fn deadline(&mut self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// Looks at the connections whose time has come; they have something to send.
+    pub fn handle_deadline(&mut self, now: Instant) {
+        while let Some(key) = self.timers.expired(now) {
+            let Some(conn) = self.get(key) else {
+                continue;
+            };
+            conn.timer = None;
+            let is_over = conn.until.is_some_and(|until| until <= now);
+            match conn.role {
+                Role::HalfOpen { .. } if is_over => self.remove(key.index),
+                Role::Connecting { request } if is_over => {
+                    self.remove(key.index);
+                    let error = ErrorKind::TimedOut;
+                    self.events
+                        .push_back(Event::ConnectFailed { request, error });
+                }
+                Role::Orphan if is_over => {
+                    conn.until = None;
+                    conn.socket().abort();
+                    self.settle(key);
+                }
+                Role::HalfOpen { .. } | Role::Connecting { .. } | Role::Owned | Role::Orphan => {
+                    self.soil(key);
+                }
+            }
+        }
+    }
+
+    fn wire<'a, S>(
+        &self,
+        packet: Option<&'a [u8]>,
+        header: Option<Header>,
+        sink: &'a mut S,
+    ) -> Wire<'a, S> {
+        Wire {
+            packet,
+            sink,
+            header,
+            packet_bytes_max: self.config.packet_bytes_max,
+        }
+    }
+}
+
+/// The oldest connection of a queue, if there are more than its bound. Drops the names of those that
+/// have left it.
+fn trim(
+    queue: &mut VecDeque<Key>,
+    conns: &Slab<Conn>,
+    (count, max): (usize, usize),
+    belongs: impl Fn(Role) -> bool,
+) -> Option<usize> {
+    if queue.len() <= max || (count <= max && queue.len() <= 2 * max) {
+        return None;
+    }
+    queue.retain(|key| {
+        let conn = conns.get(key.index);
+        conn.is_some_and(|conn| conn.serial == key.serial && belongs(conn.role))
+    });
+    if count <= max {
+        return None;
+    }
+    queue.pop_front().map(|key| key.index)
+}
+
+/// smoltcp's clock counts microseconds.
+fn instant(now: Instant) -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_micros(i64::try_from(now.as_nanos() / 1000).unwrap_or(i64::MAX))
+}
+
+/// Takes nothing.
+struct Nowhere;
+
+impl FrameSink for Nowhere {
+    fn has_room(&mut self) -> bool {
+        false
+    }
+
+    fn send<R>(&mut self, bytes: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
+        write(&mut vec![0; bytes])
+    }
+
+    fn send_routed(&mut self, _: IpAddr, _: &[u8]) {}
+}

@@ -1,0 +1,236 @@
+//! What a peer may not do to us, and what we owe a peer.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use xdp::limits::{HALF_OPEN_MAX, HALF_OPEN_TIME, RECEIVE_BYTES, SEND_BYTES};
+use xdp::stack::{Event, Fate, Key, Read};
+
+use crate::link::{Faults, LISTEN, World};
+
+/// An established connection: the server's name of it and the client's.
+fn connected(world: &mut World) -> (Key, Key) {
+    world.connect(0, 40_000, LISTEN);
+    let (mut server, mut client) = (None, None);
+    while server.is_none() || client.is_none() {
+        assert!(world.step());
+        server = server.or(world.attach(0).0.pop());
+        client = client.or(world.attach(1).0.pop());
+    }
+    (server.unwrap(), client.unwrap())
+}
+
+fn quiet() -> World {
+    World::new(5, [1500, 1500], Faults::default())
+}
+
+/// Goes on for some time.
+fn run_for(world: &mut World, time: Duration) {
+    let end = world.now + time;
+    while world.now < end && world.step() {}
+}
+
+#[test]
+fn a_closed_window_stops_the_sender_and_an_opened_one_lets_it_go_on() {
+    let mut world = quiet();
+    let (server, client) = connected(&mut world);
+    let mut sent = 0;
+    let end = world.now + Duration::from_secs(20);
+    while world.now < end {
+        sent += world.hosts[1].stack.write(client, &[7; SEND_BYTES]);
+        world.step();
+    }
+    assert_eq!(sent, RECEIVE_BYTES + SEND_BYTES);
+    let mut got = 0;
+    while got < sent {
+        let stack = &mut world.hosts[0].stack;
+        while let Read::Octets(count) = stack.read(server, <[u8]>::len) {
+            got += count;
+        }
+        assert!(world.step());
+    }
+    assert_eq!(got, sent);
+}
+
+#[test]
+fn a_flood_of_syn_neither_fills_the_table_nor_locks_others_out() {
+    let mut world = quiet();
+    world.connect(1, 41_000, LISTEN);
+    world.step();
+    let syn = captured_syn(&mut world);
+    for number in 0..4 * u32::try_from(HALF_OPEN_MAX).unwrap() {
+        let frame = from(&syn, number);
+        let host = &mut world.hosts[0];
+        let fate = host.stack.receive(world.now, &frame, false, &mut host.out);
+        assert_eq!(fate, Fate::Taken);
+        host.out.frames.clear();
+    }
+    assert!(world.hosts[0].stack.conn_count() <= HALF_OPEN_MAX + 1);
+    connected(&mut world);
+    run_for(&mut world, HALF_OPEN_TIME + Duration::from_secs(40));
+    assert!(
+        world.hosts[0].stack.conn_count() <= 2,
+        "half-open ones are forgotten"
+    );
+}
+
+/// A SYN frame of host 1.
+fn captured_syn(world: &mut World) -> Vec<u8> {
+    world.connect(9, 49_000, LISTEN);
+    let host = &mut world.hosts[1];
+    host.stack.transmit(world.now, &mut host.out);
+    host.out.frames.pop().unwrap()
+}
+
+/// The same from another port, with its checksum set right.
+fn from(syn: &[u8], number: u32) -> Vec<u8> {
+    let mut frame = syn.to_vec();
+    let add = |frame: &mut Vec<u8>, at: usize, by: u16| {
+        let old = u16::from_be_bytes([frame[at], frame[at + 1]]);
+        let new = old.wrapping_add(by);
+        frame[at..at + 2].copy_from_slice(&new.to_be_bytes());
+        let check = u16::from_be_bytes([frame[50], frame[51]]);
+        let mut sum = u32::from(!check) + u32::from(!old) + u32::from(new);
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        let check = !u16::try_from(sum).unwrap();
+        frame[50..52].copy_from_slice(&check.to_be_bytes());
+    };
+    add(&mut frame, 34, u16::try_from(number % 10_000 + 1).unwrap());
+    frame
+}
+
+#[test]
+fn what_belongs_to_no_connection_is_reset_but_a_reset_is_not() {
+    let mut world = quiet();
+    let (server, client) = connected(&mut world);
+    world.hosts[1].stack.write(client, b"hello");
+    let host = &mut world.hosts[1];
+    host.stack.transmit(world.now, &mut host.out);
+    let segment = host.out.frames.pop().unwrap();
+    // The server has never heard of it.
+    let mut other = quiet();
+    let host = &mut other.hosts[0];
+    let fate = host
+        .stack
+        .receive(other.now, &segment, false, &mut host.out);
+    assert_eq!((fate, host.out.frames.len()), (Fate::Dropped, 1));
+    let reset = host.out.frames.pop().unwrap();
+    assert_eq!(reset[47] & 4, 4, "it is an RST");
+    let host = &mut other.hosts[1];
+    host.stack.receive(other.now, &reset, false, &mut host.out);
+    assert!(host.out.frames.is_empty(), "never answered by another");
+    // Whoever has it ends it.
+    let host = &mut world.hosts[1];
+    host.stack.receive(world.now, &reset, false, &mut host.out);
+    assert_eq!(host.stack.failure(client), Some(ErrorKind::ConnectionReset));
+    assert_eq!(world.hosts[0].stack.failure(server), None);
+}
+
+#[test]
+fn a_connect_to_a_closed_port_is_refused_and_one_to_nobody_times_out() {
+    let mut world = quiet();
+    world.connect(3, 40_000, "10.0.0.1:1");
+    assert_eq!(failed(&mut world), (3, ErrorKind::ConnectionRefused));
+    world.faults.loss = 1000;
+    world.connect(4, 40_001, LISTEN);
+    assert_eq!(failed(&mut world), (4, ErrorKind::TimedOut));
+}
+
+fn failed(world: &mut World) -> (u64, ErrorKind) {
+    loop {
+        match world.hosts[1].stack.poll_event() {
+            Some(Event::ConnectFailed { request, error }) => return (request, error),
+            Some(other) => panic!("{other:?}"),
+            None => assert!(world.step()),
+        }
+    }
+}
+
+#[test]
+fn an_aborted_connection_resets_the_peer() {
+    let mut world = quiet();
+    let (server, client) = connected(&mut world);
+    world.hosts[0].stack.abort(world.now, server);
+    run_for(&mut world, Duration::from_secs(1));
+    assert_eq!(
+        world.hosts[1].stack.failure(client),
+        Some(ErrorKind::ConnectionReset)
+    );
+    assert_eq!(world.hosts[0].stack.conn_count(), 0);
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_given_up() {
+    let mut world = quiet();
+    let (server, _) = connected(&mut world);
+    world.faults.loss = 1000;
+    let began = world.now;
+    while world.hosts[0].stack.failure(server).is_none() && world.step() {}
+    assert_eq!(
+        world.hosts[0].stack.failure(server),
+        Some(ErrorKind::TimedOut)
+    );
+    let after = world.now.since(began);
+    assert!(after < Duration::from_secs(200), "{after:?}");
+}
+
+#[test]
+fn an_idle_connection_lives_on_by_probes() {
+    let mut world = quiet();
+    let (server, client) = connected(&mut world);
+    run_for(&mut world, Duration::from_secs(1000));
+    assert_eq!(world.hosts[0].stack.failure(server), None);
+    assert_eq!(world.hosts[1].stack.failure(client), None);
+    assert!(world.frame_count < 200, "{} frames", world.frame_count);
+}
+
+#[test]
+fn the_same_ports_may_be_used_again_in_time_wait() {
+    let mut world = quiet();
+    let (server, client) = connected(&mut world);
+    let now = world.now;
+    world.hosts[0].stack.close(now, server);
+    run_for(&mut world, Duration::from_millis(5));
+    world.hosts[1].stack.close(now, client);
+    run_for(&mut world, Duration::from_millis(5));
+    assert_eq!(world.hosts[0].stack.conn_count(), 1, "in TIME-WAIT");
+    assert_eq!(world.hosts[1].stack.conn_count(), 0);
+    connected(&mut world);
+}
+
+#[test]
+fn a_connection_moves_with_what_came_meanwhile() {
+    let mut world = quiet();
+    let (server, client) = connected(&mut world);
+    let mut away = World::new(6, [1500, 1500], Faults::default());
+    let flow = world.hosts[0].stack.flow(server).unwrap();
+    let moving = world.hosts[0].stack.detach(server).unwrap();
+    world.hosts[1].stack.write(client, b"on the way");
+    run_for(&mut world, Duration::from_millis(5));
+    let other = &mut away.hosts[0];
+    let key = other.stack.attach(world.now, *moving, &mut other.out);
+    let held = world.hosts[0].stack.hand_over(flow, 3);
+    assert!(!held.is_empty());
+    for frame in held {
+        let fate = other.stack.receive(world.now, &frame, true, &mut other.out);
+        assert_eq!(fate, Fate::Taken);
+    }
+    let mut got = Vec::<u8>::new();
+    other.stack.read(key, |octets| {
+        got.extend(octets);
+        octets.len()
+    });
+    assert_eq!(got, b"on the way");
+    world.hosts[1].stack.write(client, b"later");
+    let host = &mut world.hosts[1];
+    host.stack.transmit(world.now, &mut host.out);
+    for frame in core::mem::take(&mut host.out.frames) {
+        let host = &mut world.hosts[0];
+        let fate = host.stack.receive(world.now, &frame, false, &mut host.out);
+        assert_eq!(fate, Fate::Away(3));
+    }
+    world.hosts[0].stack.forget(flow);
+    assert_eq!(world.hosts[0].stack.conn_count(), 0);
+}
