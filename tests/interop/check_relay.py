@@ -29,8 +29,9 @@ class Relay(Kamailio):
     def __init__(self, env):
         with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
             port, tls_port = (probe.getsockname()[1] for probe in (one, other))
-        tls = fill(env, "kamailio-tls.cfg", CERT=self._certificate(env))
-        super().__init__(env, "kamailio-relay.cfg", port, TLSPORT=tls_port, TLSCONFIG=tls)
+        tls = fill(env, env.path("kamailio-tls.cfg"), CERT=self._certificate(env))
+        values = {"PORT": port, "TLSPORT": tls_port, "TLSCONFIG": tls}
+        super().__init__(env, fill(env, env.path("kamailio-relay.cfg"), **values), port)
 
     @staticmethod
     def _certificate(env):

@@ -7,12 +7,14 @@ import subprocess
 
 from check_msrp import Participant, bind, seed_message
 from check_sip import free_port, listeners
-from kamailio import Kamailio
+from kamailio import Kamailio, fill
 from msrp import Endpoint, own_path
 from process import Mrf, Process, ensure, join_address
 from sip import attribute, offer
 
 STEP_SECONDS = 20
+# What operators are given to start from.
+EXAMPLE = ("..", "..", "deploy", "kamailio.cfg")
 
 
 class Sofia(Endpoint):
@@ -71,7 +73,8 @@ def conference(env, transport, behind_proxy):
     proxy = None
     if behind_proxy:
         port = free_port("127.0.0.1", "tcp")
-        proxy = Kamailio(env, "kamailio-proxy.cfg", port, FOCUS=join_address(*focus))
+        words = {"5070": port, "127.0.0.1:5060": join_address(*focus)}
+        proxy = Kamailio(env, fill(env, env.path(*EXAMPLE), **words), port)
     party = Sofia(env, transport, focus, proxy)
     party.connect()
     other = Participant(mrf, "bob", transport)

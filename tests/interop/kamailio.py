@@ -1,6 +1,5 @@
 """Kamailio as a check starts it: a configuration with values put in, in the foreground, on a free port."""
 
-import glob
 import os
 import re
 import socket
@@ -10,12 +9,10 @@ from process import Process, ensure, poll
 
 
 class Kamailio(Process):
-    """One instance, from the configuration `name` beside this file; it listens on TCP `port`."""
+    """One instance that listens on TCP `port`, with a configuration that says so."""
 
-    def __init__(self, env, name, port, **values):
+    def __init__(self, env, config, port):
         self.port = port
-        modules = os.path.dirname(glob.glob("/usr/lib/*/kamailio/modules/tm.so")[0])
-        config = fill(env, name, PORT=port, MODULES=modules, **values)
         # -DD: in the foreground; memory for write queues of fast senders.
         command = ["kamailio", "-DD", "-E", "-f", config, "-m", "256", "-M", "64"]
         command += ["-P", os.path.join(env.directory, "kamailio.pid"), "-w", env.directory]
@@ -31,13 +28,13 @@ class Kamailio(Process):
             return False
 
 
-def fill(env, name, **values):
-    """Copies a configuration into the check's directory, with the values put in."""
-    with open(env.path(name), encoding="ascii") as source:
+def fill(env, path, **values):
+    """Copies a configuration into the check's directory with other words for some of its words."""
+    with open(path, encoding="ascii") as source:
         text = source.read()
-    for key, value in values.items():
-        text = re.sub(rf"\b{key}\b", str(value), text)
-    path = os.path.join(env.directory, name)
-    with open(path, "w", encoding="ascii") as target:
+    for word, value in values.items():
+        text = re.sub(rf"\b{re.escape(word)}\b", str(value), text)
+    copy = os.path.join(env.directory, os.path.basename(path))
+    with open(copy, "w", encoding="ascii") as target:
         target.write(text)
-    return path
+    return copy
