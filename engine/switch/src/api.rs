@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clock::Instant;
 
 use crate::batch::Batch;
+use crate::news::MessageNews;
 use crate::play::Play;
 use crate::record::Recorded;
 use crate::security::{Misfit, Security, Via};
@@ -332,6 +333,11 @@ pub struct SessionConfig {
     pub filter_in: Option<Arc<sieve::Script>>,
     /// Judges messages to the participant.
     pub filter_out: Option<Arc<sieve::Script>>,
+    /// Whether [`Event::Message`] tells of each message that has passed the participant.
+    pub tells_messages: bool,
+    /// Whether [`Event::Message`] tells of each message that a filter of this session stopped, or
+    /// could not judge.
+    pub tells_filtered: bool,
     /// Messages from the participant are copied to this recording ([`Event::Recorded`]), those that
     /// begin from now on.
     pub record_in: Option<u64>,
@@ -371,9 +377,22 @@ impl SessionConfig {
             takes_private_messages: true,
             filter_in: None,
             filter_out: None,
+            tells_messages: false,
+            tells_filtered: false,
             record_in: None,
             record_out: None,
         }
+    }
+}
+
+impl SessionConfig {
+    /// Whether a filter, a recording or a listener wants to know of messages.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.filter_in.is_some()
+            || self.filter_out.is_some()
+            || self.record_in.is_some()
+            || self.record_out.is_some()
+            || self.tells_messages
     }
 }
 
@@ -455,6 +474,8 @@ pub enum Event {
         /// The nickname without its quotes; `None` = none any more.
         nickname: Option<Box<str>>,
     },
+    /// What became of one message, told when the configuration asks for it.
+    Message(Box<MessageNews>),
     /// A copy of what passes a session that is recorded.
     Recorded(Box<Recorded>),
     /// What became of an [`Order::Play`].
@@ -513,4 +534,6 @@ pub struct Statistics {
     pub volume_received: u64,
     /// Messages that the participant did not get because its queue was nearly full.
     pub messages_dropped: u64,
+    /// How full the participant's queue is now, in percent of its bound.
+    pub queue_percent: u8,
 }

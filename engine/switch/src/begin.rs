@@ -182,7 +182,7 @@ impl<B: Octets> Shard<B> {
         let Some(context) = contexts.get(&from.context) else {
             return;
         };
-        message.is_watched = from.config.filter_in.is_some() || from.config.record_in.is_some();
+        message.is_watched = from.config.is_watching();
         let stream = from.key.stream;
         let is_droppable = kind.is_droppable();
         for &to in &context.sessions {
@@ -217,8 +217,7 @@ impl<B: Octets> Shard<B> {
                 None => DeliveryState::Going,
             };
             message.failure = message.failure.or(refusal);
-            message.is_watched |=
-                entry.config.filter_out.is_some() || entry.config.record_out.is_some();
+            message.is_watched |= entry.config.is_watching();
             if message.deliveries.len() < ORDINAL_MAX {
                 message
                     .deliveries

@@ -222,6 +222,9 @@ impl<B: Octets> Shard<B> {
         message.complete();
         self.complete_ages.append(&mut self.messages, slot);
         self.record_end(slot, true);
+        if self.messages[slot as usize].is_watched {
+            self.tell_passed(session, slot);
+        }
         let message = &mut self.messages[slot as usize];
         let (hash, octets) = (message.hash, message.octets);
         let is_repeatable =

@@ -16,6 +16,7 @@ use sieve::{Script, Verdict};
 use crate::api::Octets;
 use crate::connection::Chunk;
 use crate::message::DeliveryState;
+use crate::news::MessageOutcome;
 use crate::session::SessionRef;
 use crate::shard::Shard;
 
@@ -75,11 +76,13 @@ impl<B: Octets> Shard<B> {
         }
         if chunk.offset != 0 {
             tracing::info!("refused: a filtered message must begin at its beginning");
+            self.tell_unjudged(sender, slot, |_| true);
             return Err(StatusCode::STOP_SENDING);
         }
         let wrapped = match wrapped {
             Err(status) if self.filters(sender, slot).any(|f| f.reads_fields()) => {
                 tracing::info!("refused: a filtered message must have headers that can be read");
+                self.tell_unjudged(sender, slot, Script::reads_fields);
                 return Err(status);
             }
             Err(_) => &[],
@@ -95,6 +98,20 @@ impl<B: Octets> Shard<B> {
         let judged = self.judge_message(sender, slot, &seen);
         self.messages[slot as usize].fields = fields;
         judged
+    }
+
+    /// Tells those whose filters of this kind could not judge a message.
+    fn tell_unjudged(&mut self, sender: SessionRef, slot: u32, is_meant: fn(&Script) -> bool) {
+        let is_meant = |filter: Option<&Arc<Script>>| filter.is_some_and(|f| is_meant(f));
+        let deliveries = self.messages[slot as usize].deliveries.iter();
+        let to = deliveries.map(|d| d.session);
+        let to: Vec<SessionRef> = to.filter(|s| is_meant(self.filter_out(*s))).collect();
+        if is_meant(self.filter_in(sender)) {
+            self.tell_news(sender, slot, true, MessageOutcome::Unjudged);
+        }
+        for recipient in to {
+            self.tell_news(recipient, slot, false, MessageOutcome::Unjudged);
+        }
     }
 
     fn filter_out(&self, session: SessionRef) -> Option<&Arc<Script>> {
@@ -127,11 +144,13 @@ impl<B: Octets> Shard<B> {
                 Verdict::Keep => {}
                 Verdict::Discard => {
                     tracing::debug!("message discarded by the incoming filter");
+                    self.tell_news(sender, slot, true, MessageOutcome::Discarded);
                     self.discard_message(slot);
                     return Ok(());
                 }
                 Verdict::Reject(reason) => {
                     tracing::info!(reason, "message rejected by the incoming filter");
+                    self.tell_news(sender, slot, true, MessageOutcome::Rejected);
                     return Err(StatusCode::FORBIDDEN);
                 }
             }
@@ -142,14 +161,19 @@ impl<B: Octets> Shard<B> {
                 continue;
             };
             let message = &mut self.messages[slot as usize];
-            match filter.judge(seen) {
-                Verdict::Keep => {}
-                Verdict::Discard => message.settle(ordinal, DeliveryState::Left),
+            let outcome = match filter.judge(seen) {
+                Verdict::Keep => continue,
+                Verdict::Discard => {
+                    message.settle(ordinal, DeliveryState::Left);
+                    MessageOutcome::Discarded
+                }
                 Verdict::Reject(reason) => {
                     tracing::info!(reason, "message rejected by an outgoing filter");
                     message.fail(ordinal, StatusCode::FORBIDDEN);
+                    MessageOutcome::Rejected
                 }
-            }
+            };
+            self.tell_news(to, slot, false, outcome);
         }
         Ok(())
     }

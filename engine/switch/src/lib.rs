@@ -18,6 +18,7 @@ mod invariants;
 mod judge;
 pub mod limits;
 mod message;
+mod news;
 mod nickname;
 mod orders;
 mod piece;
@@ -40,6 +41,7 @@ pub use api::{
 pub use batch::Batch;
 pub use ident::{owner_of, session_id};
 pub use limits::Limits;
+pub use news::{MessageNews, MessageOutcome};
 pub use play::Play;
 pub use record::{Recorded, RecordedPart};
 pub use security::{Fingerprint, HashFunction, Misfit, Secured, Security, Via};

@@ -66,7 +66,7 @@ pub(crate) struct Message {
     pub failure: Option<StatusCode>,
     /// Its first octets have passed the filters.
     pub is_begun: bool,
-    /// A filter or a recording is concerned.
+    /// A filter, a recording or a listener is concerned.
     pub is_watched: bool,
     /// Recordings that get a copy.
     pub records: Vec<u64>,

@@ -337,7 +337,16 @@ impl<B: Octets> Shard<B> {
 
     pub(crate) fn counters(&self, now: Instant, key: SessionKey) -> Option<Statistics> {
         let session = self.by_key.get(&key)?;
-        Some(self.sessions[session.index as usize].counters(now))
+        let entry = &self.sessions[session.index as usize];
+        let mut counters = entry.counters(now);
+        let conn = entry
+            .conn()
+            .and_then(|c| self.conns.get(c.index as usize)?.as_deref());
+        if let Some(connection) = conn {
+            let percent = connection.tx.queued() * 100 / self.config.limits.queue_bytes_max.max(1);
+            counters.queue_percent = u8::try_from(percent.min(100)).unwrap_or(100);
+        }
+        Some(counters)
     }
 
     pub(crate) fn set_flow(&mut self, from: SessionKey, to: SessionKey, open: bool) {

@@ -13,6 +13,7 @@ use super::fault::{Fault, written};
 use super::media;
 use super::mirror::Settings;
 use super::package::{self, Place, SignalKind};
+use super::quality;
 use super::quota;
 use super::signals::{self, Action, Lasting};
 
@@ -72,6 +73,7 @@ impl Core {
                         package::check_served(&event.name, &self.config)?;
                     }
                     settings.quotas = quota::granted(events)?;
+                    settings.qualities = quality::thresholds(events)?;
                     settings.events = events.clone();
                 }
                 // They act on streams that the same command may make: left for the end.
@@ -189,7 +191,7 @@ impl Core {
         let mut shown = StreamParms::default();
         let stream = settings.streams.entry(id).or_default();
         if let Some(control) = &parms.local_control {
-            media::set_control(stream, control)?;
+            media::set_control(stream, control, self.config.has_storage)?;
         }
         if let Some(octets) = &parms.local {
             let random = self.random();

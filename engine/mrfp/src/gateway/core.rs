@@ -16,6 +16,7 @@ use super::inactivity::{self, Silence};
 use super::limits::CONTEXT_ID_MAX;
 use super::media::Site;
 use super::mirror::{self, Context, NotifyState, Settings, Termination};
+use super::news::Wanted;
 use super::notify::{self, Notice};
 use super::overload::{self, Overload};
 use super::package::item;
@@ -99,7 +100,10 @@ pub(super) struct Core {
     pub storage_orders: VecDeque<storage::Order>,
     /// Terminations of the signals that are running.
     pub signal_owners: HashMap<u64, u32>,
+    /// Names signals and loads of the storage.
     pub last_signal: u64,
+    /// Terminations of the scripts that are being loaded.
+    pub filter_loads: HashMap<u64, u32>,
     /// Terminations whose signals an event ends.
     pub interrupted: BTreeSet<u32>,
     pub notices: VecDeque<Notice>,
@@ -134,6 +138,7 @@ impl Core {
             storage_orders: VecDeque::new(),
             signal_owners: HashMap::new(),
             last_signal: 0,
+            filter_loads: HashMap::new(),
             interrupted: BTreeSet::new(),
             notices: VecDeque::new(),
             timers: TimerTable::default(),
@@ -335,6 +340,7 @@ impl Core {
         };
         self.terminations.insert(number, termination);
         self.sync(number, &Settings::default(), &BTreeSet::new(), draft);
+        self.load_filters(number);
         self.change_signals(number, &[], draft);
         self.watch(number, true, draft.now);
         self.touch(number, draft.now);
@@ -352,6 +358,7 @@ impl Core {
         let Some(old) = self.put_settings(number, settings, renewed, draft) else {
             return;
         };
+        self.load_filters(number);
         self.change_signals(number, &old.signals, draft);
         self.watch(number, false, draft.now);
         self.touch(number, draft.now);
@@ -400,7 +407,12 @@ impl Core {
             .into_iter()
             .map(|id| {
                 let matching = self.config.matching;
-                let config = |s: &Settings| s.streams.get(&id)?.config(s.service_state, matching);
+                let config = |s: &Settings| {
+                    let wanted = Wanted::of(&s.events, id);
+                    s.streams
+                        .get(&id)?
+                        .config(s.service_state, matching, wanted)
+                };
                 (id, config(old), config(new))
             })
             .collect();

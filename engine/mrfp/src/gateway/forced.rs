@@ -70,6 +70,7 @@ impl Core {
             if termination.shard == shard {
                 termination.settings.service_state = ServiceState::OutOfService;
                 termination.settings.quotas.clear();
+                termination.settings.qualities.clear();
                 contexts.insert(termination.context);
                 terminations.push(termination.number);
             }

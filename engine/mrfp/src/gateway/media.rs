@@ -25,7 +25,11 @@ pub(super) struct Site<'a> {
 }
 
 /// Replaces a stream's LocalControl: what is not in it falls back to its default.
-pub(super) fn set_control(stream: &mut Stream, control: &LocalControl) -> Result<(), Fault> {
+pub(super) fn set_control(
+    stream: &mut Stream,
+    control: &LocalControl,
+    has_storage: bool,
+) -> Result<(), Fault> {
     let mode = control.mode.unwrap_or(StreamMode::Inactive);
     if mode == StreamMode::Loopback {
         return Err(Fault::ModeUnsupported("Loopback"));
@@ -40,8 +44,8 @@ pub(super) fn set_control(stream: &mut Stream, control: &LocalControl) -> Result
     }
     package::check_properties(&control.properties, Place::Stream)?;
     stream.mode = Mode(mode);
-    let old = &stream.properties;
-    stream.filters = Filters::compile(&stream.filters, old, &control.properties)?;
+    let properties = (stream.properties.as_slice(), control.properties.as_slice());
+    stream.filters = Filters::compile(&stream.filters, properties, has_storage)?;
     stream.properties.clone_from(&control.properties);
     Ok(())
 }

@@ -11,6 +11,7 @@ use h248::ast::{
 use switch::{ContextKey, Fingerprint, SessionKey, ShardIndex};
 
 use super::mf::Filters;
+use super::quality::Quality;
 use super::quota::{Quota, Watch};
 use super::signals::{Lasting, Runs};
 use super::topology::Topology;
@@ -72,6 +73,8 @@ pub(super) struct Settings {
     pub events: Events,
     /// What `msrpstat/mquota` in `events` grants, and how much of it is used.
     pub quotas: Vec<Quota>,
+    /// What `nt/qualert` in `events` asks for.
+    pub qualities: Vec<Quality>,
     pub service_state: ServiceState,
     /// Signals that go on, in their order.
     pub signals: Vec<Lasting>,
@@ -83,6 +86,7 @@ impl Default for Settings {
             streams: BTreeMap::new(),
             events: Events::default(),
             quotas: Vec::new(),
+            qualities: Vec::new(),
             service_state: ServiceState::InService,
             signals: Vec::new(),
         }
@@ -154,6 +158,13 @@ pub(super) struct Obeyed {
     pub fingerprints: Vec<Fingerprint>,
     /// The tokens of `a=chatroom` (RFC 7701 section 8).
     pub chatroom: Option<Vec<String>>,
+}
+
+impl Settings {
+    /// Whether the counters must be looked at from time to time.
+    pub(super) fn needs_looks(&self) -> bool {
+        !self.qualities.is_empty() || self.quotas.iter().any(Quota::is_open)
+    }
 }
 
 impl Stream {

@@ -30,10 +30,12 @@ mod media;
 mod mess;
 mod mf;
 mod mirror;
+mod news;
 mod notify;
 mod overload;
 mod package;
 mod plan;
+mod quality;
 mod quota;
 mod recmess;
 mod relocate;
@@ -249,6 +251,7 @@ impl<K: Copy> Gateway<K> {
                 self.metrics.play_failures += u64::from(status != 200);
                 self.run(now, |core, draft| core.played(id, status, draft));
             }
+            Event::Message(news) => self.core.told_news(now, &news),
             // The storage's, not ours.
             Event::Recorded(_) => {}
         }

@@ -59,7 +59,7 @@ pub(super) fn number(spec: &EventSpec, name: &str) -> Option<u64> {
 }
 
 /// The entry of an Events descriptor that asks for this event on this stream.
-/// A parameter that both have, such as `Type` of `BNCChange`, must be the same.
+/// A word that both have, such as `Type` of `BNCChange`, must be the same; numbers are thresholds.
 fn armed<'a>(
     events: &'a Events,
     (name, parms): ((&str, &str), &[Parm]),
@@ -69,7 +69,9 @@ fn armed<'a>(
         let seen = parms.iter().find(|p| p.name == asked.name);
         let values = seen.map(|seen| (package::one(&seen.value), package::one(&asked.value)));
         match values {
-            Some((Some(seen), Some(asked))) => seen.text.eq_ignore_ascii_case(&asked.text),
+            Some((Some(seen), Some(asked))) => {
+                package::integer(seen).is_some() || seen.text.eq_ignore_ascii_case(&asked.text)
+            }
             _ => true,
         }
     };

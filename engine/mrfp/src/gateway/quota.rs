@@ -21,7 +21,7 @@ use super::draft::{Draft, Slot};
 use super::fault::Fault;
 use super::limits::{COUNT_INTERVAL, COUNTS_PER_SECOND_MAX, QUOTAS_MAX};
 use super::notify::{number, parm};
-use super::package::{self, MQUOTA, plain};
+use super::package::{self, MQUOTA, QUALITY, plain};
 use super::statistics;
 
 /// Parameters of a grant, in the order of the values of `qreach`.
@@ -108,7 +108,7 @@ fn pause(watched: usize) -> Duration {
 
 impl Quota {
     /// Whether something is left to be told.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         let parts = self.limits.iter().zip(&self.is_told);
         parts.into_iter().any(|(limit, told)| *limit > 0 && !told)
     }
@@ -159,8 +159,10 @@ impl Core {
         if is_granted && !is_new {
             // What was counted before is not part of it: look now.
             self.look_again(number, now);
-        } else if is_granted || quotas.is_empty() {
+        } else if is_granted || (quotas.is_empty() && termination.watch.timer.is_none()) {
             self.look_again(number, self.next_look(number, now));
+        } else if !termination.settings.needs_looks() {
+            self.forget_look(number);
         }
     }
 
@@ -178,7 +180,7 @@ impl Core {
         let Some(termination) = self.terminations.get_mut(&number) else {
             return;
         };
-        if !termination.settings.quotas.iter().any(Quota::is_open) {
+        if !termination.settings.needs_looks() {
             return;
         }
         self.watched.insert(number);
@@ -247,6 +249,16 @@ impl Core {
         termination.watch.is_counting = false;
         let retired = self.retired.get(&number).copied().unwrap_or_default();
         let mut reports = Vec::new();
+        let mut alerts = Vec::new();
+        for quality in &mut termination.settings.qualities {
+            let is_meant = |stream: u16| quality.stream.is_none_or(|wanted| wanted == stream);
+            let slots = count.slots.iter().filter(|(stream, _)| is_meant(*stream));
+            let percents = slots.map(|(_, slot)| draft.slots[*slot].total.queue_percent);
+            let percent = percents.max().unwrap_or(0);
+            if quality.look(percent) {
+                alerts.push(quality.report(number, percent));
+            }
+        }
         for quota in &mut termination.settings.quotas {
             let of_stream = |stream: u16| quota.stream.is_none_or(|wanted| wanted == stream);
             let mut total = match quota.stream {
@@ -258,6 +270,9 @@ impl Core {
             }
             let reached = quota.count(now, counters(&total));
             reports.extend(reached.into_iter().map(|r| (quota.stream, r, quota.used)));
+        }
+        for (session, percent) in alerts {
+            self.observe(now, session, QUALITY, &[percent]);
         }
         for (stream, reached, used) in reports {
             let session = SessionKey {

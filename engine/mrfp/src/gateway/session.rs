@@ -10,7 +10,9 @@ use switch::{Matching, Profile, Security, SessionConfig, Setup, SlowPolicy};
 
 use super::core::Core;
 use super::fault::{Fault, percent_unescaped};
+use super::mf::Filter;
 use super::mirror::{Settings, Stream};
+use super::news::Wanted;
 use super::package::{number_of, value_of};
 
 /// Properties that all sessions of a context have in common.
@@ -46,7 +48,12 @@ impl Stream {
     }
 
     /// What the switch must know; `None` while there is no session.
-    pub(super) fn config(&self, state: ServiceState, matching: Matching) -> Option<SessionConfig> {
+    pub(super) fn config(
+        &self,
+        state: ServiceState,
+        matching: Matching,
+        wanted: Wanted,
+    ) -> Option<SessionConfig> {
         let local = self.local.as_ref()?;
         let is_up = state != ServiceState::OutOfService;
         let (sends, receives) = match self.mode.0 {
@@ -82,8 +89,10 @@ impl Stream {
                 config.takes_private_messages = tokens.iter().any(|t| t == PRIVATE_MESSAGES);
             }
         }
-        config.filter_in.clone_from(&self.filters.incoming);
-        config.filter_out.clone_from(&self.filters.outgoing);
+        config.filter_in = self.filters.incoming.as_ref().map(Filter::script);
+        config.filter_out = self.filters.outgoing.as_ref().map(Filter::script);
+        config.tells_messages = wanted.messages;
+        config.tells_filtered = wanted.filtered;
         [config.record_in, config.record_out] = self.records;
         self.apply_private(&mut config);
         Some(config)

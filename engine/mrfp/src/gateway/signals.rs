@@ -316,6 +316,7 @@ impl Core {
     /// What the storage says.
     pub(super) fn stored(&mut self, event: storage::Event, draft: &mut Draft) {
         match event {
+            storage::Event::Loaded { id, content } if self.filter_loaded(id, &content, draft) => {}
             storage::Event::Loaded { id, content } => match content {
                 Ok(content) => {
                     if let Some((number, signal)) = self.running(id) {

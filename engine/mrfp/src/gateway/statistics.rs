@@ -48,6 +48,7 @@ pub(super) fn descriptors(result: &mut CommandResult) -> &mut [Descriptor] {
 /// Adds up; the duration is the longest.
 pub(super) fn add(total: &mut Statistics, more: &Statistics) {
     total.duration = total.duration.max(more.duration);
+    total.queue_percent = total.queue_percent.max(more.queue_percent);
     for (sum, part) in [
         (&mut total.octets_sent, more.octets_sent),
         (&mut total.octets_received, more.octets_received),

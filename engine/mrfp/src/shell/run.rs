@@ -202,6 +202,7 @@ impl Task {
                 }
                 switch::Event::Idle { .. }
                 | switch::Event::Nickname { .. }
+                | switch::Event::Message(_)
                 | switch::Event::Recorded(_)
                 | switch::Event::Played { .. } => {}
             }
@@ -235,10 +236,7 @@ impl Task {
         }
         let dropped = self.shards.take_dropped();
         if dropped > 0 {
-            tracing::warn!(
-                dropped,
-                "connection events dropped: the control task is overloaded"
-            );
+            tracing::warn!(dropped, "events dropped: the control task is overloaded");
         }
     }
 

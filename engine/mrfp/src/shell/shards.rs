@@ -21,8 +21,8 @@ use crate::{Config, Listener};
 /// that connections that move between shards find room beside them.
 const ORDERS_OPEN_MAX: usize = reactor::limits::MAILBOX_MAX / 2;
 
-/// Bound and Lost events not yet seen by the gateway; beyond it they are dropped and counted. (A
-/// confirmation is never dropped: there is room for one per order.)
+/// Events not yet seen by the gateway; beyond it, and news of single messages beyond a half of it,
+/// they are dropped and counted. (A confirmation is never dropped: there is room for one per order.)
 const EVENTS_MAX: usize = 65_536;
 
 /// All shards.
@@ -271,8 +271,11 @@ fn sink(
         } else {
             &others
         };
+        // Connections matter more than news of messages.
+        let is_news = matches!(event, Event::Message(_));
+        let has_room = !is_news || queue.capacity() > EVENTS_MAX / 2;
         // A closed queue means that the MRFP is being dropped: nobody counts any more.
-        if queue.try_send((shard, event)).is_err() {
+        if !has_room || queue.try_send((shard, event)).is_err() {
             dropped.fetch_add(1, Ordering::Relaxed);
         }
     })

@@ -70,7 +70,7 @@ pub(super) fn events(is_root: bool, config: &Config) -> Events {
         Place::Stream | Place::Termination | Place::Context => !is_root,
     };
     let specs = served(config).flat_map(|p| {
-        let here = p.events.iter().filter(|e| e.is_detectable).filter(is_here);
+        let here = p.events.iter().filter(is_here);
         here.map(|e| EventSpec {
             name: item((p.name, e.name)),
             stream: None,

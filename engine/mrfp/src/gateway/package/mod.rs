@@ -77,8 +77,6 @@ pub(super) struct Event {
     pub place: Place,
     pub parms: &'static [Item],
     pub observed: &'static [Item],
-    /// `false`: known by name alone, since nothing in this gateway could tell.
-    pub is_detectable: bool,
 }
 
 /// A signal.
@@ -117,6 +115,10 @@ pub(super) const NETFAIL: (&str, &str) = ("nt", "netfail");
 pub(super) const HEARTBEAT: (&str, &str) = ("hangterm", "thb");
 pub(super) const INACTIVITY: (&str, &str) = ("it", "ito");
 pub(super) const OVERLOAD: (&str, &str) = ("ocp", "mg_overload");
+pub(super) const QUALITY: (&str, &str) = ("nt", "qualert");
+pub(super) const MESSAGE: (&str, &str) = ("msrpstat", "imi");
+pub(super) const FILTERED: (&str, &str) = ("mf", "fm");
+pub(super) const FILTER_FAULT: (&str, &str) = ("mf", "fre");
 pub(super) const MQUOTA: (&str, &str) = ("msrpstat", "mquota");
 pub(super) const BNC_CHANGE: (&str, &str) = ("tcpbcc", "BNCChange");
 pub(super) const TLS_CHANGE: (&str, &str) = ("tlsbsc", "BNCChange");
@@ -363,7 +365,7 @@ pub(super) fn check_event(name: &PackageItem, parms: &[Parm], place: Place) -> R
         .iter()
         .find(|e| name.item == *e.name)
         .ok_or_else(|| Fault::EventUnknown(written(name)))?;
-    if !known.is_detectable || (known.place != place && known.place != Place::Anywhere) {
+    if known.place != place && known.place != Place::Anywhere {
         return Err(Fault::EventUndetectable(written(name)));
     }
     check_parms(known.parms, parms, name)

@@ -41,13 +41,10 @@ fn write_package(out: &mut String, package: &Package) -> core::fmt::Result {
         )?;
     }
     for event in package.events {
-        let place = match (event.is_detectable, event.place) {
-            (false, _) => "not detected (512)",
-            (true, Place::Root) => "Events of ROOT",
-            (true, Place::Anywhere) => "Events of a termination or ROOT",
-            (true, Place::Stream | Place::Termination | Place::Context) => {
-                "Events of a termination"
-            }
+        let place = match event.place {
+            Place::Root => "Events of ROOT",
+            Place::Anywhere => "Events of a termination or ROOT",
+            Place::Stream | Place::Termination | Place::Context => "Events of a termination",
         };
         writeln!(
             out,

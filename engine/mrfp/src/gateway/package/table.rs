@@ -21,6 +21,17 @@ const SCRIPT: Values = Values::Text(3 * sieve::limits::SCRIPT_BYTES_MAX);
 /// TS 29.333 writes yes and no, a Boolean of H.248.1 would be on and off.
 const YES_OR_NO: Values = Values::Enumeration(&["yes", "no", "on", "off"]);
 
+/// The name of something in the storage.
+const REFERENCE: Values = Values::Text(512);
+
+const DIRECTION: Item = item("dir", Values::Enumeration(&["EXT", "INT"]));
+
+/// Of MSRP, escaped.
+const MESSAGE_ID: Item = item("mi", Values::Text(96));
+
+/// How much of the quality is lost.
+const PERCENT: Item = item("th", Values::Integer(0, 99));
+
 const fn item(name: &'static str, values: Values) -> Item {
     Item { name, values }
 }
@@ -56,7 +67,6 @@ const fn event(name: &'static str, parms: &'static [Item], observed: &'static [I
         place: Place::Stream,
         parms,
         observed,
-        is_detectable: true,
     }
 }
 
@@ -72,13 +82,6 @@ const fn anywhere(name: &'static str, observed: &'static [Item]) -> Event {
     Event {
         place: Place::Anywhere,
         ..event(name, &[], observed)
-    }
-}
-
-const fn undetectable(name: &'static str, parms: &'static [Item]) -> Event {
-    Event {
-        is_detectable: false,
-        ..event(name, parms, &[])
     }
 }
 
@@ -164,8 +167,7 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
         properties: &[property("jit", Place::Stream, "", MILLISECONDS)],
         events: &[
             event("netfail", &[], &[item("cs", Values::Text(100))]),
-            // TCP neither loses nor delays in a way that a gateway could measure.
-            undetectable("qualert", &[item("th", Values::Integer(0, 99))]),
+            event("qualert", &[PERCENT], &[PERCENT]),
         ],
         statistics: &["dur", "os", "or"],
         ..package("nt", 1, "H.248.1 E.11")
@@ -212,7 +214,7 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
                     item("vmr", GRANT),
                 ],
             ),
-            undetectable("imi", &[]),
+            event("imi", &[], &[DIRECTION, MESSAGE_ID, item("vol", GRANT)]),
         ],
         statistics: &["nms", "nmr", "vms", "vmr"],
         ..package("msrpstat", 1, "H.248.69")
@@ -265,9 +267,25 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
         properties: &[
             property("imf", Place::Stream, "", SCRIPT),
             property("omf", Place::Stream, "", SCRIPT),
+            property("imfr", Place::Stream, "", REFERENCE),
+            property("omfr", Place::Stream, "", REFERENCE),
         ],
-        // Left out by TS 29.333, or left for further study there.
-        events: &[undetectable("fm", &[]), undetectable("fre", &[])],
+        events: &[
+            event(
+                "fm",
+                &[],
+                &[
+                    DIRECTION,
+                    MESSAGE_ID,
+                    item("act", Values::Enumeration(&["discard", "reject"])),
+                ],
+            ),
+            event(
+                "fre",
+                &[],
+                &[DIRECTION, MESSAGE_ID, item("er", Values::Integer(400, 999))],
+            ),
+        ],
         ..package("mf", 1, "H.248.69")
     },
     Package {
@@ -276,9 +294,9 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
             name: "rm",
             kind: SignalKind::RecordMessages,
             parms: &[
-                item("sl", Values::Text(512)),
+                item("sl", REFERENCE),
                 item("app", YES_OR_NO),
-                item("dir", Values::Enumeration(&["EXT", "INT"])),
+                DIRECTION,
                 item("mrs", Values::Integer(1, u64::MAX)),
             ],
         }],

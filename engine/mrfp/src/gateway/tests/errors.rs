@@ -290,8 +290,7 @@ fn session_descriptions_we_cannot_serve_give_441_449_472_474_515() {
 
 #[test]
 fn what_cannot_be_detected_or_generated_gives_512_513() {
-    check_modify("E=1{nt/qualert{th=5}}", 512);
-    check_modify("E=1{msrpstat/imi}", 512);
+    check_modify("E=1{ocp/mg_overload}", 512);
     check_modify("E=1{it/ito{mit=100}}", 512);
     let mut bench = Bench::with(|config| config.has_tls = true);
     bench.call(&format!("C=${{{}}}", add()));
@@ -391,7 +390,7 @@ const PROVOKED: &[(u16, &str)] = &[
     (501, "C=1{MF=msrp/1{E=1{g/cause{EM{SG{tcpbcc/EstBNC}}}}}}"),
     (503, "C=-{SC=ROOT{SV{MT=GR,RE=\"905\"}}},C=2{A=$}"),
     (510, "C=1{MF=msrp/1{M{ST=2{O{MO=IN}}}}}"),
-    (512, "C=1{MF=msrp/1{E=1{nt/qualert}}}"),
+    (512, "C=1{MF=msrp/1{E=1{it/ito}}}"),
     (
         513,
         "C=2{S=msrp/3{AT{}}},C=1{MF=msrp/1{M{ST=1{L{},R{}}},SG{mess/sm{mi=\"m\",mcr=\"data:,x\"}}}}",

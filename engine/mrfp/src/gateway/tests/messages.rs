@@ -461,9 +461,137 @@ fn faults_of_scripts_have_codes_and_tell_where() {
         );
     }
     assert!(bench.orders.is_empty());
-    bench.check(
-        "C=1{MF=msrp/1{M{ST=1{O{mf/imfr=\"a\"}}}}}",
-        "C=1{MF=msrp/1{ER=450{\"\"}}}",
+}
+
+fn referred(name: &str) -> String {
+    format!("C=1{{MF=msrp/1{{M{{ST=1{{O{{MO=SR,{name}}}}}}}}}}}")
+}
+
+/// What the storage has loaded is this script.
+fn loaded(id: u64, text: &str) -> storage::Event {
+    let content = Content {
+        media_type: "application/octet-stream".into(),
+        body: text.as_bytes().into(),
+    };
+    storage::Event::Loaded {
+        id,
+        content: Ok(content),
+    }
+}
+
+#[test]
+fn a_filter_in_the_storage_rejects_everything_until_it_is_there() {
+    let mut bench = bench();
+    let set = referred("mf/imfr=\"file:///filters/no-spam\"");
+    bench.check(&set, "C=1{MF=msrp/1}");
+    let path = storage::StoragePath::parse("filters/no-spam").unwrap();
+    assert_eq!(bench.storage, [storage::Order::Load { id: 1, path }]);
+    let closed = bench.config().filter_in.expect("a filter");
+    stored(
+        &mut bench,
+        loaded(1, "if header :is \"From\" \"x\"\r\n{ discard; }"),
     );
-    bench.check("C=1{MF=msrp/1{E=1{mf/fm}}}", "C=1{MF=msrp/1{ER=512{\"\"}}}");
+    let open = bench.config().filter_in.expect("a filter");
+    assert_ne!(closed, open);
+    assert!(open.reads_fields());
+    bench.call(&set);
+    assert!(bench.orders.is_empty(), "nothing new");
+    assert_eq!(bench.storage.len(), 1);
+    bench.call(&referred("mf/imf=\"discard;\""));
+    assert_ne!(bench.config().filter_in.expect("a filter"), open);
+}
+
+#[test]
+fn a_filter_that_cannot_be_had_is_told_and_stays_closed() {
+    for (event, code) in [
+        (
+            storage::Event::Loaded {
+                id: 1,
+                content: Err(404),
+            },
+            404,
+        ),
+        (loaded(1, "if"), 700),
+        (loaded(1, "require 'fileinto';"), 701),
+        (
+            loaded(1, &"keep;".repeat(sieve::limits::ACTIONS_MAX + 1)),
+            702,
+        ),
+    ] {
+        let mut bench = bench();
+        bench.call("C=1{MF=msrp/1{E=5{mf/fre}}}");
+        bench.orders.clear();
+        let set = referred("mf/omfr=\"a\"");
+        bench.call(&set);
+        bench.config();
+        stored(&mut bench, event);
+        assert!(bench.orders.is_empty(), "still closed");
+        bench.check_notify(&format!(
+            "C=1{{N=msrp/1{{OE=5{{mf/fre{{dir=INT,er={code}}}}}}}}}"
+        ));
+        bench.call(&set);
+        assert_eq!(bench.storage.len(), 2, "tried again when it is set again");
+    }
+}
+
+#[test]
+fn references_to_filters_have_their_own_faults() {
+    let mut bench = bench();
+    for (properties, code) in [
+        ("mf/imfr=\"../x\"", 449),
+        ("mf/imfr=\"a\",mf/imf=\"keep;\"", 473),
+    ] {
+        let expected = format!("C=1{{MF=msrp/1{{ER={code}{{}}}}}}");
+        bench.check(&referred(properties), &expected);
+    }
+    let mut bench = Bench::conference();
+    bench.check(&referred("mf/imfr=\"a\""), "C=1{MF=msrp/1{ER=449{}}}");
+}
+
+#[test]
+fn what_became_of_single_messages_is_told_to_who_names_the_event() {
+    use switch::{MessageNews, MessageOutcome};
+    for (armed, is_incoming, outcome, event) in [
+        (
+            "msrpstat/imi",
+            true,
+            MessageOutcome::Passed { octets: 7 },
+            "msrpstat/imi{dir=EXT,mi=\"m%22\",vol=7}",
+        ),
+        (
+            "mf/fm{ST=1}",
+            false,
+            MessageOutcome::Rejected,
+            "mf/fm{ST=1,dir=INT,mi=\"m%22\",act=reject}",
+        ),
+        (
+            "mf/fre",
+            true,
+            MessageOutcome::Unjudged,
+            "mf/fre{dir=EXT,mi=\"m%22\",er=413}",
+        ),
+    ] {
+        let mut bench = bench();
+        bench.call(&format!("C=1{{MF=msrp/1{{E=5{{{armed}}}}}}}"));
+        let config = bench.config();
+        assert_eq!(config.tells_messages, armed.contains("imi"));
+        assert_eq!(config.tells_filtered, armed.contains("mf/"));
+        let news = MessageNews {
+            session: SessionKey {
+                termination: 1,
+                stream: 1,
+            },
+            message_id: b"m\""[..].into(),
+            is_incoming,
+            outcome,
+        };
+        bench.event(Event::Message(Box::new(news)));
+        bench.check_notify(&format!("C=1{{N=msrp/1{{OE=5{{{event}}}}}}}"));
+        bench.call("C=1{MF=msrp/1{E=6{*/*,msrpstat/*,mf/fm{ST=2}}}}");
+        let config = bench.config();
+        assert!(
+            !config.tells_messages && !config.tells_filtered,
+            "not named"
+        );
+    }
 }

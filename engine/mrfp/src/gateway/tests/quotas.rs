@@ -42,6 +42,38 @@ fn granted(parms: &str) -> Bench {
 }
 
 #[test]
+fn a_queue_that_fills_is_told_when_it_rises_above_the_threshold() {
+    let mut bench = Bench::conference();
+    bench.check(
+        "C=1{MF=msrp/1{E=77{nt/qualert{ST=1,th=50}}}}",
+        "C=1{MF=msrp/1}",
+    );
+    for (percent, told) in [
+        (50, None),
+        (51, Some(51)),
+        (100, None),
+        (50, None),
+        (100, Some(99)),
+    ] {
+        bench.statistics.queue_percent = percent;
+        bench.pass(1_000);
+        if let Some(told) = told {
+            bench.take_notify(&format!("77{{nt/qualert{{ST=1,th={told}}}}}"));
+        }
+        assert!(bench.notifies.is_empty(), "{percent}");
+    }
+    bench.call("C=1{MF=msrp/1{E=78{nt/qualert{ST=2,th=0}}}}");
+    bench.pass(5_000);
+    assert!(bench.notifies.is_empty(), "another stream");
+    bench.call("C=1{MF=msrp/1{E=79{g/cause}}}");
+    assert_eq!(bench.due(), None, "nothing to look for");
+    bench.check(
+        "C=1{MF=msrp/1{E=1{nt/qualert}}}",
+        "C=1{MF=msrp/1{ER=457{}}}",
+    );
+}
+
+#[test]
 fn each_part_of_a_quota_is_told_once_when_it_is_used_up() {
     let mut bench = granted("ST=1,msq=100,mrv=1000,tm=600");
     bench.statistics.messages_sent += 99;
