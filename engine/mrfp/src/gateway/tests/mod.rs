@@ -1,6 +1,7 @@
 //! The gateway driven by H.248 text, with shards that confirm at once.
 
 mod audits;
+mod codes;
 mod commands;
 mod errors;
 mod events;
@@ -55,21 +56,7 @@ impl Bench {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config {
-            fingerprint: None,
-            addresses: vec![
-                "198.51.100.7:2855".parse().unwrap(),
-                "[2001:db8::7]:2855".parse().unwrap(),
-            ],
-            shards: 2,
-            honour_sdp: false,
-            has_storage: false,
-            has_tls: false,
-            matching: Matching::SessionId,
-            epoch: None,
-            context_keep: None,
-            limits: Limits::default(),
-        };
+        let mut config = Self::config_alone();
         change(&mut config);
         Self {
             gateway: Gateway::new(config, [7; 32]),
@@ -89,6 +76,24 @@ impl Bench {
                 ..Statistics::default()
             },
             replies: Vec::new(),
+        }
+    }
+
+    pub(super) fn config_alone() -> Config {
+        Config {
+            fingerprint: None,
+            addresses: vec![
+                "198.51.100.7:2855".parse().unwrap(),
+                "[2001:db8::7]:2855".parse().unwrap(),
+            ],
+            shards: 2,
+            honour_sdp: false,
+            has_storage: false,
+            has_tls: false,
+            matching: Matching::SessionId,
+            epoch: None,
+            context_keep: None,
+            limits: Limits::default(),
         }
     }
 
