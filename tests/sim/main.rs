@@ -3,4 +3,5 @@
 //! `SIM_SEED=n cargo test -p mrf-tests sim` replays one run; `SIM_RUNS=n` runs that many seeds.
 
 mod conference;
+mod room;
 mod world;

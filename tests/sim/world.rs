@@ -64,7 +64,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, shard_count: u8) -> Self {
-        let net = SimNet::new(seed);
+        Self::with(seed, shard_count, SimNet::new(seed), Limits::default())
+    }
+
+    pub(crate) fn with(seed: u64, shard_count: u8, net: SimNet, limits: Limits) -> Self {
         let (sender, events) = mpsc::channel();
         let mailboxes: Vec<Mailbox<SimSocket>> =
             (0..shard_count).map(|_| Mailbox::without_waker()).collect();
@@ -77,7 +80,7 @@ impl World {
                 let config = ShardConfig {
                     index: ShardIndex(index),
                     shards: shard_count,
-                    limits: Limits::default(),
+                    limits,
                     seed: [u8::try_from(seed % 251).expect("below 251"); 32],
                 };
                 let sender = sender.clone();

@@ -37,6 +37,10 @@ pub trait Backend {
         done: &mut Vec<Completion<Self::Octets, Self::Socket>>,
     ) -> io::Result<()>;
 
+    /// From here on whether to bring what connections receive: while it is held back, no more octets
+    /// come than are on their way to [`Self::wait`] already. For a driver that has enough of them.
+    fn hold_receiving(&mut self, is_held: bool);
+
     /// Lets `read` fill some receive memory, once; what it filled, `None` if that is nothing. For
     /// octets that are made out of received ones.
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<Self::Octets> {
@@ -70,8 +74,8 @@ pub enum Op<B, S> {
         /// The socket, in any blocking mode.
         socket: S,
     },
-    /// Send all of a batch, which is not empty; answered by `Sent`, or never if the connection ends.
-    /// At most one is outstanding per connection.
+    /// Send all of a batch, which is not empty; answered by `Sent`, with any number of `Progressed`
+    /// before it, or never if the connection ends. At most one is outstanding per connection.
     Send {
         /// On which connection.
         conn: ConnId,
@@ -145,6 +149,13 @@ pub enum Completion<B, S> {
     Ended {
         /// On which connection.
         conn: ConnId,
+    },
+    /// The system took some more of the batch that is being sent, but not its end.
+    Progressed {
+        /// On which connection.
+        conn: ConnId,
+        /// How many octets, since the batch was submitted or this was last said.
+        octets: usize,
     },
     /// A batch is wholly handed to the system.
     Sent {

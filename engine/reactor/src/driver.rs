@@ -3,7 +3,8 @@
 //! ```text
 //! loop:
 //!   wait until the earliest deadline; take completions
-//!   feed the logic: what the driver owes it, completions, control messages, its deadline
+//!   feed the logic: what the driver owes it, completions (those of sends first, octets received as
+//!     long as it takes them), control messages, its deadline
 //!   reset connections that linger too long
 //!   drain the logic to Wait; hand its outputs to the backend
 //!   close connections whose far end is done and to whom nothing is being sent
@@ -38,6 +39,12 @@ pub trait Logic<B> {
 
     /// Draws one output; [`Output::Wait`] ends the drawing for this turn.
     fn poll(&mut self, now: Instant) -> Output<B>;
+
+    /// Whether to feed octets of this connection now; if not, they are offered again in a later turn,
+    /// when what was drawn is on its way, or when the logic asks to read on.
+    fn takes(&self, _conn: ConnId) -> bool {
+        true
+    }
 }
 
 /// Where the logic's events go; called on the shard's thread, must not block.
@@ -99,8 +106,11 @@ pub struct Driver<B: Backend, L> {
     /// Connects under way; each has a place in the table reserved.
     connecting: usize,
     done: Vec<Completion<B::Octets, B::Socket>>,
-    /// Completions of young connections that were fed in this turn already; handled in the next.
-    held: Vec<Completion<B::Octets, B::Socket>>,
+    /// Completions that are handled in the next turn, see [`crate::hold`]. As many as are received
+    /// in a turn, and no more come while they hold [`crate::limits::HELD_BYTES_MAX`] octets.
+    pub(crate) held: Vec<Completion<B::Octets, B::Socket>>,
+    /// Octets received among them.
+    pub(crate) held_bytes: usize,
     /// Turns taken.
     pub(crate) turn: u64,
     /// Inputs that outputs caused without the backend; fed in the next turn. At most one per output.
@@ -134,6 +144,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             connecting: 0,
             done: Vec::new(),
             held: Vec::new(),
+            held_bytes: 0,
             turn: 0,
             owed: VecDeque::new(),
             lingering: VecDeque::new(),
@@ -160,7 +171,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     pub fn turn(&mut self) -> io::Result<Flow> {
         let mut done = core::mem::take(&mut self.done);
         let until = self.next_wake();
-        done.append(&mut self.held);
+        self.take_held(&mut done);
         self.wait(until, &mut done)?;
         self.turn += 1;
         let now = self.backend.now();
@@ -169,6 +180,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             self.logic.handle(now, input);
         }
         self.read_on(now);
+        self.complete_sends(now, &mut done);
         for completion in done.drain(..) {
             if let Some(completion) = self.hold(completion) {
                 self.complete(now, completion);
@@ -259,51 +271,15 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         self.table.count() + self.connecting >= self.config.connections_max
     }
 
-    /// Keeps a completion for the next turn if its connection is young and was fed in this one, or
-    /// if an earlier one was kept. Its octets may belong to another shard: only when the outputs
-    /// are drawn is it known.
-    fn hold(
-        &mut self,
-        completion: Completion<B::Octets, B::Socket>,
-    ) -> Option<Completion<B::Octets, B::Socket>> {
-        let (id, bytes) = match &completion {
-            Completion::Received { conn, octets } => (*conn, octets.as_ref().len()),
-            Completion::Ended { conn }
-            | Completion::Closed { conn, .. }
-            | Completion::Detached { conn, .. } => (*conn, 0),
-            Completion::Accepted { .. }
-            | Completion::Connected { .. }
-            | Completion::ConnectFailed { .. }
-            | Completion::Sent { .. }
-            | Completion::Woken => return Some(completion),
-        };
-        let Some(conn) = self.table.get_mut(id) else {
-            return Some(completion);
-        };
-        if conn.layered.is_some() {
-            // Octets go through the layer, which has a queue of its own for the rest.
-            return if bytes == 0 {
-                self.hold_end(id, completion)
-            } else {
-                Some(completion)
-            };
+    /// What was sent comes first: what it gives back is used again by what is received, and queues
+    /// are as short as they are.
+    fn complete_sends(&mut self, now: Instant, done: &mut [Completion<B::Octets, B::Socket>]) {
+        for completion in done {
+            if let Completion::Sent { .. } | Completion::Progressed { .. } = completion {
+                let sent = core::mem::replace(completion, Completion::Woken);
+                self.complete(now, sent);
+            }
         }
-        let is_second = bytes > 0 && conn.fed_in == self.turn;
-        if is_second || conn.held_in == self.turn {
-            conn.held_in = self.turn;
-            self.held.push(completion);
-            return None;
-        }
-        if bytes > 0 && conn.youth_bytes > 0 && conn.handover.is_none() {
-            conn.fed_in = self.turn;
-            conn.youth_bytes = conn.youth_bytes.saturating_sub(bytes);
-        }
-        Some(completion)
-    }
-
-    /// Keeps a completion for the next turn.
-    pub(crate) fn hold_back(&mut self, completion: Completion<B::Octets, B::Socket>) {
-        self.held.push(completion);
     }
 
     fn complete(&mut self, now: Instant, completion: Completion<B::Octets, B::Socket>) {
@@ -326,6 +302,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             }
             Completion::Received { conn, octets } => self.complete_receive(now, conn, octets),
             Completion::Ended { conn } => self.complete_end(now, conn),
+            Completion::Progressed { conn, octets } => self.note_progress(now, conn, octets),
             Completion::Sent { conn, batch } => self.complete_send(now, conn, batch),
             Completion::Closed { conn, error } => self.complete_close(now, conn, error),
             Completion::Detached { conn, socket } => self.complete_detach(conn, socket),
@@ -447,6 +424,16 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             self.lingering.push_back((now + LINGER, id));
             self.ended.push(id);
         }
+    }
+
+    fn note_progress(&mut self, now: Instant, id: ConnId, octets: usize) {
+        let Some(conn) = self.open(id) else {
+            return;
+        };
+        // Octets that a layer made are not those of the logic's batch.
+        let octets = if conn.layered.is_some() { 0 } else { octets };
+        let conn = id;
+        self.logic.handle(now, Input::Progressed { conn, octets });
     }
 
     fn complete_send(&mut self, now: Instant, id: ConnId, batch: Batch<B::Octets>) {
@@ -577,16 +564,8 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
                 } => self.connect(request, to, secure),
                 Output::Transmit { conn, batch } => self.transmit(now, conn, batch),
                 Output::Close { conn } => self.close(now, conn),
-                Output::PauseReading { conn } => {
-                    if self.is_open(conn) {
-                        self.backend.submit(Op::Pause { conn });
-                    }
-                }
-                Output::ResumeReading { conn } => {
-                    if self.is_open(conn) {
-                        self.backend.submit(Op::Resume { conn });
-                    }
-                }
+                Output::PauseReading { conn } => self.pause(conn),
+                Output::ResumeReading { conn } => self.resume(conn),
                 Output::Handover { conn, to, octets } => self.hand_over(conn, to, octets),
                 Output::Event(event) => (self.config.events)(event),
                 Output::Wait(until) => {
@@ -595,10 +574,6 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
                 }
             }
         }
-    }
-
-    fn is_open(&mut self, conn: ConnId) -> bool {
-        self.open(conn).is_some()
     }
 
     /// The connection, if the logic may still name it.
@@ -645,6 +620,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             return;
         };
         conn.is_closing = true;
+        conn.parked = None;
         let is_layered = conn.layered.is_some();
         self.lingering.push_back((now + LINGER, id));
         if is_layered {

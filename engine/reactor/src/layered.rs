@@ -288,7 +288,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         if layered.is_none_or(|l| l.inbox.is_empty()) {
             return Some(completion);
         }
-        self.hold_back(completion);
+        self.keep(completion, 0);
         None
     }
 

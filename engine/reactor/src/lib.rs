@@ -9,6 +9,7 @@
 
 mod backend;
 mod driver;
+mod hold;
 mod layer;
 mod layered;
 pub mod limits;

@@ -14,6 +14,14 @@ pub const CONNECTIONS_CEILING: usize = 1 << 24;
 /// does not starve the others on its core.
 pub const TURN_BYTES_MAX: usize = 256 * 1024;
 
+/// Octets that the readiness backend reads in a turn in all, so that what arrives is dealt with while
+/// caches hold it; the rest waits for the next.
+pub const WAIT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Octets kept for the next turn, because the logic had enough in this one, above which nothing more
+/// is received until then.
+pub const HELD_BYTES_MAX: usize = 256 * 1024;
+
 /// Connections accepted per listener and turn.
 pub const TURN_ACCEPTS_MAX: usize = 64;
 

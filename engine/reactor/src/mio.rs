@@ -25,7 +25,8 @@ use switch::{Batch, ConnId, ConnectId};
 
 use crate::backend::{Backend, Completion, Op};
 use crate::limits::{
-    ACCEPT_RETRY, IOVECS_STACK_MAX, PACKED_SLOT_BYTES, POOL_BYTES, TURN_ACCEPTS_MAX, TURN_BYTES_MAX,
+    ACCEPT_RETRY, IOVECS_STACK_MAX, PACKED_SLOT_BYTES, POOL_BYTES, TURN_ACCEPTS_MAX,
+    TURN_BYTES_MAX, WAIT_BYTES_MAX,
 };
 use crate::pool::{Octets, Packer, Pool};
 use crate::socket;
@@ -50,6 +51,8 @@ pub struct Mio {
     /// Connections that may have octets to read, each at most once.
     readable: VecDeque<ConnId>,
     outbox: Vec<Done>,
+    /// The driver has enough: nothing more is read.
+    is_held: bool,
     packer: Packer,
 }
 
@@ -89,6 +92,8 @@ struct Sending {
     batch: Batch<Octets>,
     /// Octets the system has taken.
     taken: usize,
+    /// How many of them the driver knows of.
+    told: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +121,7 @@ impl Mio {
             connecting: Slab::new(),
             readable: VecDeque::new(),
             outbox: Vec::new(),
+            is_held: false,
             packer: Packer::new(Pool::new(slot_count, PACKED_SLOT_BYTES)?),
         };
         if let Some(waker) = &mio.waker {
@@ -230,7 +236,11 @@ impl Mio {
     fn send(&mut self, id: ConnId, batch: Batch<Octets>) {
         if let Some(conn) = self.conn(id) {
             debug_assert!(conn.sending.is_none(), "one batch at a time");
-            conn.sending = Some(Sending { batch, taken: 0 });
+            conn.sending = Some(Sending {
+                batch,
+                taken: 0,
+                told: 0,
+            });
             self.continue_send(id);
         }
     }
@@ -243,7 +253,14 @@ impl Mio {
             return;
         };
         match push(&conn.stream, sending) {
-            Ok(false) => {}
+            Ok(false) => {
+                let octets = sending.taken - sending.told;
+                sending.told = sending.taken;
+                if octets > 0 {
+                    self.outbox
+                        .push(Completion::Progressed { conn: id, octets });
+                }
+            }
             Ok(true) => {
                 if let Some(Sending { batch, .. }) = conn.sending.take() {
                     self.outbox.push(Completion::Sent { conn: id, batch });
@@ -264,8 +281,21 @@ impl Mio {
         }
     }
 
-    /// Reads up to the quota.
-    fn read(&mut self, id: ConnId) {
+    /// Reads from those that have something, as much as a turn may bring; the others are the first in
+    /// the next one.
+    fn read_all(&mut self) {
+        let mut quota = WAIT_BYTES_MAX;
+        for _ in 0..self.readable.len() {
+            if quota == 0 || self.is_held {
+                return;
+            }
+            let id = self.readable.pop_front().expect("counted");
+            quota = quota.saturating_sub(self.read(id));
+        }
+    }
+
+    /// Reads up to a connection's quota; how many octets.
+    fn read(&mut self, id: ConnId) -> usize {
         let Self {
             conns,
             packer,
@@ -273,16 +303,16 @@ impl Mio {
             ..
         } = self;
         let Some(conn) = conns.get_mut(id.index as usize).and_then(Option::as_mut) else {
-            return;
+            return 0;
         };
         if conn.generation != id.generation {
-            return;
+            return 0;
         }
         conn.is_queued = false;
         if conn.phase != Phase::Open || conn.is_paused || conn.is_ended {
-            return;
+            return 0;
         }
-        let mut quota = TURN_BYTES_MAX;
+        let mut taken = 0;
         loop {
             let mut space_bytes = 0;
             let outcome = packer.read(|space| {
@@ -293,30 +323,30 @@ impl Mio {
                 Ok(Some(octets)) => {
                     let count = octets.as_ref().len();
                     outbox.push(Completion::Received { conn: id, octets });
+                    taken += count;
                     if count < space_bytes && !conn.is_last_edge {
                         // Less than there was room for: the next octet, or the end, makes an edge.
                         conn.is_readable = false;
-                        return;
+                        return taken;
                     }
-                    quota = quota.saturating_sub(count);
-                    if quota == 0 {
+                    if taken >= TURN_BYTES_MAX {
                         self.note_readable(id);
-                        return;
+                        return taken;
                     }
                 }
                 Ok(None) => {
                     conn.is_ended = true;
                     outbox.push(Completion::Ended { conn: id });
-                    return;
+                    return taken;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     conn.is_readable = false;
-                    return;
+                    return taken;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.fail(id, error.kind());
-                    return;
+                    return taken;
                 }
             }
         }
@@ -550,12 +580,13 @@ impl Backend for Mio {
         }
         self.events = events;
         self.accept(now);
-        for _ in 0..self.readable.len() {
-            let id = self.readable.pop_front().expect("counted");
-            self.read(id);
-        }
+        self.read_all();
         done.append(&mut self.outbox);
         Ok(())
+    }
+
+    fn hold_receiving(&mut self, is_held: bool) {
+        self.is_held = is_held;
     }
 
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<Octets> {

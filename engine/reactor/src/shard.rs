@@ -1,7 +1,7 @@
 //! The switch's shard as the logic of a driver.
 
 use clock::Instant;
-use switch::{Input, Octets, Output, Shard};
+use switch::{ConnId, Input, Octets, Output, Shard};
 
 use crate::driver::Logic;
 
@@ -12,5 +12,9 @@ impl<B: Octets> Logic<B> for Shard<B> {
 
     fn poll(&mut self, _: Instant) -> Output<B> {
         Self::poll(self)
+    }
+
+    fn takes(&self, conn: ConnId) -> bool {
+        Self::takes(self, conn)
     }
 }

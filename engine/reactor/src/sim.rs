@@ -316,12 +316,17 @@ impl Backend for SimBackend {
                 }
                 Completion::Received { conn, octets } => Completion::Received { conn, octets },
                 Completion::Ended { conn } => Completion::Ended { conn },
+                Completion::Progressed { conn, octets } => Completion::Progressed { conn, octets },
                 Completion::Sent { conn, batch } => Completion::Sent { conn, batch },
                 Completion::Closed { conn, error } => Completion::Closed { conn, error },
                 Completion::Woken => Completion::Woken,
             }
         }));
         Ok(())
+    }
+
+    fn hold_receiving(&mut self, is_held: bool) {
+        self.world.borrow_mut().shard_hold(self.shard, is_held);
     }
 
     fn local_addrs(&self) -> &[SocketAddr] {

@@ -7,6 +7,7 @@ use std::io;
 use clock::Instant;
 use switch::{Batch, ConnId, ConnectId, ShardIndex};
 
+use crate::hold::Parked;
 use crate::layer::Layer;
 
 /// What the driver knows of a connection.
@@ -27,6 +28,8 @@ pub(crate) struct Conn<B> {
     pub is_closing: bool,
     /// The driver asked for the end because the far end is done.
     pub is_shutting: bool,
+    /// What arrived since the logic asked to stop reading; absent while it reads.
+    pub parked: Option<Box<Parked<B>>>,
     /// It moves to another shard; the logic does not know it any more.
     pub handover: Option<Box<Handover>>,
     /// What stands between the socket and the logic; plain connections have none.
@@ -112,6 +115,7 @@ impl<B> Conn<B> {
             is_ended: false,
             is_closing: false,
             is_shutting: false,
+            parked: None,
             handover: None,
             layered: None,
         }

@@ -58,6 +58,8 @@ pub struct Uring {
     reaped: Vec<Reaped>,
     /// Spent sends, for their allocations.
     spare: Vec<Owned>,
+    /// The driver has enough: no more slots are lent.
+    is_held: bool,
     /// Memory for what is made out of received octets; none until it is needed.
     packer: Option<Packer>,
 }
@@ -129,6 +131,7 @@ impl Uring {
             outbox: Vec::new(),
             reaped: Vec::new(),
             spare: Vec::new(),
+            is_held: false,
             packer: None,
         };
         if let Some(eventfd) = waker {
@@ -466,7 +469,15 @@ impl Uring {
         let mut owned = unsafe { lent.reclaim() };
         let is_failed = matches!(conn.phase, Phase::Failed(_));
         let is_all = match error_of(result) {
-            None => owned.advance(usize::try_from(result).unwrap_or(0)),
+            None => {
+                let octets = usize::try_from(result).unwrap_or(0);
+                let is_all = owned.advance(octets);
+                if !is_all {
+                    self.outbox
+                        .push(Completion::Progressed { conn: id, octets });
+                }
+                is_all
+            }
             Some(error) => match error.raw_os_error() {
                 Some(libc::EINTR | libc::EAGAIN) => false,
                 _ => {
@@ -497,8 +508,10 @@ impl Uring {
 
     /// Starts what stopped for want of buffers or descriptors.
     fn restart(&mut self, now: Instant) {
-        let starved = self.starved.len();
-        self.ring.buffers().publish(starved);
+        if !self.is_held {
+            let starved = self.starved.len();
+            self.ring.buffers().publish(starved);
+        }
         for _ in 0..self.starved.len() {
             let id = self.starved.pop_front().expect("counted");
             if let Some(conn) = self.conn(id) {
@@ -590,6 +603,10 @@ impl Backend for Uring {
         Ok(())
     }
 
+    fn hold_receiving(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<Octets> {
         if self.packer.is_none() {
             self.packer = Pool::new(slot_count(), PACKED_SLOT_BYTES)
@@ -643,7 +660,8 @@ fn slot_count() -> u16 {
     u16::try_from(POOL_BYTES / PACKED_SLOT_BYTES).expect("checked in limits")
 }
 
-const SEND_FLAGS: u32 = (libc::MSG_NOSIGNAL | libc::MSG_WAITALL) as u32;
+/// Not MSG_WAITALL: that a send made progress is told.
+const SEND_FLAGS: u32 = libc::MSG_NOSIGNAL as u32;
 const COUNT_BYTES: u32 = 8;
 
 fn error_of(result: i32) -> Option<io::Error> {

@@ -103,6 +103,14 @@ pub enum Input<B> {
         /// On which connection.
         conn: ConnId,
     },
+    /// The system took some more of the batch of the connection's last [`Output::Transmit`], but not
+    /// its end.
+    Progressed {
+        /// On which connection.
+        conn: ConnId,
+        /// How many octets, since the batch left or this was last said; 0 where that is not known.
+        octets: usize,
+    },
     /// The batch of the connection's last [`Output::Transmit`] is wholly handed to the system.
     Sent {
         /// On which connection.

@@ -77,7 +77,7 @@ pub(crate) struct Brake {
     pub timer: Option<TimerKey>,
     /// Made no progress for a whole check: holds nobody any more.
     pub is_stalled: bool,
-    /// When a batch was last wholly sent.
+    /// When the system last took octets of a batch.
     pub progress_at: Instant,
     /// Since when the queue has been longer than the congestion mark, as far as anybody looked.
     pub congested_since: Option<Instant>,

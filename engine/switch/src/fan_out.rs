@@ -14,7 +14,7 @@ use crate::api::{ConnId, Octets, Profile, SlowPolicy};
 use crate::batch::Batch;
 use crate::connection::{Connection, OpenChunk};
 use crate::ident::{Stem, Tid};
-use crate::limits::{COPY_BYTES_MAX, FRAMED_CHUNK_BYTES_MAX, Limits};
+use crate::limits::{COPY_BYTES_MAX, FRAMED_CHUNK_BYTES_MAX, Limits, TURN_BYTES_MAX};
 use crate::message::{DeliveryState, Message};
 use crate::piece::Piece;
 use crate::session::{Session, SessionRef};
@@ -43,6 +43,8 @@ impl<B: Octets> Shard<B> {
             dirty,
             overflowed,
             pressed,
+            turn_bytes,
+            is_turn_full,
             rest,
             ..
         } = self;
@@ -98,13 +100,17 @@ impl<B: Octets> Shard<B> {
                 tx.is_dirty = true;
                 dirty.push(connection.id);
             }
+            *turn_bytes += now_queued - queued;
+            *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
             if now_queued > limits.queue_bytes_max {
                 overflowed.push(connection.id);
-            } else if now_queued > limits.queue_bytes_soft
-                && session.config.slow == SlowPolicy::Slow
-                && !connection.brake.is_stalled
-            {
-                pressed.push((connection.id, from));
+            } else if now_queued > limits.queue_bytes_soft {
+                if tx.in_flight.is_none() {
+                    // It leaves as soon as the turn ends, and may well be taken at once.
+                    *is_turn_full = true;
+                } else if session.config.slow == SlowPolicy::Slow && !connection.brake.is_stalled {
+                    pressed.push((connection.id, from));
+                }
             }
         }
     }
@@ -121,6 +127,8 @@ impl<B: Octets> Shard<B> {
             batch_pool,
             overflowed,
             pressed,
+            turn_bytes,
+            is_turn_full,
             sessions,
             ..
         } = self;
@@ -136,10 +144,16 @@ impl<B: Octets> Shard<B> {
         connection.tx.append(batch_pool, write);
         connection.tx.batch(batch_pool).end_message();
         let queued = connection.tx.queued();
+        *turn_bytes += queued - before;
+        *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
         if queued > limits.queue_bytes_max {
             overflowed.push(conn);
-        } else if queued > limits.queue_bytes_soft && !connection.brake.is_stalled {
-            pressed.push((conn, conn));
+        } else if queued > limits.queue_bytes_soft {
+            if connection.tx.in_flight.is_none() {
+                *is_turn_full = true;
+            } else if !connection.brake.is_stalled {
+                pressed.push((conn, conn));
+            }
         }
         let session = session.and_then(|s| {
             sessions

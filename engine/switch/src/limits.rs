@@ -9,10 +9,14 @@ pub const SHARDS_MAX: u8 = 62;
 /// iovec costs about as much as copying this much.
 pub const COPY_BYTES_MAX: usize = 2048;
 
-/// A recipient to whom no batch was sent whole for this long no longer holds back those who send to
-/// it. A full socket takes octets again only when a third of its buffer (4 MiB on Linux) is free, and
-/// then a batch has to go: seconds, for a reader of a few hundred KB/s that never pauses.
+/// A recipient for whom the system took no octets for this long no longer holds back those who send to
+/// it. A full socket takes octets again only when a third of its buffer (4 MiB on Linux) is free: seconds,
+/// for a reader of a few hundred KB/s that never pauses.
 pub const STALLED_AFTER: Duration = Duration::from_secs(5);
+
+/// Octets queued in one turn, for all connections together, after which nothing more is fed in it: what
+/// is queued leaves while caches hold it, and memory does not grow with what a turn brings.
+pub const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Copied octets of a batch are kept in blocks of about this much. Below the size from which the C
 /// library maps and unmaps memory for each allocation, which costs a page fault per 4 KiB.

@@ -1,9 +1,12 @@
 //! Back pressure and slow recipients.
 //!
 //! ```text
-//! queue > soft, progressing   its senders' reading pauses until the queue is half empty
-//! no progress in a check      it holds nobody any more: the others go on
-//! queue > hard                its sessions are lost (the slow one loses, nobody else)
+//! turn's octets > their limit  nothing more is fed in it: what is queued leaves first
+//! queue > soft, none in flight the same
+//! queue > soft, progressing    its senders' reading pauses until the queue is half empty
+//! no progress in a check       it holds nobody any more: the others go on
+//! queue > hard, progressing    nobody who could send to it is read until the queue is half empty
+//! queue > hard, no progress    its sessions are lost (the slow one loses, nobody else)
 //! ```
 
 use clock::Instant;
@@ -11,16 +14,51 @@ use clock::Instant;
 use crate::api::{ConnId, LossCause, Octets, Output};
 use crate::connection::Connection;
 use crate::limits::STALLED_AFTER;
+use crate::session::Session;
 use crate::shard::{Deadline, Shard};
 
 impl<B: Octets> Shard<B> {
     /// Deals with queues that grew past a limit while an input was handled.
     pub(crate) fn settle_queues(&mut self, now: Instant) {
         while let Some(conn) = self.overflowed.pop() {
-            self.give_up_slow(now, conn);
+            if self.has_a_chance(now, conn) {
+                self.hold_all(now, conn);
+            } else {
+                self.give_up_slow(now, conn);
+            }
         }
         while let Some((slow, sender)) = self.pressed.pop() {
             self.hold(now, slow, sender);
+        }
+    }
+
+    /// Whether a recipient holds its senders and the system took octets for it not long ago. Many
+    /// senders may overrun one that is quick, each with what was read already.
+    fn has_a_chance(&mut self, now: Instant, conn: ConnId) -> bool {
+        let ceiling_bytes = 2 * self.config.limits.queue_bytes_max;
+        let connection = self.connection(conn);
+        connection.is_some_and(|c| {
+            let is_progressing = c.brake.timer.is_some() && !c.brake.is_stalled;
+            let is_late = now >= c.brake.progress_at + STALLED_AFTER;
+            is_progressing && !is_late && c.tx.queued() <= ceiling_bytes
+        })
+    }
+
+    /// Stops reading from everybody in the conferences of `slow`.
+    fn hold_all(&mut self, now: Instant, slow: ConnId) {
+        let Some(connection) = self.connection(slow) else {
+            return;
+        };
+        for session in connection.sessions.clone() {
+            let context = self.sessions.get(session.index as usize).map(|s| s.context);
+            let members = context.and_then(|c| self.contexts.get(&c));
+            let members = members.map_or_else(Vec::new, |c| c.sessions.clone());
+            for member in members {
+                let entry = self.sessions.get(member.index as usize);
+                if let Some(sender) = entry.and_then(Session::conn) {
+                    self.hold(now, slow, sender);
+                }
+            }
         }
     }
 
@@ -73,13 +111,21 @@ impl<B: Octets> Shard<B> {
         }
     }
 
-    /// Called when a batch of `conn` was sent.
-    pub(crate) fn release_if_drained(&mut self, conn: ConnId) {
+    /// The system took octets of a batch.
+    pub(crate) fn note_progress(&mut self, now: Instant, conn: ConnId) {
+        let mark = self.config.limits.congestion_mark_bytes();
         let low = self.config.limits.queue_bytes_soft / 2;
-        if self
-            .connection(conn)
-            .is_some_and(|c| c.tx.queued() <= low && !c.brake.holds.is_empty())
-        {
+        let Some(connection) = self.connection(conn) else {
+            return;
+        };
+        let queued = connection.tx.queued();
+        let brake = &mut connection.brake;
+        brake.progress_at = now;
+        brake.is_stalled = false;
+        if queued <= mark {
+            brake.congested_since = None;
+        }
+        if queued <= low && !brake.holds.is_empty() {
             self.release(conn);
         }
     }

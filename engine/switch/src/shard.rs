@@ -106,6 +106,10 @@ pub struct Shard<B> {
         reason = "a connection takes the box itself, not a copy of it"
     )]
     pub(crate) frame_pool: Vec<Box<Frame>>,
+    /// Octets queued since the outputs were last drawn.
+    pub(crate) turn_bytes: usize,
+    /// Enough is queued: it should leave before more is fed.
+    pub(crate) is_turn_full: bool,
     /// Connections whose queue passed the hard limit in this turn.
     pub(crate) overflowed: Vec<ConnId>,
     /// Connections whose queue passed the soft limit in this turn, with who filled it.
@@ -145,6 +149,8 @@ impl<B: Octets> Shard<B> {
             is_sweeping: false,
             batch_pool: Vec::new(),
             frame_pool: Vec::new(),
+            turn_bytes: 0,
+            is_turn_full: false,
             overflowed: Vec::new(),
             pressed: Vec::new(),
         }
@@ -175,6 +181,7 @@ impl<B: Octets> Shard<B> {
             }
             Input::Received { conn, octets } => self.handle_received(now, conn, &octets),
             Input::MessageEnded { conn } => self.handle_message_ended(now, conn),
+            Input::Progressed { conn, octets } => self.handle_progress(now, conn, octets),
             Input::Sent { conn, batch } => self.handle_sent(now, conn, batch),
             Input::Closed { conn, cause } => self.handle_closed(conn, cause),
             Input::Command(command) => self.handle_command(now, command),
@@ -194,7 +201,19 @@ impl<B: Octets> Shard<B> {
                 return Output::Transmit { conn, batch };
             }
         }
+        self.turn_bytes = 0;
+        self.is_turn_full = false;
         Output::Wait(self.timers.deadline())
+    }
+
+    /// Whether octets of a connection may be fed now. If not, keep them until the outputs are drawn, or
+    /// while its reading is paused until it is resumed: queues are bounded by it.
+    #[must_use]
+    pub fn takes(&self, conn: ConnId) -> bool {
+        let connection = self.conns.get(conn.index as usize);
+        let connection = connection.and_then(Option::as_deref);
+        let is_paused = connection.is_some_and(|c| c.id == conn && c.brake.is_paused);
+        !self.is_turn_full && !is_paused
     }
 
     /// Sessions installed.
@@ -323,7 +342,6 @@ impl<B: Octets> Shard<B> {
         if self.batch_pool.len() < BATCH_POOL_MAX {
             self.batch_pool.push(batch);
         }
-        let mark = self.config.limits.congestion_mark_bytes();
         let Some(connection) = self.connection(conn) else {
             return;
         };
@@ -331,15 +349,19 @@ impl<B: Octets> Shard<B> {
         if connection.is_closing {
             return self.end_linger(conn);
         }
-        connection.brake.progress_at = now;
-        connection.brake.is_stalled = false;
-        if connection.tx.queued() <= mark {
-            connection.brake.congested_since = None;
-        }
         if connection.tx.pending.is_some() {
             self.mark_dirty(conn);
         }
-        self.release_if_drained(conn);
+        self.note_progress(now, conn);
+    }
+
+    fn handle_progress(&mut self, now: Instant, conn: ConnId, octets: usize) {
+        if let Some(connection) = self.connection(conn)
+            && let Some(in_flight) = &mut connection.tx.in_flight
+        {
+            *in_flight = in_flight.saturating_sub(octets);
+            self.note_progress(now, conn);
+        }
     }
 
     /// Carries on after the end of a connection: its sessions are lost, what they were sending is

@@ -3,7 +3,7 @@
 mod common;
 
 use clock::Duration;
-use common::{World, config, key, send};
+use common::{World, config, conn, key, send};
 use switch::limits::STALLED_AFTER;
 use switch::{Event, Input, Limits, LossCause, Order, SlowPolicy};
 
@@ -191,4 +191,77 @@ fn what_says_that_somebody_types_passes_but_not_to_the_congested() {
     let kinds = got.iter().map(|f| f.field("Content-Type"));
     assert!(kinds.clone().all(|kind| kind == "text/plain"));
     assert_eq!(kinds.count(), 36, "messages proper are all there");
+}
+
+// MSRP-CONG-001
+#[test]
+fn no_more_is_taken_than_can_leave_before_the_outputs_are_drawn() {
+    let mut world = World::conference_with(3, limits());
+    let mut taken = 0;
+    while world.shard.takes(conn(1)) {
+        let octets = message(taken).into();
+        let input = Input::Received {
+            conn: conn(1),
+            octets,
+        };
+        world.shard.handle(world.now, input);
+        taken += 1;
+        assert!(taken < 50, "a turn is bounded by what it queues");
+    }
+    assert!(!world.shard.takes(conn(2)), "nor from others");
+    world.receive_together(&[]);
+    assert!(world.shard.takes(conn(1)), "it has left");
+    assert!(world.paused.is_empty(), "and nobody had to wait");
+    assert_eq!(world.frames(2).len(), taken);
+}
+
+#[test]
+fn what_the_system_takes_of_a_batch_is_progress() {
+    let mut world = World::conference_with(3, limits());
+    world.stick(2);
+    for i in 0..12 {
+        world.receive(1, &message(i));
+    }
+    assert_eq!(world.paused, [1]);
+    for _ in 0..10 {
+        world.advance(STALLED_AFTER / 2);
+        world.feed(Input::Progressed {
+            conn: conn(2),
+            octets: 1,
+        });
+    }
+    assert_eq!(world.paused, [1], "slow, not stalled");
+    world.advance(STALLED_AFTER);
+    assert!(world.paused.is_empty(), "stalled");
+}
+
+// MSRP-CONG-003
+#[test]
+fn many_senders_cannot_overrun_a_recipient_that_reads() {
+    const SENDERS: u32 = 80;
+    let mut world = World::conference_with(SENDERS + 1, limits());
+    let reader = SENDERS + 1;
+    world.stick(reader);
+    for (n, i) in (1..=SENDERS).zip(0..) {
+        if world.shard.takes(conn(n)) {
+            let text = send(
+                n,
+                &format!("herd{i:04}"),
+                &format!("hr{i:04}"),
+                "Failure-Report: no\r\n",
+                &[b'x'; 1_000],
+            );
+            world.receive(n, &text);
+        }
+    }
+    assert!(world.closed.is_empty(), "it had no chance to read yet");
+    assert!(
+        (1..=SENDERS).all(|n| !world.shard.takes(conn(n))),
+        "all wait"
+    );
+    world.unstick(reader);
+    assert!(
+        (1..=SENDERS).all(|n| world.shard.takes(conn(n))),
+        "and go on"
+    );
 }

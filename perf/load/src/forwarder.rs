@@ -243,6 +243,7 @@ impl Logic<Octets> for Forwarder {
             | Input::Connected { .. }
             | Input::ConnectFailed { .. }
             | Input::MessageEnded { .. }
+            | Input::Progressed { .. }
             | Input::Command(_)
             | Input::Deadline => {}
         }

@@ -583,6 +583,7 @@ impl Logic<Octets> for Generator {
             Input::Connected { .. }
             | Input::ConnectFailed { .. }
             | Input::MessageEnded { .. }
+            | Input::Progressed { .. }
             | Input::Command(_)
             | Input::Deadline => self.turn.has_worked = false,
         }

@@ -222,6 +222,8 @@ enum Listener {
 struct Shard {
     conns: BTreeMap<u32, (ConnId, EndId)>,
     done: Vec<Done>,
+    /// It has enough: no further read begins.
+    is_held: bool,
 }
 
 impl World {
@@ -369,6 +371,7 @@ impl World {
         if self.end(id).is_reset {
             return;
         }
+        let mut taken = 0;
         loop {
             let room = self.faults.window_bytes;
             let end = self.end(id);
@@ -380,11 +383,19 @@ impl World {
             let end = self.end(id);
             let octets = end.outgoing.drain(..count).collect();
             end.in_pipe += count;
+            taken += count;
             let to = id.other();
             self.transport(id, What::Octets { to, octets });
         }
         let end = self.end(id);
         if !end.outgoing.is_empty() {
+            if let Owner::Shard(shard, conn) = end.owner
+                && taken > 0
+            {
+                let octets = taken;
+                let progressed = Completion::Progressed { conn, octets };
+                self.shards[shard].done.push(progressed);
+            }
             return;
         }
         if end.wants_fin && !end.is_fin_sent {
@@ -526,6 +537,11 @@ impl World {
     /// Lets a shard read an end after a drawn while.
     fn read_soon(&mut self, id: EndId) {
         let has_short_reads = self.faults.has_short_reads;
+        if let Owner::Shard(shard, _) = self.end(id).owner
+            && self.shards[shard].is_held
+        {
+            return;
+        }
         let end = self.end(id);
         let has_news = !end.arrived.is_empty() || (end.is_fin_arrived && !end.is_fin_seen);
         let is_wanted = matches!(end.owner, Owner::Shard(..))

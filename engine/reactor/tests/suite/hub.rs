@@ -237,6 +237,7 @@ impl<B: Octets> Logic<B> for Hub<B> {
                 );
             }
             Input::Command(command) => self.command(&command),
+            Input::Progressed { .. } => {}
             Input::Deadline => panic!("no deadline was asked for"),
         }
     }

@@ -39,6 +39,7 @@ impl World {
                 Completion::ConnectFailed { .. }
                 | Completion::Received { .. }
                 | Completion::Ended { .. }
+                | Completion::Progressed { .. }
                 | Completion::Sent { .. }
                 | Completion::Closed { .. }
                 | Completion::Woken => {}
@@ -103,6 +104,14 @@ impl World {
         if let Some(id) = self.shard_end(shard, conn) {
             self.end(id).is_reading = is_reading;
             self.read_soon(id);
+        }
+    }
+
+    /// Begins no further reads for a shard (`true`), or does again.
+    pub(in crate::sim) fn shard_hold(&mut self, shard: usize, is_held: bool) {
+        if core::mem::replace(&mut self.shards[shard].is_held, is_held) && !is_held {
+            let conns: Vec<_> = self.shards[shard].conns.values().copied().collect();
+            conns.into_iter().for_each(|(_, end)| self.read_soon(end));
         }
     }
 
