@@ -196,6 +196,18 @@ struct CommonArgs {
     /// Form of the log on stderr: text or json; RUST_LOG filters it [default: text]
     #[arg(long, value_name = "text|json", env = "MRF_LOG_FORMAT")]
     log_format: Option<LogFormat>,
+    /// Certificate chain for tls: and wss: listeners (PEM), read again on SIGHUP [default: one made
+    /// at start; that of MSRP has its fingerprint logged]
+    #[arg(long, value_name = "FILE", env = "MRF_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM) [default: in the file of --tls-cert]
+    #[arg(long, value_name = "FILE", env = "MRF_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+    /// Authorities (PEM) that vouch for whoever connects with TLS. MSRP: they must, unless a
+    /// fingerprint in the signalling does. SIP: whom they vouch for can be named in `trusted`
+    /// [default: none, no certificate is asked for where no fingerprint is]
+    #[arg(long, value_name = "FILE", env = "MRF_TLS_CLIENT_CA")]
+    tls_client_ca: Option<PathBuf>,
 }
 
 /// Flags of the media plane.
@@ -210,17 +222,6 @@ struct MediaArgs {
         value_delimiter = ','
     )]
     msrp: Vec<MsrpAddr>,
-    /// Certificate chain for tls: and wss: listeners (PEM), read again on SIGHUP [default: one made
-    /// at start, whose fingerprint is logged]
-    #[arg(long, value_name = "FILE", env = "MRF_TLS_CERT")]
-    tls_cert: Option<PathBuf>,
-    /// Its private key (PEM) [default: in the file of --tls-cert]
-    #[arg(long, value_name = "FILE", env = "MRF_TLS_KEY")]
-    tls_key: Option<PathBuf>,
-    /// Authorities (PEM) that must vouch for whoever connects with TLS, unless a fingerprint in the
-    /// signalling does [default: none, no certificate is asked for where no fingerprint is]
-    #[arg(long, value_name = "FILE", env = "MRF_TLS_CLIENT_CA")]
-    tls_client_ca: Option<PathBuf>,
     /// Address that SDP and MSRP URIs show, with or without port [default: the listen address]
     #[arg(long, value_name = "ADDR", env = "MRF_ADVERTISE")]
     advertise: Option<Advertised>,
@@ -265,15 +266,19 @@ struct MediaArgs {
 /// Flags of the controller.
 #[derive(Debug, Args)]
 struct FocusArgs {
-    /// SIP listener: udp:ADDR or tcp:ADDR; repeatable. tls:, ws: and wss: are not in this build yet
-    /// [default: udp:127.0.0.1:5060 and tcp:127.0.0.1:5060]
+    /// SIP listener: udp:ADDR, tcp:ADDR, tls:ADDR, ws:ADDR or wss:ADDR (WebSocket, RFC 7118);
+    /// repeatable [default: udp:127.0.0.1:5060 and tcp:127.0.0.1:5060]
     #[arg(
         long,
-        value_name = "udp:ADDR|tcp:ADDR",
+        value_name = "udp:ADDR|tcp:ADDR|tls:ADDR|ws:ADDR|wss:ADDR",
         env = "MRF_SIP",
         value_delimiter = ','
     )]
     sip: Vec<SipListener>,
+    /// Authorities (PEM) that must vouch for the SIP servers that calls go to by TLS [default: those
+    /// of the system]
+    #[arg(long, value_name = "FILE", env = "MRF_TLS_CA")]
+    tls_ca: Option<PathBuf>,
     /// Host part of conference URIs served; repeatable [default: any]
     #[arg(long, value_name = "NAME", env = "MRF_DOMAIN", value_delimiter = ',')]
     domain: Vec<String>,
@@ -291,9 +296,12 @@ pub struct ChatArgs {
     /// The conference, for example sip:lobby@127.0.0.1
     #[arg(value_name = "SIP-URI")]
     pub uri: String,
-    /// Next hop of SIP: udp:ADDR or tcp:ADDR [default: udp: and the host and port of the URI]
-    #[arg(long, value_name = "udp:ADDR|tcp:ADDR")]
+    /// Next hop of SIP: udp:ADDR, tcp:ADDR, tls:ADDR, ws:ADDR or wss:ADDR [default: from the URI]
+    #[arg(long, value_name = "TRANSPORT:ADDR")]
     pub via: Option<SipListener>,
+    /// Authorities (PEM) that must vouch for it with tls: and wss: [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
     /// The name that others see: letters, digits, `.`, `_`, `-` [default: $USER, or guest]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -420,9 +428,6 @@ impl MrfcCommandArgs {
 impl MediaArgs {
     fn fill(self, options: &mut Options) {
         options.msrp = self.msrp;
-        options.tls_cert = self.tls_cert;
-        options.tls_key = self.tls_key;
-        options.tls_client_ca = self.tls_client_ca;
         options.advertise = self.advertise;
         options.reactor = self.reactor;
         options.shards = self.shards;
@@ -440,6 +445,7 @@ impl MediaArgs {
 impl FocusArgs {
     fn fill(self, options: &mut Options) {
         options.sip = self.sip;
+        options.tls_ca = self.tls_ca;
         options.domain = self.domain;
         options.create_on_join = self.create_on_join;
         options.cdr = self.cdr;
@@ -451,6 +457,9 @@ impl CommonArgs {
         options.http = self.http;
         options.drain = self.drain;
         options.log_format = self.log_format;
+        options.tls_cert = self.tls_cert;
+        options.tls_key = self.tls_key;
+        options.tls_client_ca = self.tls_client_ca;
         Asked {
             config: self.config,
             options,
@@ -517,12 +526,8 @@ mod tests {
 
     #[test]
     fn what_this_build_lacks_is_a_usage_error_that_says_so() {
-        for args in [
-            &["--sip", "wss:127.0.0.1:443"],
-            &["--reactor", "xdp"],
-            &["--xdp-if", "eth0"],
-        ] {
-            let error = parse(args).unwrap_err();
+        for args in [["--reactor", "xdp"], ["--xdp-if", "eth0"]] {
+            let error = parse(&args).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(
                 error.to_string().contains("not in this build yet"),

@@ -54,6 +54,7 @@ pub const KEYS: &[&str] = &[
     "shards",
     "sip",
     "storage",
+    "tls-ca",
     "tls-cert",
     "tls-client-ca",
     "tls-key",
@@ -88,6 +89,8 @@ pub struct Options {
     pub tls_key: Option<PathBuf>,
     /// `--tls-client-ca`.
     pub tls_client_ca: Option<PathBuf>,
+    /// `--tls-ca`.
+    pub tls_ca: Option<PathBuf>,
     /// Address in SDP and MSRP URIs.
     pub advertise: Option<Advertised>,
     /// Controllers, the most preferred first.
@@ -208,6 +211,7 @@ impl Options {
             tls_cert: self.tls_cert.or(fallback.tls_cert),
             tls_key: self.tls_key.or(fallback.tls_key),
             tls_client_ca: self.tls_client_ca.or(fallback.tls_client_ca),
+            tls_ca: self.tls_ca.or(fallback.tls_ca),
             advertise: self.advertise.or(fallback.advertise),
             mgc: either(self.mgc, fallback.mgc),
             h248: either(self.h248, fallback.h248),

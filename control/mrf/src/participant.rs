@@ -1,10 +1,13 @@
 //! A participant of a conference: one SIP dialog and one MSRP session, step by step.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use sdp::{Description, MessageBuilder, MessageMedia, Setup};
-use sip::{Call, DialogId, Outcome, Response, SipAddr, SipClient, Transport, Uri, near_addr};
+use sip::{
+    Call, DialogId, Outcome, Response, SipAddr, SipClient, TlsFiles, Transport, Uri, near_addr,
+};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
@@ -15,9 +18,6 @@ use crate::values::SipListener;
 /// What a participant can read (TS 24.247 A.5.1 step 1 offers the same).
 pub const ACCEPT_TYPES: [&str; 3] = ["message/cpim", "text/plain", "text/html"];
 
-/// The port of SIP when a URI names none (RFC 3261 section 19.1.2).
-const SIP_PORT: u16 = 5060;
-
 /// A conference and the way to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -25,6 +25,8 @@ pub struct Target {
     pub uri: String,
     /// Next hop.
     pub via: SipAddr,
+    /// The domain that its certificate must name; `None`: the address.
+    pub name: Option<String>,
 }
 
 impl Target {
@@ -35,35 +37,43 @@ impl Target {
     /// When the URI is none, or its host has no address.
     pub async fn resolve(uri: &str, via: Option<SipListener>) -> anyhow::Result<Self> {
         let parsed = Uri::parse(uri).with_context(|| format!("{uri:?} is no SIP URI"))?;
-        if parsed.scheme() != "sip" {
-            bail!("{uri:?}: expected sip:NAME@HOST");
+        if !matches!(parsed.scheme(), "sip" | "sips") {
+            bail!("{uri:?}: expected sip:NAME@HOST or sips:NAME@HOST");
         }
+        let host = parsed.host().to_owned();
+        let is_domain = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
+        let name = Some(host).filter(|_| is_domain && via.is_none());
         let via = match via {
             Some(via) => via.0,
-            None => SipAddr {
-                transport: transport(&parsed)?,
-                addr: address(&parsed).await?,
-            },
+            None => {
+                let transport = transport(&parsed)?;
+                SipAddr {
+                    transport,
+                    addr: address(&parsed, transport).await?,
+                }
+            }
         };
         Ok(Self {
             uri: uri.to_owned(),
             via,
+            name,
         })
     }
 }
 
 fn transport(uri: &Uri) -> anyhow::Result<Transport> {
-    match uri.parameter("transport") {
-        None => Ok(Transport::Udp),
-        Some(name) if name.eq_ignore_ascii_case("udp") => Ok(Transport::Udp),
-        Some(name) if name.eq_ignore_ascii_case("tcp") => Ok(Transport::Tcp),
-        Some(name) => bail!("{uri}: transport {name} is not in this build yet; use udp or tcp"),
+    match (Transport::asked_by(uri), uri.parameter("transport")) {
+        (Some(transport), _) => Ok(transport),
+        (None, None) => Ok(Transport::Udp),
+        (None, Some(name)) => {
+            bail!("{uri}: transport {name} is not known; use udp, tcp, tls or ws")
+        }
     }
 }
 
-async fn address(uri: &Uri) -> anyhow::Result<SocketAddr> {
+async fn address(uri: &Uri, transport: Transport) -> anyhow::Result<SocketAddr> {
     let host = uri.host().trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port().unwrap_or(SIP_PORT);
+    let port = uri.port().unwrap_or(transport.default_port());
     let mut found = tokio::net::lookup_host((host, port))
         .await
         .with_context(|| format!("{host}: no address"))?;
@@ -109,23 +119,29 @@ pub struct Joined {
 
 impl Caller {
     /// Opens the sockets. `from` makes the caller's URI out of our address; `session_id` names the
-    /// MSRP session.
+    /// MSRP session; with TLS an authority in `tls_ca` must vouch for the target.
     ///
     /// # Errors
     ///
-    /// When there is no route to `via` or no free port.
+    /// When there is no route to `target` or no free port.
     pub async fn bind(
-        via: SipAddr,
+        target: &Target,
+        tls_ca: Option<PathBuf>,
         from: impl FnOnce(SocketAddr) -> String,
         session_id: &str,
     ) -> anyhow::Result<Self> {
+        let via = target.via;
         let near = near_addr(via.addr).with_context(|| format!("no route to {via}"))?;
         let local = SocketAddr::new(near.ip(), 0);
-        let sip = SipClient::bind(SipAddr {
+        let tls = TlsFiles {
+            ca: tls_ca,
+            ..TlsFiles::default()
+        };
+        let listener = SipAddr {
             transport: via.transport,
             addr: local,
-        })
-        .await?;
+        };
+        let sip = SipClient::bind_with(listener, tls, target.name.clone()).await?;
         let socket = match local {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -299,10 +315,8 @@ mod tests {
         );
         check("lobby", None, Err("is no SIP URI"));
         check("tel:+1", None, Err("expected sip:NAME@HOST"));
-        check(
-            "sip:a@127.0.0.1;transport=tls",
-            None,
-            Err("not in this build yet"),
-        );
+        check("sips:a@127.0.0.1", None, Ok("tls:127.0.0.1:5061"));
+        check("sip:a@[::1];transport=ws", None, Ok("ws:[::1]:80"));
+        check("sip:a@127.0.0.1;transport=sctp", None, Err("is not known"));
     }
 }

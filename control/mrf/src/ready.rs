@@ -38,7 +38,13 @@ impl Facts {
             (None, None) => Vec::new(),
         };
         facts.add_h248(&h248);
-        for (key, transport) in [("sip.udp", Transport::Udp), ("sip.tcp", Transport::Tcp)] {
+        for (key, transport) in [
+            ("sip.udp", Transport::Udp),
+            ("sip.tcp", Transport::Tcp),
+            ("sip.tls", Transport::Tls),
+            ("sip.ws", Transport::Ws),
+            ("sip.wss", Transport::Wss),
+        ] {
             for addr in mrfc.map(Mrfc::sip_addrs).unwrap_or_default() {
                 if addr.transport == transport {
                     facts.add(key, addr.addr);
@@ -91,20 +97,18 @@ impl fmt::Display for Facts {
 /// What a newcomer may type next: three lines, for a terminal.
 #[must_use]
 pub fn next_steps(facts: &Facts) -> String {
-    let sip = facts.get("sip.udp").or_else(|| facts.get("sip.tcp"));
-    let sip = sip.unwrap_or("127.0.0.1:5060");
+    let listener = Transport::ALL
+        .into_iter()
+        .find_map(|t| Some((t, facts.get(&format!("sip.{t}"))?)));
+    let (transport, sip) = listener.unwrap_or((Transport::Udp, "127.0.0.1:5060"));
     let sip = sip.strip_suffix(":5060").unwrap_or(sip);
-    let tcp = if facts.get("sip.udp").is_none() {
-        ";transport=tcp"
-    } else {
-        ""
-    };
+    let asked = transport.uri_parameter(false);
     let http = facts.get("http").map_or("off (--http)".to_owned(), |addr| {
         format!("http://{addr}/  http://{addr}/metrics")
     });
     format!(
-        "  talk   mrf chat sip:lobby@{sip}{tcp} --name ann   (another name in another terminal)\n  \
-         check  mrf flow a.5.1 --target sip:conference1@{sip}{tcp}\n  \
+        "  talk   mrf chat sip:lobby@{sip}{asked} --name ann   (another name in another terminal)\n  \
+         check  mrf flow a.5.1 --target sip:conference1@{sip}{asked}\n  \
          watch  {http}\n"
     )
 }

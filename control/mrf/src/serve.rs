@@ -109,6 +109,7 @@ impl Server {
         };
         let (mrfc, mrfp) = started;
         let tls = mrfp.as_ref().and_then(Mrfp::tls).cloned();
+        let sip_tls = mrfc.as_ref().and_then(Mrfc::tls).cloned();
         let http_addr = http.as_ref().and_then(|l| l.local_addr().ok());
         let facts = Facts::new(mrfc.as_ref(), mrfp.as_ref(), http_addr);
         let has_controller = self.kind == Kind::Run || !self.options.mgc.is_empty();
@@ -121,6 +122,9 @@ impl Server {
             self.reload_log();
             if let Some(Err(error)) = tls.as_ref().map(mrfp::Tls::reload) {
                 tracing::error!(%error, "SIGHUP: the TLS certificate stays as it is");
+            }
+            if let Some(Err(error)) = sip_tls.as_ref().map(sip::Tls::reload) {
+                tracing::error!(%error, "SIGHUP: the TLS certificate of SIP stays as it is");
             }
         }
         self.leave(&live, &mut signals).await

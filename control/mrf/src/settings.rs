@@ -116,7 +116,13 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     config.max_conferences = number(options.max_conferences, config.max_conferences);
     config.max_participants = number(options.max_participants, config.max_participants);
     config.max_size = options.max_size.map_or(config.max_size, u64::from);
-    config.trusted = options.trusted.iter().map(|t| t.0).collect();
+    config.trusted = options.trusted.iter().map(|t| t.0.clone()).collect();
+    config.tls = sip::TlsFiles {
+        certificate: options.tls_cert.clone(),
+        key: options.tls_key.clone(),
+        ca: options.tls_ca.clone(),
+        client_ca: options.tls_client_ca.clone(),
+    };
     let rule = |given: Option<crate::values::Whoever>, default| given.map_or(default, |who| who.0);
     config.rules.invite = rule(options.may_invite, config.rules.invite);
     config.rules.remove = rule(options.may_remove, config.rules.remove);

@@ -21,6 +21,9 @@ pub async fn start_mrfc(config: mrfc::Config) -> anyhow::Result<Mrfc> {
                 h248(&source)
             }
         }
+        mrfc::StartError::Tls(source) => {
+            anyhow!("--tls-cert, --tls-key, --tls-client-ca, --tls-ca: {source}")
+        }
         other @ mrfc::StartError::NoListener(_) => anyhow!(other),
         other @ mrfc::StartError::Records { .. } => anyhow!("--cdr: {other}"),
     })

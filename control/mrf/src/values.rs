@@ -46,7 +46,7 @@ impl fmt::Display for MsrpAddr {
     }
 }
 
-/// A SIP listener or next hop: `udp:127.0.0.1:5060`, `tcp:[::1]:0`.
+/// A SIP listener or next hop: `udp:127.0.0.1:5060`, `tcp:[::1]:0`, `tls:…`, `ws:…`, `wss:…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SipListener(pub SipAddr);
 
@@ -54,17 +54,8 @@ impl FromStr for SipListener {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text.parse() {
-            Ok(addr) => Ok(Self(addr)),
-            Err(SipAddrError::SchemeNotSupported { scheme, .. }) => Err(ValueError(format!(
-                "SIP over {scheme}: is not in this build yet; use udp: or tcp:"
-            ))),
-            Err(
-                error @ (SipAddrError::SchemeMissing(_)
-                | SipAddrError::SchemeUnknown { .. }
-                | SipAddrError::Address { .. }),
-            ) => Err(ValueError(error.to_string())),
-        }
+        let fault = |error: SipAddrError| ValueError(error.to_string());
+        text.parse().map(Self).map_err(fault)
     }
 }
 
@@ -180,15 +171,15 @@ impl FromStr for Switch {
     }
 }
 
-/// Addresses whose assertions of identity are believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trusted(pub mrfc::Prefix);
+/// Who is believed to assert identities: an address, a prefix, or a domain in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trusted(pub sip::Trusted);
 
 impl FromStr for Trusted {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let fault = |error: mrfc::PrefixError| ValueError(error.to_string());
+        let fault = |error: sip::TrustedError| ValueError(error.to_string());
         text.parse().map(Self).map_err(fault)
     }
 }
@@ -501,8 +492,7 @@ mod tests {
 
     #[test]
     fn listeners_of_later_builds_are_refused_by_name() {
-        refused::<SipListener>("tls:127.0.0.1:5061", "tls: is not in this build yet");
-        refused::<SipListener>("wss:127.0.0.1:443", "wss: is not in this build yet");
+        refused::<SipListener>("sctp:127.0.0.1:5060", "use udp:, tcp:, tls:, ws: or wss:");
         refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
         refused::<H248Version>("4", "expected 1, 2 or 3");
         refused::<AuthHeader>("check", "expected ignore or refuse");

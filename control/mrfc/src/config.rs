@@ -1,12 +1,11 @@
 //! What an operator can set.
 
-use crate::identity::Prefix;
 use crate::terms::Profile;
 use clock::Duration;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
-use sip::SipAddr;
+use sip::{SipAddr, TlsFiles, Trusted};
 
 /// One provisioned conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +95,9 @@ pub struct Config {
     /// How the focus writes its Contact.
     pub contact: ContactForm,
     /// Neighbours whose P-Asserted-Identity is believed (RFC 3325); from others only From counts.
-    pub trusted: Vec<Prefix>,
+    pub trusted: Vec<Trusted>,
+    /// Certificates of SIP over TLS.
+    pub tls: TlsFiles,
     /// Who may ask the focus for what.
     pub rules: conference::Rules,
     /// Next hop of calls that the focus places; `None`: the host of the URI called.
@@ -147,6 +148,7 @@ impl Default for Config {
             max_participants: 200,
             contact: ContactForm::HostPort,
             trusted: Vec::new(),
+            tls: TlsFiles::default(),
             rules: conference::Rules::default(),
             next_hop: None,
             route: None,

@@ -29,11 +29,10 @@ pub(crate) fn contact(config: &Config, uri: &Uri, near: Near) -> String {
         ContactForm::Psi => format!("<{uri}>;isfocus"),
         ContactForm::HostPort => {
             let user = uri.user().map_or(String::new(), |user| format!("{user}@"));
-            let transport = match near.transport {
-                Transport::Udp => "",
-                Transport::Tcp => ";transport=tcp",
-            };
-            format!("<sip:{user}{}{transport}>;isfocus", near.addr)
+            let is_sips = uri.scheme() == "sips" && near.transport.is_secure();
+            let scheme = if is_sips { "sips" } else { "sip" };
+            let transport = near.transport.uri_parameter(is_sips);
+            format!("<{scheme}:{user}{}{transport}>;isfocus", near.addr)
         }
     }
 }
@@ -155,6 +154,24 @@ mod tests {
         assert_eq!(
             contact(&config, &uri, near),
             "<sip:conference1@[::1]:5060;transport=tcp>;isfocus"
+        );
+        let check = |uri: &str, transport, expected: &str| {
+            let uri = Uri::parse(uri).expect("uri");
+            let near = Near { transport, ..near };
+            assert_eq!(contact(&config, &uri, near), expected);
+        };
+        check("sip:a@b", Transport::Udp, "<sip:a@[::1]:5060>;isfocus");
+        check(
+            "sip:a@b",
+            Transport::Tls,
+            "<sip:a@[::1]:5060;transport=tls>;isfocus",
+        );
+        // RFC 3261 12.1.1: whoever was called by sips: has a Contact that is sips:.
+        check("sips:a@b", Transport::Tls, "<sips:a@[::1]:5060>;isfocus");
+        check(
+            "sips:a@b",
+            Transport::Wss,
+            "<sips:a@[::1]:5060;transport=ws>;isfocus",
         );
         config.contact = ContactForm::Psi;
         assert_eq!(

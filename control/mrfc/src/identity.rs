@@ -1,54 +1,6 @@
 //! Who a peer is: asserted by a trusted neighbour, or what it says of itself.
 
-use core::net::IpAddr;
-use core::str::FromStr;
 use sip::{Headers, NameAddr, Uri};
-
-/// Addresses whose assertions are believed: one address, or `ADDRESS/BITS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
-    address: IpAddr,
-    bits: u8,
-}
-
-/// The text is no address prefix; the configuration's fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?}: expected ADDRESS or ADDRESS/BITS")]
-pub struct PrefixError(String);
-
-impl FromStr for Prefix {
-    type Err = PrefixError;
-
-    fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let fault = || PrefixError(text.to_owned());
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| fault())?;
-        let bits_max = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(bits_max), |bits| bits.parse().map_err(|_| fault()))?;
-        if bits > bits_max {
-            return Err(fault());
-        }
-        Ok(Self { address, bits })
-    }
-}
-
-impl Prefix {
-    /// Whether `address` lies in it; an IPv4 address mapped into IPv6 counts as IPv4.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let number = |ip: IpAddr| match ip.to_canonical() {
-            IpAddr::V4(ip) => (u128::from(ip.to_bits()) << 96, true),
-            IpAddr::V6(ip) => (ip.to_bits(), false),
-        };
-        let ((ours, is_v4), (theirs, also_v4)) = (number(self.address), number(address));
-        let shift = 128 - u32::from(self.bits);
-        let difference = (ours ^ theirs).checked_shr(shift).unwrap_or(0);
-        is_v4 == also_v4 && difference == 0
-    }
-}
 
 /// A peer as the conference knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,32 +95,6 @@ mod tests {
             headers.push(*name, *value);
         }
         headers
-    }
-
-    #[test]
-    fn a_prefix_holds_its_addresses() {
-        for (prefix, address, expected) in [
-            ("192.0.2.0/24", "192.0.2.77", true),
-            ("192.0.2.0/24", "192.0.3.1", false),
-            ("192.0.2.0/24", "::ffff:192.0.2.1", true),
-            ("127.0.0.1", "127.0.0.1", true),
-            ("127.0.0.1", "127.0.0.2", false),
-            ("0.0.0.0/0", "203.0.113.9", true),
-            ("0.0.0.0/0", "2001:db8::1", false),
-            ("2001:db8::/32", "2001:db8:1::1", true),
-            ("::/0", "2001:db8::1", true),
-        ] {
-            let prefix_: Prefix = prefix.parse().expect("a prefix");
-            let address_ = address.parse().expect("an address");
-            assert_eq!(
-                prefix_.contains(address_),
-                expected,
-                "{address} in {prefix}"
-            );
-        }
-        for text in ["", "localhost", "192.0.2.0/33", "::/129", "192.0.2.0/x"] {
-            assert!(text.parse::<Prefix>().is_err(), "{text}");
-        }
     }
 
     #[test]

@@ -17,7 +17,6 @@ mod terms;
 
 pub use conference::{Rules, WhoMay};
 pub use config::{ConferenceConfig, Config, ContactForm};
-pub use identity::{Prefix, PrefixError};
 pub use status::{ConferenceStatus, Metrics, ParticipantStatus};
 pub use terms::Profile;
 
@@ -27,7 +26,7 @@ use h248::ast::MId;
 use h248_endpoint::TransportAddr;
 use h248_endpoint::{AssociationConfig, Role, Shell};
 use sip::SipAddr;
-use sip::{Method, Stack, StackConfig};
+use sip::{BindError, Method, Stack, StackConfig};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -50,6 +49,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The certificates of SIP cannot be used.
+    #[error(transparent)]
+    Tls(sip::TlsError),
     /// Neither SIP nor H.248 can work without a listener.
     #[error("no {0} listener is configured")]
     NoListener(&'static str),
@@ -83,6 +85,7 @@ pub enum Action {
 pub struct Mrfc {
     sip_addrs: Vec<SipAddr>,
     h248_addrs: Vec<TransportAddr>,
+    tls: Option<sip::Tls>,
     counters: Arc<status::Counters>,
     registered: watch::Receiver<usize>,
     commands: mpsc::Sender<Command>,
@@ -132,17 +135,23 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
         supported: ["timer", "norefersub", "100rel", "recipient-list-invite"]
             .map(str::to_owned)
             .to_vec(),
+        tls: config.tls.clone(),
+        trusted: config.trusted.clone(),
         trace: false,
     })
     .await
-    .map_err(|e| StartError::Listen {
-        addr: e.addr.to_string(),
-        source: e.source,
+    .map_err(|error| match error {
+        BindError::Listen { addr, source } => {
+            let addr = addr.to_string();
+            StartError::Listen { addr, source }
+        }
+        BindError::Tls(error) => StartError::Tls(error),
     })?;
     let counters = Arc::<status::Counters>::default();
     let (registered_sender, registered) = watch::channel(0);
     let (commands, queue) = mpsc::channel(limits::COMMANDS_MAX);
     let (sip_addrs, h248_addrs) = (sip.addrs().to_vec(), h248.bound().to_vec());
+    let tls = sip.tls().cloned();
     let allow = METHODS.map(|m| m.to_string()).join(", ");
     let focus = Focus::new(
         config,
@@ -157,6 +166,7 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
     Ok(Mrfc {
         sip_addrs,
         h248_addrs,
+        tls,
         counters,
         registered,
         commands,
@@ -194,6 +204,12 @@ impl Mrfc {
     #[must_use]
     pub fn h248_addrs(&self) -> &[TransportAddr] {
         &self.h248_addrs
+    }
+
+    /// The certificates of SIP, when a listener needs them.
+    #[must_use]
+    pub fn tls(&self) -> Option<&sip::Tls> {
+        self.tls.as_ref()
     }
 
     /// Resolves once an MRFP is associated (at once if one is). Cancel-safe.

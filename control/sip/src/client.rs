@@ -4,7 +4,7 @@ use crate::addr::SipAddr;
 use crate::agent::{Answer, DialogId, Event, Invite, TxnId};
 use crate::limits::{EVENTS_MAX, PROVISIONALS_MAX};
 use crate::message::{Method, Response};
-use crate::stack::{BindError, Handle, Stack, StackConfig, Trace, near_addr};
+use crate::stack::{BindError, Handle, Stack, StackConfig, TlsFiles, Trace, near_addr};
 use crate::uri::UriError;
 use core::net::SocketAddr;
 use std::collections::VecDeque;
@@ -54,18 +54,35 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct SipClient {
     stack: Stack,
+    /// The domain that next hops were found for.
+    server: Option<String>,
     /// Events that came while another was awaited.
     events: VecDeque<Event>,
 }
 
 impl SipClient {
     /// Opens one socket; port 0 lets the system choose. Every message is kept for
-    /// [`Self::take_trace`].
+    /// [`Self::take_trace`]. Servers reached by TLS must be vouched for by an authority of the
+    /// system.
     ///
     /// # Errors
     ///
     /// When the address cannot be listened on.
     pub async fn bind(local: SipAddr) -> Result<Self, BindError> {
+        Self::bind_with(local, TlsFiles::default(), None).await
+    }
+
+    /// The same with certificates and authorities of the caller's choice. The certificate of every
+    /// next hop must name the domain `server`; `None`: its address.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on, or the files cannot be used.
+    pub async fn bind_with(
+        local: SipAddr,
+        tls: TlsFiles,
+        server: Option<String>,
+    ) -> Result<Self, BindError> {
         let stack = Stack::bind(StackConfig {
             listen: vec![local],
             allow: vec![
@@ -79,11 +96,14 @@ impl SipClient {
             ],
             accept: vec!["application/sdp".to_owned()],
             supported: Vec::new(),
+            tls,
+            trusted: Vec::new(),
             trace: true,
         })
         .await?;
         Ok(Self {
             stack,
+            server,
             events: VecDeque::new(),
         })
     }
@@ -157,6 +177,7 @@ impl SipClient {
         let invite = Invite {
             uri: call.uri.clone(),
             hop: call.via,
+            name: self.server.clone(),
             near,
             from: call.from.clone(),
             headers,

@@ -1,5 +1,5 @@
 //! SIP for a conference focus and for simple clients: messages, transactions and dialogs (sans-IO)
-//! and a tokio shell with UDP and TCP sockets.
+//! and a tokio shell with UDP, TCP, TLS and WebSocket sockets.
 //!
 //! [`Agent`] is the core: it takes messages and time, and gives messages and [`Event`]s.
 //! [`Stack`] runs one on sockets; [`SipClient`] is a stack for one call at a time.
@@ -12,6 +12,7 @@ pub mod limits;
 mod message;
 mod parse;
 mod stack;
+mod trust;
 mod uri;
 mod via;
 
@@ -22,5 +23,6 @@ pub use agent::{
 pub use client::{Call, ClientError, Outcome, SipClient};
 pub use message::{Headers, Method, Request, Response, reason_phrase};
 pub use parse::{Frame, Malformed, Parsed, StreamFramer, parse_datagram};
-pub use stack::{BindError, Handle, Stack, StackConfig, Trace, near_addr};
+pub use stack::{BindError, Handle, Stack, StackConfig, Tls, TlsError, TlsFiles, Trace, near_addr};
+pub use trust::{Prefix, PrefixError, Trusted, TrustedError};
 pub use uri::{NameAddr, Uri, UriError, unescape};

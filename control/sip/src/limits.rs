@@ -15,7 +15,7 @@ pub const DATAGRAM_BYTES_MAX: usize = 65_535;
 pub const TRANSACTIONS_MAX: usize = 100_000;
 /// Dialogs kept at once; beyond it INVITEs get 503.
 pub const DIALOGS_MAX: usize = 50_000;
-/// TCP connections kept at once; further ones are closed on accept.
+/// Connections kept at once; further ones are closed on accept.
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Inputs (datagrams, stream messages) waiting for the core.
 pub const INPUTS_MAX: usize = 1_024;
@@ -23,7 +23,7 @@ pub const INPUTS_MAX: usize = 1_024;
 pub const COMMANDS_MAX: usize = 256;
 /// Events waiting for the application; when full, no further input is read.
 pub const EVENTS_MAX: usize = 1_024;
-/// Messages waiting for one TCP connection; when full, the connection is closed.
+/// Messages waiting for one connection; when full, the connection is closed.
 pub const SEND_QUEUE_MAX: usize = 256;
 /// Provisional responses kept for one outgoing INVITE.
 pub const PROVISIONALS_MAX: usize = 16;
@@ -44,7 +44,18 @@ pub const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
 pub const RETRY_AFTER_SECONDS: u32 = 5;
 /// How long a stack that closes waits for what is queued for its connections.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a TCP connection attempt may take.
+/// How long a connection attempt, or one handshake on an accepted connection, may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a message may take from its first octet to its last, and the first one from the
+/// beginning of the connection.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may be silent: longer than a session goes without a refresh (RFC 4028).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
+/// How long the peer of a connection may take to read one message.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Silence on a connection of ours after which it is tried (RFC 5626 4.4.1: 95 to 120 s).
+pub const PING_INTERVAL: Duration = Duration::from_secs(100);
+/// How long the answer to that may take (RFC 5626 4.4.1).
+pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
 const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX > DATAGRAM_BYTES_MAX);

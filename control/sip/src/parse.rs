@@ -96,6 +96,12 @@ impl StreamFramer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether a message has begun and is not whole yet.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.buffer.iter().any(|o| !matches!(o, b'\r' | b'\n'))
+    }
+
     /// The next frame, or `None` until more octets come.
     pub fn next_frame(&mut self) -> Option<Frame> {
         let blank = self.buffer.len() - trim_line_ends(&self.buffer).len();

@@ -4,16 +4,21 @@
 //! the readers stop reading sockets, and the kernel drops datagrams or closes TCP windows.
 //! Commands are always taken, so an application that answers events cannot lock itself out.
 
+mod connection;
 mod io;
-mod tcp;
+mod tls;
+mod websocket;
 
-use crate::addr::SipAddr;
+pub use tls::{Tls, TlsError, TlsFiles};
+
+use crate::addr::{SipAddr, Transport};
 use crate::agent::{Agent, AgentConfig, Answer, DialogId, Event, Invite, TxnId};
 use crate::limits::{COMMANDS_MAX, EVENTS_MAX, INPUTS_MAX, TRACE_MAX};
 use crate::message::Method;
+use crate::trust::Trusted;
 use crate::uri::UriError;
 use core::net::SocketAddr;
-use io::Core;
+use io::{Core, Sockets};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -29,18 +34,28 @@ pub struct StackConfig {
     pub accept: Vec<String>,
     /// Option tags understood in Require.
     pub supported: Vec<String>,
+    /// Certificates; without a `tls:` or `wss:` listener they are looked at when first needed.
+    pub tls: TlsFiles,
+    /// Neighbours inside the trust domain ([`crate::Flow::is_trusted`]).
+    pub trusted: Vec<Trusted>,
     /// Whether every message sent and received is kept for [`Stack::take_trace`].
     pub trace: bool,
 }
 
-/// A listener that could not be opened.
+/// Why a stack could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr}: {source}")]
-pub struct BindError {
-    /// The address as configured.
-    pub addr: SipAddr,
-    /// What the system said.
-    pub source: std::io::Error,
+pub enum BindError {
+    /// A listener could not be opened.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address as configured.
+        addr: SipAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// One message on the wire, as seen by a stack with [`StackConfig::trace`].
@@ -61,6 +76,7 @@ pub struct Stack {
     events: mpsc::Receiver<Event>,
     addrs: Vec<SipAddr>,
     trace: Option<mpsc::Receiver<Trace>>,
+    tls: Option<Tls>,
     stop: oneshot::Sender<()>,
     core: JoinHandle<()>,
 }
@@ -104,22 +120,32 @@ impl Stack {
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let (trace_sender, trace) = mpsc::channel(TRACE_MAX);
-        let (mut addrs, mut udp, mut tcp) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut addrs, mut udp, mut streams) = (Vec::new(), Vec::new(), Vec::new());
         for &addr in &config.listen {
-            let error = |source| BindError { addr, source };
-            match addr.transport {
-                crate::Transport::Udp => {
-                    let socket = UdpSocket::bind(addr.addr).await.map_err(error)?;
-                    addrs.push(SipAddr::udp(socket.local_addr().map_err(error)?));
-                    udp.push(std::sync::Arc::new(socket));
-                }
-                crate::Transport::Tcp => {
-                    let listener = TcpListener::bind(addr.addr).await.map_err(error)?;
-                    addrs.push(SipAddr::tcp(listener.local_addr().map_err(error)?));
-                    tcp.push(listener);
-                }
-            }
+            let error = |source| BindError::Listen { addr, source };
+            let transport = addr.transport;
+            let bound = if transport == Transport::Udp {
+                let socket = UdpSocket::bind(addr.addr).await.map_err(error)?;
+                let bound = socket.local_addr().map_err(error)?;
+                udp.push(std::sync::Arc::new(socket));
+                bound
+            } else {
+                let listener = TcpListener::bind(addr.addr).await.map_err(error)?;
+                let bound = listener.local_addr().map_err(error)?;
+                streams.push((transport, listener));
+                bound
+            };
+            addrs.push(SipAddr {
+                transport,
+                addr: bound,
+            });
         }
+        let tls = if addrs.iter().any(|a| a.transport.is_secure()) {
+            let names = addrs.iter().map(|a| a.addr.ip()).collect();
+            Some(Tls::open(config.tls.clone(), names)?)
+        } else {
+            None
+        };
         let agent = Agent::new(AgentConfig {
             locals: addrs.clone(),
             allow: config.allow,
@@ -129,13 +155,21 @@ impl Stack {
         });
         let (stop, stopped) = oneshot::channel();
         let trace_sender = config.trace.then_some(trace_sender);
-        let core = Core::new(agent, udp, tcp, inputs, trace_sender);
+        let sockets = Sockets {
+            udp,
+            streams,
+            tls: tls.clone(),
+            tls_files: config.tls,
+            trusted: config.trusted.into(),
+        };
+        let core = Core::new(agent, sockets, inputs, trace_sender);
         let core = tokio::spawn(core.run(input_queue, command_queue, event_sender, stopped));
         Ok(Self {
             handle: Handle { commands },
             events,
             addrs,
             trace: config.trace.then_some(trace),
+            tls,
             stop,
             core,
         })
@@ -145,6 +179,12 @@ impl Stack {
     #[must_use]
     pub fn addrs(&self) -> &[SipAddr] {
         &self.addrs
+    }
+
+    /// The certificates, when a listener needs them.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// A handle for giving commands.

@@ -1,6 +1,5 @@
 //! The topmost Via: where a request came from and where its responses go (RFC 3261 18.2, RFC 3581).
 
-use crate::addr::Transport;
 use crate::message::Headers;
 use crate::uri::{parameter, split_authority, split_outside_quotes};
 use core::net::{IpAddr, SocketAddr};
@@ -76,7 +75,7 @@ fn split_top(value: &str) -> (&str, &str) {
 
 /// Notes the source of a request in its topmost Via: `received` if the sender does not name that
 /// address itself, `rport` if asked for. Everything else stays as it came.
-pub(crate) fn stamp(value: &str, source: SocketAddr, transport: Transport) -> String {
+pub(crate) fn stamp(value: &str, source: SocketAddr) -> String {
     let (top, rest) = split_top(value);
     let host = top
         .split(';')
@@ -86,9 +85,7 @@ pub(crate) fn stamp(value: &str, source: SocketAddr, transport: Transport) -> St
         .map_or("", |(host, _)| host);
     let named: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     let mut stamped = top.trim_end().to_owned();
-    let rport = match transport {
-        Transport::Udp | Transport::Tcp => stamp_rport(&mut stamped, source.port()),
-    };
+    let rport = stamp_rport(&mut stamped, source.port());
     if named != Some(source.ip()) || rport {
         let already = parameter(
             stamped
@@ -153,7 +150,7 @@ mod tests {
     fn the_source_is_noted_only_where_needed() {
         let source: SocketAddr = "192.0.2.1:4000".parse().expect("addr");
         let check = |value, expected: &str| {
-            assert_eq!(stamp(value, source, Transport::Udp), expected);
+            assert_eq!(stamp(value, source), expected);
         };
         check(
             "SIP/2.0/UDP 192.0.2.1:5060;branch=a",

@@ -6,7 +6,7 @@
 )]
 
 use core::net::SocketAddr;
-use sip::{Answer, Event, Method, SipAddr, Stack, StackConfig, Transport};
+use sip::{Answer, Event, Method, SipAddr, Stack, StackConfig, TlsFiles, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -19,6 +19,8 @@ async fn stack(listen: &[&str]) -> Stack {
         allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Options],
         accept: vec!["application/sdp".into()],
         supported: Vec::new(),
+        tls: TlsFiles::default(),
+        trusted: Vec::new(),
         trace: false,
     };
     Stack::bind(config).await.expect("free ports")
@@ -152,6 +154,8 @@ async fn a_listener_that_is_taken_is_named() {
         allow: Vec::new(),
         accept: Vec::new(),
         supported: Vec::new(),
+        tls: TlsFiles::default(),
+        trusted: Vec::new(),
         trace: false,
     };
     let error = Stack::bind(config).await.expect_err("taken");

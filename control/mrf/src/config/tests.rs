@@ -40,8 +40,8 @@ fn values_are_told_with_their_place() {
     );
     fault_of("honour-sdp = 1\n", "1:14: expected on or off");
     fault_of(
-        "sip = [\"udp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]\n",
-        "1:27: SIP over tls: is not in this build yet; use udp: or tcp:",
+        "sip = [\"udp:127.0.0.1:0\", \"sctp:127.0.0.1:0\"]\n",
+        "1:27: \"sctp:127.0.0.1:0\": unknown transport \"sctp\"; use udp:, tcp:, tls:, ws: or wss:",
     );
     fault_of(
         "drain = \"10\"",

@@ -28,7 +28,7 @@ pub(super) async fn join(
     ladder: &mut Ladder,
 ) -> anyhow::Result<Player> {
     let user = |_| role.user.to_owned();
-    let mut caller = Caller::bind(stage.target.via, user, role.session).await?;
+    let mut caller = Caller::bind(&stage.target, None, user, role.session).await?;
     let Some(trace) = caller.sip().take_trace() else {
         bail!("the SIP side has no trace");
     };

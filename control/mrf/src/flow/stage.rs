@@ -78,6 +78,7 @@ impl Stage {
             target: Target {
                 uri: uri.to_owned(),
                 via,
+                name: None,
             },
             tap: Some(tap),
             own: Some((mrfc, mrfp)),

@@ -52,7 +52,7 @@ async fn join(mrfc: &Server, user: &str) -> Joined {
     let uri = format!("sip:kill@{}", mrfc.get("sip.udp"));
     let target = Target::resolve(&uri, None).await.unwrap();
     let from = |addr| format!("sip:{user}@{addr}");
-    let mut caller = Caller::bind(target.via, from, user).await.unwrap();
+    let mut caller = Caller::bind(&target, None, from, user).await.unwrap();
     let outcome = caller.invite(&target, Vec::new()).await.unwrap();
     assert_eq!(outcome.response.code, 200, "{:?}", outcome.response);
     let answered = caller.accept(&outcome).await.unwrap();

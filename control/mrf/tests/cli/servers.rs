@@ -178,7 +178,7 @@ fn logs_can_be_json() {
 fn usage_errors_exit_with_2_and_help_with_0() {
     for args in [
         &["run", "--reactor", "xdp"][..],
-        &["run", "--sip", "tls:127.0.0.1:0"],
+        &["run", "--sip", "sctp:127.0.0.1:0"],
         &["nothing"],
         &["decode", "http"],
     ] {

@@ -21,9 +21,6 @@ pub(super) struct Lookup {
     hop: Option<SipAddr>,
 }
 
-/// The default port of SIP (RFC 3261 19.1.2).
-const SIP_PORT: u16 = 5060;
-
 impl Focus {
     /// Makes the leg of a call; [`Event::DialOut`] starts it.
     pub(super) fn new_call(
@@ -61,7 +58,7 @@ impl Focus {
         };
         let target = &call.target;
         let transport = self.transport_to(target);
-        let port = target.port().unwrap_or(SIP_PORT);
+        let port = target.port().unwrap_or(transport.default_port());
         let hop = |ip| SipAddr {
             transport,
             addr: SocketAddr::new(ip, port),
@@ -97,13 +94,11 @@ impl Focus {
 
     /// What the URI asks for, else UDP, else what we have.
     fn transport_to(&self, target: &Uri) -> Transport {
-        let has = |t: Transport| self.sip.addrs().iter().any(|a| a.transport == t);
-        match target.parameter("transport") {
-            Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-            Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
-            _ if has(Transport::Udp) => Transport::Udp,
-            _ => Transport::Tcp,
-        }
+        let has = |t: &Transport| self.sip.addrs().iter().any(|a| a.transport == *t);
+        let any = [Transport::Udp, Transport::Tcp, Transport::Tls];
+        Transport::asked_by(target)
+            .or_else(|| any.into_iter().find(has))
+            .unwrap_or(Transport::Tcp)
     }
 
     /// Sends the INVITE.
@@ -147,7 +142,12 @@ impl Focus {
         leg.answer = placed
             .reserved
             .describe(&leg.side(), capabilities, leg.origin);
+        // A hop of the configuration is known by its address.
+        let host = call.target.host();
+        let is_domain = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
+        let is_ours = self.config.next_hop.is_some();
         Some(Invite {
+            name: (is_domain && !is_ours).then(|| host.to_owned()),
             uri,
             hop,
             near,

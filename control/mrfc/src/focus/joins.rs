@@ -180,7 +180,7 @@ impl Focus {
             awaits_answer: offer.is_none(),
             offer,
             session,
-            ..Leg::new(&called.name, Identity::of(headers, self.trusts(flow)))
+            ..Leg::new(&called.name, Identity::of(headers, flow.is_trusted))
         };
         info!(conference = %called.name, leg = id.0, call_id = %leg.call_id, "joining");
         let creator = Some(leg.identity.clone()).filter(|who| !who.is_anonymous);
@@ -237,12 +237,6 @@ impl Focus {
     pub(super) fn new_leg_id(&mut self) -> ParticipantId {
         self.next_leg += 1;
         ParticipantId(self.next_leg)
-    }
-
-    /// Whether the assertions of who sent this are believed.
-    pub(super) fn trusts(&self, flow: Flow) -> bool {
-        let from = flow.remote.ip();
-        self.config.trusted.iter().any(|p| p.contains(from))
     }
 
     /// The conference that a Request-URI names (by user part, unescaped).

@@ -126,7 +126,7 @@ impl Focus {
         let leg = self.by_dialog.get(&asked.dialog);
         match leg.and_then(|id| self.legs.get(id)) {
             Some(leg) => leg.identity.clone(),
-            None => Identity::of(&request.headers, self.trusts(flow)),
+            None => Identity::of(&request.headers, flow.is_trusted),
         }
     }
 

@@ -11,6 +11,7 @@ mod mrfp;
 mod placement;
 mod refers;
 mod sessions;
+mod transports;
 mod watchers;
 
 use clock::Duration;

@@ -9,7 +9,6 @@
 
 use super::dialog::{Dialog, DialogState};
 use super::{Agent, Destination, DialogId, Event, Invite, Timer, TxnId};
-use crate::addr::Transport;
 use crate::limits::{INVITE_TIMEOUT, T1, T2, T4, TIMEOUT};
 use crate::message::{Headers, Method, Request, Response, reason_phrase};
 use crate::uri::{Uri, UriError};
@@ -81,6 +80,7 @@ impl Agent {
         let (tag, call_id) = (self.token(), self.token());
         let near = self.local_addr(invite.hop.transport, invite.near);
         let user = from.user().unwrap_or("anonymous").to_owned();
+        let is_sips = uri.scheme() == "sips";
         let dialog = Dialog {
             local: format!("<{from}>;tag={tag}"),
             remote: format!("<{uri}>"),
@@ -93,6 +93,7 @@ impl Agent {
             target: Some(uri),
             flow: None,
             hop: Some((invite.hop, near)),
+            name: invite.name,
             state: if has_session {
                 DialogState::Early
             } else {
@@ -115,11 +116,11 @@ impl Agent {
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("Contact"))
         {
-            let tcp = match invite.hop.transport {
-                Transport::Udp => "",
-                Transport::Tcp => ";transport=tcp",
-            };
-            headers.push(("Contact".to_owned(), format!("<sip:{user}@{near}{tcp}>")));
+            let is_sips = is_sips && invite.hop.transport.is_secure();
+            let scheme = if is_sips { "sips" } else { "sip" };
+            let transport = invite.hop.transport.uri_parameter(is_sips);
+            let contact = format!("<{scheme}:{user}@{near}{transport}>");
+            headers.push(("Contact".to_owned(), contact));
         }
         self.request(now, id, method, headers, invite.body);
         Ok(id)

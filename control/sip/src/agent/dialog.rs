@@ -36,6 +36,8 @@ pub(super) struct Dialog {
     pub(super) flow: Option<Flow>,
     /// Where the first request went (UAC).
     pub(super) hop: Option<(SipAddr, SocketAddr)>,
+    /// The domain that hop was found for.
+    pub(super) name: Option<String>,
     pub(super) state: DialogState,
     /// Usages beside the session: subscriptions of either side.
     pub(super) holds: u32,
@@ -79,6 +81,7 @@ impl Dialog {
             target: Some(headers.contact()?.uri),
             flow: Some(flow),
             hop: None,
+            name: None,
             state: DialogState::Early,
             holds: 0,
             server_invite: None,
@@ -117,6 +120,7 @@ impl Dialog {
             target: None,
             flow: self.flow,
             hop: self.hop,
+            name: self.name.clone(),
             state: DialogState::Confirmed,
             holds: 0,
             server_invite: None,
@@ -156,6 +160,7 @@ impl Dialog {
                 transport: hop.transport,
                 host: host_of(hop.addr),
                 port: Some(hop.addr.port()),
+                name: self.name.clone(),
                 fallback: self.flow,
             };
             return Some((Destination::Hop(to), hop.transport, near));
@@ -169,16 +174,21 @@ impl Dialog {
             .map(|f| f.transport)
             .or(self.hop.map(|(h, _)| h.transport))?;
         let next = next?;
-        let transport = match next.parameter("transport") {
-            Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-            Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
-            // Deviation: RFC 3263 4.1 says UDP; a peer that came by TCP is kept on TCP.
-            _ => came_by,
-        };
+        // Nobody can connect to a WebSocket client: its connection, or nothing (RFC 7118 5). The
+        // same for one that asks for it (RFC 5626 4.3).
+        if let Some(flow) = self.flow
+            && (flow.transport.is_web_socket() || next.parameter("ob").is_some())
+        {
+            let addr = flow.remote;
+            return Some((Destination::Flow { flow, addr }, flow.transport, near));
+        }
+        // Deviation: RFC 3263 4.1 says UDP; a peer that came by TCP is kept on TCP.
+        let transport = Transport::asked_by(next).unwrap_or(came_by);
         let to = Hop {
             transport,
             host: next.host().to_owned(),
             port: next.port(),
+            name: None,
             fallback: self.flow,
         };
         Some((Destination::Hop(to), transport, near))

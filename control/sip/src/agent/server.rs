@@ -316,7 +316,8 @@ impl ServerTxn {
 fn reply_addr(via: &Via, flow: Flow) -> SocketAddr {
     if flow.transport.is_reliable() {
         // Only used if the connection is gone (RFC 3261 18.2.2).
-        SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(5060))
+        let port = via.port.unwrap_or(flow.transport.default_port());
+        SocketAddr::new(flow.remote.ip(), port)
     } else {
         via.response_addr(flow.remote)
     }
@@ -326,7 +327,7 @@ fn echo(headers: &Headers, flow: Flow) -> Headers {
     let mut echo = Headers::default();
     for (at, via) in headers.all("Via").enumerate() {
         if at == 0 {
-            echo.push("Via", stamp(via, flow.remote, flow.transport));
+            echo.push("Via", stamp(via, flow.remote));
         } else {
             echo.push("Via", via);
         }

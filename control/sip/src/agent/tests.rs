@@ -33,6 +33,7 @@ fn flow(transport: Transport) -> Flow {
         transport,
         channel: 7,
         local: "192.0.2.10:5060".parse().expect("addr"),
+        is_trusted: false,
         remote: "192.0.2.1:5060".parse().expect("addr"),
     }
 }
@@ -553,6 +554,7 @@ fn overlapping_offers_are_put_off() {
 fn call(bench: &mut Bench) -> DialogId {
     let invite = Invite {
         uri: "sip:room@example.net".into(),
+        name: None,
         hop: SipAddr::udp("192.0.2.1:5060".parse().expect("addr")),
         near: "192.0.2.10:5060".parse().expect("addr"),
         from: "sip:alice@example.org".into(),

@@ -13,24 +13,27 @@ pub struct TxnId(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DialogId(pub(crate) u64);
 
-/// A UDP listener and a remote address, or a TCP connection.
+/// A UDP listener and a remote address, or a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// The protocol.
     pub transport: Transport,
-    /// Which UDP listener or TCP connection; chosen by the shell, never used again for TCP.
+    /// Which UDP listener or connection; chosen by the shell, never used again for a connection.
     pub channel: u64,
     /// The near address, as the peer would see it.
     pub local: SocketAddr,
     /// The far address.
     pub remote: SocketAddr,
+    /// Whether the peer belongs to the trust domain ([`crate::Trusted`]): by its address, or by
+    /// what its certificate says.
+    pub is_trusted: bool,
 }
 
 /// Where a message goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// Back where something came from; by UDP to `addr`, by TCP through the connection, or, if
-    /// that is gone, through a new one to `addr`.
+    /// Back where something came from; by UDP to `addr`, else through the connection, or, if that
+    /// is gone, through a new one to `addr`. Nobody can connect to a WebSocket client.
     Flow {
         /// The listener or connection.
         flow: Flow,
@@ -48,8 +51,11 @@ pub struct Hop {
     pub transport: Transport,
     /// Address or name; IPv6 in brackets.
     pub host: String,
-    /// Port; 5060 when absent.
+    /// Port; when absent [`Transport::default_port`].
     pub port: Option<u16>,
+    /// Whom the certificate must name (RFC 5922 7): the domain that was asked for, which the host
+    /// may stand in for. `None`: the host.
+    pub name: Option<String>,
     /// Used if the host does not resolve or the connection fails.
     pub fallback: Option<Flow>,
 }
@@ -190,6 +196,8 @@ pub struct Invite {
     pub uri: String,
     /// Where it is sent, whatever the URI says.
     pub hop: SipAddr,
+    /// The domain that `hop` was found for: its certificate must name it. `None`: the address.
+    pub name: Option<String>,
     /// Our address as seen by `hop`; a wildcard listener shows itself with it.
     pub near: SocketAddr,
     /// From, a URI.

@@ -1,11 +1,13 @@
 //! The core task: inputs to the agent, its outputs to sockets.
 
-use super::tcp::{Connection, Outgoing, connect, serve};
-use super::{Command, Trace, near_addr};
+use super::connection::{Connection, Link, Origin, Outgoing, PONG, Peer, run};
+use super::tls::Contexts;
+use super::{Command, Tls, TlsFiles, Trace, near_addr};
 use crate::addr::Transport;
 use crate::agent::{Agent, Destination, Event, Flow, Hop, Output, TxnId};
 use crate::limits::{CLOSE_TIMEOUT, CONNECTIONS_MAX, DATAGRAM_BYTES_MAX, SEND_QUEUE_MAX};
 use crate::parse::{Parsed, parse_datagram};
+use crate::trust::Trusted;
 use clock::Instant;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{HashMap, VecDeque};
@@ -27,22 +29,32 @@ pub(super) enum Input {
         /// Only filled for a trace.
         bytes: Vec<u8>,
     },
-    Accepted(TcpStream, SocketAddr),
+    Accepted(TcpStream, SocketAddr, Transport),
     Ping(u64),
     Closed(u64),
     ConnectFailed(u64, Vec<Outgoing>),
     Resolved(Option<IpAddr>, Box<(Hop, Vec<u8>, Option<TxnId>)>),
 }
 
+/// What the stack opened for its core.
+pub(super) struct Sockets {
+    pub(super) udp: Vec<Arc<UdpSocket>>,
+    /// Listeners of all other transports.
+    pub(super) streams: Vec<(Transport, TcpListener)>,
+    /// Once something needs it.
+    pub(super) tls: Option<Tls>,
+    pub(super) tls_files: TlsFiles,
+    pub(super) trusted: Arc<[Trusted]>,
+}
+
 pub(super) struct Core {
     agent: Agent,
-    udp: Vec<Arc<UdpSocket>>,
-    tcp: Vec<TcpListener>,
+    sockets: Sockets,
     inputs: mpsc::Sender<Input>,
     pending: VecDeque<Event>,
     trace: Option<mpsc::Sender<Trace>>,
     connections: HashMap<u64, Connection>,
-    by_remote: HashMap<SocketAddr, u64>,
+    by_peer: HashMap<Peer, u64>,
     next_channel: u64,
     epoch: tokio::time::Instant,
     /// Readers of datagrams, acceptors, resolvers.
@@ -54,20 +66,18 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(
         agent: Agent,
-        udp: Vec<Arc<UdpSocket>>,
-        tcp: Vec<TcpListener>,
+        sockets: Sockets,
         inputs: mpsc::Sender<Input>,
         trace: Option<mpsc::Sender<Trace>>,
     ) -> Self {
         Self {
             agent,
-            udp,
-            tcp,
+            sockets,
             inputs,
             pending: VecDeque::new(),
             trace,
             connections: HashMap::new(),
-            by_remote: HashMap::new(),
+            by_peer: HashMap::new(),
             next_channel: 0,
             epoch: tokio::time::Instant::now(),
             tasks: JoinSet::new(),
@@ -125,17 +135,21 @@ impl Core {
 
     fn spawn_readers(&mut self) {
         let keep = self.trace.is_some();
-        for (index, socket) in self.udp.iter().enumerate() {
+        for (index, socket) in self.sockets.udp.iter().enumerate() {
             let channel = u64::try_from(index).unwrap_or(u64::MAX);
-            self.tasks.spawn(read_datagrams(
-                socket.clone(),
+            let trusted = Arc::clone(&self.sockets.trusted);
+            let reader = DatagramReader {
+                socket: Arc::clone(socket),
                 channel,
-                keep,
-                self.inputs.clone(),
-            ));
+                keeps: keep,
+                trusted,
+                inputs: self.inputs.clone(),
+            };
+            self.tasks.spawn(reader.run());
         }
-        for listener in self.tcp.drain(..) {
-            self.tasks.spawn(accept(listener, self.inputs.clone()));
+        for (transport, listener) in self.sockets.streams.drain(..) {
+            let inputs = self.inputs.clone();
+            self.tasks.spawn(accept(transport, listener, inputs));
         }
     }
 
@@ -179,9 +193,11 @@ impl Core {
                 self.note(false, flow.remote, &bytes);
                 self.agent.handle_received(self.now(), flow, *parsed);
             }
-            Input::Accepted(stream, remote) => self.handle_accepted(stream, remote),
+            Input::Accepted(stream, remote, transport) => {
+                self.handle_accepted(stream, remote, transport);
+            }
             Input::Ping(channel) => {
-                let pong = Outgoing::plain(b"\r\n".to_vec());
+                let pong = Outgoing::plain(PONG.to_vec());
                 self.enqueue(channel, pong);
             }
             Input::Closed(channel) => self.forget(channel),
@@ -227,7 +243,7 @@ impl Core {
                     self.send_datagram(Some(flow.channel), addr, &bytes, txn)
                         .await
                 }
-                Transport::Tcp => {
+                transport @ (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => {
                     let message = Outgoing {
                         bytes,
                         txn,
@@ -236,8 +252,18 @@ impl Core {
                     if self.connections.contains_key(&flow.channel) {
                         self.note(true, flow.remote, &message.bytes);
                         self.enqueue(flow.channel, message);
+                    } else if transport.is_web_socket() {
+                        self.fail(txn);
                     } else {
-                        self.send_stream(addr, message);
+                        let name = None;
+                        self.send_stream(
+                            Peer {
+                                transport,
+                                addr,
+                                name,
+                            },
+                            message,
+                        );
                     }
                 }
             },
@@ -265,7 +291,8 @@ impl Core {
     }
 
     async fn send_hop(&mut self, ip: IpAddr, hop: Hop, bytes: Vec<u8>, txn: Option<TxnId>) {
-        let addr = SocketAddr::new(ip, hop.port.unwrap_or(5060));
+        let port = hop.port.unwrap_or(hop.transport.default_port());
+        let addr = SocketAddr::new(ip, port);
         match hop.transport {
             Transport::Udp => {
                 let channel = hop
@@ -274,7 +301,7 @@ impl Core {
                     .map(|f| f.channel);
                 self.send_datagram(channel, addr, &bytes, txn).await;
             }
-            Transport::Tcp => {
+            transport @ (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => {
                 let message = Outgoing {
                     bytes,
                     txn,
@@ -284,12 +311,25 @@ impl Core {
                 let open = hop
                     .fallback
                     .filter(|f| f.remote.ip() == ip && self.connections.contains_key(&f.channel));
-                match open.filter(|f| f.transport == Transport::Tcp) {
+                match open.filter(|f| f.transport == transport) {
                     Some(flow) => {
                         self.note(true, flow.remote, &message.bytes);
                         self.enqueue(flow.channel, message);
                     }
-                    None => self.send_stream(addr, message),
+                    None => {
+                        let host = (hop.host.trim_matches(['[', ']']).parse::<IpAddr>())
+                            .is_err()
+                            .then_some(hop.host);
+                        let name = hop.name.or(host);
+                        self.send_stream(
+                            Peer {
+                                transport,
+                                addr,
+                                name,
+                            },
+                            message,
+                        );
+                    }
                 }
             }
         }
@@ -337,12 +377,12 @@ impl Core {
     ) {
         let chosen = channel
             .and_then(|c| usize::try_from(c).ok())
-            .and_then(|c| self.udp.get(c));
+            .and_then(|c| self.sockets.udp.get(c));
         let fits =
             |s: &&Arc<UdpSocket>| s.local_addr().is_ok_and(|a| a.is_ipv6() == addr.is_ipv6());
         let socket = chosen
             .filter(fits)
-            .or_else(|| self.udp.iter().find(fits))
+            .or_else(|| self.sockets.udp.iter().find(fits))
             .cloned();
         self.note(true, addr, bytes);
         let sent = match socket {
@@ -355,40 +395,63 @@ impl Core {
         }
     }
 
-    fn send_stream(&mut self, addr: SocketAddr, message: Outgoing) {
-        self.note(true, addr, &message.bytes);
-        if let Some(&channel) = self.by_remote.get(&addr) {
+    fn send_stream(&mut self, peer: Peer, message: Outgoing) {
+        self.note(true, peer.addr, &message.bytes);
+        if let Some(&channel) = self.by_peer.get(&peer) {
             return self.enqueue(channel, message);
         }
         if self.connections.len() >= CONNECTIONS_MAX {
             return self.fail(message.txn);
         }
-        let (channel, queue) = self.open(addr);
+        let channel = self.open(Origin::Wanted, peer);
         self.enqueue(channel, message);
-        let (inputs, keep) = (self.inputs.clone(), self.trace.is_some());
-        self.streams
-            .spawn(connect(addr, channel, queue, inputs, keep));
     }
 
-    fn handle_accepted(&mut self, stream: TcpStream, remote: SocketAddr) {
+    fn handle_accepted(&mut self, stream: TcpStream, addr: SocketAddr, transport: Transport) {
         if self.connections.len() >= CONNECTIONS_MAX {
-            debug!(%remote, "connection refused: too many");
+            debug!(remote = %addr, "connection refused: too many");
             return;
         }
-        let (channel, queue) = self.open(remote);
-        let (inputs, keep) = (self.inputs.clone(), self.trace.is_some());
-        self.streams
-            .spawn(serve(stream, remote, channel, queue, inputs, keep));
+        let name = None;
+        let peer = Peer {
+            transport,
+            addr,
+            name,
+        };
+        self.open(Origin::Accepted(stream), peer);
     }
 
-    fn open(&mut self, remote: SocketAddr) -> (u64, mpsc::Receiver<Outgoing>) {
+    fn open(&mut self, origin: Origin, peer: Peer) -> u64 {
         let channel = self.next_channel;
         self.next_channel += 1;
         let (sender, queue) = mpsc::channel(SEND_QUEUE_MAX);
+        let link = Link {
+            origin,
+            peer: peer.clone(),
+            channel,
+            queue,
+            pings: sender.downgrade(),
+            inputs: self.inputs.clone(),
+            keeps: self.trace.is_some(),
+            tls: peer.transport.is_secure().then(|| self.tls()).flatten(),
+            trusted: Arc::clone(&self.sockets.trusted),
+        };
+        self.by_peer.insert(peer.clone(), channel);
         self.connections
-            .insert(channel, Connection { sender, remote });
-        self.by_remote.insert(remote, channel);
-        (channel, queue)
+            .insert(channel, Connection { sender, peer });
+        self.streams.spawn(run(link));
+        channel
+    }
+
+    /// Without a listener that needs them, the authorities are read for the first connection.
+    fn tls(&mut self) -> Option<Arc<Contexts>> {
+        if self.sockets.tls.is_none() {
+            match Tls::open(self.sockets.tls_files.clone(), Vec::new()) {
+                Ok(tls) => self.sockets.tls = Some(tls),
+                Err(error) => tracing::error!(%error, "no TLS"),
+            }
+        }
+        self.sockets.tls.as_ref().map(Tls::current)
     }
 
     fn enqueue(&mut self, channel: u64, message: Outgoing) {
@@ -405,9 +468,9 @@ impl Core {
 
     fn forget(&mut self, channel: u64) {
         if let Some(connection) = self.connections.remove(&channel)
-            && self.by_remote.get(&connection.remote) == Some(&channel)
+            && self.by_peer.get(&connection.peer) == Some(&channel)
         {
-            self.by_remote.remove(&connection.remote);
+            self.by_peer.remove(&connection.peer);
         }
     }
 }
@@ -419,62 +482,68 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
     }
 }
 
-async fn read_datagrams(
+struct DatagramReader {
     socket: Arc<UdpSocket>,
     channel: u64,
-    keep: bool,
+    keeps: bool,
+    trusted: Arc<[Trusted]>,
     inputs: mpsc::Sender<Input>,
-) {
-    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-    let Ok(bound) = socket.local_addr() else {
-        return;
-    };
-    loop {
-        let (count, remote) = match socket.recv_from(&mut buffer).await {
-            Ok(received) => received,
-            Err(error) => {
-                // An ICMP error of an earlier datagram; the socket itself is well.
-                debug!(%error, "datagram receive failed");
-                tokio::task::yield_now().await;
+}
+
+impl DatagramReader {
+    async fn run(self) {
+        let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+        let Ok(bound) = self.socket.local_addr() else {
+            return;
+        };
+        loop {
+            let (count, remote) = match self.socket.recv_from(&mut buffer).await {
+                Ok(received) => received,
+                Err(error) => {
+                    // An ICMP error of an earlier datagram; the socket itself is well.
+                    debug!(%error, "datagram receive failed");
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            };
+            let bytes = &buffer[..count];
+            let parsed = parse_datagram(bytes);
+            if parsed == Parsed::Garbage {
                 continue;
             }
-        };
-        let bytes = &buffer[..count];
-        let parsed = parse_datagram(bytes);
-        if parsed == Parsed::Garbage {
-            continue;
-        }
-        let local = if bound.ip().is_unspecified() {
-            near_addr(remote).map_or(bound, |near| SocketAddr::new(near.ip(), bound.port()))
-        } else {
-            bound
-        };
-        let flow = Flow {
-            transport: Transport::Udp,
-            channel,
-            local,
-            remote,
-        };
-        let bytes = if keep { bytes.to_vec() } else { Vec::new() };
-        if inputs
-            .send(Input::Message {
-                flow,
+            let local = if bound.ip().is_unspecified() {
+                near_addr(remote).map_or(bound, |near| SocketAddr::new(near.ip(), bound.port()))
+            } else {
+                bound
+            };
+            let input = Input::Message {
+                flow: Flow {
+                    transport: Transport::Udp,
+                    channel: self.channel,
+                    local,
+                    remote,
+                    is_trusted: self.trusted.iter().any(|one| one.is(remote.ip(), &[])),
+                },
                 parsed: Box::new(parsed),
-                bytes,
-            })
-            .await
-            .is_err()
-        {
-            return;
+                bytes: if self.keeps {
+                    bytes.to_vec()
+                } else {
+                    Vec::new()
+                },
+            };
+            if self.inputs.send(input).await.is_err() {
+                return;
+            }
         }
     }
 }
 
-async fn accept(listener: TcpListener, inputs: mpsc::Sender<Input>) {
+async fn accept(transport: Transport, listener: TcpListener, inputs: mpsc::Sender<Input>) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                if inputs.send(Input::Accepted(stream, remote)).await.is_err() {
+                let accepted = Input::Accepted(stream, remote, transport);
+                if inputs.send(accepted).await.is_err() {
                     return;
                 }
             }

@@ -1,0 +1,81 @@
+//! Joins over every SIP transport and both address families.
+
+use super::{Bench, config, until_acknowledged};
+use core::net::SocketAddr;
+use mrfc::{Action, Config};
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use sip::{SipAddr, SipClient, TlsFiles, Transport};
+use std::path::PathBuf;
+
+/// A certificate for `home2.net` and the authority that made it, in a directory of their own.
+struct Files(PathBuf);
+
+impl Files {
+    fn new() -> Self {
+        let dir = std::env::temp_dir().join(format!("mrf-mrfc-tls-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let ca = CertifiedIssuer::self_signed(params, key).expect("an authority");
+        std::fs::write(dir.join("ca.pem"), ca.pem()).expect("written");
+        let params = CertificateParams::new(vec!["home2.net".to_owned()]).expect("a name");
+        let key = KeyPair::generate().expect("a key");
+        let made = params.signed_by(&key, &ca).expect("issued");
+        let both = made.pem() + &key.serialize_pem();
+        std::fs::write(dir.join("home2.pem"), both).expect("written");
+        Self(dir)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_user_joins_over_every_transport_and_is_removed_through_its_connection() {
+    let files = Files::new();
+    let listen = |transport| {
+        ["127.0.0.1:0", "[::1]:0"].map(|addr| SipAddr {
+            transport,
+            addr: addr.parse().expect("an address"),
+        })
+    };
+    let mut bench = Bench::start(Config {
+        sip: Transport::ALL.into_iter().flat_map(listen).collect(),
+        tls: TlsFiles {
+            certificate: Some(files.0.join("home2.pem")),
+            ..TlsFiles::default()
+        },
+        ..config()
+    })
+    .await;
+    for listener in 0..bench.mrfc.sip_addrs().len() {
+        let via = bench.mrfc.sip_addrs()[listener];
+        let local = SipAddr {
+            transport: via.transport,
+            addr: SocketAddr::new(via.addr.ip(), 0),
+        };
+        let trusting = TlsFiles {
+            ca: Some(files.0.join("ca.pem")),
+            ..TlsFiles::default()
+        };
+        let client = SipClient::bind_with(local, trusting, Some("home2.net".into())).await;
+        let mut client = client.expect("a free port");
+        let (dialog, _) = bench.join(&mut client, listener).await;
+        until_acknowledged(&mut client, dialog).await;
+        let status = bench.mrfc.conferences().await;
+        let participant = status[0].participants[0].id;
+        let removed = bench
+            .mrfc
+            .act("conference1", Action::Remove { participant })
+            .await;
+        assert!(removed, "{via}");
+        super::until_bye(&mut client).await;
+        bench.mrfp.seen().await;
+        client.close().await;
+    }
+    assert_eq!(bench.mrfc.metrics().joins, 10);
+}

@@ -1,0 +1,183 @@
+//! SIP over WebSocket (RFC 7118): one message of SIP a message of WebSocket.
+
+use super::connection::{Outgoing, PING, Patience, Peer, Reading, both};
+use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, WRITE_TIMEOUT};
+use crate::parse::{Frame, Parsed, parse_datagram};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config, client_async_with_config};
+use tracing::debug;
+
+/// The subprotocol (RFC 7118 4.1).
+const SIP: &str = "sip";
+
+fn config() -> WebSocketConfig {
+    let bytes_max = HEAD_BYTES_MAX + BODY_BYTES_MAX;
+    WebSocketConfig::default()
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(bytes_max * 2)
+        .max_message_size(Some(bytes_max))
+        .max_frame_size(Some(bytes_max))
+}
+
+/// The opening handshake, as the client if the connection is ours.
+pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    peer: &Peer,
+    is_ours: bool,
+) -> Result<WebSocketStream<S>, Box<Error>> {
+    if !is_ours {
+        let accepted = accept_hdr_async_with_config(stream, choose, Some(config())).await;
+        return accepted.map_err(Box::new);
+    }
+    let scheme = peer.transport;
+    let uri = match &peer.name {
+        Some(name) => format!("{scheme}://{name}:{}/", peer.addr.port()),
+        None => format!("{scheme}://{}/", peer.addr),
+    };
+    let mut request = uri.into_client_request().map_err(Box::new)?;
+    let protocol = HeaderValue::from_static(SIP);
+    request
+        .headers_mut()
+        .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    let connected = client_async_with_config(request, stream, Some(config())).await;
+    Ok(connected.map_err(Box::new)?.0)
+}
+
+/// Takes who speaks SIP and refuses everybody else.
+#[expect(
+    clippy::result_large_err,
+    reason = "the library's callback has this type"
+)]
+fn choose(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    if !offers_sip(request.headers()) {
+        let text = Some("expected Sec-WebSocket-Protocol: sip\n".to_owned());
+        let mut refusal = ErrorResponse::new(text);
+        *refusal.status_mut() = StatusCode::BAD_REQUEST;
+        return Err(refusal);
+    }
+    let protocol = HeaderValue::from_static(SIP);
+    response
+        .headers_mut()
+        .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    Ok(response)
+}
+
+fn offers_sip(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut names = fields
+        .filter_map(|f| f.to_str().ok())
+        .flat_map(|f| f.split(','));
+    names.any(|name| name.trim().eq_ignore_ascii_case(SIP))
+}
+
+/// Reads and writes until one of them ends.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: WebSocketStream<S>,
+    queue: mpsc::Receiver<Outgoing>,
+    reading: Reading,
+) {
+    let (writer, reader) = socket.split();
+    let (channel, inputs) = (reading.flow.channel, reading.inputs.clone());
+    both(
+        read(reader, reading),
+        write(writer, queue),
+        channel,
+        &inputs,
+    )
+    .await;
+}
+
+async fn read<S: AsyncRead + AsyncWrite + Unpin>(
+    mut reader: SplitStream<WebSocketStream<S>>,
+    mut reading: Reading,
+) {
+    let mut patience = Patience::new(reading.pings.take(), Instant::now());
+    loop {
+        let message = match timeout_at(patience.until(), reader.next()).await {
+            Ok(Some(Ok(message))) => message,
+            Ok(Some(Err(error))) => {
+                debug!(remote = %reading.flow.remote, %error, "WebSocket lost");
+                return;
+            }
+            Ok(None) => return,
+            Err(_) if patience.goes_on(Instant::now()) => continue,
+            Err(_) => return,
+        };
+        patience.hear(Instant::now(), true, false);
+        let bytes = match message {
+            Message::Text(text) => Bytes::from(text),
+            Message::Binary(bytes) => bytes,
+            // The library answers them.
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+            Message::Close(_) => return,
+        };
+        let Some(frame) = frame(&bytes) else { continue };
+        if !reading.tell(frame).await {
+            return;
+        }
+    }
+}
+
+fn frame(bytes: &[u8]) -> Option<Frame> {
+    if bytes == PING {
+        return Some(Frame::Ping);
+    }
+    let parsed = parse_datagram(bytes);
+    (parsed != Parsed::Garbage).then(|| Frame::Message(parsed, bytes.to_vec()))
+}
+
+async fn write<S: AsyncRead + AsyncWrite + Unpin>(
+    mut writer: SplitSink<WebSocketStream<S>, Message>,
+    mut queue: mpsc::Receiver<Outgoing>,
+) {
+    while let Some(outgoing) = queue.recv().await {
+        // Text where it is text (RFC 7118 5: a client may know no binary messages).
+        let bytes = Bytes::from(outgoing.bytes);
+        let message = match Utf8Bytes::try_from(bytes.clone()) {
+            Ok(text) => Message::Text(text),
+            Err(_) => Message::Binary(bytes),
+        };
+        if !matches!(
+            timeout(WRITE_TIMEOUT, writer.send(message)).await,
+            Ok(Ok(()))
+        ) {
+            return;
+        }
+    }
+    let _ = timeout(WRITE_TIMEOUT, writer.close()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_offers_sip_is_taken() {
+        for (offered, expected) in [
+            (&["sip"][..], true),
+            (&["msrp, SIP"], true),
+            (&["msrp", "sip"], true),
+            (&["msrp"], false),
+            (&["sip2"], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in offered {
+                let value = HeaderValue::from_static(value);
+                headers.append(SEC_WEBSOCKET_PROTOCOL, value);
+            }
+            assert_eq!(offers_sip(&headers), expected, "{offered:?}");
+        }
+    }
+}
