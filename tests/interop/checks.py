@@ -8,17 +8,17 @@ import tempfile
 import time
 import traceback
 
+import check_agents
 import check_h248
 import check_msrp
 import check_relay
 import check_sip
-import check_sofia
 import check_wire
 import check_written
 from process import Failure, stop_all
 
 # The last judges what the others made the servers write.
-GROUPS = [check_sip, check_sofia, check_msrp, check_h248, check_relay, check_wire, check_written]
+GROUPS = [check_sip, check_agents, check_msrp, check_h248, check_relay, check_wire, check_written]
 
 
 class Environment:
