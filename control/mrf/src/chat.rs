@@ -369,6 +369,7 @@ impl Chat {
                 SipEvent::Acked { .. }
                 | SipEvent::Cancelled { .. }
                 | SipEvent::AckTimeout { .. }
+                | SipEvent::PrackTimeout { .. }
                 | SipEvent::Response { .. },
             ) => {}
             None => bail!("the SIP side stopped"),

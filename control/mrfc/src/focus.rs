@@ -10,6 +10,7 @@ mod calls;
 mod joins;
 mod leg;
 mod mixers;
+mod offers;
 mod refers;
 mod sessions;
 mod watchers;

@@ -93,7 +93,10 @@ pub(crate) fn capabilities(allow: &str) -> Fields {
         field("Allow", allow),
         field("Allow-Events", "conference"),
         field("Accept", "application/sdp, multipart/mixed"),
-        field("Supported", "timer, norefersub, recipient-list-invite"),
+        field(
+            "Supported",
+            "100rel, timer, norefersub, recipient-list-invite",
+        ),
     ]
 }
 

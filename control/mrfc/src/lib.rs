@@ -1,6 +1,7 @@
 //! The MRFC assembled: SIP focus in front, H.248 towards the MRFPs, the conference logic between.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod body;
 mod cdr;
 mod commands;
@@ -131,7 +132,6 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
         accept: ["application/sdp", "multipart/mixed"]
             .map(str::to_owned)
             .to_vec(),
-        // No provisional response above 100 is sent, so none need be reliable (RFC 3262 3).
         supported: ["timer", "norefersub", "100rel", "recipient-list-invite"]
             .map(str::to_owned)
             .to_vec(),

@@ -33,7 +33,7 @@ pub(crate) struct Unusable {
 }
 
 impl Unusable {
-    fn new(warn_code: u16, text: impl ToString) -> Self {
+    pub(crate) fn new(warn_code: u16, text: impl ToString) -> Self {
         Self {
             warn_code,
             // Between quotes on the wire.

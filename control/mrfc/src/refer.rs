@@ -1,5 +1,6 @@
 //! What a REFER asks for (RFC 3515 2.4.2, TS 24.147 5.3.2.5.2 and 5.3.2.6.2).
 
+use crate::answers::bad_request;
 use sip::{Answer, Headers, NameAddr, Uri, unescape};
 
 /// What is to be done.
@@ -30,10 +31,10 @@ impl ReferTo {
     pub(crate) fn read(headers: &Headers) -> Result<Self, Answer> {
         let mut all = headers.list("Refer-To");
         let (Some(value), None) = (all.next(), all.next()) else {
-            return Err(bad("One Refer-To Expected"));
+            return Err(bad_request("One Refer-To Expected"));
         };
         let uri = NameAddr::parse(value)
-            .map_err(|_| bad("Refer-To Malformed"))?
+            .map_err(|_| bad_request("Refer-To Malformed"))?
             .uri;
         if !matches!(uri.scheme(), "sip" | "sips" | "tel") {
             return Err(Answer::new(416));
@@ -45,19 +46,13 @@ impl ReferTo {
             Some(_) => return Err(Answer::new(488)),
         };
         let (target, fields) = strip(&uri);
-        let target = Uri::parse(&target).map_err(|_| bad("Refer-To Malformed"))?;
+        let target = Uri::parse(&target).map_err(|_| bad_request("Refer-To Malformed"))?;
         Ok(Self {
             action,
             target,
             fields,
         })
     }
-}
-
-fn bad(reason: &str) -> Answer {
-    let mut answer = Answer::new(400);
-    answer.reason = Some(format!("Bad Request - {reason}"));
-    answer
 }
 
 /// The URI as it may stand in a Request-URI (RFC 3261 19.1.1), and the fields it asked for.

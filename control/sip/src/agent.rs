@@ -13,6 +13,7 @@
 
 mod client;
 mod dialog;
+mod reliable;
 mod server;
 mod types;
 mod uas;
@@ -47,6 +48,10 @@ enum Timer {
     OkRepeat(DialogId),
     /// Nobody acknowledged that 2xx.
     OkGiveUp(DialogId),
+    /// Repeat a reliable provisional response (RFC 3262 3).
+    ReliableRepeat(DialogId),
+    /// Nobody acknowledged that provisional response.
+    ReliableGiveUp(DialogId),
 }
 
 /// Transactions and dialogs of one user agent.
@@ -110,6 +115,8 @@ impl Agent {
                 Timer::ClientEnd(txn) => self.end_client(now, txn),
                 Timer::OkRepeat(dialog) => self.repeat_ok(now, dialog),
                 Timer::OkGiveUp(dialog) => self.give_up_ok(now, dialog),
+                Timer::ReliableRepeat(dialog) => self.repeat_reliable(now, dialog),
+                Timer::ReliableGiveUp(dialog) => self.give_up_reliable(now, dialog),
             }
         }
     }

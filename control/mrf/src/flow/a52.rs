@@ -142,6 +142,7 @@ async fn notified(player: &mut Player) -> anyhow::Result<(Request, Vec<u8>)> {
             | Event::Acked { .. }
             | Event::Cancelled { .. }
             | Event::AckTimeout { .. }
+            | Event::PrackTimeout { .. }
             | Event::Response { .. } => {}
         }
     }

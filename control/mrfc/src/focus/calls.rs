@@ -42,6 +42,7 @@ impl Focus {
                 fields,
                 referrer,
                 is_alerting: false,
+                early: None,
                 is_given_up: false,
             }),
             ..Leg::new(name, identity)
@@ -190,6 +191,9 @@ impl Focus {
         match response.code {
             ..=100 => {}
             101..200 => {
+                if response.headers.has_token("Require", "100rel") && !response.body.is_empty() {
+                    call.early.get_or_insert_with(|| response.clone());
+                }
                 if !core::mem::replace(&mut call.is_alerting, true) {
                     self.tell(id, Event::Alerted(id));
                 }
@@ -222,7 +226,16 @@ impl Focus {
         }
         leg.session = SessionTimer::answered(&response.headers, own);
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "accepted our call");
-        match Offer::parse_answer(&response.body) {
+        // The first answer counts, whatever follows (RFC 3261 13.2.1).
+        let tag = |response: &Response| response.headers.to()?.tag().map(str::to_owned);
+        let early = leg.call.as_mut().and_then(|call| call.early.take());
+        let early = early.filter(|early| tag(early) == tag(response));
+        let answer = match leg.offer.clone() {
+            // It has changed its mind since (RFC 3311).
+            Some(newer) => Ok(newer),
+            None => Offer::parse_answer(&early.as_ref().unwrap_or(response).body),
+        };
+        match answer {
             Ok(offer) => {
                 leg.next_offer = Some(offer);
                 add(&self.counters.calls_accepted, 1);

@@ -1,19 +1,16 @@
-//! The SIP side: joins, new offers, leaves.
+//! The SIP side: joins and leaves.
 
+use super::offers::Later;
 use super::refers::Asked;
 use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info};
-use crate::body::Body;
-use crate::headers::{Fields, capabilities, contact, of_focus};
+use crate::answers::{answer_with, busy, read_body, read_offer, refusal};
+use crate::headers::{capabilities, contact, of_focus};
 use crate::identity::Identity;
-use crate::limits::{LEGS_MAX, RETRY_AFTER_SECONDS};
-use crate::media::{Offer, Unusable};
+use crate::limits::LEGS_MAX;
 use crate::session_timer::SessionTimer;
 use conference::UnknownConference;
 use sip::{DialogId, Flow, Method, Request, Response, TxnId, Uri};
 use tracing::debug;
-
-/// Agent name in Warning headers.
-const WARN_AGENT: &str = "mrfc";
 
 /// The conference that an INVITE is for.
 struct Called {
@@ -21,24 +18,6 @@ struct Called {
     uri: Uri,
     /// The factory makes it now.
     is_new: bool,
-}
-
-/// The answer follows once the MRFP has replied.
-struct Later;
-
-impl Leg {
-    fn ok(&self) -> Answer {
-        let mut answer = answer_with(200, self.fields.clone());
-        answer
-            .headers
-            .extend(self.session.iter().flat_map(SessionTimer::fields));
-        answer
-    }
-
-    fn ok_with_sdp(&self) -> Answer {
-        self.ok()
-            .with_body("application/sdp", self.answer.as_bytes())
-    }
 }
 
 impl Focus {
@@ -88,6 +67,13 @@ impl Focus {
                     self.handle_left(id, "cancelled").await;
                 } else if let Some(leg) = self.legs.get_mut(&id) {
                     leg.txn = None;
+                }
+            }
+            sip::Event::PrackTimeout { dialog, .. } => {
+                // Of the initial INVITE: no other has provisional responses.
+                if let Some(&id) = self.by_dialog.get(&dialog) {
+                    add(&self.counters.refusals, 1);
+                    self.handle_left(id, "not acknowledged").await;
                 }
             }
             sip::Event::AckTimeout { dialog } => {
@@ -184,8 +170,12 @@ impl Focus {
         };
         info!(conference = %called.name, leg = id.0, call_id = %leg.call_id, "joining");
         let creator = Some(leg.identity.clone()).filter(|who| !who.is_anonymous);
+        let progress = leg.progress(request);
         self.legs.insert(id, leg);
         self.by_dialog.insert(dialog, id);
+        if let Some(progress) = progress {
+            self.sip.handle().respond(txn, progress).await;
+        }
         self.open_room(&called.name, false);
         if let Some(room) = self.rooms.get_mut(&called.name) {
             room.uri.get_or_insert(called.uri);
@@ -287,18 +277,19 @@ impl Focus {
         let Some((id, leg)) = leg.and_then(|id| Some((id, self.legs.get_mut(&id)?))) else {
             return self.sip.handle().respond(txn, Answer::new(481)).await;
         };
+        // Without a body an UPDATE only refreshes (RFC 3311 5.1).
+        let is_offer = request.method == Method::Invite || !request.body.is_empty();
         let answer = match request.method {
             Method::Options => answer_with(200, capabilities(&self.allow))
                 .with("Contact", contact(&self.config, &request.uri, flow.into())),
-            Method::Invite | Method::Update if leg.txn.is_some() || leg.next_offer.is_some() => {
+            Method::Invite | Method::Update if is_offer && leg.is_changing() => {
                 Answer::new(500).with("Retry-After", "1")
             }
             Method::Invite | Method::Update => match self.handle_offer(id, txn, request) {
                 Ok(answer) => answer,
                 Err(Later) => return,
             },
-            // No provisional response of ours asks for it.
-            Method::Prack => Answer::new(481),
+            Method::Prack => Self::handle_prack(request),
             // The stack lets nothing else through.
             Method::Ack
             | Method::Bye
@@ -313,83 +304,6 @@ impl Focus {
             | Method::Other(_) => Answer::new(501).with("Allow", self.allow.clone()),
         };
         self.sip.handle().respond(txn, answer).await;
-    }
-
-    /// A re-INVITE or UPDATE: the answer, or later, when the MRFP has been asked.
-    fn handle_offer(
-        &mut self,
-        id: ParticipantId,
-        txn: TxnId,
-        request: &Request,
-    ) -> Result<Answer, Later> {
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return Ok(Answer::new(481));
-        };
-        let session = SessionTimer::negotiate(&request.headers, self.config.session_expires);
-        let offer = match read_body(request).and_then(|body| read_offer(&body.sdp)) {
-            Ok(offer) => offer,
-            Err(answer) => return Ok(answer),
-        };
-        match session {
-            Ok(session) => leg.session = session,
-            Err(answer) => return Ok(answer),
-        }
-        let is_invite = request.method == Method::Invite;
-        let answer = match offer {
-            None => {
-                // A re-INVITE without offer asks for ours, to be answered in the ACK.
-                leg.awaits_answer = is_invite;
-                if is_invite {
-                    leg.ok_with_sdp()
-                } else {
-                    leg.ok()
-                }
-            }
-            Some(offer) if leg.offer.as_ref().is_some_and(|old| old.is_same_as(&offer)) => {
-                leg.ok_with_sdp()
-            }
-            Some(offer) => {
-                leg.txn = Some(txn);
-                leg.next_offer = Some(offer);
-                self.restart_session(id);
-                self.tell(id, Event::Reoffered(id));
-                return Err(Later);
-            }
-        };
-        self.restart_session(id);
-        Ok(answer)
-    }
-
-    fn handle_acked(&mut self, dialog: DialogId, body: &[u8]) {
-        let Some(&id) = self.by_dialog.get(&dialog) else {
-            return;
-        };
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        if !leg.is_connected {
-            leg.connect();
-        }
-        let awaits = core::mem::take(&mut leg.awaits_answer);
-        info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "acknowledged");
-        self.tell(id, Event::Acked(id));
-        if !awaits {
-            return;
-        }
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        match Offer::parse(body) {
-            Ok(offer) if leg.offer.as_ref().is_some_and(|old| old.is_same_as(&offer)) => {}
-            Ok(offer) => {
-                leg.next_offer = Some(offer);
-                self.tell(id, Event::Reoffered(id));
-            }
-            Err(unusable) => {
-                debug!(leg = id.0, reason = %unusable.text, "no usable answer in the ACK");
-                self.tell(id, Event::Expelled(id, Hangup::MediaFailed));
-            }
-        }
     }
 
     pub(super) async fn accept(&mut self, id: ParticipantId) {
@@ -427,52 +341,6 @@ impl Focus {
             self.fail_call(id, code, sip::reason_phrase(code)).await;
         }
         self.end_sip(id).await;
-    }
-
-    pub(super) async fn accept_change(&mut self, id: ParticipantId) {
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        if let Some(offer) = leg.next_offer.take() {
-            leg.offer = Some(offer);
-        }
-        // Whoever changes its session brings what it lost.
-        if let Some(key) = leg.media_due.take() {
-            self.timers.cancel(key);
-        }
-        // Without a transaction the offer was ours: nothing is left to answer.
-        let Some(txn) = leg.txn.take() else {
-            return;
-        };
-        let Some(room) = self.rooms.get(&leg.conference) else {
-            return;
-        };
-        let describe = |leg: &Leg| {
-            let reserved = leg.placed.as_ref().map(|placed| &placed.reserved);
-            reserved.map(|r| r.describe(&leg.side(), &room.terms.capabilities, leg.origin))
-        };
-        // The version rises only if the content changes (RFC 3264 8).
-        if describe(leg).as_deref() != Some(&leg.answer) {
-            leg.origin.1 += 1;
-            leg.answer = describe(leg).unwrap_or_default();
-        }
-        let answer = leg.ok_with_sdp();
-        self.sip.handle().respond(txn, answer).await;
-    }
-
-    pub(super) async fn refuse_change(&mut self, id: ParticipantId, why: Refusal) {
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        leg.next_offer = None;
-        match leg.txn.take() {
-            Some(txn) => {
-                let answer = refusal(why, leg.fault.as_deref());
-                self.sip.handle().respond(txn, answer).await;
-            }
-            // The answer to our offer cannot be brought into force.
-            None => self.tell(id, Event::Expelled(id, Hangup::MediaFailed)),
-        }
     }
 
     pub(super) async fn hang_up(&mut self, id: ParticipantId, why: Hangup) {
@@ -513,46 +381,5 @@ impl Focus {
                 self.end_sip(id).await;
             }
         }
-    }
-}
-
-fn read_body(request: &Request) -> Result<Body, Answer> {
-    Body::of(request).map_err(|fault| {
-        let mut answer = Answer::new(400);
-        answer.reason = Some(format!("Bad Request - {fault}"));
-        answer
-    })
-}
-
-fn read_offer(sdp: &[u8]) -> Result<Option<Offer>, Answer> {
-    if sdp.is_empty() {
-        return Ok(None);
-    }
-    Offer::parse(sdp).map(Some).map_err(|unusable: Unusable| {
-        Answer::new(488).with("Warning", unusable.warning(WARN_AGENT))
-    })
-}
-
-fn refusal(why: Refusal, fault: Option<&str>) -> Answer {
-    match why {
-        Refusal::Full => Answer::new(486),
-        Refusal::Locked => Answer::new(403),
-        Refusal::Closing | Refusal::MixerUnavailable => busy(),
-        Refusal::MediaUnsupported => {
-            let fault = fault.unwrap_or_default().replace(['"', '\\'], "'");
-            let text = format!("The media resource refused the description: {fault}");
-            Answer::new(488).with("Warning", format!("399 {WARN_AGENT} \"{text}\""))
-        }
-    }
-}
-
-pub(super) fn busy() -> Answer {
-    Answer::new(503).with("Retry-After", RETRY_AFTER_SECONDS.to_string())
-}
-
-fn answer_with(code: u16, headers: Fields) -> Answer {
-    Answer {
-        headers,
-        ..Answer::new(code)
     }
 }

@@ -170,6 +170,8 @@ pub(super) struct Call {
     /// Who asked, if others may know.
     pub(super) referrer: Option<String>,
     pub(super) is_alerting: bool,
+    /// A reliable provisional response with a session description: our offer is answered.
+    pub(super) early: Option<sip::Response>,
     /// Nobody wants it any more: whatever comes is ended.
     pub(super) is_given_up: bool,
 }

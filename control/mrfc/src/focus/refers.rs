@@ -75,7 +75,7 @@ impl Focus {
             }
         };
         if self.is_draining || self.refers.len() >= REFERS_MAX || self.legs.len() >= LEGS_MAX {
-            return Err(super::joins::busy());
+            return Err(crate::answers::busy());
         }
         let watcher = self.accept_refer(asked, request, flow).await;
         if let (Some(watcher), false) = (watcher, legs.is_empty())

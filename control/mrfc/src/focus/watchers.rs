@@ -72,7 +72,7 @@ impl Focus {
             watcher.is_some_and(|w| w.dialog == asked.dialog && w.event == event)
         });
         if known.is_none() && (self.is_draining || self.watchers.len() >= WATCHERS_MAX) {
-            return Err(super::joins::busy());
+            return Err(crate::answers::busy());
         }
         let contact = contact(&self.config, &request.uri, flow.into());
         let answer = Answer::new(200)

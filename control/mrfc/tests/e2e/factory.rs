@@ -2,8 +2,9 @@
 
 use super::{Bench, OFFER, check_refused, config, header, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
+use crate::phones::{fields, invited};
 use mrfc::Action;
-use sip::{Answer, Call, Event, SipClient};
+use sip::{Answer, Call};
 
 const FACTORY: &str = "sip:conference-factory@home2.net";
 
@@ -19,29 +20,14 @@ fn with_list(bench: &Bench, entries: &[&str]) -> Call {
          <resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list>{entries}</list>\
          </resource-lists>\r\n--b--\r\n"
     );
-    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Call {
         uri: FACTORY.into(),
         sdp: Some(body),
-        headers: vec![
-            field("Content-Type", "multipart/mixed;boundary=b"),
-            field("Require", "recipient-list-invite"),
-        ],
+        headers: fields(&[
+            ("Content-Type", "multipart/mixed;boundary=b"),
+            ("Require", "recipient-list-invite"),
+        ]),
         ..bench.call(0)
-    }
-}
-
-async fn invited(client: &mut SipClient) -> (sip::DialogId, sip::TxnId, sip::Request) {
-    loop {
-        if let Event::Invite {
-            dialog,
-            txn,
-            request,
-            ..
-        } = client.next_event().await.expect("the stack lives")
-        {
-            return (dialog, txn, *request);
-        }
     }
 }
 

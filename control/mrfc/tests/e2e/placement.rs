@@ -2,9 +2,10 @@
 
 use super::{Bench, OFFER, check_refused, config, until_acknowledged, until_bye};
 use crate::mrfp::{FakeMrfp, Seen};
+use crate::phones::refer;
 use h248_endpoint::Departure;
 use mrfc::Action;
-use sip::{Call, Method};
+use sip::Call;
 
 /// Joins a conference; the MRFP it was placed on.
 async fn placed(bench: &Bench, name: &str) -> String {
@@ -85,15 +86,9 @@ async fn whatever_ends_a_leg_its_termination_is_subtracted_once() {
             1 => assert!(bench.mrfc.act("conference1", gone).await),
             2 => assert!(bench.mrfc.act("conference1", Action::Close).await),
             _ => {
-                let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-                let headers = vec![
-                    field("Refer-To", "<sip:user1_public1@home1.net;method=BYE>"),
-                    field("Refer-Sub", "false"),
-                ];
-                let referred = client
-                    .request_with(dialog, Method::Refer, headers, Vec::new())
-                    .await;
-                assert_eq!(referred.expect("answered").code, 202);
+                let to = "<sip:user1_public1@home1.net;method=BYE>";
+                let silent = [("Refer-Sub", "false")];
+                assert_eq!(refer(&mut client, dialog, to, &silent).await.code, 202);
             }
         }
         if ending != 0 {

@@ -1,94 +1,15 @@
 //! The focus calls and removes on request: REFER, as in TS 24.247 A.5.2.
 
-use super::{Bench, OFFER, check_refused, config, header, until_acknowledged};
+use super::{Bench, check_refused, config, header, until_acknowledged};
 use crate::mrfp::Seen;
-use sip::{Answer, Call, DialogId, Event, Method, Request, Response, SipClient, TxnId};
-
-/// An answer of UE#2 in the seed, with an address of this host.
-fn answer() -> String {
-    OFFER
-        .replace("s111271", "s417121")
-        .replace("a=setup:active", "a=setup:passive")
-}
-
-/// A phone that can be called.
-struct Callee {
-    client: SipClient,
-    uri: String,
-}
-
-impl Callee {
-    async fn new(bench: &Bench, listener: usize) -> Self {
-        let client = bench.client(listener).await;
-        let local = client.local();
-        let transport = local.transport;
-        let uri = format!("sip:user2_public1@{};transport={transport}", local.addr);
-        Self { client, uri }
-    }
-
-    async fn invited(&mut self) -> (DialogId, TxnId, Request) {
-        loop {
-            if let Event::Invite {
-                dialog,
-                txn,
-                request,
-                ..
-            } = self.client.next_event().await.expect("the stack lives")
-            {
-                return (dialog, txn, *request);
-            }
-        }
-    }
-
-    async fn answer(&mut self, txn: TxnId, code: u16) {
-        let local = self.client.local();
-        let answer = Answer::new(code).with("Contact", format!("<sip:user2@{}>", local.addr));
-        let answer = match code {
-            200 => answer.with_body("application/sdp", crate::refers::answer().into_bytes()),
-            _ => answer,
-        };
-        self.client.respond(txn, answer).await;
-    }
-}
-
-async fn refer(
-    client: &mut SipClient,
-    dialog: DialogId,
-    refer_to: &str,
-    further: &[(&str, &str)],
-) -> Response {
-    let mut headers = vec![("Refer-To".to_owned(), refer_to.to_owned())];
-    headers.extend(
-        further
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned())),
-    );
-    let answered = client
-        .request_with(dialog, Method::Refer, headers, Vec::new())
-        .await;
-    answered.expect("answered")
-}
+use crate::phones::{Callee, Notify, refer};
+use sip::{Answer, Call, Event, Method, SipClient};
 
 /// The next NOTIFY: its event, its subscription state, the first line of its body.
 async fn notified(client: &mut SipClient) -> (String, String, String) {
-    loop {
-        if let Event::Request { txn, request, .. } =
-            client.next_event().await.expect("the stack lives")
-        {
-            client.respond(txn, Answer::new(200)).await;
-            assert_eq!(request.method, Method::Notify, "{request:?}");
-            let field = |name| header(&request.headers, name).to_owned();
-            assert_eq!(field("Content-Type"), "message/sipfrag;version=2.0");
-            let body = String::from_utf8(request.body.clone()).expect("text");
-            let state = field("Subscription-State");
-            let state = state
-                .split(";expires")
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            return (field("Event"), state, body.trim_end().to_owned());
-        }
-    }
+    let notify = Notify::next(client, "message/sipfrag;version=2.0").await;
+    let body = String::from_utf8(notify.body).expect("text");
+    (notify.event, notify.state, body.trim_end().to_owned())
 }
 
 async fn check_notified(client: &mut SipClient, event: &str, state: &str, line: &str) {

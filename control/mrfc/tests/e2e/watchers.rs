@@ -1,15 +1,10 @@
 //! The conference event package: who watches who takes part.
 
-use super::{Bench, check_refused, config, header, until_acknowledged};
+use super::{Bench, check_refused, config, until_acknowledged};
+use crate::phones::{Notify, fields};
 use clock::Duration;
 use conference::info::{Document, State, Status};
-use sip::{Answer, Call, DialogId, Event, Method, Response, SipClient};
-
-fn fields(list: &[(&str, &str)]) -> Vec<(String, String)> {
-    list.iter()
-        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-        .collect()
-}
+use sip::{Call, DialogId, Method, Response, SipClient};
 
 async fn subscribe(client: &mut SipClient, dialog: DialogId, list: &[(&str, &str)]) -> Response {
     let answered = client
@@ -20,25 +15,10 @@ async fn subscribe(client: &mut SipClient, dialog: DialogId, list: &[(&str, &str
 
 /// The next NOTIFY: its event, its state without the time left, its document.
 async fn notified(client: &mut SipClient) -> (String, String, Document) {
-    loop {
-        if let Event::Request { txn, request, .. } =
-            client.next_event().await.expect("the stack lives")
-        {
-            client.respond(txn, Answer::new(200)).await;
-            assert_eq!(request.method, Method::Notify, "{request:?}");
-            let field = |name| header(&request.headers, name).to_owned();
-            assert_eq!(field("Content-Type"), "application/conference-info+xml");
-            assert!(field("Contact").ends_with(";isfocus"));
-            let state = field("Subscription-State");
-            let state = state
-                .split(";expires")
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            let document = Document::read(&request.body).expect("a document");
-            return (field("Event"), state, document);
-        }
-    }
+    let notify = Notify::next(client, "application/conference-info+xml").await;
+    assert!(notify.contact.ends_with(";isfocus"));
+    let document = Document::read(&notify.body).expect("a document");
+    (notify.event, notify.state, document)
 }
 
 fn users(document: &Document) -> Vec<(&str, State)> {

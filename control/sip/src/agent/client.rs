@@ -35,6 +35,8 @@ pub(super) struct ClientTxn {
     /// The ACK to a 3xx–6xx, for its repetitions.
     ack: Option<Vec<u8>>,
     cancel_wanted: bool,
+    /// Nobody asked for its answer: a CANCEL or a PRACK that was sent here; the INVITE's own tells.
+    pub(super) is_silent: bool,
 }
 
 impl ClientTxn {
@@ -101,8 +103,10 @@ impl Agent {
             },
             holds: u32::from(!has_session),
             server_invite: None,
+            reliable: None,
             awaiting_ack: None,
             client_invite: None,
+            heard: Vec::new(),
             bye_wanted: None,
             invite_seq: 0,
             last_ack: None,
@@ -142,6 +146,7 @@ impl Agent {
         {
             dialog.client_invite = Some(txn);
             dialog.invite_seq = dialog.local_seq;
+            dialog.heard.clear();
         }
         Some(txn)
     }
@@ -187,10 +192,18 @@ impl Agent {
         let Some(branch) = Via::top(&request.headers).map(|via| via.branch) else {
             return;
         };
-        self.begin_client(now, id, request, to, &branch);
+        let cancel = self.begin_client(now, id, request, to, &branch);
+        self.silence(cancel);
     }
 
-    fn begin_client(
+    /// The answer to this one is not told.
+    pub(super) fn silence(&mut self, txn: TxnId) {
+        if let Some(entry) = self.clients.get_mut(&txn) {
+            entry.is_silent = true;
+        }
+    }
+
+    pub(super) fn begin_client(
         &mut self,
         now: Instant,
         dialog: DialogId,
@@ -212,6 +225,7 @@ impl Agent {
             end: Some(self.timers.arm(now + TIMEOUT, Timer::ClientEnd(txn))),
             ack: None,
             cancel_wanted: false,
+            is_silent: false,
         };
         let reliable = entry.is_reliable();
         self.client_keys.insert(key, txn);
@@ -295,6 +309,9 @@ impl Agent {
         if cancel {
             self.send_cancel(now, txn);
         }
+        if method == Method::Invite && !self.acknowledge(now, id, response) {
+            return;
+        }
         self.emit_response(id, txn, method, response.clone(), false);
     }
 
@@ -344,6 +361,10 @@ impl Agent {
         let is_ok = response.code < 300;
         if *method == Method::Bye {
             return self.end_session(id);
+        }
+        // It belongs to the INVITE, which decides.
+        if *method == Method::Prack {
+            return;
         }
         if *method != Method::Invite {
             // Only the answer to a first request changes the dialog.
@@ -429,7 +450,6 @@ impl Agent {
         if method == Method::Invite && entry.state == ClientState::Proceeding {
             self.send_cancel(now, txn);
         }
-        self.forget_client(txn);
         let response = Response {
             code,
             reason: reason_phrase(code).to_owned(),
@@ -438,6 +458,7 @@ impl Agent {
         };
         self.update_dialog(id, txn, &method, &response);
         self.emit_response(id, txn, method, response, true);
+        self.forget_client(txn);
     }
 
     fn forget_client(&mut self, txn: TxnId) {
@@ -457,8 +478,7 @@ impl Agent {
         response: Response,
         is_synthetic: bool,
     ) {
-        // Nobody asked for the answer to a CANCEL; the INVITE's own answer tells.
-        if method == Method::Cancel {
+        if self.clients.get(&txn).is_some_and(|e| e.is_silent) {
             return;
         }
         self.emit(Event::Response {

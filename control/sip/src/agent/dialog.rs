@@ -1,5 +1,6 @@
 //! Dialogs (RFC 3261 12) and the 2xx of an INVITE until its ACK (13.3.1.4).
 
+use super::reliable::{Heard, Reliable};
 use super::{Agent, Answer, Destination, DialogId, Event, Flow, Hop, Timer, TxnId};
 use crate::addr::{SipAddr, Transport};
 use crate::limits::{T1, T2, TIMEOUT};
@@ -43,10 +44,14 @@ pub(super) struct Dialog {
     pub(super) holds: u32,
     /// An INVITE of the peer that awaits our final response.
     pub(super) server_invite: Option<TxnId>,
+    /// Our last reliable provisional response.
+    pub(super) reliable: Option<Reliable>,
     /// Our 2xx that awaits its ACK.
     pub(super) awaiting_ack: Option<AwaitAck>,
     /// An INVITE of ours that awaits its final response.
     pub(super) client_invite: Option<TxnId>,
+    /// What its branches sent reliably.
+    pub(super) heard: Vec<Heard>,
     /// BYE to send as soon as the ACK is there: a callee must wait (RFC 3261 15).
     pub(super) bye_wanted: Option<Vec<(String, String)>>,
     /// CSeq of our last INVITE, and the ACK that answered its 2xx.
@@ -85,8 +90,10 @@ impl Dialog {
             state: DialogState::Early,
             holds: 0,
             server_invite: None,
+            reliable: None,
             awaiting_ack: None,
             client_invite: None,
+            heard: Vec::new(),
             bye_wanted: None,
             invite_seq: 0,
             last_ack: None,
@@ -124,8 +131,10 @@ impl Dialog {
             state: DialogState::Confirmed,
             holds: 0,
             server_invite: None,
+            reliable: None,
             awaiting_ack: None,
             client_invite: None,
+            heard: Vec::new(),
             bye_wanted: None,
             invite_seq: self.invite_seq,
             last_ack: None,
@@ -204,12 +213,24 @@ fn host_of(addr: SocketAddr) -> String {
 
 impl Agent {
     /// Sends the application's answer. Later answers to the same transaction are dropped.
+    ///
+    /// A provisional answer to an INVITE with `Require: 100rel` is sent reliably (RFC 3262), one at
+    /// a time: while its PRACK is awaited further ones are dropped, and if it carries a body, a
+    /// 2xx waits.
     pub fn respond(&mut self, now: Instant, txn: TxnId, answer: &Answer) {
         let Some(entry) = self.server.get(&txn) else {
             return;
         };
         let (dialog, method, cseq) = (entry.dialog, entry.method.clone(), entry.cseq);
+        if let Some(id) = dialog.filter(|_| method == Method::Invite)
+            && self.respond_in_order(now, id, txn, answer)
+        {
+            return;
+        }
         let ok = self.send_response(now, txn, answer);
+        if let Some(id) = dialog.filter(|_| method == Method::Prack && answer.code >= 200) {
+            self.release_held(now, id);
+        }
         if let Some(id) = dialog.filter(|_| answer.code >= 200) {
             self.remove_unused(id);
         }
@@ -363,6 +384,7 @@ impl Agent {
     /// The session is over; what else holds the dialog keeps it.
     pub(super) fn end_session(&mut self, id: DialogId) {
         self.stop_awaiting(id);
+        self.forget_reliable(id);
         if let Some(dialog) = self.dialogs.get_mut(&id) {
             dialog.state = DialogState::Idle;
             (dialog.client_invite, dialog.bye_wanted) = (None, None);
@@ -419,6 +441,7 @@ impl Agent {
 
     pub(super) fn remove_dialog(&mut self, id: DialogId) {
         self.stop_awaiting(id);
+        self.forget_reliable(id);
         if let Some(dialog) = self.dialogs.remove(&id) {
             let key = (dialog.call_id, dialog.local_tag);
             if self.dialog_keys.get(&key) == Some(&id) {

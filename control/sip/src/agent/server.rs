@@ -295,6 +295,11 @@ impl ServerTxn {
         }
     }
 
+    /// The last response sent.
+    pub(super) fn last(&self) -> Option<&[u8]> {
+        self.last.as_deref()
+    }
+
     fn build(&self, answer: &Answer, dialog_tag: Option<&str>) -> Vec<u8> {
         // RFC 3261 12.1.1: Record-Route goes into responses that make a dialog.
         let makes_dialog = self.dialog.is_some() && (101..300).contains(&answer.code);

@@ -4,6 +4,10 @@
 )]
 
 use super::*;
+
+#[path = "tests/reliable.rs"]
+mod reliable;
+
 use crate::addr::SipAddr;
 use crate::message::{Method, Request, Response};
 use crate::parse::parse_datagram;
@@ -40,6 +44,10 @@ fn flow(transport: Transport) -> Flow {
 
 impl Bench {
     fn new() -> Self {
+        Self::supporting(&["timer"])
+    }
+
+    fn supporting(tags: &[&str]) -> Self {
         let agent = Agent::new(AgentConfig {
             locals: vec![SipAddr::udp("192.0.2.10:5060".parse().expect("addr"))],
             allow: vec![
@@ -47,11 +55,12 @@ impl Bench {
                 Method::Ack,
                 Method::Cancel,
                 Method::Bye,
+                Method::Prack,
                 Method::Update,
                 Method::Options,
             ],
             accept: vec!["application/sdp".into()],
-            supported: vec!["timer".into()],
+            supported: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             seed: [7; 32],
         });
         Self {
@@ -283,7 +292,7 @@ fn methods_outside_a_dialog() {
         bench.receive(&text);
         assert_eq!(bench.sent[sent].1, bench.sent[sent - 1].1, "repeated alike");
     };
-    let allow = "Allow: INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS\r\n";
+    let allow = "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE, OPTIONS\r\n";
     check("BREW", "501", allow);
     check("MESSAGE", "405", allow);
     check("REGISTER", "405", allow);
@@ -538,7 +547,12 @@ fn overlapping_offers_are_put_off() {
     else {
         panic!("no re-INVITE event");
     };
-    bench.receive(&in_dialog("UPDATE", &tag, 130));
+    let update = in_dialog("UPDATE", &tag, 130);
+    let update = update.replace(
+        "\r\n\r\n",
+        "\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n",
+    );
+    bench.receive(&update);
     assert!(bench.last().starts_with("SIP/2.0 500 "), "{}", bench.last());
     assert!(bench.last().contains("Retry-After: "), "{}", bench.last());
     bench.receive(&in_dialog("BYE", &tag, 131));

@@ -94,7 +94,7 @@ pub enum Event {
         flow: Flow,
     },
     /// A request that the application must answer: re-INVITE, UPDATE, OPTIONS and other allowed
-    /// methods.
+    /// methods; PRACK only if it acknowledges what awaited it.
     Request {
         /// The dialog it belongs to.
         dialog: Option<DialogId>,
@@ -118,6 +118,13 @@ pub enum Event {
     /// The INVITE was cancelled before its final response; 487 was sent.
     Cancelled {
         /// The dialog, gone now; or still there if a re-INVITE was cancelled.
+        dialog: DialogId,
+        /// Whether the dialog is gone.
+        is_initial: bool,
+    },
+    /// No PRACK came for a reliable provisional response in 64 times T1; 504 was sent.
+    PrackTimeout {
+        /// The dialog, gone now; or still there if it was about a re-INVITE.
         dialog: DialogId,
         /// Whether the dialog is gone.
         is_initial: bool,

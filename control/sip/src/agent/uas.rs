@@ -306,7 +306,7 @@ impl Agent {
         if !has_usage(dialog, &request.method) {
             return self.refuse(now, txn, &Answer::new(481));
         }
-        if let Some(refusal) = overlap(dialog, &request.method) {
+        if let Some(refusal) = overlap(dialog, &request) {
             return self.refuse(now, txn, &refusal);
         }
         dialog.remote_seq = Some(basics.cseq);
@@ -321,6 +321,9 @@ impl Agent {
         }
         if let Some(entry) = self.server.get_mut(&txn) {
             entry.dialog = Some(id);
+        }
+        if request.method == Method::Prack && !self.handle_prack(id, &request) {
+            return self.refuse(now, txn, &Answer::new(481));
         }
         if request.method == Method::Bye {
             return self.handle_bye(now, id, request, txn);
@@ -365,7 +368,9 @@ fn has_usage(dialog: &Dialog, method: &Method) -> bool {
         Method::Invite | Method::Update | Method::Prack | Method::Info
     );
     match dialog.state {
-        DialogState::Early | DialogState::Confirmed => true,
+        // A callee that did not answer refuses; it has no BYE (RFC 3261 15).
+        DialogState::Early => *method != Method::Bye || dialog.client_invite.is_none(),
+        DialogState::Confirmed => true,
         DialogState::Ending => *method == Method::Bye || (dialog.holds > 0 && !is_of_session),
         DialogState::Idle => *method != Method::Bye && !is_of_session,
     }
@@ -379,14 +384,15 @@ fn refreshes_target(method: &Method) -> bool {
 }
 
 /// Refuses an offer that crosses or overlaps another (RFC 3261 14.2, RFC 3311 5.2).
-fn overlap(dialog: &Dialog, method: &Method) -> Option<Answer> {
-    if !matches!(method, Method::Invite | Method::Update) {
+fn overlap(dialog: &Dialog, request: &Request) -> Option<Answer> {
+    let is_invite = request.method == Method::Invite;
+    // An UPDATE without offer refreshes the target or the session and crosses nothing.
+    if !is_invite && (request.method != Method::Update || request.body.is_empty()) {
         return None;
     }
-    if dialog.client_invite.is_some() {
+    if dialog.client_invite.is_some() && (is_invite || !dialog.is_answered_early()) {
         return Some(Answer::new(491));
     }
-    let pending = dialog.server_invite.is_some()
-        || (*method == Method::Invite && dialog.awaiting_ack.is_some());
+    let pending = dialog.server_invite.is_some() || (is_invite && dialog.awaiting_ack.is_some());
     pending.then(|| Answer::new(500).with("Retry-After", RETRY_AFTER_SECONDS.to_string()))
 }

@@ -1,0 +1,65 @@
+//! Answers that several places give.
+
+use crate::body::Body;
+use crate::headers::Fields;
+use crate::limits::RETRY_AFTER_SECONDS;
+use crate::media::{Offer, Unusable};
+use conference::Refusal;
+use sip::{Answer, Request};
+
+/// Agent name in Warning headers.
+const WARN_AGENT: &str = "mrfc";
+
+/// The parts of a body, or 400.
+pub(crate) fn read_body(request: &Request) -> Result<Body, Answer> {
+    Body::of(request).map_err(|fault| bad_request(&fault))
+}
+
+/// The offer in a body, if there is one, or 488.
+pub(crate) fn read_offer(sdp: &[u8]) -> Result<Option<Offer>, Answer> {
+    if sdp.is_empty() {
+        return Ok(None);
+    }
+    Offer::parse(sdp)
+        .map(Some)
+        .map_err(|unusable| not_acceptable(&unusable))
+}
+
+/// 488 and why.
+pub(crate) fn not_acceptable(unusable: &Unusable) -> Answer {
+    Answer::new(488).with("Warning", unusable.warning(WARN_AGENT))
+}
+
+/// 400 and why.
+pub(crate) fn bad_request(reason: &str) -> Answer {
+    let mut answer = Answer::new(400);
+    answer.reason = Some(format!("Bad Request - {reason}"));
+    answer
+}
+
+/// The final response that a decision of the conference becomes.
+pub(crate) fn refusal(why: Refusal, fault: Option<&str>) -> Answer {
+    match why {
+        Refusal::Full => Answer::new(486),
+        Refusal::Locked => Answer::new(403),
+        Refusal::Closing | Refusal::MixerUnavailable => busy(),
+        Refusal::MediaUnsupported => {
+            let fault = fault.unwrap_or_default().replace(['"', '\\'], "'");
+            let text = format!("The media resource refused the description: {fault}");
+            Answer::new(488).with("Warning", format!("399 {WARN_AGENT} \"{text}\""))
+        }
+    }
+}
+
+/// Not now: 503.
+pub(crate) fn busy() -> Answer {
+    Answer::new(503).with("Retry-After", RETRY_AFTER_SECONDS.to_string())
+}
+
+/// An answer with these fields.
+pub(crate) fn answer_with(code: u16, headers: Fields) -> Answer {
+    Answer {
+        headers,
+        ..Answer::new(code)
+    }
+}
