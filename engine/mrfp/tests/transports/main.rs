@@ -9,7 +9,7 @@
 mod tls;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroU8;
 use std::time::Duration;
 
@@ -392,6 +392,62 @@ async fn another_certificate_than_the_signalled_one_ends_the_session() {
         assert_eq!(other.rejected(), b"");
         let mut alice = Participant::connect(addrs[0], tls, &to_alice, Some(shown));
         alice.bind("481");
+        mgc.call("C=1{S=msrp/1}");
+    })
+    .await;
+}
+
+/// Orders a termination whose connection and TLS session the MRFP opens, to a participant who is said to
+/// have this fingerprint, and is `shown`.
+fn open_tls(mgc: &mut Controller, print: &str, shown: Identity) -> Participant {
+    let tls = Transport("tls");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let path = tls.uri(&format!("127.0.0.1:{port}/alice"));
+    let reply = mgc.call(&format!(
+        "C=${{A=${{M{{ST=1{{O{{MO=SR}},L{{v=0\nc=IN IP4 $\nm=message $ TCP/TLS/MSRP *\n}},\
+         R{{v=0\nc=IN IP4 127.0.0.1\nm=message {port} TCP/TLS/MSRP *\na=path:{path}\n\
+         a=fingerprint:{print}\n}}}}}},E=5{{tlsbsc/BNCChange,tcpbcc/BNCChange,g/cause,g/sc}},\
+         SG{{tlsbsc/EstBNC{{ST=1,NC={{TO}}}}}}}}}}"
+    ));
+    let remote = line_of(&reply, "a=path:").to_owned();
+    let stream = listener.accept().unwrap().0;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    Participant {
+        stream: Box::new(tls::served(Steady(stream), shown)),
+        websocket: None,
+        peer: Peer::new(path, remote),
+    }
+}
+
+#[tokio::test]
+async fn tlsbsc_opens_and_closes_tls_and_tells() {
+    on_each_reactor(&[Transport("tls")], |mgc, _| {
+        let identity = Identity::new();
+        let mut alice = open_tls(mgc, &identity.fingerprint(), identity);
+        let change = |mgc: &mut Controller, kind: &str| {
+            let event = |package| format!("{package}/BNCChange{{Type={kind}}}");
+            mgc.expect_notify(&[&event("tlsbsc"), &event("tcpbcc")]);
+        };
+        mgc.expect_notify(&["g/sc{SigID=\"tlsbsc/EstBNC\",Meth=TO}"]);
+        // Answers the binding request of the MRFP as well.
+        alice.bind("200");
+        change(mgc, "Est");
+        mgc.call("C=1{MF=msrp/1{SG{tlsbsc/RelBNC}}}");
+        change(mgc, "Rel");
+        alice.until_closed();
+        mgc.call("C=1{S=msrp/1}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tlsbsc_tells_when_another_is_at_the_far_end() {
+    on_each_reactor(&[Transport("tls")], |mgc, _| {
+        let mut mallory = open_tls(mgc, &Identity::new().fingerprint(), Identity::new());
+        assert_eq!(mallory.rejected(), b"", "not even MSRP");
+        mgc.expect_notify(&["g/cause{Generalcause=FT,Failurecause=\"TLS: "]);
         mgc.call("C=1{S=msrp/1}");
     })
     .await;

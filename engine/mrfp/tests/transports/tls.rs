@@ -7,7 +7,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring::default_provider};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection,
+    SignatureScheme, StreamOwned,
+};
 
 /// Who somebody is in TLS.
 pub(crate) struct Identity {
@@ -106,5 +109,18 @@ pub(crate) fn secured(
     };
     let name = ServerName::try_from("mrfp.example.net").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, stream)
+}
+
+/// TLS on `stream`, as a server who is this.
+pub(crate) fn served(stream: Steady, shows: Identity) -> StreamOwned<ServerConnection, Steady> {
+    let Identity { certificate, key } = shows;
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let connection = ServerConnection::new(Arc::new(config)).unwrap();
     StreamOwned::new(connection, stream)
 }
