@@ -1,10 +1,12 @@
 """Erlang/OTP's megaco as the controller of `mrf mrfp`."""
 
 import functools
+import json
+import os
 import socket
 import subprocess
 
-from check_msrp import binary, bind, seed_message, three_chunks
+from check_msrp import SEED_TEXT, accepted, binary, bind, delivered, seed_message, three_chunks
 from msrp import WAIT_SECONDS, Endpoint, own_path
 from process import Mrf, Process, ensure
 
@@ -25,7 +27,7 @@ class Controller(Process):
         """Starts an `mrf mrfp` that registers here."""
         mgc = f"{self.transport}:127.0.0.1:{self.port}"
         wanted = ["--mgc", mgc, "--msrp", "127.0.0.1:0", "--h248", f"{self.transport}:127.0.0.1:0"]
-        wanted += ["--http", "off", "--shards", "2"]
+        wanted += ["--http", "off", "--shards", "2", "--storage", storage(env)]
         if self.version > 2:  # Version 2 is offered by default (TS 29.333); a lower one is agreed.
             wanted += ["--h248-version", str(self.version)]
         return Mrf(env, "mrfp", *wanted, *flags)
@@ -37,8 +39,13 @@ class Controller(Process):
         bad = [line for line in lines if line.startswith("not ok")]
         ensure(not bad, f"{'; '.join(bad)}; {mrfp.tail()}")
         ensure(code == 0 and lines[-1].startswith("done"), f"exit {code}, {lines[-1:]}; {self.tail()}")
-        ensure(int(lines[-1].split()[1]) > 40, f"too few steps: {lines[-1]}")
+        ensure(int(lines[-1].split()[1]) > 50, f"too few steps: {lines[-1]}")
         return lines
+
+
+def storage(env):
+    """Where the gateway keeps messages."""
+    return os.path.join(env.directory, "storage")
 
 
 def audit(env, transport, encoding, version):
@@ -57,16 +64,37 @@ def statistics(lines, leg):
     return {name: int(value) for name, value in (word.split("=") for word in rows[0])}
 
 
-def converse(mgc, mrfp, alice, bob):
-    """Messages through the terminations; the counters tell of them."""
+def recorded(env, mgc):
+    """What the first leg sent, as the storage has it: Message-IDs and texts."""
+    place = next(line.split()[2] for line in mgc.seen if line.startswith("record 1 "))
+    directory = os.path.join(storage(env), *place.removeprefix("file://").split("/"))
+    with open(os.path.join(directory, "index.jsonl"), encoding="utf-8") as index:
+        entries = [json.loads(line) for line in index]
+    ensure(all(entry["complete"] for entry in entries), f"not complete: {entries}")
+    texts = []
+    for entry in entries:
+        with open(os.path.join(directory, entry["file"]), "rb") as file:
+            texts.append(file.read())
+    return texts
+
+
+def converse(env, mgc, mrfp, alice, bob):
+    """Messages through the terminations; counters, filter and recording tell of them."""
+    delivered(bob, b"Welcome")
     seed_message(alice, bob)
     three_chunks(alice, bob)
     binary(alice, bob, MEBIBYTE, "application/octet-stream")
+    accepted(alice, alice.send(b"hush", content_type="text/x-secret"))
+    accepted(alice, alice.send(b"Goodbye"))
+    delivered(bob, b"Goodbye")
     mgc.say("go on")
     lines = mgc.verdict(mrfp)
     sent, received = statistics(lines, 1), statistics(lines, 2)
-    ensure(sent["msrpstat/nmr"] == 3 and sent["msrpstat/nms"] == 0, f"counters of the sender: {sent}")
-    ensure(received["msrpstat/nms"] == 3 and received["msrpstat/nmr"] == 0, f"of the recipient: {received}")
+    ensure(sent["msrpstat/nmr"] == 5 and sent["msrpstat/nms"] == 0, f"counters of the sender: {sent}")
+    ensure(received["msrpstat/nms"] == 5 and received["msrpstat/nmr"] == 0, f"of the recipient: {received}")
+    texts = recorded(env, mgc)
+    ensure(texts[0] == SEED_TEXT and len(texts[2]) == MEBIBYTE, "the recording differs")
+    ensure(texts[3:] == [b"hush", b"Goodbye"], f"the recording ends {texts[3:]}")
     for counters, name in ((sent, "msrpstat/vmr"), (received, "msrpstat/vms")):
         ensure(counters[name] > MEBIBYTE, f"{name} {counters[name]}")
     alice.close()
@@ -82,7 +110,7 @@ def media_passive(env, transport, reactor):
     mgc.expect("^hold$")
     alice, bob = (Endpoint(own, peer).connect() for own, peer in zip(paths, legs))
     bind(alice, bob)
-    converse(mgc, mrfp, alice, bob)
+    converse(env, mgc, mrfp, alice, bob)
 
 
 def media_active(env, reactor):
@@ -103,7 +131,7 @@ def media_active(env, reactor):
         parties.append(party)
         server.close()
     mgc.expect("^hold$")
-    converse(mgc, mrfp, *parties)
+    converse(env, mgc, mrfp, *parties)
 
 
 def checks():

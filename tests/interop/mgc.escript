@@ -11,11 +11,13 @@
 %%     listening PORT        where the gateway shall register
 %%     ok NAME | not ok NAME: WHY
 %%     leg N PATH            the MSRP URI the gateway chose for the N-th termination
+%%     record N URI          the place the gateway chose for what leg N sends
 %%     hold                  (with `hold`) the legs are up; a line on stdin lets the run go on
 %%     statistics N NAME=VALUE ...
 %%     done OK NOT-OK        and exit 0 when nothing failed, else 1
 %%
-%% A LEG-PATH is the participant's own MSRP URI, put into Remote; `setup=active` or `setup=passive` adds
+%% With two LEG-PATHs or more, what the first leg sends is recorded and the second gets a message and a filter. A LEG-PATH
+%% is the participant's own MSRP URI, put into Remote; `setup=active` or `setup=passive` adds
 %% that role of the participant (RFC 4145) for gateways that are told to obey SDP; `tls` asks for
 %% terminations that speak MSRP over TLS.
 
@@ -131,7 +133,9 @@ conference(#run{legs = Paths} = Run) ->
     audit(Run, Context, Terms),
     refusals(Run, Context, Terms),
     at_most_once(Run),
+    messages(Run, Context, Terms),
     pause(Run),
+    played(Run, Context, Terms),
     release(Run, Context, Terms),
     audit_root(Run).
 
@@ -209,7 +213,16 @@ refusals(Run, Context, [First | _]) ->
         {"Subtract of $", In, "S=$", [410, 421]},
         {"Subtract of ROOT", In, "S=ROOT", [410]},
         {"an Add of a name of our own", In, "A=nosuch{M{O{MO=IN}}}", [430, 410]},
-        {"a property nobody knows", In, ["MF=", First, "{M{ST=1{O{nosuch/prop=1}}}}"], [440, 445, 450]}]],
+        {"a property nobody knows", In, ["MF=", First, "{M{ST=1{O{nosuch/prop=1}}}}"], [440, 445, 450]},
+        {"a quota nobody knows", In, ["MF=", First, "{E=5{msrpstat/mquota{nosuch=1}}}"], [454]},
+        {"an event nobody knows", In, ["MF=", First, "{E=5{msrpstat/nosuch}}"], [451]},
+        {"a signal nobody knows", In, ["MF=", First, "{SG{mess/nosuch}}"], [452]},
+        {"a filter that is no Sieve", In, filter(First, "imf", "if"), [700]},
+        {"a filter that needs too much", In, filter(First, "omf", "require 'fileinto';"), [701]},
+        {"a filter of too many actions", In, filter(First, "omf", lists:duplicate(65, "keep;")), [702]},
+        {"a message without a name", In, ["MF=", First, "{SG{mess/sm{mcr=\"data:,x\"}}}"], [457]},
+        {"a message from outside the storage", In, ["MF=", First, "{SG{mess/sm{mi=\"m\",mcr=\"file:///../x\"}}}"], [449]},
+        {"a recording without a place", In, ["MF=", First, "{SG{recmess/rm{dir=EXT}}}"], [457]}]],
     {Stopped, _} = ask(Run, [In, "MF=msrp/4000000001{M{O{MO=IN}}},AV=", First, "{AT{}}}"]),
     hold("stops at the first failed command", records('AuditResult', Stopped) == [] andalso not lists:member(First, names(Stopped)), Stopped),
     {Went, Errors} = ask(Run, [In, "O-MF=msrp/4000000001{M{O{MO=IN}}},AV=", First, "{AT{}}}"]),
@@ -244,6 +257,48 @@ at_most_once(Run) ->
     hold("answers two transactions of a message", codes(One) ++ codes(Two) == [], {One, Two}),
     Broken = raw(Run, "T=700000004{C=-{AV=ROOT{AT{}}"),
     hold("answers a broken message with an error", codes(Broken) =/= [], Broken).
+
+filter(Term, Name, Script) ->
+    ["MF=", Term, "{M{ST=1{O{MO=SR,mf/", Name, "=\"", Script, "\"}}}}"].
+
+%% Packages mess, recmess and mf (H.248.69).
+messages(#run{legs = Paths} = Run, Context, [First, Second | _]) ->
+    In = action(Context),
+    {_, E1} = ask(Run, [In, "MF=", First, "{E=7{mess/msrs},SG{mess/sm{mi=\"nosuch\",mcr=\"file:///nosuch\"}}}}"]),
+    hold("takes a message to play", E1 == [], E1),
+    Missing = notified(),
+    hold("tells that the message is not there", observed("mess/msrs", Missing) == [{"mi", "nosuch"}, {"sc", "404"}], Missing),
+    {_, E2} = ask(Run, [In, filter(First, "imf", "if size :over 100M { discard; }"), "}"]),
+    {Set, E3} = ask(Run, [In, "AV=", First, "{AT{M}}}"]),
+    hold("keeps a filter to the letter", {E2, E3, values("mf/imf", Set)} == {[], [], [["if size :over 100M { discard; }"]]}, Set),
+    length(Paths) < 2 orelse play_and_record(Run, In, First, Second).
+
+play_and_record(Run, In, First, Second) ->
+    {Chosen, E1} = ask(Run, [In, "MF=", First, "{SG{recmess/rm{ST=1,sl=\"?\",dir=EXT}}}}"]),
+    Places = [V || {'SigParameter', "sl", [V], _} <- records('SigParameter', Chosen)],
+    hold("chooses a place for a recording", E1 == [] andalso match(Places, 1) andalso hd(Places) =/= "?", Chosen),
+    [say("record 1 ~s", [P]) || P <- Places],
+    {_, E2} = ask(Run, [In, filter(Second, "omf", "if header :contains 'content-type' 'secret' { discard; }"), "}"]),
+    hold("takes a filter for what goes out", E2 == [], E2),
+    {_, E3} = ask(Run, [In, "MF=", Second, "{E=6{mess/msrs{ST=1}},SG{mess/sm{ST=1,mi=\"w\",mcr=\"data:text/plain,Welcome\"}}}}"]),
+    hold("takes a message for a leg that is not there yet", E3 == [], E3).
+
+played(#run{legs = Paths} = Run, Context, [First | _]) when length(Paths) > 1 ->
+    Welcome = notified(),
+    hold("tells that the message was played", observed("mess/msrs", Welcome) == [{"mi", "w"}, {"sc", "200"}], Welcome),
+    {_, E1} = ask(Run, [action(Context), "MF=", First, "{SG}}"]),
+    hold("ends a recording", E1 == [], E1);
+played(_, _, _) -> ok.
+
+%% The actions of the next Notify.
+notified() -> receive {notified, Actions} -> Actions after ?WAIT_MS -> no_notify end.
+
+%% The parameters of the only event, which must have this name.
+observed(Name, Actions) ->
+    [{Key, V} || {'ObservedEvent', Event, _, Parms, _} <- records('ObservedEvent', Actions), Event == Name,
+                 {'EventParameter', Key, [V], _} <- Parms].
+
+values(Name, Reply) -> [V || {'PropertyParm', Key, V, _} <- records('PropertyParm', Reply), Key == Name].
 
 pause(#run{hold = false}) -> ok;
 pause(#run{hold = true}) ->
@@ -311,8 +366,17 @@ say(Format, Arguments) -> io:format(Format ++ "~n", Arguments).
 handle_trans_request(Conn, Version, Actions) ->
     case records('ServiceChangeParm', Actions) of
         [Parm | _] -> service_change(Conn, Version, Actions, Parm);
-        [] -> {discard_ack, {'ErrorDescriptor', 443, "only ServiceChange is expected here"}}
+        [] -> notify(Version, Actions)
     end.
+
+%% Every command of a request must be a Notify.
+notify(Version, Actions) ->
+    run ! {notified, Actions},
+    Named = [{element(2, A), names(element(5, A))} || A <- records('ActionRequest', Actions)],
+    Text = [[action(Context), lists:join(",", ["N=" ++ T || T <- Terms]), "}"] || {Context, Terms} <- Named],
+    {transactions, [{transactionReply, Reply}]} = tree(Version, ["P=1{", lists:join(",", Text), "}"]),
+    {actionReplies, Replies} = element(4, Reply),
+    {discard_ack, Replies}.
 
 service_change(Conn, Version, Actions, Parm) ->
     Asked = case element(4, Parm) of ?ABSENT -> Version; V -> V end,
