@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Options;
 use crate::values::{
-    Advertised, AuthHeader, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid, MsrpAddr,
-    MsrpMatch, Period, Reactor, SipListener, Switch, XdpInterface,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid,
+    MsrpAddr, MsrpMatch, Period, Reactor, SipListener, Switch, XdpInterface,
 };
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
@@ -250,6 +250,14 @@ struct MediaArgs {
     /// and the next one is told (ServiceChange Forced, 915) [default: until one subtracts them]
     #[arg(long, value_name = "TIME", env = "MRF_CONTEXT_KEEP")]
     context_keep: Option<Period>,
+    /// What is sent to register after the controller was lost: Disconnected (900), Failover (909) to
+    /// another controller, or Restart (902) [default: disconnected]
+    #[arg(
+        long,
+        value_name = "disconnected|failover|restart",
+        env = "MRF_H248_AFTER_LOSS"
+    )]
+    h248_after_loss: Option<AfterLoss>,
     /// H.248 messages with an authentication header, which is never verified: ignore the header, or
     /// refuse them with error 402 [default: ignore]
     #[arg(long, value_name = "ignore|refuse", env = "MRF_H248_AUTH")]
@@ -436,6 +444,7 @@ impl MediaArgs {
         options.honour_sdp = self.honour_sdp;
         options.msrp_match = self.msrp_match;
         options.context_keep = self.context_keep;
+        options.h248_after_loss = self.h248_after_loss;
         options.h248_auth = self.h248_auth;
         options.h248_version = self.h248_version;
         options.storage = self.storage;

@@ -11,9 +11,9 @@ use toml::de::DeTable;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::position::{Fault, Position};
 use crate::values::{
-    Advertised, AuthHeader, BusyPoll, H248Addr, H248Version, HttpAddr, LogFilter, LogFormat, Mid,
-    MsrpAddr, MsrpMatch, NameOrOff, Period, Profile, Reactor, SipListener, SipUri, Switch, Trusted,
-    Whoever, XdpInterface,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Version, HttpAddr, LogFilter,
+    LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, Period, Profile, Reactor, SipListener, SipUri,
+    Switch, Trusted, Whoever, XdpInterface,
 };
 
 /// Every key at the top of a file.
@@ -29,6 +29,7 @@ pub const KEYS: &[&str] = &[
     "end-with-creator",
     "factory",
     "h248",
+    "h248-after-loss",
     "h248-auth",
     "h248-version",
     "honour-sdp",
@@ -115,6 +116,8 @@ pub struct Options {
     pub msrp_match: Option<MsrpMatch>,
     /// How long contexts are kept without a controller.
     pub context_keep: Option<Period>,
+    /// What a registration says after the controller was lost.
+    pub h248_after_loss: Option<AfterLoss>,
     /// What becomes of H.248 messages with an authentication header.
     pub h248_auth: Option<AuthHeader>,
     /// Highest H.248 version proposed.
@@ -223,6 +226,7 @@ impl Options {
             honour_sdp: self.honour_sdp.or(fallback.honour_sdp),
             msrp_match: self.msrp_match.or(fallback.msrp_match),
             context_keep: self.context_keep.or(fallback.context_keep),
+            h248_after_loss: self.h248_after_loss.or(fallback.h248_after_loss),
             h248_auth: self.h248_auth.or(fallback.h248_auth),
             h248_version: self.h248_version.or(fallback.h248_version),
             storage: self.storage.or(fallback.storage),
@@ -395,6 +399,7 @@ deserialize_from_text!(
     XdpInterface,
     BusyPoll,
     H248Version,
+    AfterLoss,
     AuthHeader,
     MsrpMatch,
     Switch,

@@ -91,6 +91,9 @@ fn media(options: &Options) -> mrfp::Config {
     if let Some(matching) = options.msrp_match {
         config.matching = matching.0;
     }
+    if let Some(after_loss) = options.h248_after_loss {
+        config.after_loss = after_loss.0;
+    }
     config.refuses_h248_authentication = options.h248_auth.is_some_and(|auth| auth.0);
     config.context_keep = options.context_keep.map(|keep| keep.0);
     config.storage.clone_from(&options.storage);

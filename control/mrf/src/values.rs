@@ -200,6 +200,25 @@ impl FromStr for MsrpMatch {
     }
 }
 
+/// What a registration says after the controller was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AfterLoss(pub mrfp::AfterLoss);
+
+impl FromStr for AfterLoss {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "disconnected" => Ok(Self(mrfp::AfterLoss::Disconnected)),
+            "failover" => Ok(Self(mrfp::AfterLoss::Failover)),
+            "restart" => Ok(Self(mrfp::AfterLoss::Restart)),
+            _ => Err(ValueError::new(
+                "expected disconnected, failover or restart",
+            )),
+        }
+    }
+}
+
 /// What becomes of H.248 messages with an authentication header: whether they are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthHeader(pub bool);
@@ -495,6 +514,7 @@ mod tests {
         refused::<SipListener>("sctp:127.0.0.1:5060", "use udp:, tcp:, tls:, ws: or wss:");
         refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
         refused::<H248Version>("4", "expected 1, 2 or 3");
+        refused::<AfterLoss>("reboot", "expected disconnected, failover or restart");
         refused::<AuthHeader>("check", "expected ignore or refuse");
         refused::<MsrpMatch>("host", "expected session-id or uri");
         check("50", BusyPoll(50));

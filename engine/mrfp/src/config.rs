@@ -10,7 +10,7 @@ use crate::{ReactorKind, Transport};
 use clock::Duration;
 use h248::Encoding;
 use h248::ast::MId;
-use h248_endpoint::TransportAddr;
+use h248_endpoint::{AfterLoss, TransportAddr};
 use switch::Matching;
 
 use crate::gateway;
@@ -117,6 +117,8 @@ pub struct Config {
     pub encoding: Encoding,
     /// Whether H.248 messages with an authentication header are refused (402); it is never verified.
     pub refuses_h248_authentication: bool,
+    /// What a registration says after the controller was lost.
+    pub after_loss: AfterLoss,
     /// Highest H.248 version offered, 1 to 3.
     pub version_max: u8,
     /// Longest random wait before the first registration (MWD).
@@ -153,6 +155,7 @@ impl Default for Config {
             matching: Matching::SessionId,
             encoding: Encoding::Compact,
             refuses_h248_authentication: false,
+            after_loss: AfterLoss::default(),
             version_max: 2,
             restart_delay_max: Duration::ZERO,
             h248_timeout: Duration::from_secs(25),

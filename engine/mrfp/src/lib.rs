@@ -12,6 +12,7 @@ pub mod storage;
 
 pub use config::{Config, Listener, ListenerError, TlsFiles};
 pub use h248::Encoding;
+pub use h248_endpoint::AfterLoss;
 pub use metrics::{Metrics, ShardMetrics};
 pub use reactor::{ReactorKind, Transport};
 pub use shell::{Mrfp, StartError, Tls, TlsError, start};

@@ -1,7 +1,7 @@
 //! What an endpoint is told at start.
 
 use clock::Duration;
-use h248::ast::{MId, Name, Profile, ServiceChangeMethod};
+use h248::ast::{MId, Name, Profile};
 use h248::{Encoding, Limits};
 
 use crate::TransportAddr;
@@ -138,6 +138,20 @@ impl Tuning {
     }
 }
 
+/// How a gateway that lost its controller says that it is there (H.248.1 section 11.5): controllers
+/// differ in what they expect. Contexts are kept in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterLoss {
+    /// Disconnected, `900 Service Restored` (TS 29.333 5.8).
+    #[default]
+    Disconnected,
+    /// Failover, `909 MGC Impending Failure`, to another controller than the one that was lost; to that
+    /// one Disconnected.
+    Failover,
+    /// Restart, `902 Warm Boot`.
+    Restart,
+}
+
 /// How a gateway registers.
 #[derive(Clone, Debug)]
 pub struct RegistrationConfig {
@@ -147,10 +161,8 @@ pub struct RegistrationConfig {
     pub mgc_names: Vec<(MId, TransportAddr)>,
     /// Reason of the first registration. Default `901 Cold Boot`.
     pub reason: String,
-    /// Method and reason of a registration after a loss. Default Disconnected, `900 Service
-    /// Restored`; some controllers want Failover with `909 MGC Impending Failure` (H.248.1
-    /// section 11.5), or Restart with `902 Warm Boot`.
-    pub after_loss: (ServiceChangeMethod, String),
+    /// What a registration after a loss says.
+    pub after_loss: AfterLoss,
     /// Profile offered; `None` leaves it out. Default `MRF/7` (TS 29.333).
     pub profile: Option<Profile>,
     /// Maximum waiting delay: a registration waits a random time up to it, so that gateways
@@ -174,10 +186,7 @@ impl RegistrationConfig {
             mgcs,
             mgc_names: Vec::new(),
             reason: "901 Cold Boot".to_owned(),
-            after_loss: (
-                ServiceChangeMethod::Disconnected,
-                "900 Service Restored".to_owned(),
-            ),
+            after_loss: AfterLoss::default(),
             profile: Some(Profile {
                 name: Name::new("MRF"),
                 version: 7,

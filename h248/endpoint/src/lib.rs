@@ -35,7 +35,9 @@ pub mod transport;
 
 pub use addr::{Peer, TransportAddr, TransportAddrError, TransportId, TransportKind};
 pub use association::Associations;
-pub use config::{AssociationConfig, Config, Departure, RegistrationConfig, Role, Timers, Tuning};
+pub use config::{
+    AfterLoss, AssociationConfig, Config, Departure, RegistrationConfig, Role, Timers, Tuning,
+};
 pub use endpoint::{Endpoint, error};
 pub use h248::{Encoding, Limits};
 pub use node::{Event, LostReason, Node, NodeOutput, Registered};

@@ -24,8 +24,8 @@ use crate::service_change::{
     root_service_change, time_stamp,
 };
 use crate::{
-    Departure, Endpoint, FailReason, Peer, RegistrationConfig, Request, TransportAddr, describe,
-    error, first_error,
+    AfterLoss, Departure, Endpoint, FailReason, Peer, RegistrationConfig, Request, TransportAddr,
+    describe, error, first_error,
 };
 
 /// Finds a controller, keeps it, and finds another when it is lost.
@@ -39,8 +39,7 @@ pub struct Registration {
     redirects: u32,
     /// Times the whole list failed since the last success.
     rounds: u32,
-    method: ServiceChangeMethod,
-    reason: String,
+    occasion: Occasion,
     /// Requests of ours whose outcome no longer matters.
     ignored: Vec<TransactionId>,
     outputs: VecDeque<NodeOutput>,
@@ -64,6 +63,17 @@ enum State {
     Departed,
 }
 
+/// Why the gateway registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// It has come up.
+    Start,
+    /// It lost this controller.
+    Loss(TransportAddr),
+    /// Its controller named another one, or wanted to be rid of it.
+    HandOff,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Asking {
     mgc: TransportAddr,
@@ -83,8 +93,7 @@ impl Registration {
             index: 0,
             redirects: 0,
             rounds: 0,
-            method: ServiceChangeMethod::Restart,
-            reason: config.reason.clone(),
+            occasion: Occasion::Start,
             ignored: Vec::new(),
             outputs: VecDeque::new(),
             config,
@@ -153,7 +162,8 @@ impl Registration {
             return;
         }
         endpoint.set_version(peer, 1);
-        let mut services = plain(self.method.clone(), &self.reason);
+        let (method, reason) = self.method(mgc);
+        let mut services = plain(method, reason);
         services.version = Some(endpoint.config().version_max);
         services.profile.clone_from(&self.config.profile);
         services.time = time_stamp(now, endpoint.config().epoch);
@@ -163,6 +173,23 @@ impl Registration {
                 self.state = State::Asked(Asking { mgc, until }, peer, id);
             }
             Err(cause) => self.try_next(now, endpoint, &cause.to_string()),
+        }
+    }
+
+    /// Method and reason of a registration with this controller.
+    fn method(&self, mgc: TransportAddr) -> (ServiceChangeMethod, &str) {
+        let restored = (ServiceChangeMethod::Disconnected, "900 Service Restored");
+        match (self.occasion, self.config.after_loss) {
+            (Occasion::Start, _) => (ServiceChangeMethod::Restart, &self.config.reason),
+            (Occasion::HandOff, _) => (ServiceChangeMethod::HandOff, "903 MGC Directed Change"),
+            (Occasion::Loss(_), AfterLoss::Disconnected) => restored,
+            (Occasion::Loss(lost), AfterLoss::Failover) if lost == mgc => restored,
+            (Occasion::Loss(_), AfterLoss::Failover) => {
+                (ServiceChangeMethod::Failover, "909 MGC Impending Failure")
+            }
+            (Occasion::Loss(_), AfterLoss::Restart) => {
+                (ServiceChangeMethod::Restart, "902 Warm Boot")
+            }
         }
     }
 
@@ -377,11 +404,11 @@ impl Registration {
         match result_of(body) {
             Some(ServiceChangeResult::Services(parms)) => match &parms.mgc_id {
                 Some(target) => self.redirect(now, endpoint, (asking, peer), target),
-                None => self.accept(now, endpoint, peer, (mid, parms)),
+                None => self.accept(now, endpoint, (asking, peer), (mid, parms)),
             },
             Some(ServiceChangeResult::Empty) => {
                 let parms = ServiceChangeReplyParms::default();
-                self.accept(now, endpoint, peer, (mid, &parms));
+                self.accept(now, endpoint, (asking, peer), (mid, &parms));
             }
             Some(ServiceChangeResult::Error(_)) | None => {
                 self.try_next(now, endpoint, "the reply holds no ServiceChange");
@@ -393,7 +420,7 @@ impl Registration {
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
-        peer: Peer,
+        (asking, peer): (Asking, Peer),
         (mid, parms): (&MId, &ServiceChangeReplyParms),
     ) {
         // Absent means 1: the first reply must carry it (section 11.3).
@@ -414,11 +441,12 @@ impl Registration {
                 .profile
                 .clone()
                 .or_else(|| self.config.profile.clone()),
-            method: self.method.clone(),
+            method: self.method(asking.mgc).0,
         };
         self.redirects = 0;
         self.rounds = 0;
-        (self.method, self.reason) = self.config.after_loss.clone();
+        // What the next registration will be about, unless the controller hands us over.
+        self.occasion = Occasion::Loss(asking.mgc);
         self.state = State::Registered(registered.clone());
         self.event(Event::Registered(registered));
     }
@@ -508,8 +536,7 @@ impl Registration {
             peer: from,
             reason: LostReason::HandedOff,
         });
-        self.method = ServiceChangeMethod::HandOff;
-        "903 MGC Directed Change".clone_into(&mut self.reason);
+        self.occasion = Occasion::HandOff;
         let like = TransportAddr::new(from.transport.kind, from.addr);
         match target.filter(|target| self.is_known_or_named(target)) {
             Some(target) => self.go_to(now, &target, like),
@@ -518,7 +545,7 @@ impl Registration {
     }
 
     /// Ends the association with the controller at `peer` and starts over from the first of the
-    /// list.
+    /// list, or from the second when it is the first that was lost (H.248.1 section 11.5).
     fn lose(&mut self, now: Instant, endpoint: &mut Endpoint, peer: Peer, reason: LostReason) {
         let State::Registered(was) = &self.state else {
             return;
@@ -528,8 +555,10 @@ impl Registration {
         }
         let mid = was.mid.clone();
         self.event(Event::Lost { mid, peer, reason });
-        (self.method, self.reason) = self.config.after_loss.clone();
-        self.index = 0;
+        let mgcs = &self.config.mgcs;
+        let is_first =
+            self.occasion == mgcs.first().map_or(Occasion::Start, |m| Occasion::Loss(*m));
+        self.index = usize::from(is_first && mgcs.len() > 1);
         let until = now + self.random.between(Duration::ZERO, self.config.mwd);
         self.state = State::Waiting { until: Some(until) };
         self.close(now, endpoint, peer);

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use clock::{Duration, Instant};
 use h248::ast::{MId, Name, ReplyBody, ServiceChangeMethod};
 use h248_endpoint::{
-    AssociationConfig, Departure, Event, LostReason, Node, NodeOutput, Peer, Registered,
+    AfterLoss, AssociationConfig, Departure, Event, LostReason, Node, NodeOutput, Peer, Registered,
     RegistrationConfig, Role, TransportAddr, TransportId, TransportKind, first_error,
 };
 use support::{audit, config, mid, ms, refused};
@@ -516,7 +516,7 @@ fn a_lost_connection_is_followed_by_disconnected() {
 }
 
 #[test]
-fn a_controller_that_answers_no_request_is_left_for_the_first_of_the_list() {
+fn a_controller_that_answers_no_request_is_left_for_another_one() {
     let mut net = Net::new();
     net.controller(1, 2, AssociationConfig::default());
     net.controller(2, 2, AssociationConfig::default());
@@ -532,10 +532,67 @@ fn a_controller_that_answers_no_request_is_left_for_the_first_of_the_list() {
         [
             "failed: no reply within T-MAX",
             "lost 1 Silent",
-            "failed at 1: no answer in time",
             "registered Disconnected 2 v2 \"mgc2.example\""
         ]
     );
+}
+
+/// How a gateway with this setting comes back, first when controller 1 of 1 and 2 was lost, then when
+/// 2 was.
+#[track_caller]
+fn check_comes_back(after_loss: AfterLoss, with_1_lost: &str, with_2_lost: &str) {
+    let mut net = Net::new();
+    net.controller(1, 2, AssociationConfig::default());
+    net.controller(2, 2, AssociationConfig::default());
+    let mut registration = towards(&[tcp(1), tcp(2)]);
+    registration.after_loss = after_loss;
+    net.gateway(10, 2, registration);
+    net.run(ms(10));
+    net.told(10);
+    for (lost, told) in [(1, with_1_lost), (2, with_2_lost)] {
+        let closed = net
+            .close(lost, net.association(lost).peer)
+            .expect("connected");
+        net.happen(closed);
+        net.run(net.now + Duration::from_millis(10));
+        let expected = [format!("lost {lost} Transport"), told.to_owned()];
+        assert_eq!(net.told(10), expected);
+    }
+}
+
+#[test]
+fn the_list_is_tried_from_its_beginning_without_the_one_that_was_lost() {
+    check_comes_back(
+        AfterLoss::Disconnected,
+        "registered Disconnected 2 v2 \"mgc2.example\"",
+        "registered Disconnected 1 v2 \"mgc1.example\"",
+    );
+    check_comes_back(
+        AfterLoss::Failover,
+        "registered Failover 2 v2 \"mgc2.example\"",
+        "registered Failover 1 v2 \"mgc1.example\"",
+    );
+    check_comes_back(
+        AfterLoss::Restart,
+        "registered Restart 2 v2 \"mgc2.example\"",
+        "registered Restart 1 v2 \"mgc1.example\"",
+    );
+}
+
+#[test]
+fn with_failover_the_one_that_was_lost_is_told_disconnected() {
+    let mut net = Net::new();
+    net.controller(1, 2, AssociationConfig::default());
+    let mut registration = towards(&[tcp(1)]);
+    registration.after_loss = AfterLoss::Failover;
+    net.gateway(10, 2, registration);
+    net.run(ms(10));
+    let closed = net.close(1, net.association(1).peer).expect("connected");
+    net.told(10);
+    net.happen(closed);
+    net.run(ms(20));
+    let told = net.told(10);
+    assert_eq!(told[1], "registered Disconnected 1 v2 \"mgc1.example\"");
 }
 
 #[test]
