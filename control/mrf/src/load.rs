@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use h248_endpoint::TransportAddr;
 use load::process::{Process, cores};
 use load::setup::h248::Controller;
-use load::setup::{Keeper, Sessions, Target, forward, relay, sip};
+use load::setup::{Sessions, Target, forward, relay, sip};
 use load::{Plan, Row, Summary};
 
 use crate::cli::{LoadArgs, LoadVia};
@@ -75,6 +75,8 @@ fn plan(args: &LoadArgs) -> Plan {
         duration: args.duration.0,
         warmup: args.warmup.0,
         messages: args.messages,
+        churn: args.churn,
+        transport: args.transport.into(),
         failure_report: args.failure_report.into(),
         core: generator_core(),
     }
@@ -105,7 +107,7 @@ async fn sessions(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
         }
         LoadVia::Forward => {
             let forwarder = address(args)?.context("--via forward needs --target ADDRESS:PORT")?;
-            Ok(forward::sessions(forwarder, watched(args), plan))
+            forward::sessions(forwarder, watched(args), plan)
         }
     }
 }
@@ -131,7 +133,7 @@ fn address(args: &LoadArgs) -> anyhow::Result<Option<SocketAddr>> {
 /// Without `--target` an own MRFP registers; with one it is spoken to first.
 async fn by_h248(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (mut controller, target) = match (&args.target, args.h248) {
+    let (controller, target) = match (&args.target, args.h248) {
         (None, None) => {
             let controller = Controller::listen(TransportAddr::Tcp(loopback)).await?;
             let mgc = controller.listens_on().to_string();
@@ -154,18 +156,7 @@ async fn by_h248(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
             (controller, watched(args))
         }
     };
-    if args.target.is_none() {
-        controller.registered().await?;
-    }
-    let legs = controller.add(plan).await?;
-    Ok(Sessions {
-        via: "h248",
-        legs,
-        listeners: Vec::new(),
-        is_binding: true,
-        keeper: Keeper::H248(Box::new(controller)),
-        target,
-    })
+    controller.sessions(target, plan).await
 }
 
 /// Without `--target` an own system is called.
@@ -193,23 +184,17 @@ async fn by_sip(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
         Some(port) => format!("{}:{port}", parsed.host()),
         None => parsed.host().to_owned(),
     };
-    let (callers, legs) = sip::Callers::call(conference.via, &domain, &name, plan).await?;
-    Ok(Sessions {
-        via: "sip",
-        legs,
-        listeners: Vec::new(),
-        is_binding: true,
-        keeper: Keeper::Sip(Box::new(callers)),
-        target,
-    })
+    sip::Callers::sessions(conference.via, &domain, &name, target, plan).await
 }
 
 /// This program as the system under test, on the other cores.
 fn own_system(command: &[&str], args: &LoadArgs, stdout: Stdio) -> anyhow::Result<Process> {
     let cores = target_cores();
     let mut own = Command::new(std::env::current_exe()?);
+    let transport = load::Transport::from(args.transport).name();
     own.args(command)
-        .args(["--msrp", "127.0.0.1:0", "--http", "off"])
+        .args(["--msrp", &format!("{transport}:127.0.0.1:0")])
+        .args(["--http", "off"])
         .args(["--reactor", &args.reactor.0.to_string()])
         .args(["--shards", &cores.len().clamp(1, 62).to_string()])
         .args(["--busy-poll-us", &args.busy_poll_us.0.to_string()])

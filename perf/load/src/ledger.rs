@@ -13,6 +13,10 @@ pub(crate) struct Track {
     missing: BTreeSet<u64>,
     /// Serials given up because too many are missing.
     forgotten: u64,
+    /// It joined later, and nothing has come yet.
+    is_new: bool,
+    /// Then: everything from here on must come, once it is bound.
+    due_from: Option<u64>,
     /// The message being received, and how many of its octets.
     pub(crate) partial: Option<(u64, u64)>,
 }
@@ -29,7 +33,23 @@ pub(crate) enum Arrival {
 }
 
 impl Track {
+    /// Of somebody who joined after the start: the first that comes is where it begins.
+    pub(crate) fn of_a_newcomer() -> Self {
+        Self {
+            is_new: true,
+            ..Self::default()
+        }
+    }
+
+    /// A newcomer is bound: what begins from here on must come.
+    pub(crate) fn expect_from(&mut self, serial: u64) {
+        self.due_from = Some(serial);
+    }
+
     pub(crate) fn note(&mut self, serial: u64) -> Arrival {
+        if core::mem::take(&mut self.is_new) {
+            self.next = self.due_from.map_or(serial, |due| due.min(serial));
+        }
         if serial == self.next {
             self.next += 1;
             return Arrival::InOrder;
@@ -51,7 +71,15 @@ impl Track {
 
     /// Of `sent` messages, those that never came.
     pub(crate) fn lost(&self, sent: u64) -> u64 {
-        self.missing.len() as u64 + self.forgotten + sent.saturating_sub(self.next)
+        if self.is_new {
+            return self.due_from.map_or(0, |due| sent.saturating_sub(due));
+        }
+        self.gaps() + sent.saturating_sub(self.next)
+    }
+
+    /// Of the messages up to the last that came, those that never came.
+    pub(crate) fn gaps(&self) -> u64 {
+        self.missing.len() as u64 + self.forgotten
     }
 }
 
@@ -80,6 +108,28 @@ mod tests {
             3,
         );
         check(&[], &[], 4, 4);
+    }
+
+    #[test]
+    fn a_newcomer_begins_where_it_is_bound_or_before() {
+        // (comes, bound at, sent, lost)
+        for (serials, due, sent, lost) in [
+            (&[][..], None, 9, 0),
+            (&[], Some(7), 9, 2),
+            (&[5, 6], None, 7, 0),
+            (&[5, 6, 7, 8], Some(7), 9, 0),
+            (&[8], Some(7), 9, 1),
+            (&[5, 7], Some(7), 8, 1),
+        ] {
+            let mut track = Track::of_a_newcomer();
+            if let Some(due) = due {
+                track.expect_from(due);
+            }
+            for serial in serials {
+                track.note(*serial);
+            }
+            assert_eq!(track.lost(sent), lost, "{serials:?} {due:?}");
+        }
     }
 
     #[test]

@@ -26,7 +26,9 @@ mod report;
 mod run;
 mod sender;
 pub mod setup;
+mod watch;
+mod wire;
 
-pub use plan::{Plan, Rate};
+pub use plan::{Plan, Rate, Transport};
 pub use report::{Counts, Percentiles, Row, Summary};
 pub use run::run;

@@ -11,6 +11,12 @@ pub const PARTICIPANTS_MAX: u64 = 500_000;
 /// Senders of one conference: their number has five digits in a Message-ID, of all conferences.
 pub const SENDERS_MAX: u64 = 1 << 20;
 
+/// Participants replaced per second.
+pub const CHURN_MAX: f64 = 10_000.0;
+
+/// Connections of participants who have left that may still be closing.
+pub const LEAVING_MAX: usize = 4_096;
+
 /// Octets that one sender gives to the system at once.
 pub const BATCH_BYTES: usize = 128 * 1024;
 

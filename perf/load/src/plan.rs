@@ -4,11 +4,59 @@ use core::time::Duration;
 
 use anyhow::ensure;
 use msrp::FailureReport;
+use serde::{Deserialize, Serialize};
 
-use crate::limits::{MESSAGE_BYTES_MAX, PARTICIPANTS_MAX, SENDERS_MAX};
+use crate::limits::{CHURN_MAX, MESSAGE_BYTES_MAX, PARTICIPANTS_MAX, SENDERS_MAX};
+
+/// What participants speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// MSRP on TCP.
+    #[default]
+    Tcp,
+    /// MSRP on TLS.
+    Tls,
+    /// MSRP on WebSocket (RFC 7977).
+    Ws,
+    /// MSRP on WebSocket on TLS.
+    Wss,
+}
+
+impl Transport {
+    /// Whether TLS is in it.
+    #[must_use]
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Whether WebSocket is in it.
+    #[must_use]
+    pub const fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// As a listener of `mrf mrfp` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    /// An MSRP URI of it.
+    pub(crate) fn uri(self, address: &str, session: &str) -> String {
+        let scheme = if self.is_secure() { "msrps" } else { "msrp" };
+        let parameter = if self.is_websocket() { "ws" } else { "tcp" };
+        format!("{scheme}://{address}/{session};{parameter}")
+    }
+}
 
 /// How fast messages are sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Rate {
     /// Messages per second of all senders together, at times that do not depend on any answer.
     Fixed(f64),
@@ -17,7 +65,7 @@ pub enum Rate {
 }
 
 /// One run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// Conferences.
     pub conferences: u32,
@@ -39,7 +87,12 @@ pub struct Plan {
     pub warmup: Duration,
     /// Stop after so many messages of each sender, whatever the duration.
     pub messages: Option<u64>,
+    /// Recipients that leave per second, each replaced by another at once.
+    pub churn: f64,
+    /// What participants speak.
+    pub transport: Transport,
     /// What the messages say about reports.
+    #[serde(with = "report_name")]
     pub failure_report: FailureReport,
     /// The core of the generator's thread.
     pub core: Option<usize>,
@@ -58,6 +111,8 @@ impl Default for Plan {
             duration: Duration::from_secs(10),
             warmup: Duration::from_secs(1),
             messages: None,
+            churn: 0.0,
+            transport: Transport::Tcp,
             failure_report: FailureReport::No,
             core: None,
         }
@@ -104,7 +159,36 @@ impl Plan {
                 "--rate must be above 0, or max"
             );
         }
+        ensure!(
+            (0.0..=CHURN_MAX).contains(&self.churn),
+            "--churn must be 0 to {CHURN_MAX} a second"
+        );
+        if self.churn > 0.0 {
+            ensure!(
+                self.rate != Rate::Max,
+                "--churn needs a --rate: with max nobody knows how many have to answer"
+            );
+            ensure!(
+                self.sessions_per_connection == 1,
+                "--churn needs a connection for each participant"
+            );
+            ensure!(
+                self.recipients_only().next().is_some(),
+                "--churn needs a participant that only receives"
+            );
+        }
         Ok(())
+    }
+
+    /// Those who only receive, by number: the ones that can come and go.
+    pub(crate) fn recipients_only(&self) -> impl Iterator<Item = u32> {
+        let (each, senders, readers) = (
+            self.participants,
+            self.senders,
+            self.participants - self.stalled,
+        );
+        (0..self.participant_count())
+            .filter(move |number| (senders..readers).contains(&(number % each)))
     }
 
     /// Senders of all conferences.
@@ -123,5 +207,96 @@ impl Plan {
     #[must_use]
     pub fn recipients(&self) -> u32 {
         self.participants - 1 - self.stalled
+    }
+}
+
+/// [`FailureReport`] by its name on the wire.
+mod report_name {
+    use msrp::FailureReport;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const NAMES: [(FailureReport, &str); 3] = [
+        (FailureReport::Yes, "yes"),
+        (FailureReport::Partial, "partial"),
+        (FailureReport::No, "no"),
+    ];
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+    pub(super) fn serialize<S: Serializer>(
+        report: &FailureReport,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut names = NAMES.iter();
+        let name = names.find(|(one, _)| one == report);
+        serializer.serialize_str(name.map_or("", |(_, name)| name))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<FailureReport, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut names = NAMES.iter();
+        let found = names.find(|(_, name)| *name == text);
+        found
+            .map(|(report, _)| *report)
+            .ok_or_else(|| D::Error::custom("expected yes, partial or no"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_survives_json() {
+        for failure_report in [
+            FailureReport::Yes,
+            FailureReport::Partial,
+            FailureReport::No,
+        ] {
+            let plan = Plan {
+                failure_report,
+                transport: Transport::Wss,
+                rate: Rate::Fixed(2.5),
+                ..Plan::default()
+            };
+            let text = serde_json::to_string(&plan).unwrap();
+            let back: Plan = serde_json::from_str(&text).unwrap();
+            assert_eq!(format!("{plan:?}"), format!("{back:?}"));
+        }
+    }
+
+    #[test]
+    fn those_who_only_receive_can_come_and_go() {
+        let plan = Plan {
+            conferences: 2,
+            participants: 4,
+            stalled: 1,
+            churn: 1.0,
+            rate: Rate::Fixed(1.0),
+            ..Plan::default()
+        };
+        assert_eq!(plan.recipients_only().collect::<Vec<_>>(), [1, 2, 5, 6]);
+        assert!(plan.check().is_ok());
+        for wrong in [
+            Plan {
+                rate: Rate::Max,
+                ..plan.clone()
+            },
+            Plan {
+                senders: 3,
+                ..plan.clone()
+            },
+            Plan {
+                sessions_per_connection: 2,
+                ..plan.clone()
+            },
+            Plan {
+                churn: f64::NAN,
+                ..plan
+            },
+        ] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
+        }
     }
 }

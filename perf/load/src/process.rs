@@ -149,6 +149,31 @@ pub fn resident_bytes(id: u32) -> u64 {
         .sum()
 }
 
+/// The same without asking what is shared: quick, and higher by what libraries and other processes hold.
+#[must_use]
+pub(crate) fn resident_now(id: u32) -> u64 {
+    status_bytes(id, "VmRSS:")
+}
+
+/// The most that was ever resident, counted like [`resident_now`].
+#[must_use]
+pub(crate) fn peak_bytes(id: u32) -> u64 {
+    status_bytes(id, "VmHWM:")
+}
+
+fn status_bytes(id: u32, name: &str) -> u64 {
+    tree(id)
+        .into_iter()
+        .filter_map(|id| std::fs::read_to_string(format!("/proc/{id}/status")).ok())
+        .filter_map(|text| {
+            let mut lines = text.lines();
+            let rest = lines.find_map(|line| line.strip_prefix(name))?;
+            rest.split_whitespace().next()?.parse::<u64>().ok()
+        })
+        .map(|kib| 1024 * kib)
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +189,7 @@ mod tests {
         }
         let all = tree(id);
         assert!(cpu_nanos(id) > 0 && resident_bytes(id) > 0);
+        assert!(peak_bytes(id) >= resident_now(id) && resident_now(id) > 0);
         drop(process);
         // A grandchild may still wait to be reaped by whoever adopted it.
         let lives = |id: &u32| {

@@ -14,6 +14,7 @@ use msrp::{Body, Deframer, FailureReport, Fatal, Flag, Head, Item, Method, Start
 
 use crate::limits::FORMS_MAX;
 use crate::pattern::{ID_CHARS, MessageId, Pattern};
+use crate::plan::Transport;
 
 /// Something that arrived.
 #[derive(Debug)]
@@ -328,8 +329,8 @@ fn replace(kept: &mut Vec<u8>, octets: &[u8]) {
 }
 
 /// The URI of a session of ours, at the far end's view of our address.
-pub(crate) fn own_path(address: &str, leg: u32) -> String {
-    format!("msrp://{address}/{LEG_MARK}{leg:08x};tcp")
+pub(crate) fn own_path(transport: Transport, address: &str, leg: u32) -> String {
+    transport.uri(address, &format!("{LEG_MARK}{leg:08x}"))
 }
 
 const LEG_MARK: &str = "load";
@@ -349,7 +350,7 @@ mod tests {
         let text = format!(
             "MSRP {tid} SEND\r\nTo-Path: {}\r\nFrom-Path: msrp://h:1/s;tcp\r\nMessage-ID: {}\r\n\
              Byte-Range: 1-{n}/{n}\r\nContent-Type: text/plain\r\n\r\n{}\r\n-------{tid}$\r\n",
-            own_path("127.0.0.1:9", 7),
+            own_path(Transport::Tcp, "127.0.0.1:9", 7),
             str::from_utf8(&id.write()).unwrap(),
             str::from_utf8(body).unwrap(),
             n = body.len(),

@@ -3,10 +3,12 @@
 use core::time::Duration;
 use std::io::{self, Write};
 
+use clock::Instant;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{BUSY_SHARE_MAX, LATENCY_MAX};
+use crate::plan::Transport;
 
 /// Latencies in nanoseconds.
 #[derive(Clone, Debug)]
@@ -19,8 +21,12 @@ impl Latencies {
         Self(histogram)
     }
 
-    pub(crate) fn record(&mut self, nanos: u64) {
+    fn record(&mut self, nanos: u64) {
         self.0.saturating_record(nanos);
+    }
+
+    pub(crate) fn record_between(&mut self, from: Instant, to: Instant) {
+        self.record(to.as_nanos().saturating_sub(from.as_nanos()).max(1));
     }
 
     pub(crate) fn take_from(&mut self, other: &mut Self) {
@@ -59,7 +65,7 @@ fn micros(nanos: u64) -> f64 {
 }
 
 /// Latency from the intended time of sending, per delivery.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Percentiles {
     /// Deliveries measured.
     pub count: u64,
@@ -76,7 +82,7 @@ pub struct Percentiles {
 }
 
 /// One second.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Seconds since the measured time began; the row covers the one that ends here.
     pub second: f64,
@@ -92,6 +98,8 @@ pub struct Row {
     pub generator_busy: f64,
     /// CPU of the system under test, cores, where it is known.
     pub target_cpu: Option<f64>,
+    /// Its resident memory at the end of the second, octets, where it is known.
+    pub target_resident_bytes: Option<u64>,
 }
 
 impl Row {
@@ -103,7 +111,7 @@ impl Row {
     pub fn print_heading(out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
-            "{:>6} {:>10} {:>12} {:>9} {:>10} {:>10} {:>10} {:>10} {:>9} {:>7}",
+            "{:>6} {:>10} {:>12} {:>9} {:>10} {:>10} {:>10} {:>10} {:>9} {:>7} {:>8}",
             "s",
             "sent/s",
             "delivered/s",
@@ -113,7 +121,8 @@ impl Row {
             "p99.9 us",
             "max us",
             "generator",
-            "target"
+            "target",
+            "resident"
         )
     }
 
@@ -126,9 +135,12 @@ impl Row {
         let target = self
             .target_cpu
             .map_or("-".to_owned(), |cores| format!("{:.0} %", cores * 100.0));
+        let resident = self.target_resident_bytes.map_or("-".to_owned(), |octets| {
+            format!("{:.1} MB", octets as f64 / 1e6)
+        });
         writeln!(
             out,
-            "{:>6.0} {:>10} {:>12} {:>9.1} {:>10.1} {:>10.1} {:>10.1} {:>10.1} {:>7.0} % {:>7}",
+            "{:>6.0} {:>10} {:>12} {:>9.1} {:>10.1} {:>10.1} {:>10.1} {:>10.1} {:>7.0} % {:>7} {resident:>8}",
             self.second,
             self.sent,
             self.delivered,
@@ -144,7 +156,7 @@ impl Row {
 }
 
 /// All counts of a run, the warm-up included where nothing else is said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Messages written.
     pub sent: u64,
@@ -168,10 +180,16 @@ pub struct Counts {
     pub strange: u64,
     /// Connections that ended before the end.
     pub disconnected: u64,
+    /// Participants who left while messages flowed.
+    pub leaves: u64,
+    /// Participants who joined while messages flowed.
+    pub joins: u64,
+    /// Participants who left again before they were bound.
+    pub unbound: u64,
 }
 
 impl Counts {
-    /// Whether everything arrived exactly once, in order, as it was sent.
+    /// Whether everything arrived exactly once, in order, as it was sent, and whoever joined was bound.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let faults = [
@@ -185,15 +203,17 @@ impl Counts {
             self.strange,
             self.disconnected,
         ];
-        faults.iter().all(|count| *count == 0)
+        faults.iter().all(|count| *count == 0) && self.joins + self.unbound == self.leaves
     }
 }
 
 /// The end of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// How the sessions were set up.
-    pub via: &'static str,
+    pub via: String,
+    /// What participants spoke.
+    pub transport: Transport,
     /// Conferences.
     pub conferences: u32,
     /// Participants of each.
@@ -210,8 +230,12 @@ pub struct Summary {
     pub delivered_per_second: f64,
     /// Within it, body octets delivered per second.
     pub octets_per_second: f64,
+    /// Within it, messages delivered, each recipient counted.
+    pub delivered: u64,
     /// Of all that was sent within it.
     pub latency: Percentiles,
+    /// Of those who joined while messages flowed: from asking for a session to its being bound.
+    pub join_latency: Percentiles,
     /// The distribution: share of the deliveries, microseconds.
     pub curve: Vec<(f64, f64)>,
     /// What came and what did not.
@@ -225,8 +249,13 @@ pub struct Summary {
     pub target_cpu: Option<f64>,
     /// CPU time of the system under test per delivery, nanoseconds, where it is known.
     pub target_nanos_per_delivery: Option<f64>,
-    /// Resident memory of the system under test, octets, where it is known.
+    /// Resident memory of the system under test when the measured time began, octets, what it shares with
+    /// others included, where it is known.
+    pub target_begun_bytes: Option<u64>,
+    /// Resident memory of the system under test, octets, private to it, at the end, where it is known.
     pub target_resident_bytes: Option<u64>,
+    /// The most that was ever resident, octets, what it shares with others included, where it is known.
+    pub target_peak_bytes: Option<u64>,
 }
 
 impl Summary {
@@ -254,6 +283,9 @@ impl Summary {
             refused,
             strange,
             disconnected,
+            leaves,
+            joins,
+            unbound,
         } = self.counts;
         let latency = &self.latency;
         writeln!(
@@ -276,6 +308,14 @@ impl Summary {
             "verified      {sent} sent, {delivered} delivered: {lost} lost, {duplicated} duplicated, \
              {out_of_order} out of order, {damaged} damaged"
         )?;
+        if leaves + joins > 0 {
+            let join = &self.join_latency;
+            writeln!(
+                out,
+                "churn         {leaves} left, {unbound} of them before they were bound, {joins} joined: us to be bound p50 {:.0}  p99 {:.0}  max {:.0}",
+                join.p50_us, join.p99_us, join.max_us
+            )?;
+        }
         if unsent > 0 {
             writeln!(
                 out,
@@ -290,18 +330,22 @@ impl Summary {
             )?;
         }
         if let (Some(cpu), Some(nanos)) = (self.target_cpu, self.target_nanos_per_delivery) {
-            let resident = self.target_resident_bytes.unwrap_or(0);
+            let mb = |octets: Option<u64>| octets.unwrap_or(0) as f64 / 1e6;
             writeln!(
                 out,
-                "target        {:.0} % of a core, {nanos:.0} ns per delivery, {:.1} MB resident",
+                "target        {:.0} % of a core, {nanos:.0} ns per delivery; resident MB: {:.1} at the start, \
+                 {:.1} at most, {:.1} private at the end",
                 cpu * 100.0,
-                resident as f64 / 1e6
+                mb(self.target_begun_bytes),
+                mb(self.target_peak_bytes),
+                mb(self.target_resident_bytes)
             )?;
         }
         writeln!(
             out,
-            "generator     at work {:.0} % of the time",
-            self.generator_busy * 100.0
+            "generator     at work {:.0} % of the time, {:.0} % of a core",
+            self.generator_busy * 100.0,
+            self.generator_cpu * 100.0
         )?;
         if self.is_generator_bound() {
             writeln!(

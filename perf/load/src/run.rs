@@ -1,26 +1,30 @@
 //! One run: connects the sessions, lets the generator loose, watches it.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use std::collections::HashMap;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 
 use anyhow::{Context, anyhow, bail};
-use clock::Instant;
 use reactor::{
     Control, Full, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig, spawn_shard,
 };
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use switch::ShardIndex;
 use tokio::sync::mpsc;
+use tokio::time::{Interval, interval_at};
 
-use crate::generator::{Generator, GeneratorConfig, LegConfig, News, Totals};
-use crate::limits::CONNECTIONS_PER_ADDRESS;
-use crate::plan::{Plan, Rate};
-use crate::process::{cpu_nanos, resident_bytes, thread_nanos};
+use crate::generator::{Generator, GeneratorConfig, LegConfig, Move, News, Ticket, Totals};
+use crate::limits::{CONNECTIONS_PER_ADDRESS, LEAVING_MAX};
+use crate::plan::Plan;
 use crate::report::{Row, Summary};
 use crate::setup::{Keeper, Leg, Sessions};
+use crate::watch::Watch;
+use crate::wire::tls_config;
 
 /// Carries a plan out over sessions that are set up. `on_row` gets one row per second.
 ///
@@ -49,13 +53,15 @@ pub async fn run(
         let keeper = core::mem::replace(&mut sessions.keeper, Keeper::None);
         keeper.release().await?;
     }
-    Ok(summary(plan, sessions.via, &totals, &watch))
+    Ok(watch.summary(plan, sessions.via, &totals))
 }
 
 struct Started {
     shard: ShardHandle,
     sessions: Sessions,
     go: Arc<AtomicBool>,
+    moves: Sender<Move>,
+    churn: Churn,
     news: mpsc::UnboundedReceiver<News>,
     target: Option<u32>,
 }
@@ -66,16 +72,15 @@ impl Started {
         let (news_tx, news) = mpsc::unbounded_channel();
         let go = Arc::new(AtomicBool::new(false));
         let links = links(plan, &sessions.legs);
-        let legs = sessions.legs.iter().map(|leg| LegConfig {
-            own: leg.own.as_bytes().into(),
-            peer: leg.peer.as_bytes().into(),
-        });
+        let (moves, moves_rx) = std::sync::mpsc::channel();
         let config = GeneratorConfig {
             plan: plan.clone(),
-            legs: legs.collect(),
+            legs: sessions.legs.iter().map(leg_config).collect(),
             links: links.clone(),
             is_binding: sessions.is_binding,
+            tls: tls_config()?,
             go: Arc::clone(&go),
+            moves: moves_rx,
             news: news_tx,
         };
         let mailbox = Mailbox::new()?;
@@ -85,19 +90,31 @@ impl Started {
         // io_uring where there is one; elsewhere the other one will do.
         thread.reactor = ReactorKind::Auto;
         thread.core = plan.core;
-        thread.connections_max = links.len().max(1) + sessions.listeners.len();
+        // Those who leave may still be there when others take their place.
+        let leaving_max = if plan.churn > 0.0 { LEAVING_MAX } else { 0 };
+        thread.connections_max = links.len().max(1) + leaving_max + sessions.listeners.len();
         thread.listeners = core::mem::take(&mut sessions.listeners);
         let shard = spawn_shard(thread, move || Generator::new(config))?;
         for (number, legs) in (0_u32..).zip(&links) {
             let leg = &mut sessions.legs[legs[0] as usize];
             let (socket, peer) = connect(number, leg)?;
-            adopt(&shard, number, socket, peer);
+            adopt(
+                &shard,
+                Ticket {
+                    link: number,
+                    turn: 0,
+                },
+                socket,
+                peer,
+            );
         }
         Ok(Self {
             target: sessions.target.id,
             shard,
             sessions,
             go,
+            moves,
+            churn: Churn::new(plan, &links),
             news,
         })
     }
@@ -107,113 +124,136 @@ impl Started {
         watch: &mut Watch,
         on_row: &mut impl FnMut(&Row),
     ) -> anyhow::Result<Totals> {
+        let mut turnstile = self.churn.turnstile();
+        let mut is_open = false;
         loop {
             let news = tokio::select! {
+                biased;
                 news = self.news.recv() => news.context("the generator ended")?,
+                _ = turnstile.tick(), if is_open => {
+                    self.replace().await?;
+                    continue;
+                }
                 () = self.sessions.keeper.keep() => bail!("the control plane ended"),
             };
             match news {
                 News::Bound => self.go.store(true, Ordering::Release),
-                News::Begun => watch.begin(),
+                News::Begun => {
+                    watch.begin();
+                    is_open = !self.churn.legs.is_empty();
+                    turnstile.reset();
+                }
                 News::Row(mut row) => {
-                    row.target_cpu = watch.cores_since_last();
+                    watch.complete(&mut row);
                     on_row(&row);
                 }
-                News::Over => watch.end(),
+                News::Over => {
+                    is_open = false;
+                    watch.end();
+                    // Nobody listens any more: the generator has failed, and says so.
+                    let _ = self.moves.send(Move::End);
+                }
                 News::Done(totals) => return Ok(*totals),
                 News::Failed(reason) => return Err(anyhow!(reason)),
             }
         }
     }
+
+    /// Somebody leaves, by turns hanging up first or being subtracted first, and another one joins.
+    async fn replace(&mut self) -> anyhow::Result<()> {
+        let (link, number, hangs_up) = self.churn.next();
+        let gone = "the generator ended";
+        let leave = Move::Leave {
+            leg: number,
+            hangs_up,
+        };
+        self.moves.send(leave).context(gone)?;
+        let keeper = &mut self.sessions.keeper;
+        keeper.leave(number).await.context("a leave")?;
+        let at = reactor::now();
+        let mut leg = keeper.join(number).await.context("a join")?;
+        let config = leg_config(&leg);
+        let turn = u32::try_from(self.churn.done).context("too many have come and gone")?;
+        let join = Move::Join {
+            leg: number,
+            turn,
+            config,
+            at,
+        };
+        self.moves.send(join).context(gone)?;
+        let (socket, peer) = connect(link, &mut leg)?;
+        adopt(&self.shard, Ticket { link, turn }, socket, peer);
+        Ok(())
+    }
 }
 
-/// The CPU time of the system under test and of the generator.
-struct Watch {
-    target: Option<u32>,
-    begun: Option<Sample>,
-    last: Option<Sample>,
-    over: Option<Sample>,
-    resident_bytes: Option<u64>,
+/// Who is replaced when.
+struct Churn {
+    rate: f64,
+    /// Link and leg of those who can be.
+    legs: Vec<(u32, u32)>,
+    /// From one to the next: about half of them, and no divisor of their number.
+    stride: usize,
+    done: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Sample {
-    at: Instant,
-    target: u64,
-    generator: u64,
-}
-
-/// The generator's thread as the reactor names it.
-const GENERATOR_THREAD: &str = "shard-0";
-
-impl Watch {
-    fn new(target: Option<u32>) -> Self {
+impl Churn {
+    fn new(plan: &Plan, links: &[Vec<u32>]) -> Self {
+        let mut legs = Vec::new();
+        if plan.churn > 0.0 {
+            let link_of: HashMap<u32, u32> = links.iter().map(|legs| legs[0]).zip(0..).collect();
+            let can_go = plan.recipients_only();
+            legs = can_go
+                .filter_map(|leg| Some((*link_of.get(&leg)?, leg)))
+                .collect();
+        }
+        let stride = (legs.len() / 2..).find(|stride| gcd(*stride, legs.len()) == 1);
         Self {
-            target,
-            begun: None,
-            last: None,
-            over: None,
-            resident_bytes: None,
+            rate: plan.churn,
+            stride: stride.unwrap_or(1),
+            legs,
+            done: 0,
         }
     }
 
-    fn sample(&self) -> Sample {
-        Sample {
-            target: self.target.map_or(0, cpu_nanos),
-            generator: thread_nanos(GENERATOR_THREAD),
-            at: reactor::now(),
-        }
+    /// When the next one goes. One that came late is followed by the next at once.
+    fn turnstile(&self) -> Interval {
+        let period = if self.legs.is_empty() {
+            Duration::MAX
+        } else {
+            Duration::from_secs_f64(1.0 / self.rate)
+        };
+        interval_at(
+            tokio::time::Instant::now() + period.min(IDLE),
+            period.min(IDLE),
+        )
     }
 
-    fn begin(&mut self) {
-        self.begun = Some(self.sample());
-        self.last = self.begun;
-    }
-
-    fn end(&mut self) {
-        self.over = Some(self.sample());
-        self.resident_bytes = self.target.map(resident_bytes);
-    }
-
-    fn cores_since_last(&mut self) -> Option<f64> {
-        let (last, now) = (self.last?, self.sample());
-        self.last = Some(now);
-        self.target
-            .map(|_| share(last.target, now.target, last, now))
+    /// Everybody once before anybody twice, neighbours far apart; every other one hangs up.
+    fn next(&mut self) -> (u32, u32, bool) {
+        let count = self.legs.len();
+        let place = self.done % count * self.stride % count;
+        let round = self.done / count;
+        let hangs_up = (self.done + round).is_multiple_of(2);
+        self.done += 1;
+        let (link, leg) = self.legs[place];
+        (link, leg, hangs_up)
     }
 }
 
-fn share(from: u64, to: u64, begun: Sample, over: Sample) -> f64 {
-    to.saturating_sub(from) as f64 / over.at.since(begun.at).as_nanos().max(1) as f64
+/// The period of a turnstile that nobody passes.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn summary(plan: &Plan, via: &'static str, totals: &Totals, watch: &Watch) -> Summary {
-    let samples = watch.begun.zip(watch.over);
-    let target = samples.filter(|_| watch.target.is_some());
-    let nanos = |(begun, over): (Sample, Sample)| over.target.saturating_sub(begun.target) as f64;
-    Summary {
-        via,
-        conferences: plan.conferences,
-        participants: plan.participants,
-        senders: plan.senders,
-        size: plan.size,
-        rate: match plan.rate {
-            Rate::Fixed(rate) => Some(rate),
-            Rate::Max => None,
-        },
-        seconds: totals.measured.as_secs_f64(),
-        delivered_per_second: totals.delivered_per_second,
-        octets_per_second: totals.octets_per_second,
-        latency: totals.latency,
-        curve: totals.curve.clone(),
-        counts: totals.counts,
-        generator_busy: totals.busy.clamp(0.0, 1.0),
-        generator_cpu: samples.map_or(0.0, |(b, o)| share(b.generator, o.generator, b, o)),
-        target_cpu: target.map(|(b, o)| share(b.target, o.target, b, o)),
-        target_nanos_per_delivery: target
-            .filter(|_| totals.delivered > 0)
-            .map(|both| nanos(both) / totals.delivered as f64),
-        target_resident_bytes: watch.resident_bytes,
+fn leg_config(leg: &Leg) -> LegConfig {
+    LegConfig {
+        own: leg.own.as_bytes().into(),
+        peer: leg.peer.as_bytes().into(),
+        host: leg.connect.map_or(Ipv4Addr::LOCALHOST.into(), |to| to.ip()),
+        fingerprint: leg.fingerprint,
     }
 }
 
@@ -271,12 +311,12 @@ fn open(number: u32, to: SocketAddr) -> anyhow::Result<Socket> {
 }
 
 /// Hands a connection to the generator, waiting while its mailbox is full.
-fn adopt(shard: &ShardHandle, number: u32, socket: OwnedFd, peer: SocketAddr) {
+fn adopt(shard: &ShardHandle, ticket: Ticket, socket: OwnedFd, peer: SocketAddr) {
     let mut control = Control::Adopt {
         socket,
         peer,
         layer: None,
-        octets: number.to_le_bytes().to_vec(),
+        octets: ticket.write(),
     };
     while let Err(Full(back)) = shard.send(control) {
         control = back;
@@ -294,5 +334,37 @@ fn raise_descriptor_limit() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "cannot raise the limit of open files");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_replaced_once_before_anybody_is_twice_by_turns_hanging_up() {
+        let plan = Plan {
+            conferences: 3,
+            participants: 5,
+            churn: 1.0,
+            ..Plan::default()
+        };
+        let links: Vec<_> = (0..15).map(|leg| vec![leg]).collect();
+        let mut churn = Churn::new(&plan, &links);
+        let mut ways = HashMap::new();
+        for round in 0..2 {
+            let mut gone: Vec<u32> = (0..12)
+                .map(|_| {
+                    let (link, leg, hangs_up) = churn.next();
+                    assert_eq!(link, leg);
+                    ways.entry(leg).or_insert_with(Vec::new).push(hangs_up);
+                    leg
+                })
+                .collect();
+            gone.sort_unstable();
+            let all: Vec<u32> = plan.recipients_only().collect();
+            assert_eq!(gone, all, "round {round}");
+        }
+        assert!(ways.values().all(|both| both[0] != both[1]), "{ways:?}");
     }
 }

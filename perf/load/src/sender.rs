@@ -145,6 +145,11 @@ impl Sender {
         is_known.then(|| self.written_at[self.place(serial)])
     }
 
+    /// Messages begun.
+    pub(crate) fn begun(&self) -> u64 {
+        self.written + u64::from(self.partial.is_some())
+    }
+
     /// Messages whose time has come and that are not wholly written.
     pub(crate) fn unsent(&self) -> u64 {
         self.due - self.written
@@ -153,7 +158,7 @@ impl Sender {
     /// Nothing further begins but what was due: by the schedule, or begun already.
     pub(crate) fn stop(&mut self, is_scheduled: bool) {
         if !is_scheduled {
-            self.due = self.written + u64::from(self.partial.is_some());
+            self.due = self.begun();
         }
         self.last = self.due;
     }
@@ -198,6 +203,7 @@ impl Sender {
                 return;
             }
             batch.write(|out| self.form.write_tail(out, &id));
+            batch.end_message();
             self.partial = None;
             self.written += 1;
         }

@@ -9,6 +9,9 @@ use core::net::SocketAddr;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
+use anyhow::{bail, ensure};
+
+use crate::plan::{Plan, Transport};
 use crate::process::Process;
 
 /// One participant, ready to connect.
@@ -22,6 +25,8 @@ pub struct Leg {
     pub connect: Option<SocketAddr>,
     /// The socket it connects with, when its address was told before.
     pub socket: Option<OwnedFd>,
+    /// SHA-256 of the certificate that the other side signalled.
+    pub fingerprint: Option<[u8; 32]>,
 }
 
 /// All participants of a run.
@@ -71,6 +76,32 @@ pub enum Keeper {
 }
 
 impl Keeper {
+    /// Lets participant `number` leave, by the control plane.
+    ///
+    /// # Errors
+    ///
+    /// When the other side refuses or does not answer.
+    pub(crate) async fn leave(&mut self, number: u32) -> anyhow::Result<()> {
+        match self {
+            Self::None => bail!("nobody keeps the sessions"),
+            Self::H248(controller) => controller.leave(number).await,
+            Self::Sip(callers) => callers.leave(number).await,
+        }
+    }
+
+    /// Lets somebody join in its place.
+    ///
+    /// # Errors
+    ///
+    /// When the other side refuses or does not answer.
+    pub(crate) async fn join(&mut self, number: u32) -> anyhow::Result<Leg> {
+        match self {
+            Self::None => bail!("nobody keeps the sessions"),
+            Self::H248(controller) => controller.join(number).await,
+            Self::Sip(callers) => callers.join(number).await,
+        }
+    }
+
     /// Answers what the other side asks, for as long as this is awaited. Cancel-safe.
     pub async fn keep(&mut self) {
         match self {
@@ -92,4 +123,17 @@ impl Keeper {
             Self::Sip(callers) => callers.release().await,
         }
     }
+}
+
+/// What neither the forwarder nor a relay does is refused.
+fn plain_and_steady(plan: &Plan, who: &str) -> anyhow::Result<()> {
+    ensure!(
+        plan.transport == Transport::Tcp,
+        "{who} is reached over TCP: --transport needs --via h248"
+    );
+    ensure!(
+        plan.churn <= 0.0,
+        "{who} has no control plane: --churn needs --via h248 or sip"
+    );
+    Ok(())
 }

@@ -9,8 +9,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use load::setup::h248::Controller;
-use load::setup::{Keeper, Sessions, Target, forward, relay};
-use load::{Plan, Rate, Summary};
+use load::setup::{Target, forward, relay};
+use load::{Plan, Rate, Summary, Transport};
 use mrfp::{Mrfp, ReactorKind};
 use reactor::{Mailbox, ShardHandle, ShardLinks, ShardThreadConfig, bind_listeners, spawn_shard};
 use switch::ShardIndex;
@@ -31,12 +31,12 @@ fn any() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-async fn mrfp(reactor: ReactorKind) -> (Mrfp, Controller) {
+async fn mrfp(reactor: ReactorKind, transport: Transport) -> (Mrfp, Controller) {
     let controller = Controller::listen("tcp:127.0.0.1:0".parse().unwrap())
         .await
         .unwrap();
     let config = mrfp::Config {
-        msrp: vec![any().into()],
+        msrp: vec![format!("{}:{}", transport.name(), any()).parse().unwrap()],
         mgcs: vec![controller.listens_on()],
         reactor,
         shards: core::num::NonZeroU8::new(1),
@@ -46,17 +46,8 @@ async fn mrfp(reactor: ReactorKind) -> (Mrfp, Controller) {
 }
 
 async fn over_h248(reactor: ReactorKind, plan: Plan) -> Summary {
-    let (mrfp, mut controller) = mrfp(reactor).await;
-    controller.registered().await.unwrap();
-    let legs = controller.add(&plan).await.unwrap();
-    let sessions = Sessions {
-        via: "h248",
-        legs,
-        listeners: Vec::new(),
-        is_binding: true,
-        keeper: Keeper::H248(Box::new(controller)),
-        target: Target::default(),
-    };
+    let (mrfp, controller) = mrfp(reactor, plan.transport).await;
+    let sessions = controller.sessions(Target::default(), &plan).await.unwrap();
     let summary = load::run(&plan, sessions, |_| ()).await.unwrap();
     assert_eq!(mrfp.metrics().terminations, 0);
     summary
@@ -82,6 +73,52 @@ async fn every_message_reaches_everybody_through_the_mrfp() {
         let plan = Plan { size, ..plan() };
         let summary = over_h248(reactor, plan.clone()).await;
         expect_all(&plan, &summary);
+    }
+}
+
+#[tokio::test]
+async fn every_transport_carries_messages_of_every_size() {
+    for (reactor, transport) in [
+        (ReactorKind::Auto, Transport::Tls),
+        (ReactorKind::Mio, Transport::Tls),
+        (ReactorKind::Auto, Transport::Ws),
+        (ReactorKind::Mio, Transport::Wss),
+    ] {
+        for size in [1, 300, 200_000] {
+            let plan = Plan {
+                size,
+                transport,
+                messages: Some(if size > 1_000 { 3 } else { 50 }),
+                ..plan()
+            };
+            let summary = over_h248(reactor, plan.clone()).await;
+            expect_all(&plan, &summary);
+        }
+    }
+}
+
+/// Sixty are replaced, every one of the four who only receive many times.
+#[tokio::test]
+async fn who_joins_and_leaves_misses_nothing_while_there() {
+    for (reactor, transport, size) in [
+        (ReactorKind::Auto, Transport::Tcp, 300),
+        (ReactorKind::Mio, Transport::Wss, 20_000),
+    ] {
+        let plan = Plan {
+            rate: Rate::Fixed(1_000.0),
+            churn: 200.0,
+            messages: Some(75),
+            transport,
+            size,
+            ..plan()
+        };
+        let summary = over_h248(reactor, plan.clone()).await;
+        let counts = summary.counts;
+        assert!(counts.is_clean(), "{counts:?}");
+        assert_eq!(counts.sent, 75 * u64::from(plan.sender_count()));
+        assert!(counts.joins > 0, "{counts:?}");
+        assert_eq!(counts.joins + counts.unbound, counts.leaves);
+        assert_eq!(summary.join_latency.count, counts.joins);
     }
 }
 
@@ -140,7 +177,8 @@ async fn the_forwarder_keeps_frames_of_several_senders_apart() {
     for size in [10, 3_000, 40_000] {
         let forwarder = forwarder();
         let plan = Plan { size, ..plan() };
-        let sessions = forward::sessions(forwarder.local_addrs()[0], Target::default(), &plan);
+        let sessions =
+            forward::sessions(forwarder.local_addrs()[0], Target::default(), &plan).unwrap();
         let summary = load::run(&plan, sessions, |_| ()).await.unwrap();
         expect_all(&plan, &summary);
     }

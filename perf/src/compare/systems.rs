@@ -13,7 +13,7 @@ use clap::Subcommand;
 use h248_endpoint::TransportAddr;
 use load::process::Process;
 use load::setup::h248::Controller;
-use load::setup::{Keeper, Sessions, Target, forward, relay};
+use load::setup::{Sessions, Target, forward, relay};
 use load::{Plan, Summary};
 use mrfp::ReactorKind;
 use reactor::{Mailbox, ShardLinks, ShardThreadConfig, bind_listeners, spawn_shard};
@@ -207,7 +207,7 @@ async fn mrf(
     place: &Place,
     busy_poll_us: u64,
 ) -> anyhow::Result<Sessions> {
-    let mut controller = Controller::listen(TransportAddr::Tcp(any())).await?;
+    let controller = Controller::listen(TransportAddr::Tcp(any())).await?;
     let mut command = again()?;
     command.args([
         "serve-mrfp",
@@ -219,16 +219,7 @@ async fn mrf(
         &busy_poll_us.to_string(),
     ]);
     let process = Process::start(command, &place.target)?;
-    controller.registered().await?;
-    let legs = controller.add(plan).await?;
-    Ok(Sessions {
-        via: "h248",
-        legs,
-        listeners: Vec::new(),
-        is_binding: true,
-        keeper: Keeper::H248(Box::new(controller)),
-        target: Target::from(process),
-    })
+    controller.sessions(Target::from(process), plan).await
 }
 
 fn forwarder(kind: Kind, plan: &Plan, place: &Place) -> anyhow::Result<Sessions> {
@@ -241,7 +232,7 @@ fn forwarder(kind: Kind, plan: &Plan, place: &Place) -> anyhow::Result<Sessions>
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
     let addr = line.trim().parse().context("the forwarder did not start")?;
-    Ok(forward::sessions(addr, Target::from(process), plan))
+    forward::sessions(addr, Target::from(process), plan)
 }
 
 const KAMAILIO: &str = include_str!("../../kamailio/kamailio.cfg");

@@ -4,6 +4,7 @@ use core::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use load::Transport;
 use msrp::FailureReport;
 
 use crate::values::{BusyPoll, H248Addr, LoadRate, Octets, Period, Reactor};
@@ -14,6 +15,8 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
     mrf load --participants 100 --senders 4 --size 300 --rate 2000 --duration 30s\n  \
     mrf load --conferences 100 --participants 10 --rate 5000 --json result.json\n  \
     mrf load --participants 11 --size 1G --messages 1  one file to ten\n  \
+    mrf load --participants 11 --transport tls --rate 2000\n  \
+    mrf load --conferences 50 --participants 10 --rate 2000 --churn 20 --duration 10m  a soak\n  \
     mrf load --via sip --target sip:load@127.0.0.1:5060;transport=tcp --participants 5\n  \
     mrf load --via relay --target 127.0.0.1:2855      an RFC 4976 relay\n\n\
     A row per second, then a summary: deliveries per second, latency from the intended time of sending, \
@@ -49,6 +52,30 @@ impl From<LoadReport> for FailureReport {
             LoadReport::Yes => Self::Yes,
             LoadReport::Partial => Self::Partial,
             LoadReport::No => Self::No,
+        }
+    }
+}
+
+/// What participants speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LoadTransport {
+    /// MSRP on TCP
+    Tcp,
+    /// MSRP on TLS; the certificate is compared with a=fingerprint
+    Tls,
+    /// MSRP on WebSocket (RFC 7977)
+    Ws,
+    /// MSRP on WebSocket on TLS
+    Wss,
+}
+
+impl From<LoadTransport> for Transport {
+    fn from(transport: LoadTransport) -> Self {
+        match transport {
+            LoadTransport::Tcp => Self::Tcp,
+            LoadTransport::Tls => Self::Tls,
+            LoadTransport::Ws => Self::Ws,
+            LoadTransport::Wss => Self::Wss,
         }
     }
 }
@@ -99,6 +126,13 @@ pub struct LoadArgs {
     /// Stop after so many messages of each sender
     #[arg(long, value_name = "N")]
     pub messages: Option<u64>,
+    /// What participants speak; others than tcp with --via h248 only
+    #[arg(long, value_enum, default_value = "tcp")]
+    pub transport: LoadTransport,
+    /// Recipients replaced per second while messages flow: one leaves, another joins; needs a --rate
+    /// and --via h248 or sip
+    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    pub churn: f64,
     /// Failure-Report of the messages
     #[arg(long, value_enum, default_value = "no")]
     pub failure_report: LoadReport,

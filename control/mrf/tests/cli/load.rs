@@ -39,6 +39,22 @@ fn a_system_of_its_own_is_loaded_by_h248_and_by_sip() {
 }
 
 #[test]
+fn participants_speak_tls_and_websocket_and_come_and_go() {
+    expect_all(&run(&["--transport", "tls"]), "h248");
+    let paced = ["--rate", "400", "--churn", "50"];
+    let summary = run(&[&paced[..], &["--transport", "wss"]].concat());
+    assert_eq!(summary["transport"], "wss");
+    let summaries = [summary, run(&[&paced[..], &["--via", "sip"]].concat())];
+    for summary in summaries {
+        let counts = &summary["counts"];
+        assert_eq!(counts["sent"], 2 * 20);
+        let [leaves, joins, unbound] =
+            ["leaves", "joins", "unbound"].map(|name| counts[name].as_u64().unwrap());
+        assert!(joins > 0 && leaves == joins + unbound, "{counts}");
+    }
+}
+
+#[test]
 fn a_running_system_is_loaded() {
     let server = Server::run();
     let uri = format!("sip:busy@{};transport=tcp", server.get("sip.tcp"));
@@ -54,6 +70,19 @@ fn what_cannot_be_loaded_is_said() {
         ),
         (&["load", "--size", "2G"], "--size must be"),
         (&["load", "--via", "relay"], "--via relay needs --target"),
+        (&["load", "--churn", "5"], "--churn needs a --rate"),
+        (
+            &[
+                "load",
+                "--via",
+                "relay",
+                "--target",
+                "127.0.0.1:9",
+                "--transport",
+                "ws",
+            ],
+            "--transport needs --via h248",
+        ),
     ] {
         let done = finish(arguments, b"");
         assert_eq!(done.code, Some(1), "{done:?}");

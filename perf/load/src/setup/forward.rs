@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::{Keeper, Leg, Sessions, Target};
+use super::{Keeper, Leg, Sessions, Target, plain_and_steady};
 use crate::forwarder::group_path;
 use crate::plan::Plan;
 use crate::reader::own_path;
@@ -12,10 +12,14 @@ use crate::sender::frame_bytes;
 const ADDRESS: &str = "127.0.0.1:9";
 
 /// Sessions through the forwarder at `forwarder`.
-#[must_use]
-pub fn sessions(forwarder: SocketAddr, target: Target, plan: &Plan) -> Sessions {
+///
+/// # Errors
+///
+/// When the plan asks for what a forwarder does not do.
+pub fn sessions(forwarder: SocketAddr, target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
+    plain_and_steady(plan, "the forwarder")?;
     let legs = (0..plan.participant_count()).map(|number| {
-        let own = own_path(ADDRESS, number);
+        let own = own_path(plan.transport, ADDRESS, number);
         let conference = number / plan.participants;
         // With one sender octets may go on as they come; with several, frames must not be mixed.
         let blank = group_path(forwarder, conference, 0);
@@ -29,14 +33,15 @@ pub fn sessions(forwarder: SocketAddr, target: Target, plan: &Plan) -> Sessions 
             own,
             connect: Some(forwarder),
             socket: None,
+            fingerprint: None,
         }
     });
-    Sessions {
+    Ok(Sessions {
         via: "forward",
         legs: legs.collect(),
         listeners: Vec::new(),
         is_binding: true,
         keeper: Keeper::None,
         target,
-    }
+    })
 }

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use h248::ast::{
-    ActionRequest, AmmReply, AmmRequest, Command, CommandReply, CommandResult, ContextId,
-    Descriptor, LocalControl, MId, Media, MediaStreams, Name, OctetString, ReplyBody, Stream,
-    StreamMode, StreamParms, TerminationId, TransactionId, TransactionReply,
+    ActionRequest, AmmRequest, Command, CommandReply, CommandResult, ContextId, Descriptor,
+    LocalControl, MId, Media, MediaStreams, Name, OctetString, ReplyBody, Stream, StreamMode,
+    StreamParms, TerminationId, TerminationIds, TransactionId, TransactionReply,
 };
 use h248_endpoint::{
     AssociationConfig, Config, Event, Peer, Role, Shell, TransportAddr, TransportId, TransportKind,
@@ -17,9 +17,9 @@ use h248_endpoint::{
 use sdp::Description;
 use tokio::time::timeout;
 
-use super::Leg;
+use super::{Keeper, Leg, Sessions, Target};
 use crate::limits::{ANSWER_MAX, COMMANDS_MAX, READY_MAX, TRANSACTIONS_MAX};
-use crate::plan::Plan;
+use crate::plan::{Plan, Transport};
 use crate::reader::own_path;
 
 /// A controller of one MRFP.
@@ -28,6 +28,9 @@ pub struct Controller {
     shell: Shell,
     gateway: Option<Peer>,
     contexts: Vec<u32>,
+    /// By participant.
+    terminations: Vec<TerminationIds>,
+    plan: Plan,
 }
 
 const STREAM: u16 = 1;
@@ -52,6 +55,8 @@ impl Controller {
             shell,
             gateway: None,
             contexts: Vec::new(),
+            terminations: Vec::new(),
+            plan: Plan::default(),
         })
     }
 
@@ -61,12 +66,13 @@ impl Controller {
         self.shell.bound()[0]
     }
 
-    /// Waits until an MRFP has registered; `is_alive` says whether waiting makes sense.
+    /// Waits until an MRFP has registered, unless one was addressed.
     ///
     /// # Errors
     ///
     /// When none does within [`READY_MAX`].
-    pub async fn registered(&mut self) -> anyhow::Result<()> {
+    async fn registered(&mut self) -> anyhow::Result<()> {
+        // What an MRFP says before it is asked is not waited for when it was addressed.
         let registered = async {
             while self.gateway.is_none() {
                 if let Event::Registered(registered) = self.shell.next().await {
@@ -88,13 +94,27 @@ impl Controller {
         self.gateway = Some(Peer { transport, addr });
     }
 
-    /// Makes all sessions of the plan.
+    /// Makes all sessions of the plan on `target`, once it has registered, and keeps them.
     ///
     /// # Errors
     ///
-    /// When the MRFP refuses one or does not answer.
-    pub async fn add(&mut self, plan: &Plan) -> anyhow::Result<Vec<Leg>> {
-        let mut legs: Vec<Option<Leg>> = Vec::new();
+    /// When no MRFP registers, or it refuses a session or does not answer.
+    pub async fn sessions(mut self, target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
+        self.registered().await?;
+        let legs = self.add(plan).await?;
+        Ok(Sessions {
+            via: "h248",
+            legs,
+            listeners: Vec::new(),
+            is_binding: true,
+            keeper: Keeper::H248(Box::new(self)),
+            target,
+        })
+    }
+
+    async fn add(&mut self, plan: &Plan) -> anyhow::Result<Vec<Leg>> {
+        self.plan = plan.clone();
+        let mut legs: Vec<Option<Added>> = Vec::new();
         legs.resize_with(plan.participant_count() as usize, || None);
         let firsts = (0..plan.conferences).map(|conference| Batch::first(plan, conference));
         let contexts = self.exchange(firsts.collect(), &mut legs).await?;
@@ -108,16 +128,70 @@ impl Controller {
         });
         let rest = rest.collect();
         self.exchange(rest, &mut legs).await?;
-        legs.into_iter()
+        let all: Vec<Added> = legs
+            .into_iter()
             .collect::<Option<_>>()
-            .context("the MRFP answered fewer Adds than it was asked")
+            .context("the MRFP answered fewer Adds than it was asked")?;
+        let (terminations, legs) = all
+            .into_iter()
+            .map(|one| (one.termination, one.leg))
+            .unzip();
+        self.terminations = terminations;
+        Ok(legs)
+    }
+
+    /// Subtracts the termination of one participant.
+    pub(crate) async fn leave(&mut self, number: u32) -> anyhow::Result<()> {
+        let command = Command::Subtract {
+            terminations: self.terminations[number as usize].clone(),
+            audit: Some(h248::ast::AuditDescriptor::default()),
+        };
+        let context = self.contexts[(number / self.plan.participants) as usize];
+        let action = ActionRequest::new(ContextId::Id(context), [command]);
+        let reply = self.call(action).await?;
+        match first_error(&reply.body) {
+            Some(error) => bail!(
+                "the MRFP refused a Subtract: {} {}",
+                error.code,
+                error_text(error)
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a termination for another participant of this number.
+    pub(crate) async fn join(&mut self, number: u32) -> anyhow::Result<Leg> {
+        let conference = number / self.plan.participants;
+        let batch = Batch {
+            conference,
+            context: ContextId::Id(self.contexts[conference as usize]),
+            first: number,
+            count: 1,
+        };
+        let reply = self.call(batch.action(self.plan.transport)).await?;
+        let mut added = None;
+        batch.take(&reply, self.plan.transport, |_, one| added = Some(one))?;
+        let added = added.context("the MRFP did not answer an Add")?;
+        self.terminations[number as usize] = added.termination;
+        Ok(added.leg)
+    }
+
+    async fn call(&mut self, action: ActionRequest) -> anyhow::Result<TransactionReply> {
+        let peer = self.gateway.context("no MRFP is known")?;
+        let asked = self.shell.send_request(peer, vec![action])?;
+        loop {
+            let (id, reply) = self.answer().await?;
+            if id == asked {
+                return Ok(reply);
+            }
+        }
     }
 
     /// Sends all, some at a time; returns the context of each conference.
     async fn exchange(
         &mut self,
         batches: Vec<Batch>,
-        legs: &mut [Option<Leg>],
+        legs: &mut [Option<Added>],
     ) -> anyhow::Result<HashMap<u32, u32>> {
         let peer = self.gateway.context("no MRFP is known")?;
         let mut waiting = batches.into_iter();
@@ -127,7 +201,9 @@ impl Controller {
             while open.len() < TRANSACTIONS_MAX
                 && let Some(batch) = waiting.next()
             {
-                let id = self.shell.send_request(peer, vec![batch.action()])?;
+                let id = self
+                    .shell
+                    .send_request(peer, vec![batch.action(self.plan.transport)])?;
                 open.insert(id, batch);
             }
             if open.is_empty() {
@@ -135,7 +211,8 @@ impl Controller {
             }
             let (id, reply) = self.answer().await?;
             if let Some(batch) = open.remove(&id) {
-                let context = batch.take(&reply, legs)?;
+                let put = |number: u32, added| legs[number as usize] = Some(added);
+                let context = batch.take(&reply, self.plan.transport, put)?;
                 contexts.insert(batch.conference, context);
             }
         }
@@ -229,13 +306,18 @@ impl Batch {
             })
     }
 
-    fn action(&self) -> ActionRequest {
-        let adds = (self.first..self.first + self.count).map(add);
-        ActionRequest::new(self.context, adds)
+    fn action(&self, transport: Transport) -> ActionRequest {
+        let numbers = self.first..self.first + self.count;
+        ActionRequest::new(self.context, numbers.map(|number| add(transport, number)))
     }
 
     /// Reads what was added; returns the context.
-    fn take(&self, reply: &TransactionReply, legs: &mut [Option<Leg>]) -> anyhow::Result<u32> {
+    fn take(
+        &self,
+        reply: &TransactionReply,
+        transport: Transport,
+        mut put: impl FnMut(u32, Added),
+    ) -> anyhow::Result<u32> {
         if let Some(error) = first_error(&reply.body) {
             bail!(
                 "the MRFP refused an Add: {} {}",
@@ -254,14 +336,9 @@ impl Batch {
             }
             for command in &action.commands {
                 let number = numbers.next().context("more answers than Adds")?;
-                let (peer, connect) = local_of(command)
+                let added = added(command, transport, number)
                     .context("the MRFP answered an Add without a usable Local descriptor")?;
-                legs[number as usize] = Some(Leg {
-                    own: own_path(ADDRESS, number),
-                    peer,
-                    connect: Some(connect),
-                    socket: None,
-                });
+                put(number, added);
             }
         }
         ensure!(numbers.is_empty(), "fewer answers than Adds");
@@ -277,11 +354,19 @@ fn error_text(error: &h248::ast::ErrorDescriptor) -> String {
         .unwrap_or_default()
 }
 
-fn add(number: u32) -> Command {
-    let local = "v=0\r\nc=IN IP4 $\r\nm=message $ TCP/MSRP *\r\na=path:$\r\n";
+fn add(transport: Transport, number: u32) -> Command {
+    let proto = if transport.is_secure() {
+        "TCP/TLS/MSRP"
+    } else {
+        "TCP/MSRP"
+    };
+    let local = format!(
+        "v=0\r\nc=IN IP4 $\r\nm=message $ {proto} *\r\na=path:{}\r\na=setup:passive\r\n",
+        transport.uri("$:$", "$")
+    );
     let remote = format!(
-        "v=0\r\nc=IN IP4 127.0.0.1\r\nm=message 9 TCP/MSRP *\r\na=path:{}\r\n",
-        own_path(ADDRESS, number)
+        "v=0\r\nc=IN IP4 127.0.0.1\r\nm=message 9 {proto} *\r\na=path:{}\r\na=setup:active\r\n",
+        own_path(transport, ADDRESS, number)
     );
     let parms = StreamParms {
         local_control: Some(LocalControl {
@@ -302,12 +387,17 @@ fn add(number: u32) -> Command {
     })
 }
 
-/// Path and address of the MRFP's side.
-fn local_of(command: &CommandReply) -> Option<(String, SocketAddr)> {
-    let CommandResult::Add(AmmReply { descriptors, .. }) = &command.result else {
+/// A termination of the MRFP and who talks to it.
+struct Added {
+    termination: TerminationIds,
+    leg: Leg,
+}
+
+fn added(command: &CommandReply, transport: Transport, number: u32) -> Option<Added> {
+    let CommandResult::Add(reply) = &command.result else {
         return None;
     };
-    let media = descriptors.iter().find_map(|descriptor| {
+    let media = reply.descriptors.iter().find_map(|descriptor| {
         if let Descriptor::Media(media) = descriptor {
             Some(media)
         } else {
@@ -320,6 +410,29 @@ fn local_of(command: &CommandReply) -> Option<(String, SocketAddr)> {
     };
     let local = &parms.local.as_ref()?.0;
     let message = Description::parse(local).ok()?.message().ok()?;
-    let connect = message.remote_transport_address().ok()?;
-    Some((message.path?.as_str().to_owned(), connect))
+    let mut prints = message.fingerprints.iter();
+    let leg = Leg {
+        own: own_path(transport, ADDRESS, number),
+        connect: Some(message.remote_transport_address().ok()?),
+        socket: None,
+        fingerprint: prints.find_map(sha256_of),
+        peer: message.path?.as_str().to_owned(),
+    };
+    Some(Added {
+        termination: reply.terminations.clone(),
+        leg,
+    })
+}
+
+/// The octets of `a=fingerprint:sha-256 AB:CD:…`.
+fn sha256_of(print: &sdp::Fingerprint) -> Option<[u8; 32]> {
+    if print.hash != "sha-256" {
+        return None;
+    }
+    let octets: Result<Vec<u8>, _> = print
+        .value
+        .split(':')
+        .map(|pair| u8::from_str_radix(pair, 16))
+        .collect();
+    octets.ok()?.try_into().ok()
 }

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use anyhow::ensure;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Keeper, Leg, Sessions, Target};
+use super::{Keeper, Leg, Sessions, Target, plain_and_steady};
 use crate::plan::Plan;
 use crate::reader::own_path;
 
@@ -20,6 +20,7 @@ use crate::reader::own_path;
 ///
 /// When the plan has anything but pairs, or no port is free.
 pub fn sessions(relay: SocketAddr, target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
+    plain_and_steady(plan, "a relay")?;
     ensure!(
         plan.participants == 2 && plan.senders == 1,
         "a relay takes a message to one recipient: --participants 2 --senders 1"
@@ -34,20 +35,26 @@ pub fn sessions(relay: SocketAddr, target: Target, plan: &Plan) -> anyhow::Resul
     let mut listeners = Vec::new();
     for number in (0..plan.participant_count()).step_by(2) {
         let listener = TcpListener::bind(SocketAddr::new(ip, 0))?;
-        let recipient = own_path(&listener.local_addr()?.to_string(), number + 1);
+        let recipient = own_path(
+            plan.transport,
+            &listener.local_addr()?.to_string(),
+            number + 1,
+        );
         listeners.push(listener);
         let (socket, addr) = bound(ip)?;
         legs.push(Leg {
-            own: own_path(&addr.to_string(), number),
+            own: own_path(plan.transport, &addr.to_string(), number),
             peer: format!("{relay_uri} {recipient}"),
             connect: Some(relay),
             socket: Some(socket.into()),
+            fingerprint: None,
         });
         legs.push(Leg {
             own: recipient,
             peer: relay_uri.clone(),
             connect: None,
             socket: None,
+            fingerprint: None,
         });
     }
     Ok(Sessions {

@@ -1,18 +1,24 @@
 //! Sessions by SIP: every participant calls its conference (TS 24.247 A.5.1).
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use sdp::{Description, MessageBuilder, Setup};
 use sip::{Answer, Call, DialogId, Event, SipAddr, SipClient, near_addr};
 
-use super::Leg;
-use crate::plan::Plan;
+use super::{Keeper, Leg, Sessions, Target};
+use crate::plan::{Plan, Transport};
 use crate::reader::own_path;
 
 /// All callers, on one socket.
 #[derive(Debug)]
 pub struct Callers {
     client: SipClient,
-    dialogs: Vec<DialogId>,
+    /// By participant; `None` while nobody is there.
+    dialogs: Vec<Option<DialogId>>,
+    via: SipAddr,
+    domain: String,
+    name: String,
+    /// Of a conference.
+    participants: u32,
 }
 
 /// What callers say they listen on; nobody connects to them.
@@ -24,36 +30,54 @@ impl Callers {
     /// # Errors
     ///
     /// When a call is refused or nobody answers.
-    pub async fn call(
+    pub async fn sessions(
         via: SipAddr,
         domain: &str,
         name: &str,
+        target: Target,
         plan: &Plan,
-    ) -> anyhow::Result<(Self, Vec<Leg>)> {
+    ) -> anyhow::Result<Sessions> {
+        ensure!(
+            plan.transport == Transport::Tcp,
+            "callers offer MSRP over TCP: --transport needs --via h248"
+        );
         let near = near_addr(via.addr).with_context(|| format!("no route to {via}"))?;
         let local = SipAddr {
             transport: via.transport,
             addr: core::net::SocketAddr::new(near.ip(), 0),
         };
+        let count = plan.participant_count();
         let mut callers = Self {
             client: SipClient::bind(local).await?,
-            dialogs: Vec::new(),
+            dialogs: vec![None; count as usize],
+            via,
+            domain: domain.to_owned(),
+            name: name.to_owned(),
+            participants: plan.participants,
         };
         let mut legs = Vec::new();
-        for number in 0..plan.participant_count() {
-            let conference = number / plan.participants;
-            let uri = format!("sip:{name}-{conference}@{domain}");
-            let leg = callers.join(via, uri, number).await;
+        for number in 0..count {
+            let leg = callers.join(number).await;
             legs.push(leg.with_context(|| format!("participant {number}"))?);
         }
-        Ok((callers, legs))
+        Ok(Sessions {
+            via: "sip",
+            legs,
+            listeners: Vec::new(),
+            is_binding: true,
+            keeper: Keeper::Sip(Box::new(callers)),
+            target,
+        })
     }
 
-    async fn join(&mut self, via: SipAddr, uri: String, number: u32) -> anyhow::Result<Leg> {
-        let own = own_path(ADDRESS, number);
+    /// Calls as participant `number`.
+    pub(crate) async fn join(&mut self, number: u32) -> anyhow::Result<Leg> {
+        let own = own_path(Transport::Tcp, ADDRESS, number);
+        let conference = number / self.participants;
+        let uri = format!("sip:{}-{conference}@{}", self.name, self.domain);
         let call = Call {
             uri: uri.clone(),
-            via,
+            via: self.via,
             from: format!("sip:load{number}@{}", self.client.local().addr),
             sdp: Some(offer(number, own.clone())),
             headers: Vec::new(),
@@ -64,7 +88,7 @@ impl Callers {
             bail!("{uri} answered {} {}", response.code, response.reason);
         }
         self.client.ack(outcome.dialog, None).await;
-        self.dialogs.push(outcome.dialog);
+        self.dialogs[number as usize] = Some(outcome.dialog);
         let media = Description::parse(&response.body)
             .context("the answer")?
             .message()
@@ -76,7 +100,16 @@ impl Callers {
             peer: path.as_str().to_owned(),
             connect: Some(connect),
             socket: None,
+            fingerprint: None,
         })
+    }
+
+    /// Hangs up as participant `number`.
+    pub(crate) async fn leave(&mut self, number: u32) -> anyhow::Result<()> {
+        if let Some(dialog) = self.dialogs[number as usize].take() {
+            self.client.bye(dialog).await?;
+        }
+        Ok(())
     }
 
     /// Answers what the focus asks inside the dialogs.
@@ -94,7 +127,7 @@ impl Callers {
 
     /// Hangs up, one after the other.
     pub(crate) async fn release(mut self) -> anyhow::Result<()> {
-        for dialog in core::mem::take(&mut self.dialogs) {
+        for dialog in core::mem::take(&mut self.dialogs).into_iter().flatten() {
             self.client.bye(dialog).await?;
         }
         self.client.close().await;

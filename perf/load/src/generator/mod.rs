@@ -12,23 +12,33 @@
 //! While it runs it polls and never sleeps: a late generator would be taken for latency. How much
 //! of that polling was work is known, and told.
 
+mod churn;
+mod hears;
+mod links;
+mod measured;
+
+use core::net::IpAddr;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 
 use clock::{Duration, Instant};
-use msrp::{FailureReport, Flag, StatusCode};
 use reactor::{Logic, Octets};
-use switch::{Batch, CloseCause, ConnId, Input, Output};
+use switch::{Batch, ConnId, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::ledger::{Arrival, Track};
+pub(crate) use self::churn::Move;
+use self::churn::Presence;
+use self::links::Link;
+use self::measured::{Measured, Times};
+use crate::ledger::Track;
 use crate::limits::{BIND_MAX, DRAIN_ALL_MAX, DRAIN_MAX};
-use crate::pattern::{MessageId, Pattern};
+use crate::pattern::Pattern;
 use crate::plan::{Plan, Rate};
-use crate::reader::{Answer, Chunk, Reader, Seen};
-use crate::report::{Counts, Latencies, Percentiles, Row, per_second};
+use crate::report::{Counts, Percentiles, Row, per_second};
 use crate::sender::{Sender, SenderConfig};
+use crate::wire::{Fingerprint, TlsConfig};
 
 /// What the generator tells the control plane.
 #[derive(Debug)]
@@ -58,6 +68,7 @@ pub(crate) struct Totals {
     pub(crate) busy: f64,
     pub(crate) latency: Percentiles,
     pub(crate) curve: Vec<(f64, f64)>,
+    pub(crate) join_latency: Percentiles,
 }
 
 /// A participant as the generator knows it.
@@ -67,6 +78,10 @@ pub(crate) struct LegConfig {
     pub(crate) own: Box<[u8]>,
     /// Where its messages go: a whole path.
     pub(crate) peer: Box<[u8]>,
+    /// The host that it connects to.
+    pub(crate) host: IpAddr,
+    /// Of the certificate that must be shown there.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 /// What the generator is made from.
@@ -79,8 +94,37 @@ pub(crate) struct GeneratorConfig {
     pub(crate) links: Vec<Vec<u32>>,
     /// Whether a session is bound by a SEND without body (RFC 4975 section 5.4).
     pub(crate) is_binding: bool,
+    pub(crate) tls: TlsConfig,
     pub(crate) go: Arc<AtomicBool>,
+    /// Who leaves and who joins.
+    pub(crate) moves: Receiver<Move>,
     pub(crate) news: UnboundedSender<News>,
+}
+
+/// What comes with an adopted socket: which connection it is, and of whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    /// The position in [`GeneratorConfig::links`].
+    pub(crate) link: u32,
+    /// 0, or that of [`Move::Join`].
+    pub(crate) turn: u32,
+}
+
+impl Ticket {
+    pub(crate) fn write(self) -> Vec<u8> {
+        [self.link.to_le_bytes(), self.turn.to_le_bytes()].concat()
+    }
+
+    fn read(octets: &[u8]) -> Self {
+        let (words, _) = octets.as_chunks();
+        let [link, turn] = *words else {
+            unreachable!("the control plane writes a ticket for each socket");
+        };
+        Self {
+            link: u32::from_le_bytes(link),
+            turn: u32::from_le_bytes(turn),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -91,18 +135,9 @@ struct Leg {
     /// By the senders of its conference.
     tracks: Vec<Track>,
     is_stalled: bool,
-}
-
-#[derive(Debug)]
-struct Link {
-    id: ConnId,
-    reader: Reader,
-    legs: Vec<u32>,
-    /// Small frames waiting for their turn.
-    waiting: Batch<Octets>,
-    is_sending: bool,
-    is_queued: bool,
-    is_stalled: bool,
+    presence: Presence,
+    /// Tells those apart who had this number one after the other.
+    turn: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +154,11 @@ enum Phase {
 pub(crate) struct Generator {
     plan: Plan,
     is_binding: bool,
+    tls: TlsConfig,
     go: Arc<AtomicBool>,
+    moves: Receiver<Move>,
+    /// Nobody leaves or joins any more.
+    is_settled: bool,
     news: UnboundedSender<News>,
     pattern: Pattern,
     shared: Octets,
@@ -145,42 +184,12 @@ pub(crate) struct Generator {
     turn: Turn,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Times {
-    /// The first message is due.
-    start: Instant,
-    /// Counting begins.
-    from: Instant,
-    /// Counting ends.
-    to: Instant,
-    /// The current row ends.
-    row: Instant,
-}
-
-/// What counts.
-#[derive(Debug)]
-struct Measured {
-    delivered: u64,
-    octets: u64,
-    all: Latencies,
-    row: Latencies,
-    row_sent: u64,
-    row_delivered: u64,
-    row_octets: u64,
-    row_idle: Duration,
-    idle: Duration,
-    last_at: Instant,
-}
-
 /// Tells turns with work from empty ones.
 #[derive(Clone, Copy, Debug, Default)]
 struct Turn {
     has_worked: bool,
     ended_at: Instant,
 }
-
-/// Batches kept for reuse.
-const SPARE_MAX: usize = 256;
 
 /// How often a sleeping generator looks whether it should begin.
 const LOOK: Duration = Duration::from_millis(1);
@@ -203,7 +212,10 @@ impl Generator {
             senders,
             link_legs: config.links,
             is_binding: config.is_binding,
+            tls: config.tls,
             go: config.go,
+            moves: config.moves,
+            is_settled: plan.churn <= 0.0,
             news: config.news,
             links: Vec::new(),
             queue: VecDeque::new(),
@@ -225,87 +237,6 @@ impl Generator {
     fn tell(&self, news: News) {
         // Nobody listens any more: the run was given up.
         let _ = self.news.send(news);
-    }
-
-    fn link(&mut self, id: ConnId) -> Option<&mut Link> {
-        let link = self.links.get_mut(id.index as usize)?.as_mut();
-        link.filter(|link| link.id == id)
-    }
-
-    fn open(&mut self, id: ConnId, number: Option<usize>) {
-        let index = id.index as usize;
-        if self.links.len() <= index {
-            self.links.resize_with(index + 1, || None);
-        }
-        let legs = number.map_or_else(Vec::new, |number| self.link_legs[number].clone());
-        let is_stalled =
-            !legs.is_empty() && legs.iter().all(|leg| self.legs[*leg as usize].is_stalled);
-        let mut waiting = Batch::default();
-        for &leg in &legs {
-            let entry = &mut self.legs[leg as usize];
-            entry.link = Some(id);
-            if self.is_binding {
-                waiting.write(|out| bind(out, leg, &entry.config));
-            }
-        }
-        if !self.is_binding && number.is_some() {
-            self.unbound -= 1;
-        }
-        self.links[index] = Some(Link {
-            id,
-            reader: Reader::default(),
-            legs,
-            waiting,
-            is_sending: false,
-            is_queued: false,
-            is_stalled,
-        });
-        self.enqueue(id);
-    }
-
-    fn enqueue(&mut self, id: ConnId) {
-        if let Some(link) = self.link(id)
-            && !link.is_queued
-        {
-            link.is_queued = true;
-            self.queue.push_back(id);
-        }
-    }
-
-    fn receive(&mut self, now: Instant, id: ConnId, octets: &Octets) {
-        let Some(mut link) = self.links.get_mut(id.index as usize).and_then(Option::take) else {
-            return;
-        };
-        let mut hears = Hears {
-            now,
-            link_leg: link.legs.first().copied(),
-            answers: &mut link.waiting,
-            legs: &mut self.legs,
-            senders: &mut self.senders,
-            counts: &mut self.counts,
-            measured: &mut self.measured,
-            times: self.times,
-            plan: &self.plan,
-            queue: Vec::new(),
-            bound: 0,
-            has_answered: false,
-        };
-        let outcome = link
-            .reader
-            .feed(octets.as_ref(), &self.pattern, |seen| hears.hear(seen));
-        let (bound, freed, has_answered) = (hears.bound, hears.queue, hears.has_answered);
-        self.links[id.index as usize] = Some(link);
-        if let Err(fatal) = outcome {
-            self.fail(format!("a connection brought no MSRP: {fatal}"));
-        }
-        self.unbound = self.unbound.saturating_sub(bound);
-        if has_answered {
-            self.enqueue(id);
-        }
-        for sender in freed {
-            self.raise_window(sender);
-        }
-        self.progress_at = now;
     }
 
     /// Without a schedule: lets a sender go on as its messages arrive.
@@ -370,7 +301,10 @@ impl Generator {
             }
             Phase::Waiting if self.go.load(Ordering::Acquire) => self.begin(now),
             Phase::Running => self.run(now),
-            Phase::Draining => self.drain(now),
+            Phase::Draining => {
+                self.take_moves();
+                self.drain(now);
+            }
             Phase::Binding | Phase::Waiting | Phase::Done => {}
         }
     }
@@ -437,14 +371,36 @@ impl Generator {
     }
 
     fn is_all_delivered(&self) -> bool {
+        if self.plan.churn > 0.0 {
+            return self.senders.iter().all(|one| one.unsent() == 0) && self.lost() == 0;
+        }
         let recipients = u64::from(self.plan.recipients());
         self.senders
             .iter()
             .all(|one| one.delivered == one.written * recipients && one.unsent() == 0)
     }
 
+    /// What those who are there, and read, have not got.
+    fn lost(&self) -> u64 {
+        let mut lost = 0;
+        for (index, leg) in self.legs.iter().enumerate() {
+            if leg.is_stalled || leg.presence == Presence::Away {
+                continue;
+            }
+            let conference = index as u64 / u64::from(self.plan.participants);
+            let first = conference * u64::from(self.plan.senders);
+            for (track, number) in leg.tracks.iter().zip(first..) {
+                let sender = &self.senders[usize::try_from(number).expect("an index")];
+                if sender.leg as usize != index {
+                    lost += track.lost(sender.written);
+                }
+            }
+        }
+        lost
+    }
+
     fn drain(&mut self, now: Instant) {
-        let is_over = self.is_all_delivered()
+        let is_over = self.is_everybody_there() && self.is_all_delivered()
             || now.since(self.progress_at) > DRAIN_MAX
             || now.since(self.times.to) > DRAIN_ALL_MAX;
         if is_over {
@@ -466,6 +422,7 @@ impl Generator {
             latency,
             generator_busy: busy.clamp(0.0, 1.0),
             target_cpu: None,
+            target_resident_bytes: None,
         };
         measured.row_sent = sent;
         measured.row_idle = Duration::ZERO;
@@ -475,23 +432,11 @@ impl Generator {
 
     fn finish(&mut self) {
         self.phase = Phase::Done;
+        self.counts.lost += self.lost();
         let (measured, counts) = (&mut self.measured, &mut self.counts);
         measured.all.take_from(&mut measured.row);
         counts.sent = self.senders.iter().map(|sender| sender.written).sum();
         counts.unsent = self.senders.iter().map(Sender::unsent).sum();
-        for (index, leg) in self.legs.iter().enumerate() {
-            if leg.is_stalled {
-                continue;
-            }
-            let conference = index as u64 / u64::from(self.plan.participants);
-            let first = conference * u64::from(self.plan.senders);
-            for (track, number) in leg.tracks.iter().zip(first..) {
-                let sender = &self.senders[usize::try_from(number).expect("an index")];
-                if sender.leg as usize != index {
-                    counts.lost += track.lost(sender.written);
-                }
-            }
-        }
         let time = self.times.to.since(self.times.from);
         let totals = Totals {
             counts: *counts,
@@ -502,6 +447,7 @@ impl Generator {
             busy: 1.0 - measured.idle.as_secs_f64() / time.as_secs_f64().max(1e-9),
             latency: measured.all.percentiles(),
             curve: measured.all.curve(),
+            join_latency: measured.joins.percentiles(),
         };
         self.tell(News::Done(Box::new(totals)));
     }
@@ -512,73 +458,22 @@ impl Generator {
             self.tell(News::Failed(reason));
         }
     }
-
-    /// The next connection that is free and has something to send.
-    fn transmit(&mut self, now: Instant) -> Option<Output<Octets>> {
-        while let Some(id) = self.queue.pop_front() {
-            let Some(link) = self.links[id.index as usize].as_mut() else {
-                continue;
-            };
-            link.is_queued = false;
-            if link.is_sending {
-                continue; // its completion brings it back
-            }
-            let fresh = self.spare.pop().unwrap_or_default();
-            let mut batch = core::mem::replace(&mut link.waiting, fresh);
-            if let [leg] = link.legs[..]
-                && let Some(sender) = self.legs[leg as usize].sender
-            {
-                let sender = &mut self.senders[sender as usize];
-                sender.write(now, &self.pattern, &self.shared, &mut batch);
-            }
-            if batch.is_empty() {
-                keep(&mut self.spare, batch);
-                continue;
-            }
-            link.is_sending = true;
-            return Some(Output::Transmit { conn: id, batch });
-        }
-        None
-    }
-
-    fn close(&mut self, id: ConnId, cause: CloseCause) {
-        let Some(link) = self.links.get_mut(id.index as usize).and_then(Option::take) else {
-            return;
-        };
-        for leg in &link.legs {
-            self.legs[*leg as usize].link = None;
-        }
-        match self.phase {
-            Phase::Binding | Phase::Waiting => {
-                self.fail(format!(
-                    "a connection was closed before the start: {cause:?}"
-                ));
-            }
-            Phase::Running | Phase::Draining if !link.is_stalled => self.counts.disconnected += 1,
-            Phase::Running | Phase::Draining | Phase::Done => {}
-        }
-    }
 }
 
 impl Logic<Octets> for Generator {
     fn handle(&mut self, now: Instant, input: Input<Octets>) {
         self.turn.has_worked = true;
+        // The control plane says what it does before it does it.
+        self.take_moves();
         match input {
             Input::Adopted { conn, octets, .. } => {
-                let number = octets.as_ref().try_into().map(u32::from_le_bytes);
-                let number = number.expect("the control plane sends a number with each socket");
-                self.open(conn, Some(number as usize));
+                let ticket = Ticket::read(octets.as_ref());
+                self.open(conn, Some(ticket));
                 self.progress_at = now;
             }
             Input::Accepted { conn, .. } => self.open(conn, None),
             Input::Received { conn, octets } => self.receive(now, conn, &octets),
-            Input::Sent { conn, batch } => {
-                keep(&mut self.spare, batch);
-                if let Some(link) = self.link(conn) {
-                    link.is_sending = false;
-                }
-                self.enqueue(conn);
-            }
+            Input::Sent { conn, batch } => self.sent(conn, batch),
             Input::Closed { conn, cause } => self.close(conn, cause),
             Input::Connected { .. }
             | Input::ConnectFailed { .. }
@@ -615,188 +510,8 @@ impl Logic<Octets> for Generator {
     }
 }
 
-/// Takes what one connection brought, with the rest of the generator beside it.
-struct Hears<'a> {
-    now: Instant,
-    /// The session of a connection that has just one.
-    link_leg: Option<u32>,
-    answers: &'a mut Batch<Octets>,
-    legs: &'a mut [Leg],
-    senders: &'a mut [Sender],
-    counts: &'a mut Counts,
-    measured: &'a mut Measured,
-    times: Times,
-    plan: &'a Plan,
-    /// Senders that may go on.
-    queue: Vec<u32>,
-    bound: usize,
-    has_answered: bool,
-}
-
-impl Hears<'_> {
-    fn hear(&mut self, seen: Seen<'_>) {
-        match seen {
-            Seen::Chunk(chunk) => self.begin(chunk),
-            Seen::Body { octets, is_right } => {
-                self.counts.damaged += u64::from(!is_right);
-                self.count_octets(octets as u64);
-            }
-            Seen::End(end) => {
-                // Recognised as a whole: its octets were not told before.
-                if end.is_whole {
-                    self.count_octets(end.octets);
-                }
-                self.end(end.chunk, end.octets, end.flag);
-                if let Some(answer) = end.answer {
-                    self.answer(&answer);
-                }
-            }
-            Seen::Empty(answer) => self.answer(&answer),
-            Seen::Response {
-                transaction_id,
-                code,
-            } => {
-                let is_ok = code == StatusCode::OK.as_u16();
-                self.counts.refused += u64::from(!is_ok);
-                self.bound += usize::from(is_ok && transaction_id.starts_with(BIND_MARK));
-            }
-            Seen::Report { code } => {
-                self.counts.refused += u64::from(code != StatusCode::OK.as_u16());
-            }
-            Seen::Strange(what) => {
-                tracing::warn!(what, "the generator got something else");
-                self.counts.strange += 1;
-            }
-        }
-    }
-
-    fn track(&mut self, chunk: Chunk) -> Option<&mut Track> {
-        let leg = self.link_leg_of(chunk)?;
-        let senders = self.plan.senders.max(1);
-        let number = usize::try_from(chunk.id.sender % senders).ok()?;
-        let is_here = chunk.id.sender / senders == leg / self.plan.participants;
-        let tracks = &mut self.legs[leg as usize].tracks;
-        tracks.get_mut(number).filter(|_| is_here)
-    }
-
-    /// A connection with several sessions is told apart by To-Path; a forwarder leaves To-Path as the
-    /// sender wrote it, so that with one session it does not matter.
-    fn link_leg_of(&self, chunk: Chunk) -> Option<u32> {
-        let named = chunk.leg.filter(|leg| (*leg as usize) < self.legs.len());
-        self.link_leg
-            .filter(|_| self.plan.sessions_per_connection == 1)
-            .or(named)
-    }
-
-    fn begin(&mut self, chunk: Chunk) {
-        let Some(track) = self.track(chunk) else {
-            self.counts.strange += 1;
-            return;
-        };
-        let reached = track
-            .partial
-            .take()
-            .filter(|(serial, _)| *serial == chunk.id.serial)
-            .map_or(0, |(_, reached)| reached);
-        self.counts.damaged += u64::from(reached != chunk.offset);
-    }
-
-    fn end(&mut self, chunk: Chunk, octets: u64, flag: Flag) {
-        let reached = chunk.offset + octets;
-        let (serial, size) = (chunk.id.serial, self.plan.size);
-        let Some(track) = self.track(chunk) else {
-            self.counts.strange += 1;
-            return;
-        };
-        match flag {
-            Flag::More => track.partial = Some((serial, reached)),
-            Flag::Abort => self.counts.aborted += 1,
-            Flag::Complete => {
-                let arrival = track.note(serial);
-                self.counts.damaged += u64::from(reached != size);
-                self.deliver(chunk.id, arrival);
-            }
-        }
-    }
-
-    fn deliver(&mut self, id: MessageId, arrival: Arrival) {
-        if arrival == Arrival::Duplicate {
-            self.counts.duplicated += 1;
-            return;
-        }
-        self.counts.out_of_order += u64::from(arrival == Arrival::OutOfOrder);
-        self.counts.delivered += 1;
-        let sender = &mut self.senders[id.sender as usize];
-        sender.delivered += 1;
-        if self.queue.last() != Some(&id.sender) {
-            self.queue.push(id.sender);
-        }
-        let intended = match self.plan.rate {
-            Rate::Fixed(rate) => {
-                let number = id.serial * u64::from(self.plan.sender_count()) + u64::from(id.sender);
-                Some(scheduled_at(self.times.start, number, rate))
-            }
-            Rate::Max => sender.written_at(id.serial),
-        };
-        if let Some(intended) = intended
-            && (self.times.from..self.times.to).contains(&intended)
-        {
-            let nanos = self.now.as_nanos().saturating_sub(intended.as_nanos());
-            self.measured.row.record(nanos.max(1));
-        }
-        if (self.times.from..self.times.to).contains(&self.now) {
-            self.measured.delivered += 1;
-            self.measured.row_delivered += 1;
-        }
-    }
-
-    fn count_octets(&mut self, octets: u64) {
-        if (self.times.from..self.times.to).contains(&self.now) {
-            self.measured.octets += octets;
-            self.measured.row_octets += octets;
-        }
-    }
-
-    fn answer(&mut self, answer: &Answer<'_>) {
-        let Some(leg) = answer.leg.or(self.link_leg) else {
-            return;
-        };
-        let own = &self.legs[leg as usize].config.own;
-        self.has_answered = true;
-        self.answers.write(|out| {
-            msrp::write::response(
-                out,
-                answer.transaction_id,
-                StatusCode::OK,
-                answer.to_path,
-                own,
-            );
-        });
-    }
-}
-
-impl Measured {
-    fn new() -> Self {
-        Self {
-            delivered: 0,
-            octets: 0,
-            all: Latencies::new(),
-            row: Latencies::new(),
-            row_sent: 0,
-            row_delivered: 0,
-            row_octets: 0,
-            row_idle: Duration::ZERO,
-            idle: Duration::ZERO,
-            last_at: Instant::ZERO,
-        }
-    }
-}
-
 /// A row covers this.
 const ROW: Duration = Duration::from_secs(1);
-
-/// What the transaction ids of binding requests begin with.
-const BIND_MARK: &[u8] = b"bind";
 
 fn participants(plan: &Plan, configs: Vec<LegConfig>) -> (Vec<Leg>, Vec<Sender>) {
     let mut legs = Vec::with_capacity(configs.len());
@@ -825,19 +540,11 @@ fn participants(plan: &Plan, configs: Vec<LegConfig>) -> (Vec<Leg>, Vec<Sender>)
             sender,
             tracks,
             is_stalled: number >= plan.participants - plan.stalled,
+            presence: Presence::Present,
+            turn: 0,
         });
     }
     (legs, senders)
-}
-
-/// The first request of a session (RFC 4975 section 5.4).
-fn bind(out: &mut Vec<u8>, leg: u32, config: &LegConfig) {
-    let id = format!("bind{leg:08x}");
-    msrp::SendHead::new(id.as_bytes(), &config.peer, &config.own, id.as_bytes())
-        .byte_range(msrp::ByteRange::whole(0))
-        .failure_report(FailureReport::Yes)
-        .write(out);
-    msrp::write::end_line(out, id.as_bytes(), Flag::Complete);
 }
 
 /// When a message of the schedule is due, counted over all senders.
@@ -848,11 +555,4 @@ fn bind(out: &mut Vec<u8>, leg: u32, config: &LegConfig) {
 )]
 fn scheduled_at(start: Instant, number: u64, rate: f64) -> Instant {
     start + Duration::from_nanos((number as f64 * 1e9 / rate) as u64)
-}
-
-fn keep(spare: &mut Vec<Batch<Octets>>, mut batch: Batch<Octets>) {
-    if spare.len() < SPARE_MAX {
-        batch.clear();
-        spare.push(batch);
-    }
 }
