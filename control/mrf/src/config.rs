@@ -12,8 +12,8 @@ use crate::limits::CONFIG_BYTES_MAX;
 use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Version, HttpAddr, LogFilter,
-    LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, Period, Profile, Reactor, SipListener, SipUri,
-    Switch, Trusted, Whoever, XdpInterface,
+    LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer, Period, Profile, Reactor,
+    SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
 };
 
 /// Every key at the top of a file.
@@ -48,6 +48,7 @@ pub const KEYS: &[&str] = &[
     "moderator",
     "msrp",
     "msrp-match",
+    "name-server",
     "next-hop",
     "profile",
     "reactor",
@@ -160,6 +161,9 @@ pub struct Options {
     pub may_watch: Option<Whoever>,
     /// Next hop of calls that the focus places.
     pub next_hop: Option<SipListener>,
+    /// Name servers.
+    #[serde(deserialize_with = "one_or_many")]
+    pub name_server: Vec<NameServer>,
     /// Route of calls that the focus places.
     pub route: Option<SipUri>,
     /// How messages pass through conferences.
@@ -246,6 +250,7 @@ impl Options {
             may_remove: self.may_remove.or(fallback.may_remove),
             may_watch: self.may_watch.or(fallback.may_watch),
             next_hop: self.next_hop.or(fallback.next_hop),
+            name_server: either(self.name_server, fallback.name_server),
             route: self.route.or(fallback.route),
             profile: self.profile.or(fallback.profile),
             media_grace: self.media_grace.or(fallback.media_grace),
@@ -393,6 +398,7 @@ macro_rules! deserialize_from_text {
 deserialize_from_text!(
     MsrpAddr,
     Advertised,
+    NameServer,
     H248Addr,
     Mid,
     Reactor,

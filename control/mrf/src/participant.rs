@@ -1,12 +1,13 @@
 //! A participant of a conference: one SIP dialog and one MSRP session, step by step.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use sdp::{Description, MessageBuilder, MessageMedia, Setup};
 use sip::{
-    Call, DialogId, Outcome, Response, SipAddr, SipClient, TlsFiles, Transport, Uri, near_addr,
+    Call, DialogId, Outcome, Resolver, Response, SipAddr, SipClient, TlsFiles, Transport, Uri,
+    near_addr,
 };
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
@@ -40,17 +41,15 @@ impl Target {
         if !matches!(parsed.scheme(), "sip" | "sips") {
             bail!("{uri:?}: expected sip:NAME@HOST or sips:NAME@HOST");
         }
-        let host = parsed.host().to_owned();
-        let is_domain = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
-        let name = Some(host).filter(|_| is_domain && via.is_none());
-        let via = match via {
-            Some(via) => via.0,
+        let (via, name) = match via {
+            Some(via) => (via.0, None),
             None => {
-                let transport = transport(&parsed)?;
-                SipAddr {
-                    transport,
-                    addr: address(&parsed, transport).await?,
-                }
+                transport(&parsed)?;
+                let target = sip::Target::of(&parsed);
+                let hops = Resolver::new(&[]).hops(&target).await;
+                let hop = hops.into_iter().next();
+                let hop = hop.ok_or_else(|| anyhow!("{}: no address", parsed.host()))?;
+                (hop.addr, hop.name)
             }
         };
         Ok(Self {
@@ -61,23 +60,14 @@ impl Target {
     }
 }
 
-fn transport(uri: &Uri) -> anyhow::Result<Transport> {
+/// Refuses a transport that is not known.
+fn transport(uri: &Uri) -> anyhow::Result<()> {
     match (Transport::asked_by(uri), uri.parameter("transport")) {
-        (Some(transport), _) => Ok(transport),
-        (None, None) => Ok(Transport::Udp),
         (None, Some(name)) => {
             bail!("{uri}: transport {name} is not known; use udp, tcp, tls or ws")
         }
+        _ => Ok(()),
     }
-}
-
-async fn address(uri: &Uri, transport: Transport) -> anyhow::Result<SocketAddr> {
-    let host = uri.host().trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port().unwrap_or(transport.default_port());
-    let mut found = tokio::net::lookup_host((host, port))
-        .await
-        .with_context(|| format!("{host}: no address"))?;
-    found.next().ok_or_else(|| anyhow!("{host}: no address"))
 }
 
 /// A participant that has not called yet.

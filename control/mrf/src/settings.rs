@@ -140,6 +140,7 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     }
     config.ends_with_creator = options.end_with_creator.is_none_or(|switch| switch.0);
     config.cdr.clone_from(&options.cdr);
+    config.name_servers = options.name_server.iter().map(|s| s.0).collect();
     config.next_hop = options.next_hop.map(|hop| hop.0);
     config.route = options.route.clone().map(|uri| uri.0);
     for asked in &options.conference {

@@ -59,6 +59,22 @@ impl FromStr for SipListener {
     }
 }
 
+/// A name server: `192.0.2.53`, `[2001:db8::53]:5353`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameServer(pub SocketAddr);
+
+impl FromStr for NameServer {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let address = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+        address
+            .or_else(|_| text.parse())
+            .map(Self)
+            .map_err(|_| ValueError::new("expected ADDRESS or ADDRESS:PORT of a name server"))
+    }
+}
+
 /// An H.248 listener or controller: `udp:127.0.0.1:2944`, `tcp:[::1]:0`, `sctp:192.0.2.7:2944`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct H248Addr(pub TransportAddr);
@@ -511,6 +527,12 @@ mod tests {
 
     #[test]
     fn listeners_of_later_builds_are_refused_by_name() {
+        check("::1", NameServer("[::1]:53".parse().unwrap()));
+        check(
+            "127.0.0.1:5353",
+            NameServer("127.0.0.1:5353".parse().unwrap()),
+        );
+        refused::<NameServer>("dns.example.net", "expected ADDRESS");
         refused::<SipListener>("sctp:127.0.0.1:5060", "use udp:, tcp:, tls:, ws: or wss:");
         refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
         refused::<H248Version>("4", "expected 1, 2 or 3");

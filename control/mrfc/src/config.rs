@@ -96,11 +96,13 @@ pub struct Config {
     pub contact: ContactForm,
     /// Neighbours whose P-Asserted-Identity is believed (RFC 3325); from others only From counts.
     pub trusted: Vec<Trusted>,
+    /// Name servers that calls of the focus are routed with (RFC 3263); none: those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// Certificates of SIP over TLS.
     pub tls: TlsFiles,
     /// Who may ask the focus for what.
     pub rules: conference::Rules,
-    /// Next hop of calls that the focus places; `None`: the host of the URI called.
+    /// Next hop of calls that the focus places; `None`: where the URI called leads (RFC 3263).
     pub next_hop: Option<SipAddr>,
     /// Route put into those calls, a URI such as `sip:scscf.home2.net;lr;orig`; `None`: none.
     pub route: Option<String>,
@@ -148,6 +150,7 @@ impl Default for Config {
             max_participants: 200,
             contact: ContactForm::HostPort,
             trusted: Vec::new(),
+            name_servers: Vec::new(),
             tls: TlsFiles::default(),
             rules: conference::Rules::default(),
             next_hop: None,

@@ -137,6 +137,7 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
             .to_vec(),
         tls: config.tls.clone(),
         trusted: config.trusted.clone(),
+        name_servers: config.name_servers.clone(),
         trace: false,
     })
     .await

@@ -19,11 +19,12 @@ mod types;
 mod uas;
 
 pub use types::{
-    AgentConfig, Answer, Destination, DialogId, Event, Flow, Hop, Invite, Output, TxnId,
+    AgentConfig, Answer, Destination, DialogId, Event, Flow, Hop, Invite, Output, Target, TxnId,
 };
 
 use crate::addr::Transport;
 use crate::limits::{DIALOGS_MAX, TRANSACTIONS_MAX};
+use crate::message::Request;
 use crate::parse::Parsed;
 use clock::{Instant, TimerTable};
 use core::net::SocketAddr;
@@ -64,6 +65,8 @@ pub struct Agent {
     merge_keys: HashMap<MergeKey, TxnId>,
     clients: HashMap<TxnId, client::ClientTxn>,
     client_keys: HashMap<String, TxnId>,
+    /// ACKs whose way is being looked up: dialog, request, URI, flow of the peer.
+    acks: HashMap<TxnId, (DialogId, Request, String, Option<Flow>)>,
     dialogs: HashMap<DialogId, Dialog>,
     dialog_keys: HashMap<(String, String), DialogId>,
     timers: TimerTable<Timer>,
@@ -83,6 +86,7 @@ impl Agent {
             merge_keys: HashMap::new(),
             clients: HashMap::new(),
             client_keys: HashMap::new(),
+            acks: HashMap::new(),
             dialogs: HashMap::new(),
             dialog_keys: HashMap::new(),
             timers: TimerTable::default(),
@@ -102,7 +106,7 @@ impl Agent {
 
     /// Takes in that a request could not be sent.
     pub fn handle_send_failed(&mut self, now: Instant, txn: TxnId) {
-        self.fail_client(now, txn, 503);
+        self.fail_over(now, txn, 503);
     }
 
     /// Does what is due at `now`.

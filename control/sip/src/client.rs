@@ -1,7 +1,7 @@
 //! A small user agent client: place a call, acknowledge, take leave; see what comes meanwhile.
 
 use crate::addr::SipAddr;
-use crate::agent::{Answer, DialogId, Event, Invite, TxnId};
+use crate::agent::{Answer, DialogId, Event, Hop, Invite, TxnId};
 use crate::limits::{EVENTS_MAX, PROVISIONALS_MAX};
 use crate::message::{Method, Response};
 use crate::stack::{BindError, Handle, Stack, StackConfig, TlsFiles, Trace, near_addr};
@@ -99,6 +99,7 @@ impl SipClient {
             supported: vec!["100rel".to_owned()],
             tls,
             trusted: Vec::new(),
+            name_servers: Vec::new(),
             trace: true,
         })
         .await?;
@@ -177,9 +178,12 @@ impl SipClient {
         }
         let invite = Invite {
             uri: call.uri.clone(),
-            hop: call.via,
-            name: self.server.clone(),
-            near,
+            hops: vec![Hop {
+                addr: call.via,
+                name: self.server.clone(),
+                near,
+            }],
+            is_proxy: true,
             from: call.from.clone(),
             headers,
             body: call.sdp.clone().unwrap_or_default().into_bytes(),

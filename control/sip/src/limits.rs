@@ -11,6 +11,16 @@ pub const HEADERS_MAX: usize = 256;
 /// Octets of one UDP datagram.
 pub const DATAGRAM_BYTES_MAX: usize = 65_535;
 
+/// Octets of the largest request sent by UDP where TCP can be had (RFC 3261 18.1.1: 200 below a path
+/// MTU of 1,500, which is what is assumed of an unknown one).
+pub const UDP_REQUEST_BYTES_MAX: usize = 1_300;
+/// Hops tried for one request.
+pub const HOPS_MAX: usize = 16;
+/// Lookups of hops going on at once; further ones find nothing.
+pub const LOOKUPS_MAX: usize = 1_024;
+/// How long one of them may take.
+pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Transactions kept at once, both roles; beyond it requests get 503.
 pub const TRANSACTIONS_MAX: usize = 100_000;
 /// Dialogs kept at once; beyond it INVITEs get 503.

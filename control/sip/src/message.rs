@@ -164,6 +164,12 @@ impl Headers {
         self.0.len()
     }
 
+    /// Puts a field at the top, in the place of those of that name.
+    pub(crate) fn put_first(&mut self, name: &str, value: String) {
+        self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        self.0.insert(0, (name.to_owned(), value));
+    }
+
     pub(crate) fn fold_into_last(&mut self, continuation: &str) -> bool {
         let Some((_, value)) = self.0.last_mut() else {
             return false;

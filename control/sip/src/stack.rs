@@ -6,9 +6,11 @@
 
 mod connection;
 mod io;
+mod resolve;
 mod tls;
 mod websocket;
 
+pub use resolve::Resolver;
 pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::addr::{SipAddr, Transport};
@@ -24,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// What a stack listens on and can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StackConfig {
     /// Listeners; port 0 lets the system choose.
     pub listen: Vec<SipAddr>,
@@ -38,6 +40,8 @@ pub struct StackConfig {
     pub tls: TlsFiles,
     /// Neighbours inside the trust domain ([`crate::Flow::is_trusted`]).
     pub trusted: Vec<Trusted>,
+    /// Name servers that next hops are looked up with; none: those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// Whether every message sent and received is kept for [`Stack::take_trace`].
     pub trace: bool,
 }
@@ -85,6 +89,7 @@ pub struct Stack {
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    resolver: Resolver,
 }
 
 #[derive(Debug)]
@@ -155,17 +160,19 @@ impl Stack {
         });
         let (stop, stopped) = oneshot::channel();
         let trace_sender = config.trace.then_some(trace_sender);
+        let resolver = Resolver::new(&config.name_servers);
         let sockets = Sockets {
             udp,
             streams,
             tls: tls.clone(),
             tls_files: config.tls,
             trusted: config.trusted.into(),
+            resolver: resolver.clone(),
         };
         let core = Core::new(agent, sockets, inputs, trace_sender);
         let core = tokio::spawn(core.run(input_queue, command_queue, event_sender, stopped));
         Ok(Self {
-            handle: Handle { commands },
+            handle: Handle { commands, resolver },
             events,
             addrs,
             trace: config.trace.then_some(trace),
@@ -247,6 +254,12 @@ impl Handle {
         self.command(Command::Start(method, Box::new(invite), reply))
             .await;
         result.await.ok()
+    }
+
+    /// Where a URI leads: see [`Resolver::hops`].
+    #[must_use]
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 
     /// See [`Agent::hold`].

@@ -6,7 +6,7 @@
 )]
 
 use core::net::SocketAddr;
-use sip::{Answer, Event, Method, SipAddr, Stack, StackConfig, TlsFiles, Transport};
+use sip::{Answer, Event, Method, SipAddr, Stack, StackConfig, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -18,10 +18,7 @@ async fn stack(listen: &[&str]) -> Stack {
             .collect(),
         allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Options],
         accept: vec!["application/sdp".into()],
-        supported: Vec::new(),
-        tls: TlsFiles::default(),
-        trusted: Vec::new(),
-        trace: false,
+        ..StackConfig::default()
     };
     Stack::bind(config).await.expect("free ports")
 }
@@ -151,12 +148,7 @@ async fn a_listener_that_is_taken_is_named() {
     let taken = first.addrs()[0];
     let config = StackConfig {
         listen: vec![taken],
-        allow: Vec::new(),
-        accept: Vec::new(),
-        supported: Vec::new(),
-        tls: TlsFiles::default(),
-        trusted: Vec::new(),
-        trace: false,
+        ..StackConfig::default()
     };
     let error = Stack::bind(config).await.expect_err("taken");
     assert!(error.to_string().contains(&taken.to_string()), "{error}");

@@ -64,13 +64,12 @@ async fn server(listen: &str, tls: TlsFiles, trusted: &[&str]) -> Stack {
         listen: vec![listen.parse().expect("an address")],
         allow: vec![Method::Invite, Method::Ack, Method::Bye, Method::Options],
         accept: vec!["application/sdp".into()],
-        supported: Vec::new(),
         tls,
         trusted: trusted
             .iter()
             .map(|t| t.parse().expect("a neighbour"))
             .collect(),
-        trace: false,
+        ..StackConfig::default()
     };
     Stack::bind(config).await.expect("a free port")
 }

@@ -11,14 +11,14 @@ use crate::headers::{Fields, Near, of_call};
 use crate::identity::Identity;
 use crate::media::Offer;
 use crate::session_timer::SessionTimer;
-use core::net::{IpAddr, SocketAddr};
-use sip::{DialogId, Invite, Response, SipAddr, Transport, Uri, near_addr, reason_phrase};
+use core::net::SocketAddr;
+use sip::{DialogId, Hop, Invite, Response, Target, Transport, Uri, reason_phrase};
 use tracing::debug;
 
-/// A next hop that was looked up; none: the name has no address.
+/// Next hops that were looked up; none: the target leads nowhere.
 pub(super) struct Lookup {
     leg: ParticipantId,
-    hop: Option<SipAddr>,
+    hops: Vec<Hop>,
 }
 
 impl Focus {
@@ -58,58 +58,44 @@ impl Focus {
             return;
         };
         let target = &call.target;
-        let transport = self.transport_to(target);
-        let port = target.port().unwrap_or(transport.default_port());
-        let hop = |ip| SipAddr {
-            transport,
-            addr: SocketAddr::new(ip, port),
+        if target.scheme() == "tel" && self.config.next_hop.is_none() {
+            return self.place(id, Vec::new()).await;
+        }
+        let target = match self.config.next_hop {
+            // A hop of the configuration is known by its address.
+            Some(hop) => Target {
+                host: hop.addr.ip().to_string(),
+                port: Some(hop.addr.port()),
+                transport: Some(hop.transport),
+                is_secure: hop.transport.is_secure(),
+            },
+            None => Target::of(target),
         };
-        let host = target.host().trim_matches(['[', ']']);
-        if let Some(hop) = self.config.next_hop {
-            return self.place(id, Some(hop)).await;
-        }
-        if target.scheme() == "tel" {
-            return self.place(id, None).await;
-        }
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return self.place(id, Some(hop(ip))).await;
-        }
-        let (host, sender) = (host.to_owned(), self.lookup_sender.clone());
+        let (resolver, sender) = (
+            self.sip.handle().resolver().clone(),
+            self.lookup_sender.clone(),
+        );
         tokio::spawn(async move {
-            let found = tokio::net::lookup_host((host.as_str(), port)).await;
-            let hop = found
-                .ok()
-                .and_then(|mut all| all.next())
-                .map(|addr| SipAddr { transport, addr });
+            let hops = resolver.hops(&target).await;
             // The focus is gone only when the process is stopping.
-            let _ = sender.send(Lookup { leg: id, hop }).await;
+            let _ = sender.send(Lookup { leg: id, hops }).await;
         });
     }
 
     pub(super) async fn handle_lookup(&mut self, lookup: Lookup) {
         let is_wanted = |leg: &Leg| leg.dialog.is_none() && !leg.is_sip_over;
         if self.legs.get(&lookup.leg).is_some_and(is_wanted) {
-            self.place(lookup.leg, lookup.hop).await;
+            self.place(lookup.leg, lookup.hops).await;
         }
     }
 
-    /// What the URI asks for, else UDP, else what we have.
-    fn transport_to(&self, target: &Uri) -> Transport {
-        let has = |t: &Transport| self.sip.addrs().iter().any(|a| a.transport == *t);
-        let any = [Transport::Udp, Transport::Tcp, Transport::Tls];
-        Transport::asked_by(target)
-            .or_else(|| any.into_iter().find(has))
-            .unwrap_or(Transport::Tcp)
-    }
-
     /// Sends the INVITE.
-    async fn place(&mut self, id: ParticipantId, hop: Option<SipAddr>) {
-        let near = hop.and_then(|hop| near_addr(hop.addr).ok());
-        let (Some(hop), Some(near)) = (hop, near) else {
+    async fn place(&mut self, id: ParticipantId, hops: Vec<Hop>) {
+        if hops.is_empty() {
             debug!(leg = id.0, "no next hop");
             return self.end_call(id, 404, "No Route").await;
-        };
-        let Some(invite) = self.invite_of(id, hop, near) else {
+        }
+        let Some(invite) = self.invite_of(id, hops) else {
             return;
         };
         add(&self.counters.calls, 1);
@@ -124,8 +110,9 @@ impl Focus {
         }
     }
 
-    fn invite_of(&mut self, id: ParticipantId, hop: SipAddr, near: SocketAddr) -> Option<Invite> {
-        let seen = self.near(hop.transport, near);
+    fn invite_of(&mut self, id: ParticipantId, hops: Vec<Hop>) -> Option<Invite> {
+        let first = hops.first()?;
+        let seen = self.near(first.addr.transport, first.near);
         let leg = self.legs.get_mut(&id)?;
         let (call, placed) = (leg.call.as_ref()?, leg.placed.as_ref()?);
         let room = self.rooms.get(&leg.conference)?;
@@ -143,15 +130,10 @@ impl Focus {
         leg.answer = placed
             .reserved
             .describe(&leg.side(), capabilities, leg.origin);
-        // A hop of the configuration is known by its address.
-        let host = call.target.host();
-        let is_domain = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
-        let is_ours = self.config.next_hop.is_some();
         Some(Invite {
-            name: (is_domain && !is_ours).then(|| host.to_owned()),
             uri,
-            hop,
-            near,
+            hops,
+            is_proxy: self.config.next_hop.is_some(),
             from: conference.to_string(),
             headers,
             body: leg.answer.clone().into_bytes(),

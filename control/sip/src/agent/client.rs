@@ -5,15 +5,19 @@
 //!             Calling, Proceeding -3xx..6xx-> Completed -D-> gone   (ACK sent, repeated on demand)
 //! non-INVITE  Calling -1xx-> Proceeding -final-> Completed -K-> gone
 //! any         no final response in time -> 408; cannot be sent -> 503
+//! any, before the first response: cannot be sent, no answer in time, 503 -> the next hop, if any
 //! ```
 
-use super::dialog::{Dialog, DialogState};
-use super::{Agent, Destination, DialogId, Event, Invite, Timer, TxnId};
-use crate::limits::{INVITE_TIMEOUT, T1, T2, T4, TIMEOUT};
+use super::dialog::{Dialog, DialogState, Way};
+use super::{Agent, Destination, DialogId, Event, Flow, Hop, Invite, Output, Timer, TxnId};
+use crate::addr::Transport;
+use crate::limits::{INVITE_TIMEOUT, T1, T2, T4, TIMEOUT, UDP_REQUEST_BYTES_MAX};
 use crate::message::{Headers, Method, Request, Response, reason_phrase};
 use crate::uri::{Uri, UriError};
 use crate::via::Via;
 use clock::{Duration, Instant, TimerKey};
+use core::net::SocketAddr;
+use std::collections::VecDeque;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClientState {
@@ -24,10 +28,16 @@ enum ClientState {
 }
 
 pub(super) struct ClientTxn {
+    /// Branch and method; empty before it was sent.
     key: String,
     dialog: DialogId,
     request: Request,
-    to: Destination,
+    /// `None` before it was sent.
+    to: Option<Destination>,
+    /// Where else it may go.
+    hops: VecDeque<Hop>,
+    /// The flow that the peer came by, for when nothing else works.
+    flow: Option<Flow>,
     state: ClientState,
     interval: Duration,
     repeat: Option<TimerKey>,
@@ -37,6 +47,10 @@ pub(super) struct ClientTxn {
     cancel_wanted: bool,
     /// Nobody asked for its answer: a CANCEL or a PRACK that was sent here; the INVITE's own tells.
     pub(super) is_silent: bool,
+    /// The URI whose target was looked up.
+    asked: Option<String>,
+    /// The next hop is the present one by UDP: what was too large for that went by TCP first.
+    is_udp_next: bool,
 }
 
 impl ClientTxn {
@@ -45,11 +59,11 @@ impl ClientTxn {
     }
 
     fn is_reliable(&self) -> bool {
-        let transport = match &self.to {
-            Destination::Flow { flow, .. } => flow.transport,
-            Destination::Hop(hop) => hop.transport,
-        };
-        transport.is_reliable()
+        match &self.to {
+            Some(Destination::Flow { flow, .. }) => flow.transport.is_reliable(),
+            Some(Destination::Hop { hop, .. }) => hop.addr.transport.is_reliable(),
+            None => true,
+        }
     }
 }
 
@@ -80,7 +94,10 @@ impl Agent {
         let uri = Uri::parse(&invite.uri)?;
         let from = Uri::parse(&invite.from)?;
         let (tag, call_id) = (self.token(), self.token());
-        let near = self.local_addr(invite.hop.transport, invite.near);
+        let hop = invite
+            .hops
+            .first()
+            .map(|hop| (hop.addr.transport, hop.near));
         let user = from.user().unwrap_or("anonymous").to_owned();
         let is_sips = uri.scheme() == "sips";
         let dialog = Dialog {
@@ -94,8 +111,9 @@ impl Agent {
             routes: Vec::new(),
             target: Some(uri),
             flow: None,
-            hop: Some((invite.hop, near)),
-            name: invite.name,
+            hops: invite.hops,
+            is_proxied: invite.is_proxy,
+            found: None,
             state: if has_session {
                 DialogState::Early
             } else {
@@ -116,13 +134,14 @@ impl Agent {
         self.dialog_keys.insert(key, id);
         self.dialogs.insert(id, dialog);
         let mut headers = invite.headers;
-        if !headers
+        let has_contact = headers
             .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("Contact"))
-        {
-            let is_sips = is_sips && invite.hop.transport.is_secure();
+            .any(|(name, _)| name.eq_ignore_ascii_case("Contact"));
+        if let (Some((transport, near)), false) = (hop, has_contact) {
+            let near = self.local_addr(transport, near);
+            let is_sips = is_sips && transport.is_secure();
             let scheme = if is_sips { "sips" } else { "sip" };
-            let transport = invite.hop.transport.uri_parameter(is_sips);
+            let transport = transport.uri_parameter(is_sips);
             let contact = format!("<{scheme}:{user}@{near}{transport}>");
             headers.push(("Contact".to_owned(), contact));
         }
@@ -139,15 +158,18 @@ impl Agent {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     ) -> Option<TxnId> {
-        let (request, to, branch) = self.in_dialog(id, method, None, &headers, body)?;
-        let txn = self.begin_client(now, id, request, to, &branch);
+        let (request, way) = self.in_dialog(id, method, None, &headers, body)?;
+        let is_invite = request.method == Method::Invite;
+        // Known before it is sent: whatever comes of that finds it there.
+        let txn = TxnId(self.next_id());
         if let Some(dialog) = self.dialogs.get_mut(&id)
-            && self.clients.get(&txn).is_some_and(ClientTxn::is_invite)
+            && is_invite
         {
             dialog.client_invite = Some(txn);
             dialog.invite_seq = dialog.local_seq;
             dialog.heard.clear();
         }
+        self.begin_client(now, txn, id, request, way);
         Some(txn)
     }
 
@@ -157,10 +179,34 @@ impl Agent {
         let Some(cseq) = self.dialogs.get(&id).map(|d| d.invite_seq) else {
             return;
         };
-        let Some((request, to, _)) = self.in_dialog(id, Method::Ack, Some(cseq), headers, body)
+        let Some((request, way)) = self.in_dialog(id, Method::Ack, Some(cseq), headers, body)
         else {
             return;
         };
+        match way {
+            Way::As(..) => {}
+            Way::Flow(flow) => self.send_ack(id, request, by_flow(flow)),
+            Way::Hops(hops, reuse) => self.send_ack_to(id, request, hops, reuse),
+            Way::Ask(uri, target, flow) => {
+                let txn = TxnId(self.next_id());
+                self.acks.insert(txn, (id, request, uri, flow));
+                self.out.push_back(Output::Resolve { txn, target });
+            }
+        }
+    }
+
+    fn send_ack_to(&mut self, id: DialogId, request: Request, hops: Vec<Hop>, flow: Option<Flow>) {
+        let to = match (hops.into_iter().next(), flow) {
+            (Some(hop), reuse) => Destination::Hop { hop, reuse },
+            (None, Some(flow)) => by_flow(flow),
+            (None, None) => return,
+        };
+        self.send_ack(id, request, to);
+    }
+
+    fn send_ack(&mut self, id: DialogId, mut request: Request, to: Destination) {
+        let (transport, near) = seen(&to);
+        self.put_via(&mut request, transport, near);
         let bytes = request.to_bytes();
         if let Some(dialog) = self.dialogs.get_mut(&id) {
             dialog.last_ack = Some((to.clone(), bytes.clone()));
@@ -189,11 +235,12 @@ impl Agent {
         };
         let (to, id) = (entry.to.clone(), entry.dialog);
         let request = derived(&entry.request, Method::Cancel, None);
-        let Some(branch) = Via::top(&request.headers).map(|via| via.branch) else {
-            return;
-        };
-        let cancel = self.begin_client(now, id, request, to, &branch);
-        self.silence(cancel);
+        let branch = Via::top(&request.headers).map(|via| via.branch);
+        if let (Some(to), Some(branch)) = (to, branch) {
+            let txn = TxnId(self.next_id());
+            self.begin_client(now, txn, id, request, Way::As(to, branch));
+            self.silence(txn);
+        }
     }
 
     /// The answer to this one is not told.
@@ -206,37 +253,209 @@ impl Agent {
     pub(super) fn begin_client(
         &mut self,
         now: Instant,
+        txn: TxnId,
         dialog: DialogId,
         request: Request,
-        to: Destination,
-        branch: &str,
-    ) -> TxnId {
-        let txn = TxnId(self.next_id());
-        let key = format!("{branch}|{}", request.method);
-        let bytes = request.to_bytes();
-        let entry = ClientTxn {
-            key: key.clone(),
+        way: Way,
+    ) {
+        let mut entry = ClientTxn {
+            key: String::new(),
             dialog,
             request,
-            to: to.clone(),
+            to: None,
+            hops: VecDeque::new(),
+            flow: None,
             state: ClientState::Calling,
             interval: T1,
             repeat: None,
-            end: Some(self.timers.arm(now + TIMEOUT, Timer::ClientEnd(txn))),
+            end: None,
             ack: None,
             cancel_wanted: false,
             is_silent: false,
+            asked: None,
+            is_udp_next: false,
         };
-        let reliable = entry.is_reliable();
+        match way {
+            Way::As(to, branch) => {
+                self.clients.insert(txn, entry);
+                self.send_client(now, txn, to, &branch);
+            }
+            Way::Flow(flow) => {
+                entry.flow = Some(flow);
+                self.clients.insert(txn, entry);
+                self.try_next(now, txn, 503);
+            }
+            Way::Hops(hops, flow) => {
+                (entry.hops, entry.flow) = (hops.into(), flow);
+                self.clients.insert(txn, entry);
+                self.try_next(now, txn, 503);
+            }
+            Way::Ask(uri, target, flow) => {
+                (entry.asked, entry.flow) = (Some(uri), flow);
+                self.clients.insert(txn, entry);
+                self.out.push_back(Output::Resolve { txn, target });
+            }
+        }
+    }
+
+    /// Takes in where the target of an [`Output::Resolve`] leads.
+    pub fn handle_resolved(&mut self, now: Instant, txn: TxnId, hops: Vec<Hop>) {
+        if let Some((id, request, uri, flow)) = self.acks.remove(&txn) {
+            if let Some(dialog) = self.dialogs.get_mut(&id).filter(|_| !hops.is_empty()) {
+                dialog.found = Some((uri, hops.clone()));
+            }
+            return self.send_ack_to(id, request, hops, flow);
+        }
+        if let Some(entry) = self.clients.get_mut(&txn).filter(|e| e.to.is_none()) {
+            entry.hops = hops.into();
+            self.try_next(now, txn, 503);
+        }
+    }
+
+    /// Sends a request to the next of its hops, as a transaction of its own (RFC 3263 4.3); `code`
+    /// if there is none.
+    fn try_next(&mut self, now: Instant, txn: TxnId, code: u16) {
+        let Some(entry) = self.clients.get_mut(&txn) else {
+            return;
+        };
+        if entry.cancel_wanted {
+            return self.fail_client(now, txn, 487);
+        }
+        let is_last_resort = core::mem::take(&mut entry.is_udp_next);
+        let mut to = match (entry.hops.pop_front(), entry.flow) {
+            (Some(hop), reuse) => Destination::Hop { hop, reuse },
+            (None, Some(flow)) => {
+                entry.flow = None;
+                by_flow(flow)
+            }
+            (None, None) => return self.fail_client(now, txn, code),
+        };
+        let mut request = entry.request.clone();
+        let (transport, near) = seen(&to);
+        let mut branch = self.put_via(&mut request, transport, near);
+        let is_large = request.to_bytes().len() > UDP_REQUEST_BYTES_MAX;
+        // RFC 3261 18.1.1: what may be too large for the path goes by TCP; where nobody listens
+        // there, by UDP after all.
+        if let Destination::Hop { hop, .. } = &mut to
+            && (transport, is_large, is_last_resort) == (Transport::Udp, true, false)
+        {
+            let plain = hop.clone();
+            hop.addr.transport = Transport::Tcp;
+            branch = self.put_via(&mut request, Transport::Tcp, near);
+            if let Some(entry) = self.clients.get_mut(&txn) {
+                entry.hops.push_front(plain);
+                entry.is_udp_next = true;
+            }
+        }
+        if let Some(entry) = self.clients.get_mut(&txn) {
+            entry.request = request;
+        }
+        self.send_client(now, txn, to, &branch);
+    }
+
+    fn send_client(&mut self, now: Instant, txn: TxnId, to: Destination, branch: &str) {
+        let end = self.timers.arm(now + TIMEOUT, Timer::ClientEnd(txn));
+        let Some(entry) = self.clients.get_mut(&txn) else {
+            return;
+        };
+        let key = format!("{branch}|{}", entry.request.method);
+        let old = core::mem::replace(&mut entry.key, key.clone());
+        let timers = [entry.repeat.take(), entry.end.replace(end)];
+        (entry.interval, entry.state) = (T1, ClientState::Calling);
+        entry.to = Some(to.clone());
+        let (bytes, reliable) = (entry.request.to_bytes(), entry.is_reliable());
+        for timer in timers.into_iter().flatten() {
+            self.timers.cancel(timer);
+        }
+        self.client_keys.remove(&old);
         self.client_keys.insert(key, txn);
-        self.clients.insert(txn, entry);
         if !reliable {
             self.arm_client_repeat(now, txn, T1);
         }
         self.transmit(to, bytes, Some(txn));
-        txn
     }
 
+    /// A request could not be sent, or nobody answered: the next hop, or `code`.
+    pub(super) fn fail_over(&mut self, now: Instant, txn: TxnId, code: u16) {
+        let Some(entry) = self.clients.get_mut(&txn) else {
+            return;
+        };
+        let id = entry.dialog;
+        if code == 408 {
+            // Whoever is silent there is so on the same flow.
+            entry.flow = None;
+        }
+        if entry.state != ClientState::Calling {
+            return self.fail_client(now, txn, code);
+        }
+        if let Some(dialog) = self.dialogs.get_mut(&id) {
+            dialog.found = None;
+        }
+        self.try_next(now, txn, code);
+    }
+
+    /// A 503: the next hop, if there is one (RFC 3263 4.3). The transaction that got it lives on
+    /// under another name, to acknowledge repetitions.
+    fn leave_busy(&mut self, now: Instant, txn: TxnId, response: &Response) -> bool {
+        let Some(entry) = self.clients.get_mut(&txn) else {
+            return false;
+        };
+        if core::mem::take(&mut entry.is_udp_next) {
+            // The same one by another transport.
+            entry.hops.pop_front();
+        }
+        if response.code != 503 || entry.hops.is_empty() || entry.cancel_wanted {
+            return false;
+        }
+        if entry.is_invite() {
+            let to_value = response.headers.get("To").map(str::to_owned);
+            let ack = derived(&entry.request, Method::Ack, to_value).to_bytes();
+            let left = ClientTxn {
+                key: core::mem::take(&mut entry.key),
+                dialog: entry.dialog,
+                request: entry.request.clone(),
+                to: entry.to.clone(),
+                hops: VecDeque::new(),
+                flow: None,
+                state: ClientState::Completed,
+                interval: T1,
+                repeat: None,
+                end: None,
+                ack: Some(ack),
+                cancel_wanted: false,
+                is_silent: false,
+                asked: None,
+                is_udp_next: false,
+            };
+            let old = TxnId(self.next_id());
+            self.client_keys.insert(left.key.clone(), old);
+            self.clients.insert(old, left);
+            self.rearm_client_end(now, old, TIMEOUT);
+            self.repeat_ack(old);
+        }
+        self.try_next(now, txn, 503);
+        true
+    }
+
+    /// A hop has answered: what follows goes there.
+    fn settle(&mut self, txn: TxnId) {
+        let Some(entry) = self.clients.get_mut(&txn) else {
+            return;
+        };
+        let (Some(Destination::Hop { hop, .. }), id) = (&entry.to, entry.dialog) else {
+            return;
+        };
+        let (hop, asked) = (hop.clone(), entry.asked.take());
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
+            return;
+        };
+        if dialog.hops.len() > 1 {
+            dialog.hops = vec![hop.clone()];
+        }
+        if let Some(uri) = asked {
+            dialog.found = Some((uri, vec![hop]));
+        }
+    }
     fn arm_client_repeat(&mut self, now: Instant, txn: TxnId, wait: Duration) {
         let timer = self.timers.arm(now + wait, Timer::ClientRepeat(txn));
         if let Some(entry) = self.clients.get_mut(&txn) {
@@ -267,7 +486,9 @@ impl Agent {
         };
         let (to, bytes, interval) = (entry.to.clone(), entry.request.to_bytes(), entry.interval);
         self.arm_client_repeat(now, txn, interval);
-        self.transmit(to, bytes, Some(txn));
+        if let Some(to) = to {
+            self.transmit(to, bytes, Some(txn));
+        }
     }
 
     pub(super) fn handle_response(&mut self, now: Instant, response: &Response) {
@@ -289,11 +510,13 @@ impl Agent {
             (ClientState::Completed, 300..) => self.repeat_ack(txn),
             (ClientState::Accepted | ClientState::Completed, _) => {}
             (_, ..200) => self.handle_provisional(now, txn, response),
+            _ if self.leave_busy(now, txn, response) => {}
             _ => self.handle_final(now, txn, response),
         }
     }
 
     fn handle_provisional(&mut self, now: Instant, txn: TxnId, response: &Response) {
+        self.settle(txn);
         let Some(entry) = self.clients.get_mut(&txn) else {
             return;
         };
@@ -316,6 +539,7 @@ impl Agent {
     }
 
     fn handle_final(&mut self, now: Instant, txn: TxnId, response: &Response) {
+        self.settle(txn);
         let Some(entry) = self.clients.get_mut(&txn) else {
             return;
         };
@@ -394,7 +618,7 @@ impl Agent {
         if let Some((to, ack)) = self
             .clients
             .get(&txn)
-            .and_then(|e| Some((e.to.clone(), e.ack.clone()?)))
+            .and_then(|e| Some((e.to.clone()?, e.ack.clone()?)))
         {
             self.transmit(to, ack, None);
         }
@@ -432,7 +656,7 @@ impl Agent {
     /// A client transaction's last timer.
     pub(super) fn end_client(&mut self, now: Instant, txn: TxnId) {
         match self.clients.get(&txn).map(|e| e.state) {
-            Some(ClientState::Calling | ClientState::Proceeding) => self.fail_client(now, txn, 408),
+            Some(ClientState::Calling | ClientState::Proceeding) => self.fail_over(now, txn, 408),
             Some(ClientState::Accepted | ClientState::Completed) => self.forget_client(txn),
             None => {}
         }
@@ -488,6 +712,20 @@ impl Agent {
             response: Box::new(response),
             is_synthetic,
         });
+    }
+}
+
+/// The flow itself as a destination.
+fn by_flow(flow: Flow) -> Destination {
+    let addr = flow.remote;
+    Destination::Flow { flow, addr }
+}
+
+/// The transport of a destination, and our address as seen from there.
+fn seen(to: &Destination) -> (Transport, SocketAddr) {
+    match to {
+        Destination::Flow { flow, .. } => (flow.transport, flow.local),
+        Destination::Hop { hop, .. } => (hop.addr.transport, hop.near),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Dialogs (RFC 3261 12) and the 2xx of an INVITE until its ACK (13.3.1.4).
 
 use super::reliable::{Heard, Reliable};
-use super::{Agent, Answer, Destination, DialogId, Event, Flow, Hop, Timer, TxnId};
+use super::{Agent, Answer, Destination, DialogId, Event, Flow, Hop, Target, Timer, TxnId};
 use crate::addr::{SipAddr, Transport};
 use crate::limits::{T1, T2, TIMEOUT};
 use crate::message::{Headers, Method, Request, Response};
 use crate::uri::{NameAddr, Uri};
 use clock::{Duration, Instant, TimerKey};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DialogState {
@@ -35,10 +35,12 @@ pub(super) struct Dialog {
     pub(super) target: Option<Uri>,
     /// Where the last request came from (UAS).
     pub(super) flow: Option<Flow>,
-    /// Where the first request went (UAC).
-    pub(super) hop: Option<(SipAddr, SocketAddr)>,
-    /// The domain that hop was found for.
-    pub(super) name: Option<String>,
+    /// Where the first request goes (UAC); once it was answered, where it went.
+    pub(super) hops: Vec<Hop>,
+    /// Later ones go there, too.
+    pub(super) is_proxied: bool,
+    /// Where the next hop of our requests was found to be, and which that was.
+    pub(super) found: Option<(String, Vec<Hop>)>,
     pub(super) state: DialogState,
     /// Usages beside the session: subscriptions of either side.
     pub(super) holds: u32,
@@ -85,8 +87,9 @@ impl Dialog {
             routes: headers.list("Record-Route").map(str::to_owned).collect(),
             target: Some(headers.contact()?.uri),
             flow: Some(flow),
-            hop: None,
-            name: None,
+            hops: Vec::new(),
+            is_proxied: false,
+            found: None,
             state: DialogState::Early,
             holds: 0,
             server_invite: None,
@@ -126,8 +129,9 @@ impl Dialog {
             routes: Vec::new(),
             target: None,
             flow: self.flow,
-            hop: self.hop,
-            name: self.name.clone(),
+            hops: self.hops.clone(),
+            is_proxied: self.is_proxied,
+            found: None,
             state: DialogState::Confirmed,
             holds: 0,
             server_invite: None,
@@ -162,53 +166,60 @@ impl Dialog {
         }
     }
 
-    fn destination(&self, next: Option<&Uri>) -> Option<(Destination, Transport, SocketAddr)> {
-        // Without a route set the configured hop of a client stays in force.
-        if let (Some((hop, near)), true) = (self.hop, self.routes.is_empty()) {
-            let to = Hop {
-                transport: hop.transport,
-                host: host_of(hop.addr),
-                port: Some(hop.addr.port()),
-                name: self.name.clone(),
-                fallback: self.flow,
-            };
-            return Some((Destination::Hop(to), hop.transport, near));
+    /// How a request gets to its next hop; `None`: nobody knows.
+    fn way(&self, next: Option<&Uri>) -> Option<Way> {
+        // Without a route set a client's outbound proxy stays in force.
+        let is_first = self.remote_tag.is_none();
+        if !self.hops.is_empty() && self.routes.is_empty() && (self.is_proxied || is_first) {
+            return Some(Way::Hops(self.hops.clone(), self.flow));
         }
-        let near = self
-            .flow
-            .map(|f| f.local)
-            .or(self.hop.map(|(_, near)| near))?;
-        let came_by = self
-            .flow
-            .map(|f| f.transport)
-            .or(self.hop.map(|(h, _)| h.transport))?;
         let next = next?;
         // Nobody can connect to a WebSocket client: its connection, or nothing (RFC 7118 5). The
         // same for one that asks for it (RFC 5626 4.3).
         if let Some(flow) = self.flow
             && (flow.transport.is_web_socket() || next.parameter("ob").is_some())
         {
-            let addr = flow.remote;
-            return Some((Destination::Flow { flow, addr }, flow.transport, near));
+            return Some(Way::Flow(flow));
         }
-        // Deviation: RFC 3263 4.1 says UDP; a peer that came by TCP is kept on TCP.
-        let transport = Transport::asked_by(next).unwrap_or(came_by);
-        let to = Hop {
-            transport,
-            host: next.host().to_owned(),
-            port: next.port(),
-            name: None,
-            fallback: self.flow,
-        };
-        Some((Destination::Hop(to), transport, near))
+        if let Some((_, hops)) = self.found.as_ref().filter(|(uri, _)| uri == next.as_str()) {
+            return Some(Way::Hops(hops.clone(), self.flow));
+        }
+        let came_by = self.flow.map(|f| f.transport);
+        let came_by = came_by.or(self.hops.first().map(|hop| hop.addr.transport));
+        let mut target = Target::of(next);
+        // Deviation: RFC 3263 4.1 leaves it to the DNS; a peer that came by a stream is kept on it.
+        target.transport = target
+            .transport
+            .or(came_by.filter(|t| t.is_reliable() && !t.is_web_socket()));
+        let near = self.flow.map(|f| f.local);
+        let near = near.or(self.hops.first().map(|hop| hop.near));
+        let host = target.host.trim_matches(['[', ']']).parse::<IpAddr>();
+        match (host, near) {
+            (Ok(ip), Some(near)) if ip.is_ipv6() == near.is_ipv6() => {
+                let transport = target.transport.unwrap_or(target.first_choice());
+                let port = target.port.unwrap_or(transport.default_port());
+                let addr = SipAddr {
+                    transport,
+                    addr: SocketAddr::new(ip, port),
+                };
+                let name = None;
+                Some(Way::Hops(vec![Hop { addr, name, near }], self.flow))
+            }
+            _ => Some(Way::Ask(next.to_string(), target, self.flow)),
+        }
     }
 }
 
-fn host_of(addr: SocketAddr) -> String {
-    match addr {
-        SocketAddr::V4(v4) => v4.ip().to_string(),
-        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
-    }
+/// How a request gets to its next hop.
+pub(super) enum Way {
+    /// Where another request went, with the same Via: CANCEL.
+    As(Destination, String),
+    /// By this flow alone.
+    Flow(Flow),
+    /// To the first of these that takes it, else by the flow that the peer came by.
+    Hops(Vec<Hop>, Option<Flow>),
+    /// The same, once the target, of a URI, is looked up.
+    Ask(String, Target, Option<Flow>),
 }
 
 impl Agent {
@@ -392,7 +403,7 @@ impl Agent {
         }
     }
 
-    /// Builds a request in a dialog; `cseq` is given for ACK and CANCEL.
+    /// Builds a request in a dialog, but for its Via; `cseq` is given for ACK and CANCEL.
     pub(super) fn in_dialog(
         &mut self,
         id: DialogId,
@@ -400,34 +411,22 @@ impl Agent {
         cseq: Option<u32>,
         extra: &[(String, String)],
         body: Vec<u8>,
-    ) -> Option<(Request, Destination, String)> {
-        let branch = format!("z9hG4bK{}", self.token());
+    ) -> Option<(Request, Way)> {
         let dialog = self.dialogs.get_mut(&id)?;
         let cseq = cseq.unwrap_or_else(|| {
             dialog.local_seq += 1;
             dialog.local_seq
         });
         let (next, uri, routes) = dialog.routing();
-        let (to, transport, near) = dialog.destination(next.as_ref())?;
-        let (local, remote, call_id) = (
-            dialog.local.clone(),
-            dialog.remote.clone(),
-            dialog.call_id.clone(),
-        );
-        let sent_by = self.local_addr(transport, near);
+        let way = dialog.way(next.as_ref())?;
         let mut headers = Headers::default();
-        let token = transport.via_token();
-        headers.push(
-            "Via",
-            format!("SIP/2.0/{token} {sent_by};branch={branch};rport"),
-        );
         headers.push("Max-Forwards", "70");
         for route in routes {
             headers.push("Route", route);
         }
-        headers.push("From", local);
-        headers.push("To", remote);
-        headers.push("Call-ID", call_id);
+        headers.push("From", dialog.local.clone());
+        headers.push("To", dialog.remote.clone());
+        headers.push("Call-ID", dialog.call_id.clone());
         headers.push("CSeq", format!("{cseq} {method}"));
         headers.extend(extra);
         let request = Request {
@@ -436,7 +435,22 @@ impl Agent {
             headers,
             body,
         };
-        Some((request, to, branch))
+        Some((request, way))
+    }
+
+    /// Gives a request the Via for `transport` (a new branch, RFC 3263 4.3); returns the branch.
+    pub(super) fn put_via(
+        &mut self,
+        request: &mut Request,
+        transport: Transport,
+        near: SocketAddr,
+    ) -> String {
+        let branch = format!("z9hG4bK{}", self.token());
+        let sent_by = self.local_addr(transport, near);
+        let token = transport.via_token();
+        let via = format!("SIP/2.0/{token} {sent_by};branch={branch};rport");
+        request.headers.put_first("Via", via);
+        branch
     }
 
     pub(super) fn remove_dialog(&mut self, id: DialogId) {

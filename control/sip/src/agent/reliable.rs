@@ -274,8 +274,9 @@ impl Agent {
         self.dialogs.insert(temporary, branch);
         let built = self.in_dialog(temporary, Method::Prack, Some(cseq), fields, Vec::new());
         self.dialogs.remove(&temporary);
-        if let Some((request, to, branch)) = built {
-            let prack = self.begin_client(now, id, request, to, &branch);
+        if let Some((request, way)) = built {
+            let prack = TxnId(self.next_id());
+            self.begin_client(now, prack, id, request, way);
             self.silence(prack);
         }
     }

@@ -30,6 +30,9 @@ struct Bench {
     now: Instant,
     sent: Vec<(Destination, String)>,
     events: Vec<Event>,
+    /// What was looked up, and what is found.
+    asked: Vec<Target>,
+    hops: Vec<Hop>,
 }
 
 fn flow(transport: Transport) -> Flow {
@@ -39,6 +42,14 @@ fn flow(transport: Transport) -> Flow {
         local: "192.0.2.10:5060".parse().expect("addr"),
         is_trusted: false,
         remote: "192.0.2.1:5060".parse().expect("addr"),
+    }
+}
+
+fn hop(addr: &str) -> Hop {
+    Hop {
+        addr: addr.parse().expect("an address"),
+        name: None,
+        near: "192.0.2.10:5060".parse().expect("addr"),
     }
 }
 
@@ -68,6 +79,8 @@ impl Bench {
             now: Instant::ZERO,
             sent: Vec::new(),
             events: Vec::new(),
+            asked: Vec::new(),
+            hops: vec![hop("udp:192.0.2.77:5060")],
         }
     }
 
@@ -76,6 +89,11 @@ impl Bench {
             match self.agent.poll() {
                 Output::Wait(at) => return at,
                 Output::Event(event) => self.events.push(event),
+                Output::Resolve { txn, target } => {
+                    self.asked.push(target);
+                    let hops = self.hops.clone();
+                    self.agent.handle_resolved(self.now, txn, hops);
+                }
                 Output::Transmit { to, bytes, .. } => {
                     self.sent
                         .push((to, String::from_utf8(bytes).expect("text")));
@@ -498,15 +516,12 @@ fn our_bye_goes_by_the_route_set_to_the_octets_of_the_contact() {
         bye.headers.from().and_then(|f| f.tag().map(str::to_owned)),
         Some(tag)
     );
-    match bench.sent.last() {
-        Some((Destination::Hop(hop), _)) => {
-            assert_eq!(
-                (hop.host.as_str(), hop.fallback),
-                ("scscf1.home1.net", Some(flow(Transport::Udp)))
-            );
-        }
-        other => panic!("{other:?}"),
-    }
+    let to = Destination::Hop {
+        hop: hop("udp:192.0.2.77:5060"),
+        reuse: Some(flow(Transport::Udp)),
+    };
+    assert_eq!(bench.sent.last().map(|s| &s.0), Some(&to));
+    assert_eq!(bench.asked[0].host, "scscf1.home1.net");
 }
 
 #[test]
@@ -568,9 +583,8 @@ fn overlapping_offers_are_put_off() {
 fn call(bench: &mut Bench) -> DialogId {
     let invite = Invite {
         uri: "sip:room@example.net".into(),
-        name: None,
-        hop: SipAddr::udp("192.0.2.1:5060".parse().expect("addr")),
-        near: "192.0.2.10:5060".parse().expect("addr"),
+        hops: vec![hop("udp:192.0.2.1:5060")],
+        is_proxy: true,
         from: "sip:alice@example.org".into(),
         headers: Vec::new(),
         body: Vec::new(),
@@ -659,3 +673,6 @@ fn a_cancel_waits_for_the_first_response() {
         (0, 0)
     );
 }
+
+#[path = "tests/failover.rs"]
+mod failover;

@@ -2,6 +2,7 @@
 
 use crate::addr::{SipAddr, Transport};
 use crate::message::{Method, Request, Response};
+use crate::uri::Uri;
 use clock::Instant;
 use core::net::SocketAddr;
 
@@ -40,24 +41,66 @@ pub enum Destination {
         /// The address that the topmost Via gives.
         addr: SocketAddr,
     },
-    /// To a named next hop.
-    Hop(Hop),
+    /// To a next hop.
+    Hop {
+        /// Which.
+        hop: Hop,
+        /// The flow that the peer came by: while it lasts, and leads to the same address by the same
+        /// transport, it serves both directions.
+        reuse: Option<Flow>,
+    },
 }
 
-/// A next hop taken from a URI or from configuration.
+/// A next hop: one address that a request can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hop {
-    /// The protocol.
-    pub transport: Transport,
-    /// Address or name; IPv6 in brackets.
-    pub host: String,
-    /// Port; when absent [`Transport::default_port`].
-    pub port: Option<u16>,
-    /// Whom the certificate must name (RFC 5922 7): the domain that was asked for, which the host
-    /// may stand in for. `None`: the host.
+    /// Where.
+    pub addr: SipAddr,
+    /// Whom the certificate must name (RFC 5922 7): the domain that was asked for. `None`: the
+    /// address.
     pub name: Option<String>,
-    /// Used if the host does not resolve or the connection fails.
-    pub fallback: Option<Flow>,
+    /// Our address as seen from there; a wildcard listener shows itself with it.
+    pub near: SocketAddr,
+}
+
+/// What is looked up to find next hops (RFC 3263 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Domain or address; IPv6 in brackets.
+    pub host: String,
+    /// The port, where one is named.
+    pub port: Option<u16>,
+    /// The transport, where one is asked for.
+    pub transport: Option<Transport>,
+    /// Only what runs inside TLS will do: a `sips:` URI.
+    pub is_secure: bool,
+}
+
+impl Target {
+    /// What a URI leads to.
+    #[must_use]
+    pub fn of(uri: &Uri) -> Self {
+        Self {
+            host: uri.host().to_owned(),
+            port: uri.port(),
+            transport: Transport::asked_by(uri),
+            is_secure: uri.scheme() == "sips",
+        }
+    }
+
+    /// The transports that may be chosen where none is asked for, the first one by default.
+    #[must_use]
+    pub const fn choices(&self) -> &'static [Transport] {
+        if self.is_secure {
+            &[Transport::Tls]
+        } else {
+            &[Transport::Udp, Transport::Tcp, Transport::Tls]
+        }
+    }
+
+    pub(crate) fn first_choice(&self) -> Transport {
+        self.choices()[0]
+    }
 }
 
 /// What the shell must now do.
@@ -71,6 +114,14 @@ pub enum Output {
         bytes: Vec<u8>,
         /// Report a failure to [`super::Agent::handle_send_failed`] with this name.
         txn: Option<TxnId>,
+    },
+    /// Look up where `target` leads, and give it to [`super::Agent::handle_resolved`] with this name:
+    /// always, with nothing in it if nothing was found.
+    Resolve {
+        /// The transaction, or the ACK, that waits for it.
+        txn: TxnId,
+        /// What to look up.
+        target: Target,
     },
     /// Tell the application.
     Event(Event),
@@ -201,12 +252,10 @@ impl Answer {
 pub struct Invite {
     /// Request-URI and To.
     pub uri: String,
-    /// Where it is sent, whatever the URI says.
-    pub hop: SipAddr,
-    /// The domain that `hop` was found for: its certificate must name it. `None`: the address.
-    pub name: Option<String>,
-    /// Our address as seen by `hop`; a wildcard listener shows itself with it.
-    pub near: SocketAddr,
+    /// Where it is sent, whatever the URI says: to the first one that takes it (RFC 3263 4.3).
+    pub hops: Vec<Hop>,
+    /// The hop is an outbound proxy: later requests go there, too, unless there is a route set.
+    pub is_proxy: bool,
     /// From, a URI.
     pub from: String,
     /// Further header fields (Contact is made here unless given).

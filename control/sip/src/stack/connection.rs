@@ -53,16 +53,11 @@ pub(super) struct Peer {
 pub(super) struct Outgoing {
     pub(super) bytes: Vec<u8>,
     pub(super) txn: Option<TxnId>,
-    pub(super) fallback: Option<Flow>,
 }
 
 impl Outgoing {
     pub(super) fn plain(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            txn: None,
-            fallback: None,
-        }
+        Self { bytes, txn: None }
     }
 }
 

@@ -2,14 +2,16 @@
 
 use super::connection::{Connection, Link, Origin, Outgoing, PONG, Peer, run};
 use super::tls::Contexts;
-use super::{Command, Tls, TlsFiles, Trace, near_addr};
-use crate::addr::Transport;
-use crate::agent::{Agent, Destination, Event, Flow, Hop, Output, TxnId};
-use crate::limits::{CLOSE_TIMEOUT, CONNECTIONS_MAX, DATAGRAM_BYTES_MAX, SEND_QUEUE_MAX};
+use super::{Command, Resolver, Tls, TlsFiles, Trace, near_addr};
+use crate::addr::{SipAddr, Transport};
+use crate::agent::{Agent, Destination, Event, Flow, Hop, Output, Target, TxnId};
+use crate::limits::{
+    CLOSE_TIMEOUT, CONNECTIONS_MAX, DATAGRAM_BYTES_MAX, LOOKUPS_MAX, SEND_QUEUE_MAX,
+};
 use crate::parse::{Parsed, parse_datagram};
 use crate::trust::Trusted;
 use clock::Instant;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -33,7 +35,7 @@ pub(super) enum Input {
     Ping(u64),
     Closed(u64),
     ConnectFailed(u64, Vec<Outgoing>),
-    Resolved(Option<IpAddr>, Box<(Hop, Vec<u8>, Option<TxnId>)>),
+    Resolved(TxnId, Vec<Hop>),
 }
 
 /// What the stack opened for its core.
@@ -45,6 +47,7 @@ pub(super) struct Sockets {
     pub(super) tls: Option<Tls>,
     pub(super) tls_files: TlsFiles,
     pub(super) trusted: Arc<[Trusted]>,
+    pub(super) resolver: Resolver,
 }
 
 pub(super) struct Core {
@@ -56,6 +59,8 @@ pub(super) struct Core {
     connections: HashMap<u64, Connection>,
     by_peer: HashMap<Peer, u64>,
     next_channel: u64,
+    /// Lookups going on.
+    lookups: usize,
     epoch: tokio::time::Instant,
     /// Readers of datagrams, acceptors, resolvers.
     tasks: JoinSet<()>,
@@ -79,6 +84,7 @@ impl Core {
             connections: HashMap::new(),
             by_peer: HashMap::new(),
             next_channel: 0,
+            lookups: 0,
             epoch: tokio::time::Instant::now(),
             tasks: JoinSet::new(),
             streams: JoinSet::new(),
@@ -158,6 +164,7 @@ impl Core {
             match self.agent.poll() {
                 Output::Wait(at) => return at,
                 Output::Event(event) => self.pending.push_back(event),
+                Output::Resolve { txn, target } => self.resolve(txn, target),
                 Output::Transmit { to, bytes, txn } => self.transmit(to, bytes, txn).await,
             }
         }
@@ -204,23 +211,12 @@ impl Core {
             Input::ConnectFailed(channel, queued) => {
                 self.forget(channel);
                 for message in queued {
-                    self.send_fallback(message).await;
+                    self.fail(message.txn);
                 }
             }
-            Input::Resolved(ip, rest) => {
-                let (hop, bytes, txn) = *rest;
-                match ip {
-                    Some(ip) => self.send_hop(ip, hop, bytes, txn).await,
-                    None => {
-                        let fallback = hop.fallback;
-                        self.send_fallback(Outgoing {
-                            bytes,
-                            txn,
-                            fallback,
-                        })
-                        .await;
-                    }
-                }
+            Input::Resolved(txn, hops) => {
+                self.lookups -= 1;
+                self.agent.handle_resolved(self.now(), txn, hops);
             }
         }
     }
@@ -244,11 +240,7 @@ impl Core {
                         .await
                 }
                 transport @ (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => {
-                    let message = Outgoing {
-                        bytes,
-                        txn,
-                        fallback: None,
-                    };
+                    let message = Outgoing { bytes, txn };
                     if self.connections.contains_key(&flow.channel) {
                         self.note(true, flow.remote, &message.bytes);
                         self.enqueue(flow.channel, message);
@@ -267,98 +259,57 @@ impl Core {
                     }
                 }
             },
-            Destination::Hop(hop) => match hop.host.trim_matches(['[', ']']).parse::<IpAddr>() {
-                Ok(ip) => self.send_hop(ip, hop, bytes, txn).await,
-                Err(_) => self.resolve(hop, bytes, txn),
-            },
+            Destination::Hop { hop, reuse } => self.send_hop(hop, reuse, bytes, txn).await,
         }
     }
 
-    fn resolve(&mut self, hop: Hop, bytes: Vec<u8>, txn: Option<TxnId>) {
-        let inputs = self.inputs.clone();
+    fn resolve(&mut self, txn: TxnId, target: Target) {
+        if self.lookups >= LOOKUPS_MAX {
+            debug!(host = target.host, "not looked up: too many");
+            return self.agent.handle_resolved(self.now(), txn, Vec::new());
+        }
+        self.lookups += 1;
+        let (inputs, resolver) = (self.inputs.clone(), self.sockets.resolver.clone());
         self.tasks.spawn(async move {
-            let found = tokio::net::lookup_host((hop.host.as_str(), 0)).await;
-            let prefer_v6 = hop.fallback.map(|f| f.remote.is_ipv6());
-            let found: Vec<_> = found.into_iter().flatten().map(|a| a.ip()).collect();
-            let same_family = found
-                .iter()
-                .find(|ip| prefer_v6.is_none_or(|v6| ip.is_ipv6() == v6));
-            let ip = same_family.or(found.first()).copied();
-            let _ = inputs
-                .send(Input::Resolved(ip, Box::new((hop, bytes, txn))))
-                .await;
+            let hops = resolver.hops(&target).await;
+            let _ = inputs.send(Input::Resolved(txn, hops)).await;
         });
     }
 
-    async fn send_hop(&mut self, ip: IpAddr, hop: Hop, bytes: Vec<u8>, txn: Option<TxnId>) {
-        let port = hop.port.unwrap_or(hop.transport.default_port());
-        let addr = SocketAddr::new(ip, port);
-        match hop.transport {
-            Transport::Udp => {
-                let channel = hop
-                    .fallback
-                    .filter(|f| f.transport == Transport::Udp)
-                    .map(|f| f.channel);
-                self.send_datagram(channel, addr, &bytes, txn).await;
-            }
-            transport @ (Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss) => {
-                let message = Outgoing {
-                    bytes,
-                    txn,
-                    fallback: hop.fallback,
-                };
-                // The connection a peer opened serves both directions while it lasts.
-                let open = hop
-                    .fallback
-                    .filter(|f| f.remote.ip() == ip && self.connections.contains_key(&f.channel));
-                match open.filter(|f| f.transport == transport) {
-                    Some(flow) => {
-                        self.note(true, flow.remote, &message.bytes);
-                        self.enqueue(flow.channel, message);
-                    }
-                    None => {
-                        let host = (hop.host.trim_matches(['[', ']']).parse::<IpAddr>())
-                            .is_err()
-                            .then_some(hop.host);
-                        let name = hop.name.or(host);
-                        self.send_stream(
-                            Peer {
-                                transport,
-                                addr,
-                                name,
-                            },
-                            message,
-                        );
-                    }
-                }
-            }
+    async fn send_hop(
+        &mut self,
+        hop: Hop,
+        reuse: Option<Flow>,
+        bytes: Vec<u8>,
+        txn: Option<TxnId>,
+    ) {
+        let SipAddr { transport, addr } = hop.addr;
+        let reuse = reuse.filter(|flow| flow.transport == transport);
+        if transport == Transport::Udp {
+            let channel = reuse.map(|flow| flow.channel);
+            return self.send_datagram(channel, addr, &bytes, txn).await;
         }
-    }
-
-    /// Sends through the flow that a dialog's requests came by, or reports failure.
-    async fn send_fallback(&mut self, message: Outgoing) {
-        let Outgoing {
-            bytes,
-            txn,
-            fallback,
-        } = message;
-        match fallback {
-            Some(flow) if flow.transport == Transport::Udp => {
-                self.send_datagram(Some(flow.channel), flow.remote, &bytes, txn)
-                    .await;
+        let message = Outgoing { bytes, txn };
+        // The connection a peer opened serves both directions while it lasts.
+        let is_open = |flow: &Flow| {
+            flow.remote.ip() == addr.ip() && self.connections.contains_key(&flow.channel)
+        };
+        match reuse.filter(is_open) {
+            Some(flow) => {
+                self.note(true, flow.remote, &message.bytes);
+                self.enqueue(flow.channel, message);
             }
-            Some(flow) if self.connections.contains_key(&flow.channel) => {
-                self.note(true, flow.remote, &bytes);
-                self.enqueue(
-                    flow.channel,
-                    Outgoing {
-                        bytes,
-                        txn,
-                        fallback: None,
+            None => {
+                let name = hop.name;
+                self.send_stream(
+                    Peer {
+                        transport,
+                        addr,
+                        name,
                     },
+                    message,
                 );
             }
-            _ => self.fail(txn),
         }
     }
 
