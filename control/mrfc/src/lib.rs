@@ -22,6 +22,7 @@ pub use status::{ConferenceStatus, Metrics, ParticipantStatus};
 pub use terms::Profile;
 
 use clock::Duration;
+use core::sync::atomic::Ordering;
 use focus::{Command, Focus};
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
@@ -87,6 +88,7 @@ pub struct Mrfc {
     sip_addrs: Vec<SipAddr>,
     h248_addrs: Vec<TransportAddr>,
     tls: Option<sip::Tls>,
+    sip_counters: Arc<sip::Counters>,
     counters: Arc<status::Counters>,
     registered: watch::Receiver<usize>,
     commands: mpsc::Sender<Command>,
@@ -152,7 +154,7 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
     let (registered_sender, registered) = watch::channel(0);
     let (commands, queue) = mpsc::channel(limits::COMMANDS_MAX);
     let (sip_addrs, h248_addrs) = (sip.addrs().to_vec(), h248.bound().to_vec());
-    let tls = sip.tls().cloned();
+    let (tls, sip_counters) = (sip.tls().cloned(), sip.counters().clone());
     let allow = METHODS.map(|m| m.to_string()).join(", ");
     let focus = Focus::new(
         config,
@@ -168,6 +170,7 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
         sip_addrs,
         h248_addrs,
         tls,
+        sip_counters,
         counters,
         registered,
         commands,
@@ -224,7 +227,16 @@ impl Mrfc {
     /// Counters and gauges now.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.counters.snapshot()
+        let (all, sip) = (&self.counters, &self.sip_counters);
+        for (to, from) in [
+            (&all.sip_shed, &sip.shed),
+            (&all.sip_malformed, &sip.malformed),
+            (&all.sip_connections_refused, &sip.connections_refused),
+            (&all.sip_connections, &sip.connections),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        all.snapshot()
     }
 
     /// The conferences that exist now; empty when the MRFC has stopped.

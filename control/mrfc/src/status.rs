@@ -106,6 +106,14 @@ counters! {
     h248_failures,
     /// Associations with MRFPs that were lost.
     mrfp_losses,
+    /// SIP requests for new dialogs refused with 503: too many were waiting, or they waited too long.
+    sip_shed,
+    /// SIP requests that could not be read.
+    sip_malformed,
+    /// SIP connections refused: too many, in all or from one address.
+    sip_connections_refused,
+    /// Gauge: SIP connections now.
+    sip_connections,
     /// Gauge: MRFPs associated now.
     mrfps,
     /// Gauge: conferences that exist now.

@@ -23,7 +23,7 @@ pub use types::{
 };
 
 use crate::addr::Transport;
-use crate::limits::{DIALOGS_MAX, TRANSACTIONS_MAX};
+use crate::limits::{ADMITTED_MAX, DIALOGS_MAX, TRANSACTIONS_MAX};
 use crate::message::Request;
 use crate::parse::Parsed;
 use clock::{Instant, TimerTable};
@@ -55,6 +55,15 @@ enum Timer {
     ReliableGiveUp(DialogId),
 }
 
+/// What an agent has turned away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests for new dialogs refused with 503: too many are waiting, or they waited too long.
+    pub shed: u64,
+    /// Requests that could not be read.
+    pub malformed: u64,
+}
+
 /// Transactions and dialogs of one user agent.
 pub struct Agent {
     config: AgentConfig,
@@ -69,6 +78,10 @@ pub struct Agent {
     acks: HashMap<TxnId, (DialogId, Request, String, Option<Flow>)>,
     dialogs: HashMap<DialogId, Dialog>,
     dialog_keys: HashMap<(String, String), DialogId>,
+    /// Requests for new dialogs that await the application's answer.
+    admitted: usize,
+    is_overloaded: bool,
+    counts: Counts,
     timers: TimerTable<Timer>,
     out: VecDeque<Output>,
 }
@@ -89,6 +102,9 @@ impl Agent {
             acks: HashMap::new(),
             dialogs: HashMap::new(),
             dialog_keys: HashMap::new(),
+            admitted: 0,
+            is_overloaded: false,
+            counts: Counts::default(),
             timers: TimerTable::default(),
             out: VecDeque::new(),
         }
@@ -144,8 +160,22 @@ impl Agent {
         self.server.len() + self.clients.len()
     }
 
+    /// Tells the core that it does not keep up, or does again: meanwhile new dialogs get 503.
+    pub fn set_overloaded(&mut self, is_overloaded: bool) {
+        self.is_overloaded = is_overloaded;
+    }
+
+    /// What was turned away since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
     fn is_full(&self) -> bool {
-        self.transaction_count() >= TRANSACTIONS_MAX || self.dialogs.len() >= DIALOGS_MAX
+        self.is_overloaded
+            || self.admitted >= ADMITTED_MAX
+            || self.transaction_count() >= TRANSACTIONS_MAX
+            || self.dialogs.len() >= DIALOGS_MAX
     }
 
     fn next_id(&mut self) -> u64 {

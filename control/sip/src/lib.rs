@@ -18,14 +18,15 @@ mod via;
 
 pub use addr::{SipAddr, SipAddrError, Transport};
 pub use agent::{
-    Agent, AgentConfig, Answer, Destination, DialogId, Event, Flow, Hop, Invite, Output, Target,
-    TxnId,
+    Agent, AgentConfig, Answer, Counts, Destination, DialogId, Event, Flow, Hop, Invite, Output,
+    Target, TxnId,
 };
 pub use client::{Call, ClientError, Outcome, SipClient};
 pub use message::{Headers, Method, Request, Response, reason_phrase};
 pub use parse::{Frame, Malformed, Parsed, StreamFramer, parse_datagram};
 pub use stack::{
-    BindError, Handle, Resolver, Stack, StackConfig, Tls, TlsError, TlsFiles, Trace, near_addr,
+    BindError, Counters, Handle, Resolver, Stack, StackConfig, Tls, TlsError, TlsFiles, Trace,
+    near_addr,
 };
 pub use trust::{Prefix, PrefixError, Trusted, TrustedError};
 pub use uri::{NameAddr, Uri, UriError, unescape};

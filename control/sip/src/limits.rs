@@ -25,6 +25,18 @@ pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TRANSACTIONS_MAX: usize = 100_000;
 /// Dialogs kept at once; beyond it INVITEs get 503.
 pub const DIALOGS_MAX: usize = 50_000;
+/// Requests for new dialogs that await the application's answer at once; beyond it they get 503. Below
+/// [`EVENTS_MAX`]: what belongs to a dialog still passes.
+pub const ADMITTED_MAX: usize = 2_000;
+/// A message that waited longer than this between socket and core shows that the core is overloaded:
+/// senders begin to repeat ([`T1`]). New dialogs get 503 until [`ON_TIME`] is kept again.
+pub const LATE: Duration = T1;
+/// See [`LATE`].
+pub const ON_TIME: Duration = Duration::from_millis(100);
+/// Octets that the system may keep of what comes to a UDP listener, so that a burst is not lost.
+pub const UDP_RECEIVE_BYTES: usize = 4 * 1024 * 1024;
+/// Connections kept at once from one address outside the trust domain.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 512;
 /// Connections kept at once; further ones are closed on accept.
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Inputs (datagrams, stream messages) waiting for the core.
@@ -32,7 +44,7 @@ pub const INPUTS_MAX: usize = 1_024;
 /// Commands waiting for the core.
 pub const COMMANDS_MAX: usize = 256;
 /// Events waiting for the application; when full, no further input is read.
-pub const EVENTS_MAX: usize = 1_024;
+pub const EVENTS_MAX: usize = 4_096;
 /// Messages waiting for one connection; when full, the connection is closed.
 pub const SEND_QUEUE_MAX: usize = 256;
 /// Provisional responses kept for one outgoing INVITE.
@@ -52,8 +64,11 @@ pub const T4: Duration = Duration::from_secs(5);
 pub const TIMEOUT: Duration = Duration::from_secs(32);
 /// How long an outgoing INVITE may stay provisional (timer C, RFC 3261 16.6, "larger than 3 minutes").
 pub const INVITE_TIMEOUT: Duration = Duration::from_secs(200);
-/// Seconds a refused peer is told to wait.
+/// Seconds a refused peer is told to wait, at least; [`RETRY_AFTER_SPREAD`] more, so that not all come
+/// back at once.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
+/// See [`RETRY_AFTER_SECONDS`].
+pub const RETRY_AFTER_SPREAD: u32 = 6;
 /// How long a stack that closes waits for what is queued for its connections.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection attempt, or one handshake on an accepted connection, may take.
@@ -71,3 +86,4 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(100);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
 const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX > DATAGRAM_BYTES_MAX);
+const _: () = assert!(ADMITTED_MAX < EVENTS_MAX);

@@ -54,9 +54,9 @@ enum Length {
 #[must_use]
 pub fn parse_datagram(bytes: &[u8]) -> Parsed {
     let bytes = trim_line_ends(bytes);
-    let (head, body) = match head_bytes(bytes) {
-        Some(end) => (&bytes[..end.0], &bytes[end.1..]),
-        None => (bytes, &bytes[bytes.len()..]),
+    let (head, body) = match head_bytes(bytes, 0) {
+        Ok(end) => (&bytes[..end.0], &bytes[end.1..]),
+        Err(_) => (bytes, &bytes[bytes.len()..]),
     };
     let Some(mut head) = parse_head(head) else {
         return Parsed::Garbage;
@@ -76,6 +76,11 @@ pub fn parse_datagram(bytes: &[u8]) -> Parsed {
 #[derive(Debug, Default)]
 pub struct StreamFramer {
     buffer: Vec<u8>,
+    /// Up to here there is no end of a head; with [`Self::need`] it keeps the work in proportion to
+    /// what comes, however it is cut.
+    scanned: usize,
+    /// Octets of the message whose head is there, 0 before.
+    need: usize,
 }
 
 /// The next thing in a stream.
@@ -104,16 +109,26 @@ impl StreamFramer {
 
     /// The next frame, or `None` until more octets come.
     pub fn next_frame(&mut self) -> Option<Frame> {
+        if self.buffer.len() < self.need {
+            return None;
+        }
         let blank = self.buffer.len() - trim_line_ends(&self.buffer).len();
         if blank >= 4 {
-            self.buffer.drain(..blank);
+            self.take(blank);
             return Some(Frame::Ping);
         }
-        if self.buffer.len() > blank {
-            self.buffer.drain(..blank);
+        if self.buffer.len() > blank && blank > 0 {
+            self.take(blank);
         }
-        let Some((head_end, body_start)) = head_bytes(&self.buffer) else {
-            return (self.buffer.len() > HEAD_BYTES_MAX).then(|| self.fatal(413, "Head Too Large"));
+        let (head_end, body_start) = match head_bytes(&self.buffer, self.scanned) {
+            Ok(found) => found,
+            Err(_) if self.buffer.len() > HEAD_BYTES_MAX => {
+                return Some(self.fatal(413, "Head Too Large"));
+            }
+            Err(scanned) => {
+                self.scanned = scanned;
+                return None;
+            }
         };
         let Some(head) = parse_head(&self.buffer[..head_end]) else {
             return Some(self.fatal(400, "Not SIP"));
@@ -126,17 +141,23 @@ impl StreamFramer {
         };
         let end = body_start + count;
         if self.buffer.len() < end {
+            self.need = end;
             return None;
         }
-        let raw: Vec<u8> = self.buffer.drain(..end).collect();
+        let raw = self.take(end);
         let parsed = finish(head, &raw[body_start..]);
         Some(Frame::Message(parsed, raw))
     }
 
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        (self.scanned, self.need) = (0, 0);
+        self.buffer.drain(..count).collect()
+    }
+
     fn fatal(&mut self, code: u16, reason: &'static str) -> Frame {
-        let end = head_bytes(&self.buffer).map_or(self.buffer.len(), |(end, _)| end);
+        let end = head_bytes(&self.buffer, 0).map_or(self.buffer.len(), |(end, _)| end);
         let head = parse_head(&self.buffer[..end.min(HEAD_BYTES_MAX)]);
-        self.buffer.clear();
+        self.take(self.buffer.len());
         Frame::Fatal(match head {
             Some(Head {
                 start: Start::Request(method, ..),
@@ -156,18 +177,19 @@ fn trim_line_ends(bytes: &[u8]) -> &[u8] {
     &bytes[blank..]
 }
 
-/// The end of the head and the start of the body; bare line feeds are tolerated.
-fn head_bytes(bytes: &[u8]) -> Option<(usize, usize)> {
-    let mut at = 0;
+/// The end of the head and the start of the body, searched from `at` on; or where to go on once there
+/// is more. Bare line feeds are tolerated.
+fn head_bytes(bytes: &[u8], mut at: usize) -> Result<(usize, usize), usize> {
     while let Some(line) = bytes[at..].iter().position(|&o| o == b'\n') {
         let next = at + line + 1;
         match &bytes[next..] {
-            [b'\r', b'\n', ..] => return Some((next, next + 2)),
-            [b'\n', ..] => return Some((next, next + 1)),
+            [b'\r', b'\n', ..] => return Ok((next, next + 2)),
+            [b'\n', ..] => return Ok((next, next + 1)),
+            [] | [b'\r'] => return Err(next - 1),
             _ => at = next,
         }
     }
-    None
+    Err(bytes.len())
 }
 
 fn parse_head(head: &[u8]) -> Option<Head> {

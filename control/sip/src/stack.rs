@@ -5,22 +5,25 @@
 //! Commands are always taken, so an application that answers events cannot lock itself out.
 
 mod connection;
+mod counters;
 mod io;
 mod resolve;
 mod tls;
 mod websocket;
 
+pub use counters::Counters;
 pub use resolve::Resolver;
 pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::addr::{SipAddr, Transport};
 use crate::agent::{Agent, AgentConfig, Answer, DialogId, Event, Invite, TxnId};
-use crate::limits::{COMMANDS_MAX, EVENTS_MAX, INPUTS_MAX, TRACE_MAX};
+use crate::limits::{COMMANDS_MAX, EVENTS_MAX, INPUTS_MAX, TRACE_MAX, UDP_RECEIVE_BYTES};
 use crate::message::Method;
 use crate::trust::Trusted;
 use crate::uri::UriError;
 use core::net::SocketAddr;
 use io::{Core, Sockets};
+use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -81,6 +84,7 @@ pub struct Stack {
     addrs: Vec<SipAddr>,
     trace: Option<mpsc::Receiver<Trace>>,
     tls: Option<Tls>,
+    counters: Arc<Counters>,
     stop: oneshot::Sender<()>,
     core: JoinHandle<()>,
 }
@@ -131,8 +135,10 @@ impl Stack {
             let transport = addr.transport;
             let bound = if transport == Transport::Udp {
                 let socket = UdpSocket::bind(addr.addr).await.map_err(error)?;
+                // The system may grant less: then a burst is lost sooner, and repeated.
+                let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(UDP_RECEIVE_BYTES);
                 let bound = socket.local_addr().map_err(error)?;
-                udp.push(std::sync::Arc::new(socket));
+                udp.push(Arc::new(socket));
                 bound
             } else {
                 let listener = TcpListener::bind(addr.addr).await.map_err(error)?;
@@ -161,7 +167,9 @@ impl Stack {
         let (stop, stopped) = oneshot::channel();
         let trace_sender = config.trace.then_some(trace_sender);
         let resolver = Resolver::new(&config.name_servers);
+        let counters = Arc::<Counters>::default();
         let sockets = Sockets {
+            counters: Arc::clone(&counters),
             udp,
             streams,
             tls: tls.clone(),
@@ -177,6 +185,7 @@ impl Stack {
             addrs,
             trace: config.trace.then_some(trace),
             tls,
+            counters,
             stop,
             core,
         })
@@ -192,6 +201,12 @@ impl Stack {
     #[must_use]
     pub fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
+    }
+
+    /// What happens at the sockets.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// A handle for giving commands.

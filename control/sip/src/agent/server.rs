@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Agent, Answer, Destination, DialogId, Flow, Output, Timer, TxnId};
-use crate::limits::{RETRY_AFTER_SECONDS, T1, T2, T4, TIMEOUT};
+use crate::limits::{RETRY_AFTER_SECONDS, RETRY_AFTER_SPREAD, T1, T2, T4, TIMEOUT};
 use crate::message::{Headers, Method, Request, Response, reason_phrase};
 use crate::parse::Malformed;
 use crate::via::{Via, stamp};
@@ -44,6 +44,8 @@ pub(super) struct ServerTxn {
     reply_to: SocketAddr,
     pub(super) dialog: Option<DialogId>,
     pub(super) state: ServerState,
+    /// Counted among those that await the application's answer.
+    is_admitted: bool,
     last: Option<Vec<u8>>,
     interval: Duration,
     repeat: Option<TimerKey>,
@@ -93,6 +95,7 @@ impl Agent {
             reply_to: reply_addr(via, flow),
             dialog: None,
             state: ServerState::Proceeding,
+            is_admitted: false,
             last: None,
             interval: T1,
             repeat: None,
@@ -167,6 +170,9 @@ impl Agent {
             .dialog
             .and_then(|d| self.dialogs.get(&d))
             .map(|d| d.local_tag.clone());
+        if answer.code >= 200 && core::mem::take(&mut entry.is_admitted) {
+            self.admitted -= 1;
+        }
         let bytes = entry.build(answer, tag.as_deref());
         entry.last = Some(bytes.clone());
         let to = entry.destination();
@@ -195,6 +201,15 @@ impl Agent {
         (is_invite && (200..300).contains(&answer.code)).then_some(bytes)
     }
 
+    /// The application is asked for an answer.
+    pub(super) fn admit(&mut self, txn: TxnId) {
+        if let Some(entry) = self.server.get_mut(&txn)
+            && !core::mem::replace(&mut entry.is_admitted, true)
+        {
+            self.admitted += 1;
+        }
+    }
+
     pub(super) fn refuse(&mut self, now: Instant, txn: TxnId, answer: &Answer) {
         self.send_response(now, txn, answer);
     }
@@ -218,6 +233,9 @@ impl Agent {
         let Some(entry) = self.server.remove(&txn) else {
             return;
         };
+        if entry.is_admitted {
+            self.admitted -= 1;
+        }
         self.server_keys.remove(&entry.key);
         if self.merge_keys.get(&entry.merge) == Some(&txn) {
             self.merge_keys.remove(&entry.merge);
@@ -249,6 +267,7 @@ impl Agent {
 
     /// Answers a request that no transaction can be made for.
     pub(super) fn handle_malformed(&mut self, flow: Flow, malformed: &Malformed) {
+        self.counts.malformed += 1;
         if malformed.is_ack {
             return;
         }
@@ -261,7 +280,12 @@ impl Agent {
     }
 
     pub(super) fn reply_overload(&mut self, flow: Flow, headers: &Headers) {
-        let answer = Answer::new(503).with("Retry-After", RETRY_AFTER_SECONDS.to_string());
+        self.counts.shed += 1;
+        let mut hasher = std::hash::DefaultHasher::new();
+        headers.call_id().hash(&mut hasher);
+        let more = hasher.finish() % u64::from(RETRY_AFTER_SPREAD);
+        let seconds = u64::from(RETRY_AFTER_SECONDS) + more;
+        let answer = Answer::new(503).with("Retry-After", seconds.to_string());
         self.reply_stateless(flow, headers, &answer);
     }
 

@@ -676,3 +676,6 @@ fn a_cancel_waits_for_the_first_response() {
 
 #[path = "tests/failover.rs"]
 mod failover;
+
+#[path = "tests/overload.rs"]
+mod overload;

@@ -62,7 +62,9 @@ impl Agent {
             return self.handle_repeated(txn);
         }
         let in_dialog = basics.to_tag.is_some();
-        if self.is_full() && !in_dialog {
+        // Whatever ends something is served: it makes room.
+        let ends = request.method == Method::Cancel && self.has_invite(&request, &basics);
+        if self.is_full() && !in_dialog && !ends {
             return self.reply_overload(flow, &request.headers);
         }
         if request.method == Method::Cancel {
@@ -148,13 +150,16 @@ impl Agent {
             | Method::Register
             | Method::Ack
             | Method::Cancel
-            | Method::Other(_) => self.emit(Event::Request {
-                dialog: None,
-                is_new: false,
-                txn,
-                request: Box::new(request),
-                flow,
-            }),
+            | Method::Other(_) => {
+                self.admit(txn);
+                self.emit(Event::Request {
+                    dialog: None,
+                    is_new: false,
+                    txn,
+                    request: Box::new(request),
+                    flow,
+                });
+            }
         }
     }
 
@@ -190,6 +195,7 @@ impl Agent {
 
     fn handle_usage(&mut self, now: Instant, flow: Flow, request: Request, txn: TxnId) {
         if let Some(id) = self.begin_dialog(now, flow, &request, txn) {
+            self.admit(txn);
             self.emit(Event::Request {
                 dialog: Some(id),
                 is_new: true,
@@ -205,12 +211,18 @@ impl Agent {
             return;
         };
         self.send_response(now, txn, &Answer::new(100));
+        self.admit(txn);
         self.emit(Event::Invite {
             dialog: id,
             txn,
             request: Box::new(request),
             flow,
         });
+    }
+
+    fn has_invite(&self, request: &Request, basics: &Basics) -> bool {
+        let key = ServerKey::new(request, &basics.via, &Method::Invite);
+        self.server_keys.contains_key(&key)
     }
 
     fn find_dialog(&self, basics: &Basics) -> Option<DialogId> {

@@ -37,6 +37,8 @@ pub(super) const PONG: &[u8] = b"\r\n";
 pub(super) struct Connection {
     pub(super) sender: mpsc::Sender<Outgoing>,
     pub(super) peer: Peer,
+    /// Among those of its address.
+    pub(super) is_counted: bool,
 }
 
 /// Whom a connection leads to.
@@ -322,6 +324,7 @@ impl Reading {
         let input = Input::Message {
             flow: self.flow,
             parsed: Box::new(parsed),
+            received: Instant::now(),
             bytes: if self.keeps { bytes } else { Vec::new() },
         };
         self.inputs.send(input).await.is_ok()

@@ -1,18 +1,23 @@
 //! The core task: inputs to the agent, its outputs to sockets.
 
 use super::connection::{Connection, Link, Origin, Outgoing, PONG, Peer, run};
+use super::counters::{Counters, set};
 use super::tls::Contexts;
 use super::{Command, Resolver, Tls, TlsFiles, Trace, near_addr};
 use crate::addr::{SipAddr, Transport};
 use crate::agent::{Agent, Destination, Event, Flow, Hop, Output, Target, TxnId};
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECTIONS_MAX, DATAGRAM_BYTES_MAX, LOOKUPS_MAX, SEND_QUEUE_MAX,
+    CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DATAGRAM_BYTES_MAX, LATE,
+    LOOKUPS_MAX, ON_TIME, SEND_QUEUE_MAX,
 };
 use crate::parse::{Parsed, parse_datagram};
 use crate::trust::Trusted;
 use clock::Instant;
-use core::net::SocketAddr;
-use std::collections::{HashMap, VecDeque};
+use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -28,6 +33,8 @@ pub(super) enum Input {
     Message {
         flow: Flow,
         parsed: Box<Parsed>,
+        /// When it left its socket.
+        received: tokio::time::Instant,
         /// Only filled for a trace.
         bytes: Vec<u8>,
     },
@@ -48,6 +55,7 @@ pub(super) struct Sockets {
     pub(super) tls_files: TlsFiles,
     pub(super) trusted: Arc<[Trusted]>,
     pub(super) resolver: Resolver,
+    pub(super) counters: Arc<Counters>,
 }
 
 pub(super) struct Core {
@@ -59,6 +67,9 @@ pub(super) struct Core {
     connections: HashMap<u64, Connection>,
     by_peer: HashMap<Peer, u64>,
     next_channel: u64,
+    is_overloaded: bool,
+    /// Accepted connections of each address outside the trust domain.
+    by_address: HashMap<IpAddr, usize>,
     /// Lookups going on.
     lookups: usize,
     epoch: tokio::time::Instant,
@@ -84,6 +95,8 @@ impl Core {
             connections: HashMap::new(),
             by_peer: HashMap::new(),
             next_channel: 0,
+            is_overloaded: false,
+            by_address: HashMap::new(),
             lookups: 0,
             epoch: tokio::time::Instant::now(),
             tasks: JoinSet::new(),
@@ -162,7 +175,12 @@ impl Core {
     async fn drain(&mut self) -> Option<Instant> {
         loop {
             match self.agent.poll() {
-                Output::Wait(at) => return at,
+                Output::Wait(at) => {
+                    let (counters, counts) = (&self.sockets.counters, self.agent.counts());
+                    set(&counters.shed, counts.shed);
+                    set(&counters.malformed, counts.malformed);
+                    return at;
+                }
                 Output::Event(event) => self.pending.push_back(event),
                 Output::Resolve { txn, target } => self.resolve(txn, target),
                 Output::Transmit { to, bytes, txn } => self.transmit(to, bytes, txn).await,
@@ -195,8 +213,10 @@ impl Core {
             Input::Message {
                 flow,
                 parsed,
+                received,
                 bytes,
             } => {
+                self.judge_delay(received.elapsed());
                 self.note(false, flow.remote, &bytes);
                 self.agent.handle_received(self.now(), flow, *parsed);
             }
@@ -218,6 +238,23 @@ impl Core {
                 self.lookups -= 1;
                 self.agent.handle_resolved(self.now(), txn, hops);
             }
+        }
+    }
+
+    /// Overload shows in how long messages wait here; what waits in the sockets cannot be seen, but
+    /// they are read until [`crate::limits::INPUTS_MAX`] wait.
+    fn judge_delay(&mut self, waited: Duration) {
+        let is_overloaded = match self.is_overloaded {
+            false => waited > LATE,
+            true => waited > ON_TIME,
+        };
+        if is_overloaded != core::mem::replace(&mut self.is_overloaded, is_overloaded) {
+            self.agent.set_overloaded(is_overloaded);
+            tracing::warn!(
+                is_overloaded,
+                ?waited,
+                "new dialogs get 503 while messages wait"
+            );
         }
     }
 
@@ -359,17 +396,29 @@ impl Core {
     }
 
     fn handle_accepted(&mut self, stream: TcpStream, addr: SocketAddr, transport: Transport) {
-        if self.connections.len() >= CONNECTIONS_MAX {
+        let ip = addr.ip();
+        let is_known = self.sockets.trusted.iter().any(|one| one.is(ip, &[]));
+        let of_address = self.by_address.get(&ip).copied().unwrap_or_default();
+        if self.connections.len() >= CONNECTIONS_MAX
+            || (!is_known && of_address >= CONNECTIONS_PER_ADDRESS_MAX)
+        {
             debug!(remote = %addr, "connection refused: too many");
+            let refused = &self.sockets.counters.connections_refused;
+            refused.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let name = None;
+        if !is_known {
+            *self.by_address.entry(ip).or_default() += 1;
+        }
         let peer = Peer {
             transport,
             addr,
-            name,
+            name: None,
         };
-        self.open(Origin::Accepted(stream), peer);
+        let channel = self.open(Origin::Accepted(stream), peer);
+        if let Some(connection) = self.connections.get_mut(&channel) {
+            connection.is_counted = !is_known;
+        }
     }
 
     fn open(&mut self, origin: Origin, peer: Peer) -> u64 {
@@ -388,8 +437,15 @@ impl Core {
             trusted: Arc::clone(&self.sockets.trusted),
         };
         self.by_peer.insert(peer.clone(), channel);
-        self.connections
-            .insert(channel, Connection { sender, peer });
+        self.connections.insert(
+            channel,
+            Connection {
+                sender,
+                peer,
+                is_counted: false,
+            },
+        );
+        self.count_connections();
         self.streams.spawn(run(link));
         channel
     }
@@ -418,11 +474,26 @@ impl Core {
     }
 
     fn forget(&mut self, channel: u64) {
-        if let Some(connection) = self.connections.remove(&channel)
-            && self.by_peer.get(&connection.peer) == Some(&channel)
-        {
+        let Some(connection) = self.connections.remove(&channel) else {
+            return;
+        };
+        if self.by_peer.get(&connection.peer) == Some(&channel) {
             self.by_peer.remove(&connection.peer);
         }
+        if connection.is_counted
+            && let Entry::Occupied(mut count) = self.by_address.entry(connection.peer.addr.ip())
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        self.count_connections();
+    }
+
+    fn count_connections(&self) {
+        let count = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);
+        set(&self.sockets.counters.connections, count);
     }
 }
 
@@ -476,6 +547,7 @@ impl DatagramReader {
                     is_trusted: self.trusted.iter().any(|one| one.is(remote.ip(), &[])),
                 },
                 parsed: Box::new(parsed),
+                received: tokio::time::Instant::now(),
                 bytes: if self.keeps {
                     bytes.to_vec()
                 } else {

@@ -1,0 +1,20 @@
+//! What can be seen of a stack from outside.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters since the start, and gauges. The core writes them; anybody reads.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Requests for new dialogs refused with 503.
+    pub shed: AtomicU64,
+    /// Requests that could not be read.
+    pub malformed: AtomicU64,
+    /// Gauge: connections now.
+    pub connections: AtomicU64,
+    /// Connections refused: too many, in all or from one address.
+    pub connections_refused: AtomicU64,
+}
+
+pub(super) fn set(counter: &AtomicU64, value: u64) {
+    counter.store(value, Ordering::Relaxed);
+}
