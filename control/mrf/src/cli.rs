@@ -287,6 +287,13 @@ struct FocusArgs {
     /// of the system]
     #[arg(long, value_name = "FILE", env = "MRF_TLS_CA")]
     tls_ca: Option<PathBuf>,
+    /// Who may call from outside the trust domain: lines of NAME:PASSWORD (digest authentication)
+    /// [default: none: anybody may]
+    #[arg(long, value_name = "FILE", env = "MRF_USERS")]
+    users: Option<PathBuf>,
+    /// Who the focus is when its calls are asked: lines of REALM:NAME:PASSWORD [default: none]
+    #[arg(long, value_name = "FILE", env = "MRF_CREDENTIALS")]
+    credentials: Option<PathBuf>,
     /// Host part of conference URIs served; repeatable [default: any]
     #[arg(long, value_name = "NAME", env = "MRF_DOMAIN", value_delimiter = ',')]
     domain: Vec<String>,
@@ -455,6 +462,8 @@ impl FocusArgs {
     fn fill(self, options: &mut Options) {
         options.sip = self.sip;
         options.tls_ca = self.tls_ca;
+        options.users = self.users;
+        options.credentials = self.credentials;
         options.domain = self.domain;
         options.create_on_join = self.create_on_join;
         options.cdr = self.cdr;

@@ -24,6 +24,7 @@ pub const KEYS: &[&str] = &[
     "conference",
     "context-keep",
     "create-on-join",
+    "credentials",
     "domain",
     "drain",
     "end-with-creator",
@@ -52,6 +53,7 @@ pub const KEYS: &[&str] = &[
     "next-hop",
     "profile",
     "reactor",
+    "realm",
     "route",
     "shards",
     "sip",
@@ -61,6 +63,7 @@ pub const KEYS: &[&str] = &[
     "tls-client-ca",
     "tls-key",
     "trusted",
+    "users",
     "xdp-if",
 ];
 
@@ -161,6 +164,12 @@ pub struct Options {
     pub may_watch: Option<Whoever>,
     /// Next hop of calls that the focus places.
     pub next_hop: Option<SipListener>,
+    /// `--users`.
+    pub users: Option<PathBuf>,
+    /// `--credentials`.
+    pub credentials: Option<PathBuf>,
+    /// The realm of `--users`.
+    pub realm: Option<String>,
     /// Name servers.
     #[serde(deserialize_with = "one_or_many")]
     pub name_server: Vec<NameServer>,
@@ -250,6 +259,9 @@ impl Options {
             may_remove: self.may_remove.or(fallback.may_remove),
             may_watch: self.may_watch.or(fallback.may_watch),
             next_hop: self.next_hop.or(fallback.next_hop),
+            users: self.users.or(fallback.users),
+            credentials: self.credentials.or(fallback.credentials),
+            realm: self.realm.or(fallback.realm),
             name_server: either(self.name_server, fallback.name_server),
             route: self.route.or(fallback.route),
             profile: self.profile.or(fallback.profile),

@@ -19,6 +19,7 @@ pub mod msrp_client;
 pub mod participant;
 pub mod position;
 pub mod ready;
+pub mod secrets;
 pub mod serve;
 pub mod settings;
 pub mod start_fault;

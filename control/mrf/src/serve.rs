@@ -17,7 +17,7 @@ use crate::live::Live;
 use crate::logging::{self, Reload};
 use crate::ready::{Facts, next_steps};
 use crate::settings::{self, Common};
-use crate::{http, start_fault};
+use crate::{http, secrets, start_fault};
 
 /// Which parts a server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,11 +147,11 @@ impl Server {
                 Ok((None, Some(mrfp)))
             }
             Kind::Mrfc => {
-                let mrfc = start_fault::start_mrfc(settings::mrfc(&self.options, false)).await?;
+                let mrfc = start_fault::start_mrfc(self.mrfc(false)?).await?;
                 Ok((Some(mrfc), None))
             }
             Kind::Run => {
-                let mrfc = start_fault::start_mrfc(settings::mrfc(&self.options, true)).await?;
+                let mrfc = start_fault::start_mrfc(self.mrfc(true)?).await?;
                 let Some(&mgc) = mrfc.h248_addrs().first() else {
                     bail!("--h248: the MRFC needs a listener for its MRFP");
                 };
@@ -160,6 +160,13 @@ impl Server {
                 registered(mrfc, mrfp).await
             }
         }
+    }
+
+    fn mrfc(&self, create_on_join: bool) -> anyhow::Result<mrfc::Config> {
+        let secrets = secrets::read(&self.options)?;
+        let mut config = settings::mrfc(&self.options, create_on_join);
+        (config.users, config.credentials) = (secrets.users, secrets.credentials);
+        Ok(config)
     }
 
     fn announce(&self, facts: &Facts) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use clock::Duration;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
-use sip::{SipAddr, TlsFiles, Trusted};
+use sip::{Credentials, SipAddr, TlsFiles, Trusted, Users};
 
 /// One provisioned conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +96,10 @@ pub struct Config {
     pub contact: ContactForm,
     /// Neighbours whose P-Asserted-Identity is believed (RFC 3325); from others only From counts.
     pub trusted: Vec<Trusted>,
+    /// Who may call from outside the trust domain (digest authentication); `None`: anybody.
+    pub users: Option<Users>,
+    /// Who the focus is where its calls are asked.
+    pub credentials: Vec<Credentials>,
     /// Name servers that calls of the focus are routed with (RFC 3263); none: those of the system.
     pub name_servers: Vec<SocketAddr>,
     /// Certificates of SIP over TLS.
@@ -150,6 +154,8 @@ impl Default for Config {
             max_participants: 200,
             contact: ContactForm::HostPort,
             trusted: Vec::new(),
+            users: None,
+            credentials: Vec::new(),
             name_servers: Vec::new(),
             tls: TlsFiles::default(),
             rules: conference::Rules::default(),

@@ -139,6 +139,8 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
             .to_vec(),
         tls: config.tls.clone(),
         trusted: config.trusted.clone(),
+        users: config.users.clone(),
+        credentials: config.credentials.clone(),
         name_servers: config.name_servers.clone(),
         trace: false,
     })
@@ -231,6 +233,8 @@ impl Mrfc {
         for (to, from) in [
             (&all.sip_shed, &sip.shed),
             (&all.sip_malformed, &sip.malformed),
+            (&all.sip_challenged, &sip.challenged),
+            (&all.sip_forbidden, &sip.forbidden),
             (&all.sip_connections_refused, &sip.connections_refused),
             (&all.sip_connections, &sip.connections),
         ] {

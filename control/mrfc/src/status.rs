@@ -110,6 +110,10 @@ counters! {
     sip_shed,
     /// SIP requests that could not be read.
     sip_malformed,
+    /// SIP requests from outside the trust domain that were asked who sends them.
+    sip_challenged,
+    /// SIP requests whose sender is not whom From names.
+    sip_forbidden,
     /// SIP connections refused: too many, in all or from one address.
     sip_connections_refused,
     /// Gauge: SIP connections now.

@@ -23,6 +23,7 @@ pub use types::{
 };
 
 use crate::addr::Transport;
+use crate::digest::Authenticator;
 use crate::limits::{ADMITTED_MAX, DIALOGS_MAX, TRANSACTIONS_MAX};
 use crate::message::Request;
 use crate::parse::Parsed;
@@ -62,6 +63,10 @@ pub struct Counts {
     pub shed: u64,
     /// Requests that could not be read.
     pub malformed: u64,
+    /// Requests from outside the trust domain that were asked who sends them.
+    pub challenged: u64,
+    /// Requests whose sender is not who it says.
+    pub forbidden: u64,
 }
 
 /// Transactions and dialogs of one user agent.
@@ -78,6 +83,7 @@ pub struct Agent {
     acks: HashMap<TxnId, (DialogId, Request, String, Option<Flow>)>,
     dialogs: HashMap<DialogId, Dialog>,
     dialog_keys: HashMap<(String, String), DialogId>,
+    authenticator: Option<Authenticator>,
     /// Requests for new dialogs that await the application's answer.
     admitted: usize,
     is_overloaded: bool,
@@ -90,8 +96,11 @@ impl Agent {
     /// An agent with nothing going on.
     #[must_use]
     pub fn new(config: AgentConfig) -> Self {
+        let mut rng = StdRng::from_seed(config.seed);
+        let users = config.users.clone();
         Self {
-            rng: StdRng::from_seed(config.seed),
+            authenticator: users.map(|users| Authenticator::new(users, &mut rng)),
+            rng,
             config,
             next_id: 0,
             server: HashMap::new(),

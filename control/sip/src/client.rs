@@ -98,9 +98,8 @@ impl SipClient {
             accept: vec!["application/sdp".to_owned()],
             supported: vec!["100rel".to_owned()],
             tls,
-            trusted: Vec::new(),
-            name_servers: Vec::new(),
             trace: true,
+            ..StackConfig::default()
         })
         .await?;
         Ok(Self {

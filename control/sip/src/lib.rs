@@ -8,6 +8,7 @@
 mod addr;
 mod agent;
 mod client;
+mod digest;
 pub mod limits;
 mod message;
 mod parse;
@@ -22,6 +23,7 @@ pub use agent::{
     Target, TxnId,
 };
 pub use client::{Call, ClientError, Outcome, SipClient};
+pub use digest::{Credentials, Secret, Users};
 pub use message::{Headers, Method, Request, Response, reason_phrase};
 pub use parse::{Frame, Malformed, Parsed, StreamFramer, parse_datagram};
 pub use stack::{

@@ -37,6 +37,10 @@ pub const ON_TIME: Duration = Duration::from_millis(100);
 pub const UDP_RECEIVE_BYTES: usize = 4 * 1024 * 1024;
 /// Connections kept at once from one address outside the trust domain.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 512;
+/// How long a nonce of ours may be answered.
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+/// Nonces in use whose counter is kept; while there are more, answers to further ones are stale.
+pub const NONCES_MAX: usize = 65_536;
 /// Connections kept at once; further ones are closed on accept.
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Inputs (datagrams, stream messages) waiting for the core.

@@ -17,6 +17,7 @@ pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::addr::{SipAddr, Transport};
 use crate::agent::{Agent, AgentConfig, Answer, DialogId, Event, Invite, TxnId};
+use crate::digest::{Credentials, Users};
 use crate::limits::{COMMANDS_MAX, EVENTS_MAX, INPUTS_MAX, TRACE_MAX, UDP_RECEIVE_BYTES};
 use crate::message::Method;
 use crate::trust::Trusted;
@@ -43,6 +44,10 @@ pub struct StackConfig {
     pub tls: TlsFiles,
     /// Neighbours inside the trust domain ([`crate::Flow::is_trusted`]).
     pub trusted: Vec<Trusted>,
+    /// Who may make dialogs from outside the trust domain; `None`: anybody.
+    pub users: Option<Users>,
+    /// Who we are where we are asked.
+    pub credentials: Vec<Credentials>,
     /// Name servers that next hops are looked up with; none: those of the system.
     pub name_servers: Vec<SocketAddr>,
     /// Whether every message sent and received is kept for [`Stack::take_trace`].
@@ -162,6 +167,8 @@ impl Stack {
             allow: config.allow,
             accept: config.accept,
             supported: config.supported,
+            users: config.users,
+            credentials: config.credentials,
             seed: rand::random(),
         });
         let (stop, stopped) = oneshot::channel();

@@ -11,6 +11,7 @@
 use super::dialog::{Dialog, DialogState, Way};
 use super::{Agent, Destination, DialogId, Event, Flow, Hop, Invite, Output, Timer, TxnId};
 use crate::addr::Transport;
+use crate::digest::{answer, is_stale};
 use crate::limits::{INVITE_TIMEOUT, T1, T2, T4, TIMEOUT, UDP_REQUEST_BYTES_MAX};
 use crate::message::{Headers, Method, Request, Response, reason_phrase};
 use crate::uri::{Uri, UriError};
@@ -126,6 +127,7 @@ impl Agent {
             client_invite: None,
             heard: Vec::new(),
             bye_wanted: None,
+            invite_proof: None,
             invite_seq: 0,
             last_ack: None,
         };
@@ -176,10 +178,13 @@ impl Agent {
     /// Acknowledges the 2xx to our last INVITE in a dialog. Repetitions of the 2xx get the same
     /// ACK again.
     pub fn ack(&mut self, id: DialogId, headers: &[(String, String)], body: Vec<u8>) {
-        let Some(cseq) = self.dialogs.get(&id).map(|d| d.invite_seq) else {
+        let Some(dialog) = self.dialogs.get(&id) else {
             return;
         };
-        let Some((request, way)) = self.in_dialog(id, Method::Ack, Some(cseq), headers, body)
+        let cseq = dialog.invite_seq;
+        let proof = dialog.invite_proof.iter();
+        let headers: Vec<_> = proof.chain(headers).cloned().collect();
+        let Some((request, way)) = self.in_dialog(id, Method::Ack, Some(cseq), &headers, body)
         else {
             return;
         };
@@ -407,33 +412,84 @@ impl Agent {
         if response.code != 503 || entry.hops.is_empty() || entry.cancel_wanted {
             return false;
         }
-        if entry.is_invite() {
-            let to_value = response.headers.get("To").map(str::to_owned);
-            let ack = derived(&entry.request, Method::Ack, to_value).to_bytes();
-            let left = ClientTxn {
-                key: core::mem::take(&mut entry.key),
-                dialog: entry.dialog,
-                request: entry.request.clone(),
-                to: entry.to.clone(),
-                hops: VecDeque::new(),
-                flow: None,
-                state: ClientState::Completed,
-                interval: T1,
-                repeat: None,
-                end: None,
-                ack: Some(ack),
-                cancel_wanted: false,
-                is_silent: false,
-                asked: None,
-                is_udp_next: false,
-            };
-            let old = TxnId(self.next_id());
-            self.client_keys.insert(left.key.clone(), old);
-            self.clients.insert(old, left);
-            self.rearm_client_end(now, old, TIMEOUT);
-            self.repeat_ack(old);
-        }
+        self.leave(now, txn, response);
         self.try_next(now, txn, 503);
+        true
+    }
+
+    /// The transaction that got a refusal lives on under another name, to acknowledge repetitions,
+    /// while what it asked for is tried again.
+    fn leave(&mut self, now: Instant, txn: TxnId, response: &Response) {
+        let Some(entry) = self.clients.get_mut(&txn).filter(|e| e.is_invite()) else {
+            return;
+        };
+        let to_value = response.headers.get("To").map(str::to_owned);
+        let ack = derived(&entry.request, Method::Ack, to_value).to_bytes();
+        let left = ClientTxn {
+            key: core::mem::take(&mut entry.key),
+            dialog: entry.dialog,
+            request: entry.request.clone(),
+            to: entry.to.clone(),
+            hops: VecDeque::new(),
+            flow: None,
+            state: ClientState::Completed,
+            interval: T1,
+            repeat: None,
+            end: None,
+            ack: Some(ack),
+            cancel_wanted: false,
+            is_silent: false,
+            asked: None,
+            is_udp_next: false,
+        };
+        let old = TxnId(self.next_id());
+        self.client_keys.insert(left.key.clone(), old);
+        self.clients.insert(old, left);
+        self.rearm_client_end(now, old, TIMEOUT);
+        self.repeat_ack(old);
+    }
+
+    /// A 401 or 407 whose realm knows us: the request again, with an answer to the challenge
+    /// (RFC 3261 22.2, 22.3). Once, and again if only the nonce was too old.
+    fn prove(&mut self, now: Instant, txn: TxnId, response: &Response) -> bool {
+        let (asks, proves) = match response.code {
+            401 => ("WWW-Authenticate", "Authorization"),
+            407 => ("Proxy-Authenticate", "Proxy-Authorization"),
+            _ => return false,
+        };
+        let cnonce = self.token();
+        let Some(entry) = self.clients.get(&txn).filter(|e| !e.cancel_wanted) else {
+            return false;
+        };
+        let (mut request, id) = (entry.request.clone(), entry.dialog);
+        let Some(to) = entry.to.clone() else {
+            return false;
+        };
+        let challenges = response.headers.all(asks);
+        let is_tried = request.headers.get(proves).is_some();
+        let known = &self.config.credentials;
+        let proof = challenges
+            .filter(|value| !is_tried || is_stale(value))
+            .find_map(|value| answer(value, known, &request, &cnonce));
+        let (Some(proof), Some(dialog)) = (proof, self.dialogs.get_mut(&id)) else {
+            return false;
+        };
+        dialog.local_seq += 1;
+        let method = request.method.clone();
+        if method == Method::Invite {
+            dialog.invite_seq = dialog.local_seq;
+            dialog.invite_proof = Some((proves.to_owned(), proof.clone()));
+        }
+        let cseq = format!("{} {method}", dialog.local_seq);
+        request.headers.put_first("CSeq", cseq);
+        request.headers.put_first(proves, proof);
+        self.leave(now, txn, response);
+        let (transport, near) = seen(&to);
+        let branch = self.put_via(&mut request, transport, near);
+        if let Some(entry) = self.clients.get_mut(&txn) {
+            entry.request = request;
+        }
+        self.send_client(now, txn, to, &branch);
         true
     }
 
@@ -510,7 +566,7 @@ impl Agent {
             (ClientState::Completed, 300..) => self.repeat_ack(txn),
             (ClientState::Accepted | ClientState::Completed, _) => {}
             (_, ..200) => self.handle_provisional(now, txn, response),
-            _ if self.leave_busy(now, txn, response) => {}
+            _ if self.leave_busy(now, txn, response) || self.prove(now, txn, response) => {}
             _ => self.handle_final(now, txn, response),
         }
     }

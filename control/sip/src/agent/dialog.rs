@@ -56,6 +56,8 @@ pub(super) struct Dialog {
     pub(super) heard: Vec<Heard>,
     /// BYE to send as soon as the ACK is there: a callee must wait (RFC 3261 15).
     pub(super) bye_wanted: Option<Vec<(String, String)>>,
+    /// Our answer to the challenge of our last INVITE; its ACK carries it, too (RFC 3261 22.1).
+    pub(super) invite_proof: Option<(String, String)>,
     /// CSeq of our last INVITE, and the ACK that answered its 2xx.
     pub(super) invite_seq: u32,
     pub(super) last_ack: Option<(Destination, Vec<u8>)>,
@@ -98,6 +100,7 @@ impl Dialog {
             client_invite: None,
             heard: Vec::new(),
             bye_wanted: None,
+            invite_proof: None,
             invite_seq: 0,
             last_ack: None,
         })
@@ -140,6 +143,7 @@ impl Dialog {
             client_invite: None,
             heard: Vec::new(),
             bye_wanted: None,
+            invite_proof: self.invite_proof.clone(),
             invite_seq: self.invite_seq,
             last_ack: None,
         };

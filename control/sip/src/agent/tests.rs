@@ -72,6 +72,8 @@ impl Bench {
             ],
             accept: vec!["application/sdp".into()],
             supported: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            users: None,
+            credentials: Vec::new(),
             seed: [7; 32],
         });
         Self {
@@ -679,3 +681,6 @@ mod failover;
 
 #[path = "tests/overload.rs"]
 mod overload;
+
+#[path = "tests/digest.rs"]
+mod digest;

@@ -1,6 +1,7 @@
 //! What goes in and out of the agent.
 
 use crate::addr::{SipAddr, Transport};
+use crate::digest::{Credentials, Users};
 use crate::message::{Method, Request, Response};
 use crate::uri::Uri;
 use clock::Instant;
@@ -275,6 +276,10 @@ pub struct AgentConfig {
     pub accept: Vec<String>,
     /// Option tags understood in Require.
     pub supported: Vec<String>,
+    /// Who may make dialogs from outside the trust domain; `None`: anybody.
+    pub users: Option<Users>,
+    /// Who we are where we are asked.
+    pub credentials: Vec<Credentials>,
     /// Randomness for tags, branches and Call-IDs.
     pub seed: [u8; 32],
 }

@@ -3,10 +3,12 @@
 use super::dialog::{Dialog, DialogState};
 use super::server::{ServerKey, ServerState};
 use super::{Agent, Answer, DialogId, Event, Flow, TxnId};
+use crate::digest::{Verdict, is_from};
 use crate::limits::RETRY_AFTER_SECONDS;
 use crate::message::{Method, Request};
 use crate::via::Via;
 use clock::Instant;
+use rand::Rng;
 
 /// What every request must carry, read once.
 struct Basics {
@@ -70,6 +72,9 @@ impl Agent {
         if request.method == Method::Cancel {
             return self.handle_cancel(now, flow, &request, &basics);
         }
+        if !in_dialog && !flow.is_trusted && self.challenge(now, flow, &request) {
+            return;
+        }
         let merge = (
             basics.call_id.clone(),
             basics.from_tag.clone(),
@@ -86,6 +91,38 @@ impl Agent {
         } else {
             self.handle_outside(now, flow, request, txn);
         }
+    }
+
+    /// Asks who sends a request that may make a dialog, or refuses who is not whom From names
+    /// (RFC 3261 22.2); `false`: it passes. Nothing is kept for it.
+    fn challenge(&mut self, now: Instant, flow: Flow, request: &Request) -> bool {
+        let salt = self.rng.next_u64();
+        let Some(authenticator) = &mut self.authenticator else {
+            return false;
+        };
+        // A peer may ask whether we are there (RFC 3261 11).
+        if request.method == Method::Options {
+            return false;
+        }
+        let is_stale = match authenticator.judge(now, request) {
+            Verdict::User(user) if is_from(request, &user) => return false,
+            Verdict::User(_) => {
+                self.counts.forbidden += 1;
+                let mut answer = Answer::new(403);
+                answer.reason = Some("Forbidden - From Is Another User".to_owned());
+                self.reply_stateless(flow, &request.headers, &answer);
+                return true;
+            }
+            Verdict::Unknown => false,
+            Verdict::Stale => true,
+        };
+        let mut answer = Answer::new(401);
+        for challenge in authenticator.challenges(now, salt, is_stale) {
+            answer = answer.with("WWW-Authenticate", challenge);
+        }
+        self.counts.challenged += 1;
+        self.reply_stateless(flow, &request.headers, &answer);
+        true
     }
 
     /// Method, scheme, merging, extensions, body: in the order of RFC 3261 8.2.

@@ -9,6 +9,10 @@ pub struct Counters {
     pub shed: AtomicU64,
     /// Requests that could not be read.
     pub malformed: AtomicU64,
+    /// Requests from outside the trust domain that were asked who sends them.
+    pub challenged: AtomicU64,
+    /// Requests whose sender is not who it says.
+    pub forbidden: AtomicU64,
     /// Gauge: connections now.
     pub connections: AtomicU64,
     /// Connections refused: too many, in all or from one address.

@@ -179,6 +179,8 @@ impl Core {
                     let (counters, counts) = (&self.sockets.counters, self.agent.counts());
                     set(&counters.shed, counts.shed);
                     set(&counters.malformed, counts.malformed);
+                    set(&counters.challenged, counts.challenged);
+                    set(&counters.forbidden, counts.forbidden);
                     return at;
                 }
                 Output::Event(event) => self.pending.push_back(event),
