@@ -7,6 +7,7 @@ import socket
 import subprocess
 
 from check_msrp import SEED_TEXT, accepted, binary, bind, delivered, seed_message, three_chunks
+from check_sip import SHARDS
 from msrp import WAIT_SECONDS, Endpoint, own_path
 from process import Mrf, Process, ensure
 
@@ -27,7 +28,7 @@ class Controller(Process):
         """Starts an `mrf mrfp` that registers here."""
         mgc = f"{self.transport}:127.0.0.1:{self.port}"
         wanted = ["--mgc", mgc, "--msrp", "127.0.0.1:0", "--h248", f"{self.transport}:127.0.0.1:0"]
-        wanted += ["--http", "off", "--shards", "2", "--storage", storage(env)]
+        wanted += ["--http", "off", "--shards", SHARDS, "--storage", storage(env)]
         if self.version > 2:  # Version 2 is offered by default (TS 29.333); a lower one is agreed.
             wanted += ["--h248-version", str(self.version)]
         return Mrf(env, "mrfp", *wanted, *flags)

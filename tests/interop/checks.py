@@ -15,10 +15,11 @@ import check_relay
 import check_sip
 import check_wire
 import check_written
+import check_xdp
 from process import Failure, stop_all
 
 # The last judges what the others made the servers write.
-GROUPS = [check_sip, check_agents, check_msrp, check_h248, check_relay, check_wire, check_written]
+GROUPS = [check_sip, check_agents, check_msrp, check_h248, check_relay, check_wire, check_xdp, check_written]
 
 
 class Environment:

@@ -51,7 +51,6 @@ class Agent:
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
         self.socket = socket.socket(family, kind)
-        self.socket.bind((server[0], 0))
         self.socket.connect(server)
         self.address = join_address(*self.socket.getsockname()[:2])
         self.buffer, self.call_id, self.cseq = b"", ident(20), 126

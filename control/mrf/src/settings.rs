@@ -82,6 +82,7 @@ fn media(options: &Options) -> mrfp::Config {
     config.advertise = options.advertise.map(|addr| addr.0);
     config.reactor = options.reactor.map_or(config.reactor, |reactor| reactor.0);
     config.shards = options.shards;
+    config.xdp_interface = options.xdp_if.as_ref().map(|name| name.0.clone());
     let micros = options.busy_poll_us.map_or(0, |poll| poll.0);
     config.busy_poll = Duration::from_micros(micros.into());
     if let Some(version) = options.h248_version {

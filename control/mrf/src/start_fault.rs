@@ -47,8 +47,10 @@ pub async fn start_mrfp(config: mrfp::Config) -> anyhow::Result<Mrfp> {
         mrfp::StartError::Tls(source) => {
             anyhow!("--tls-cert, --tls-key, --tls-client-ca: {source}")
         }
+        mrfp::StartError::Xdp(source) => anyhow!("--reactor xdp: {source}"),
         other @ (mrfp::StartError::NoListener(_)
         | mrfp::StartError::Shard { .. }
+        | mrfp::StartError::NoInterface
         | mrfp::StartError::TooManyShards(_)) => anyhow!(other),
     })
 }

@@ -106,7 +106,7 @@ impl FromStr for Advertised {
     }
 }
 
-/// A reactor that this build has.
+/// A reactor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reactor(pub ReactorKind);
 
@@ -114,11 +114,6 @@ impl FromStr for Reactor {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text == "xdp" {
-            return Err(ValueError::new(
-                "the xdp reactor is not in this build yet; use auto, uring or mio",
-            ));
-        }
         text.parse::<ReactorKind>()
             .map(Self)
             .map_err(|error| ValueError(error.to_string()))
@@ -159,15 +154,22 @@ impl FromStr for H248Version {
     }
 }
 
-/// The interface of the xdp reactor, which this build does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum XdpInterface {}
+/// The name of the network interface of the xdp reactor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XdpInterface(pub String);
 
 impl FromStr for XdpInterface {
     type Err = ValueError;
 
-    fn from_str(_: &str) -> Result<Self, ValueError> {
-        Err(ValueError::new("the xdp reactor is not in this build yet"))
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        // The kernel's rule for names (IFNAMSIZ, no slash, no space).
+        let is_name = (1..16).contains(&text.len())
+            && !text.contains(|octet: char| octet == '/' || octet.is_whitespace());
+        if is_name {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ValueError::new("expected the name of a network interface"))
+        }
     }
 }
 
@@ -534,7 +536,10 @@ mod tests {
         );
         refused::<NameServer>("dns.example.net", "expected ADDRESS");
         refused::<SipListener>("sctp:127.0.0.1:5060", "use udp:, tcp:, tls:, ws: or wss:");
-        refused::<Reactor>("xdp", "xdp reactor is not in this build yet");
+        refused::<Reactor>("epoll", "expected auto, uring, mio or xdp");
+        check("eth0", XdpInterface(String::from("eth0")));
+        refused::<XdpInterface>("a/b", "expected the name of a network interface");
+        refused::<XdpInterface>("", "expected the name of a network interface");
         refused::<H248Version>("4", "expected 1, 2 or 3");
         refused::<AfterLoss>("reboot", "expected disconnected, failover or restart");
         refused::<AuthHeader>("check", "expected ignore or refuse");
@@ -542,7 +547,6 @@ mod tests {
         check("50", BusyPoll(50));
         refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");
         refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000");
-        refused::<XdpInterface>("eth0", "not in this build yet");
         refused::<H248Addr>("quic:127.0.0.1:2944", "use udp:, tcp: or sctp:");
     }
 

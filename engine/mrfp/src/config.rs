@@ -103,7 +103,10 @@ pub struct Config {
     pub mid: Option<MId>,
     /// Which reactor the shards run on.
     pub reactor: ReactorKind,
-    /// How many shards; `None`: one per core available to the process.
+    /// The network interface of [`ReactorKind::Xdp`].
+    pub xdp_interface: Option<String>,
+    /// How many shards; `None`: one per core available to the process, with [`ReactorKind::Xdp`] no
+    /// more than the interface has receive queues.
     pub shards: Option<NonZeroU8>,
     /// How long a shard polls before it sleeps, as long as that tends to be of use: spares the
     /// wake-up of tens of microseconds, costs up to a core. Zero: sleep at once.
@@ -149,6 +152,7 @@ impl Default for Config {
             h248: vec![TransportAddr::Udp(loopback(0))],
             mid: None,
             reactor: ReactorKind::Auto,
+            xdp_interface: None,
             shards: None,
             busy_poll: Duration::ZERO,
             honour_sdp: false,

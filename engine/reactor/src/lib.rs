@@ -25,6 +25,7 @@ mod tag;
 mod thread;
 mod time;
 mod uring;
+mod xdp;
 
 pub use backend::{Backend, Completion, Op};
 pub use driver::{Driver, DriverConfig, EventSink, Flow, Logic};
@@ -32,7 +33,10 @@ pub use layer::{Credentials, CredentialsError, Identity, Layer, Transport};
 pub use mailbox::{Control, ControlSender, Full, Mailbox, ShardLinks};
 pub use mio::Mio;
 pub use pool::Octets;
-pub use socket::bind_listeners;
+pub use socket::{Socket, bind_listeners};
 pub use thread::{ReactorKind, ShardHandle, ShardThreadConfig, UnknownReactor, spawn_shard};
 pub use time::now;
 pub use uring::{Unavailable, Uring};
+pub use xdp::{Xdp, XdpShard, open_xdp};
+
+pub use ::xdp::{Error as XdpError, queue_count as xdp_queue_count};

@@ -29,10 +29,10 @@ use crate::limits::{
     TURN_BYTES_MAX, WAIT_BYTES_MAX,
 };
 use crate::pool::{Octets, Packer, Pool};
-use crate::socket;
+use crate::socket::{self, Socket};
 use crate::tag::Tag;
 
-type Done = Completion<Octets, OwnedFd>;
+type Done = Completion<Octets, Socket>;
 
 /// Events taken from the system per turn; the rest waits for the next.
 const EVENTS_MAX: usize = 1024;
@@ -195,9 +195,10 @@ impl Mio {
         }
     }
 
-    fn attach(&mut self, id: ConnId, socket: OwnedFd) {
-        let stream = StdStream::from(socket);
-        let outcome = stream.set_nonblocking(true).and_then(|()| {
+    fn attach(&mut self, id: ConnId, socket: Socket) {
+        let stream = socket.into_fd().map(StdStream::from);
+        let outcome = stream.and_then(|stream| {
+            stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
             self.poll.registry().register(
                 &mut stream,
@@ -386,7 +387,7 @@ impl Mio {
             }
             Phase::Detaching => {
                 if let Some(stream) = self.forget(id) {
-                    let socket = OwnedFd::from(stream);
+                    let socket = OwnedFd::from(stream).into();
                     self.outbox.push(Completion::Detached { conn: id, socket });
                 }
             }
@@ -472,7 +473,7 @@ impl Mio {
         self.outbox.push(match fault {
             None => Completion::Connected {
                 request,
-                socket: stream.into(),
+                socket: OwnedFd::from(stream).into(),
                 peer: to,
             },
             Some(fault) => Completion::ConnectFailed {
@@ -492,7 +493,7 @@ impl Mio {
                     Ok((stream, peer)) => {
                         self.outbox.push(Completion::Accepted {
                             listener: index,
-                            socket: stream.into(),
+                            socket: OwnedFd::from(stream).into(),
                             peer,
                         });
                     }
@@ -543,13 +544,13 @@ impl From<&Event> for Note {
 
 impl Backend for Mio {
     type Octets = Octets;
-    type Socket = OwnedFd;
+    type Socket = Socket;
 
     fn now(&self) -> Instant {
         crate::time::now()
     }
 
-    fn submit(&mut self, op: Op<Octets, OwnedFd>) {
+    fn submit(&mut self, op: Op<Octets, Socket>) {
         match op {
             Op::Connect { request, to } => self.connect(request, to),
             Op::Attach { conn, socket } => self.attach(conn, socket),

@@ -3,12 +3,48 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
-use std::net::TcpListener;
-use std::os::fd::AsFd;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket as SystemSocket, TcpKeepalive, Type};
 
 use crate::limits::{LISTEN_BACKLOG, TURN_BYTES_MAX};
+use crate::xdp::XdpSocket;
+
+/// A connected socket that is attached to no backend. Dropping it closes it.
+#[derive(Debug)]
+pub enum Socket {
+    /// The system's.
+    System(OwnedFd),
+    /// Of the user-space TCP; only the backend over AF_XDP can take it.
+    Xdp(XdpSocket),
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(fd: OwnedFd) -> Self {
+        Self::System(fd)
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::System(stream.into())
+    }
+}
+
+impl Socket {
+    /// The system's descriptor.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Unsupported`] if it has none.
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        match self {
+            Self::System(fd) => Ok(fd),
+            Self::Xdp(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
 
 /// A dead peer is noticed after this long without traffic, plus nine unanswered probes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -51,8 +87,8 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn socket(addr: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+fn socket(addr: SocketAddr) -> io::Result<SystemSocket> {
+    let socket = SystemSocket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -61,7 +97,7 @@ fn socket(addr: SocketAddr) -> io::Result<Socket> {
 }
 
 /// A TCP socket as every connection needs it; what a listener accepts inherits the options.
-pub(crate) fn open(addr: SocketAddr) -> io::Result<Socket> {
+pub(crate) fn open(addr: SocketAddr) -> io::Result<SystemSocket> {
     let socket = socket(addr)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(

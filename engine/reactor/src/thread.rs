@@ -5,7 +5,6 @@ use core::str::FromStr;
 use core::time::Duration;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 
 use switch::ShardIndex;
@@ -17,7 +16,9 @@ use crate::limits::CONNECTIONS_MAX;
 use crate::mailbox::{Control, ControlSender, Full, Mailbox, ShardLinks};
 use crate::mio::Mio;
 use crate::pool::Octets;
+use crate::socket::Socket;
 use crate::uring::{Unavailable, Uring};
+use crate::xdp::{Xdp, XdpShard};
 
 /// Which reactor is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,6 +30,8 @@ pub enum ReactorKind {
     Uring,
     /// Readiness (epoll).
     Mio,
+    /// Kernel bypass over AF_XDP, see [`crate::open_xdp`].
+    Xdp,
 }
 
 impl ReactorKind {
@@ -40,7 +43,7 @@ impl ReactorKind {
     /// [`Unavailable`] if [`Self::Uring`] was asked for and does not work here.
     pub fn resolve(self) -> Result<Self, Unavailable> {
         match self {
-            Self::Mio => Ok(Self::Mio),
+            Self::Mio | Self::Xdp => Ok(self),
             Self::Uring => Uring::probe().map(|()| Self::Uring),
             Self::Auto => Ok(match Uring::probe() {
                 Ok(()) => Self::Uring,
@@ -59,20 +62,21 @@ impl fmt::Display for ReactorKind {
             Self::Auto => "auto",
             Self::Uring => "uring",
             Self::Mio => "mio",
+            Self::Xdp => "xdp",
         })
     }
 }
 
 /// The text was not the name of a reactor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected auto, uring or mio, not {0:?}")]
+#[error("expected auto, uring, mio or xdp, not {0:?}")]
 pub struct UnknownReactor(String);
 
 impl FromStr for ReactorKind {
     type Err = UnknownReactor;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Auto, Self::Uring, Self::Mio]
+        [Self::Auto, Self::Uring, Self::Mio, Self::Xdp]
             .into_iter()
             .find(|kind| kind.to_string() == text)
             .ok_or_else(|| UnknownReactor(text.to_owned()))
@@ -88,14 +92,16 @@ pub struct ShardThreadConfig {
     pub reactor: ReactorKind,
     /// Its element of [`crate::bind_listeners`].
     pub listeners: Vec<TcpListener>,
+    /// Its element of [`crate::open_xdp`], for [`ReactorKind::Xdp`], in place of `listeners`.
+    pub xdp: Option<XdpShard>,
     /// What each listener speaks, by position; those beyond the list speak plain TCP.
     pub transports: Vec<Transport>,
     /// For connections with TLS; without them there are none.
     pub credentials: Option<Credentials>,
     /// Its mailbox.
-    pub mailbox: Mailbox<OwnedFd>,
+    pub mailbox: Mailbox<Socket>,
     /// The way to all shards.
-    pub links: ShardLinks<OwnedFd>,
+    pub links: ShardLinks<Socket>,
     /// The core to pin the thread to; `None`: any.
     pub core: Option<usize>,
     /// Connections at once.
@@ -111,14 +117,15 @@ impl ShardThreadConfig {
     #[must_use]
     pub fn new(
         index: ShardIndex,
-        mailbox: Mailbox<OwnedFd>,
-        links: ShardLinks<OwnedFd>,
+        mailbox: Mailbox<Socket>,
+        links: ShardLinks<Socket>,
         events: EventSink,
     ) -> Self {
         Self {
             index,
             reactor: ReactorKind::Auto,
             listeners: Vec::new(),
+            xdp: None,
             transports: Vec::new(),
             credentials: None,
             mailbox,
@@ -134,7 +141,7 @@ impl ShardThreadConfig {
 /// A running shard. Dropping it stops the shard and waits for it.
 #[derive(Debug)]
 pub struct ShardHandle {
-    control: ControlSender<OwnedFd>,
+    control: ControlSender<Socket>,
     reactor: ReactorKind,
     local_addrs: Vec<SocketAddr>,
     thread: Option<JoinHandle<io::Result<()>>>,
@@ -146,13 +153,13 @@ impl ShardHandle {
     /// # Errors
     ///
     /// [`Full`] with the message when too many are queued.
-    pub fn send(&self, control: Control<OwnedFd>) -> Result<(), Full<OwnedFd>> {
+    pub fn send(&self, control: Control<Socket>) -> Result<(), Full<Socket>> {
         self.control.send(control)
     }
 
     /// A handle for another thread.
     #[must_use]
-    pub fn sender(&self) -> ControlSender<OwnedFd> {
+    pub fn sender(&self) -> ControlSender<Socket> {
         self.control.clone()
     }
 
@@ -219,11 +226,14 @@ where
 {
     let reactor = config.reactor.resolve().map_err(unsupported)?;
     let control = config.mailbox.sender();
-    let local_addrs = config
-        .listeners
-        .iter()
-        .map(TcpListener::local_addr)
-        .collect::<io::Result<_>>()?;
+    let local_addrs = match &config.xdp {
+        Some(shard) => shard.local_addrs().to_vec(),
+        None => config
+            .listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<io::Result<_>>()?,
+    };
     let (report, started) = crossbeam::channel::bounded(1);
     let thread = std::thread::Builder::new()
         .name(format!("shard-{}", config.index.0))
@@ -274,7 +284,21 @@ fn run<L: Logic<Octets>>(
             let backend = Mio::new(listeners, waker)?;
             drive(Driver::new(backend, make_logic(), driver), report)
         }
+        ReactorKind::Xdp => {
+            let shard = config.xdp.ok_or(io::ErrorKind::InvalidInput)?;
+            let backend = Xdp::new(shard, waker, random()?)?;
+            drive(Driver::new(backend, make_logic(), driver), report)
+        }
     }
+}
+
+/// Eight octets that nobody can guess.
+fn random() -> io::Result<u64> {
+    let mut octets = [0; 8];
+    let random = ring::rand::SystemRandom::new();
+    ring::rand::SecureRandom::fill(&random, &mut octets)
+        .map_err(|_| io::Error::other("the system has no randomness"))?;
+    Ok(u64::from_ne_bytes(octets))
 }
 
 fn drive<B: Backend, L: Logic<B::Octets>>(
@@ -321,6 +345,7 @@ mod tests {
             ("auto", ReactorKind::Auto),
             ("uring", ReactorKind::Uring),
             ("mio", ReactorKind::Mio),
+            ("xdp", ReactorKind::Xdp),
         ] {
             assert_eq!(text.parse(), Ok(kind));
             assert_eq!(kind.to_string(), text);
@@ -328,7 +353,7 @@ mod tests {
         let error = "epoll".parse::<ReactorKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "expected auto, uring or mio, not \"epoll\""
+            "expected auto, uring, mio or xdp, not \"epoll\""
         );
     }
 

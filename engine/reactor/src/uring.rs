@@ -26,7 +26,7 @@ use switch::{Batch, ConnId, ConnectId};
 use crate::backend::{Backend, Completion, Op};
 use crate::limits::{ACCEPT_RETRY, PACKED_SLOT_BYTES, POOL_BYTES, SENDS_KEPT_MAX};
 use crate::pool::{Octets, Packer, Pool};
-use crate::socket;
+use crate::socket::{self, Socket};
 use crate::tag::Tag;
 
 mod buffers;
@@ -39,7 +39,7 @@ pub use probe::Unavailable;
 use ring::{Reaped, Ring};
 use sending::{Lent, Owned};
 
-type Done = Completion<Octets, OwnedFd>;
+type Done = Completion<Octets, Socket>;
 
 /// See the module.
 #[derive(Debug)]
@@ -215,13 +215,20 @@ impl Uring {
         unsafe { self.ring.push(entry.build(), tag) }
     }
 
-    fn attach(&mut self, id: ConnId, socket: OwnedFd) {
+    fn attach(&mut self, id: ConnId, socket: Socket) {
         // A non-blocking descriptor would make requests fail instead of wait.
-        if let Err(error) = SockRef::from(&socket).set_nonblocking(false) {
-            let error = Some(error.kind());
-            self.outbox.push(Completion::Closed { conn: id, error });
-            return;
-        }
+        let socket = socket.into_fd().and_then(|socket| {
+            SockRef::from(&socket).set_nonblocking(false)?;
+            Ok(socket)
+        });
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => {
+                let error = Some(error.kind());
+                self.outbox.push(Completion::Closed { conn: id, error });
+                return;
+            }
+        };
         let index = id.index as usize;
         if self.conns.len() <= index {
             self.conns.resize_with(index + 1, || None);
@@ -351,7 +358,10 @@ impl Uring {
         };
         let conn = id;
         self.outbox.push(match phase {
-            Phase::Detaching => Completion::Detached { conn, socket },
+            Phase::Detaching => Completion::Detached {
+                conn,
+                socket: socket.into(),
+            },
             Phase::Failed(error) => Completion::Closed {
                 conn,
                 error: Some(error),
@@ -387,7 +397,7 @@ impl Uring {
                 if let Some(peer) = peer_addr(&socket) {
                     self.outbox.push(Completion::Accepted {
                         listener: index,
-                        socket,
+                        socket: socket.into(),
                         peer,
                     });
                 }
@@ -413,7 +423,7 @@ impl Uring {
         self.outbox.push(match error_of(result) {
             None => Completion::Connected {
                 request,
-                socket,
+                socket: socket.into(),
                 peer: to,
             },
             Some(error) => Completion::ConnectFailed {
@@ -559,13 +569,13 @@ impl Waker {
 
 impl Backend for Uring {
     type Octets = Octets;
-    type Socket = OwnedFd;
+    type Socket = Socket;
 
     fn now(&self) -> Instant {
         crate::time::now()
     }
 
-    fn submit(&mut self, op: Op<Octets, OwnedFd>) {
+    fn submit(&mut self, op: Op<Octets, Socket>) {
         match op {
             Op::Connect { request, to } => self.connect(request, to),
             Op::Attach { conn, socket } => self.attach(conn, socket),

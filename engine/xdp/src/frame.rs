@@ -133,6 +133,19 @@ impl Segment {
     }
 }
 
+/// Sets the checksums of a frame of IPv4 without options and TCP right.
+pub(crate) fn complete(frame: &mut [u8]) {
+    const TCP_AT: usize = ETHERNET_BYTES + IPV4_BYTES_MIN;
+    frame[24..26].fill(0);
+    let check = !fold(sum(&frame[ETHERNET_BYTES..TCP_AT]));
+    frame[24..26].copy_from_slice(&check.to_ne_bytes());
+    frame[TCP_AT + 16..TCP_AT + 18].fill(0);
+    let bytes = u32::try_from(frame.len() - TCP_AT).expect("a short frame");
+    let pseudo = sum(&frame[26..TCP_AT]) + sum(&bytes.to_be_bytes()) + sum(&[0, PROTOCOL_TCP]);
+    let check = !fold(pseudo + sum(&frame[TCP_AT..]));
+    frame[TCP_AT + 16..TCP_AT + 18].copy_from_slice(&check.to_ne_bytes());
+}
+
 fn array<const N: usize>(octets: &[u8], at: usize) -> Option<[u8; N]> {
     octets.get(at..at + N)?.try_into().ok()
 }

@@ -11,11 +11,14 @@
 //! clock.
 #![deny(unsafe_code)]
 
+mod error;
 pub mod frame;
+pub mod fuzzing;
 pub mod limits;
 mod port;
 mod program;
 pub mod stack;
 mod sys;
 
-pub use port::{Error, Outlet, Port, PortConfig, open, queue_count};
+pub use error::Error;
+pub use port::{Outlet, Port, PortConfig, open, queue_count};

@@ -9,6 +9,7 @@ use std::time::Instant as SystemInstant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::error::{Error, system};
 use crate::limits::{ADDRESSES_MAX, QUEUES_MAX, REBIND_TIME, TURN_FRAMES_MAX};
 use crate::program::assemble;
 use crate::stack::{FrameSink, Lease, Owners};
@@ -16,91 +17,6 @@ use crate::sys::{
     AttachMode, Link, LinkInfo, PortMap, Program, Queue, Receiver, Sender, SocketMap,
 };
 use crate::sys::{OpenError, sleep};
-
-/// Why an interface cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is none of this name.
-    #[error("there is no interface {0:?}")]
-    NoInterface(String),
-    /// It is there and down.
-    #[error("interface {0} is down; bring it up first (ip link set {0} up)")]
-    Down(String),
-    /// A listen address is not one of its addresses.
-    #[error("{addr} is not an address of interface {interface}")]
-    NoAddress {
-        /// The address.
-        addr: IpAddr,
-        /// The interface.
-        interface: String,
-    },
-    /// More addresses than the program tells apart.
-    #[error(
-        "interface {0} has more than {ADDRESSES_MAX} addresses to listen on; name some of them"
-    )]
-    TooManyAddresses(String),
-    /// Not every shard would have a queue.
-    #[error(
-        "interface {interface} has {queues} receive queue(s) for {shards} shards; use --shards {queues} or more queues (ethtool -L {interface} combined {shards})"
-    )]
-    TooFewQueues {
-        /// The interface.
-        interface: String,
-        /// Its queues.
-        queues: u32,
-        /// Shards asked for.
-        shards: u8,
-    },
-    /// More than there is room for.
-    #[error("interface {0} has more than {QUEUES_MAX} receive queues (ethtool -L)")]
-    TooManyQueues(String),
-    /// A port is taken, or may not be used.
-    #[error("cannot reserve {addr}: {source}")]
-    Reserve {
-        /// Which.
-        addr: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// Something of the system is missing.
-    #[error("{what}: {source}{}", hint(.needs))]
-    System {
-        /// What was tried.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-        /// What would be needed.
-        needs: &'static str,
-    },
-}
-
-fn hint(needs: &str) -> String {
-    if needs.is_empty() {
-        String::new()
-    } else {
-        format!(" ({needs})")
-    }
-}
-
-fn system(what: impl Into<String>, source: io::Error) -> Error {
-    let needs = match source.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => {
-            "needs root or the capabilities CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF"
-        }
-        Some(libc::EAFNOSUPPORT) => "needs a kernel with CONFIG_XDP_SOCKETS, 5.9 or later",
-        Some(libc::ENOSYS) => "needs a kernel with CONFIG_BPF_SYSCALL, 5.9 or later",
-        Some(libc::ENOBUFS | libc::ENOMEM) => {
-            "needs more locked memory: raise RLIMIT_MEMLOCK (ulimit -l) or give CAP_IPC_LOCK"
-        }
-        Some(libc::EBUSY) => "another program has this interface or its queue",
-        _ => "",
-    };
-    Error::System {
-        what: what.into(),
-        source,
-        needs,
-    }
-}
 
 /// What all shards share. The program is detached when the last of them is gone.
 #[derive(Debug)]
@@ -143,6 +59,9 @@ pub struct PortConfig<'a> {
     /// How long shards poll before they sleep.
     pub busy_poll: Duration,
 }
+
+/// Drivers whose frames may come without a TCP checksum: they were never on a wire.
+const NEVER_ON_A_WIRE: [&str; 5] = ["veth", "virtio_net", "tun", "bridge", "dummy"];
 
 /// Receive queues of an interface; `None` if there is no such interface.
 #[must_use]
@@ -200,7 +119,7 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
     }
     let (link, mode) = attach(&program, info.index)
         .map_err(|error| system(format!("cannot attach an XDP program to {name}"), error))?;
-    let accepts_partial = ["veth", "virtio_net", "tun", "bridge", "dummy"].contains(&&*info.driver);
+    let accepts_partial = info.is_loopback || NEVER_ON_A_WIRE.contains(&&*info.driver);
     let fits = queues
         .iter()
         .map(Queue::packet_bytes_max)

@@ -313,7 +313,7 @@ fn open(number: u32, to: SocketAddr) -> anyhow::Result<Socket> {
 /// Hands a connection to the generator, waiting while its mailbox is full.
 fn adopt(shard: &ShardHandle, ticket: Ticket, socket: OwnedFd, peer: SocketAddr) {
     let mut control = Control::Adopt {
-        socket,
+        socket: socket.into(),
         peer,
         layer: None,
         octets: ticket.write(),

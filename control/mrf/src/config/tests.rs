@@ -35,8 +35,8 @@ fn values_are_told_with_their_place() {
         "1:8: \"x\": expected ADDRESS:PORT (a numeric address, IPv6 in brackets), or off",
     );
     fault_of(
-        "\n\nreactor = \"xdp\"\n",
-        "3:11: the xdp reactor is not in this build yet; use auto, uring or mio",
+        "\n\nreactor = \"dpdk\"\n",
+        "3:11: expected auto, uring, mio or xdp, not \"dpdk\"",
     );
     fault_of("honour-sdp = 1\n", "1:14: expected on or off");
     fault_of(

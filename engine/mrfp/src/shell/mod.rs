@@ -53,6 +53,12 @@ pub enum StartError {
     /// Participants cannot connect to a wildcard address.
     #[error("{0} is a wildcard: an address to advertise is needed, for SDP must name one")]
     Wildcard(SocketAddr),
+    /// The xdp reactor without an interface.
+    #[error("the xdp reactor needs an interface: --xdp-if IF")]
+    NoInterface,
+    /// The interface of the xdp reactor cannot be used.
+    #[error("the xdp reactor cannot be used: {0}")]
+    Xdp(io::Error),
     /// A shard did not come up.
     #[error("cannot start shard {shard} on reactor {reactor}: {source}")]
     Shard {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use reactor::{
     Control, Credentials, EventSink, Mailbox, ReactorKind, ShardHandle, ShardLinks,
-    ShardThreadConfig,
+    ShardThreadConfig, Socket, XdpShard,
 };
 use switch::{Command, Event, Shard, ShardConfig, ShardIndex};
 use tokio::sync::mpsc;
@@ -97,8 +97,11 @@ impl Shards {
         let dropped = Arc::new(AtomicU64::new(0));
         let cores = cores();
         let mut handles = Vec::new();
-        let listeners = listen(config, count)?;
-        for ((shard, mailbox), listeners) in (0..count).zip(mailboxes).zip(listeners) {
+        let places = match reactor {
+            ReactorKind::Xdp => bypass(config, &mailboxes)?,
+            ReactorKind::Auto | ReactorKind::Uring | ReactorKind::Mio => listen(config, count)?,
+        };
+        for ((shard, mailbox), place) in (0..count).zip(mailboxes).zip(places) {
             let index = ShardIndex(shard);
             let events = sink(
                 index,
@@ -110,7 +113,10 @@ impl Shards {
             let mut thread = ShardThreadConfig::new(index, mailbox, links.clone(), events);
             thread.reactor = reactor;
             thread.busy_poll = config.busy_poll;
-            thread.listeners = listeners;
+            match place {
+                Place::System(listeners) => thread.listeners = listeners,
+                Place::Xdp(shard) => thread.xdp = Some(*shard),
+            }
             thread.transports = config.msrp.iter().map(|one| one.transport).collect();
             thread.credentials = credentials.cloned();
             // Pinning more threads than cores, or the only one, would help nobody.
@@ -222,7 +228,9 @@ fn shard_count(config: &Config) -> Result<u8, StartError> {
     let max = switch::limits::SHARDS_MAX;
     let count = match config.shards {
         Some(count) => count.get(),
-        None => u8::try_from(cores()).unwrap_or(max).min(max),
+        None => u8::try_from(cores().min(queues(config)))
+            .unwrap_or(max)
+            .min(max),
     };
     if count > max {
         Err(StartError::TooManyShards(count))
@@ -231,12 +239,41 @@ fn shard_count(config: &Config) -> Result<u8, StartError> {
     }
 }
 
+/// Receive queues that shards can have.
+fn queues(config: &Config) -> usize {
+    match &config.xdp_interface {
+        Some(name) if config.reactor == ReactorKind::Xdp => {
+            reactor::xdp_queue_count(name).map_or(1, |count| count as usize)
+        }
+        Some(_) | None => usize::MAX,
+    }
+}
+
+/// Where a shard's connections come from.
+enum Place {
+    System(Vec<std::net::TcpListener>),
+    Xdp(Box<XdpShard>),
+}
+
+/// The part of the interface of each shard.
+fn bypass(config: &Config, mailboxes: &[Mailbox<Socket>]) -> Result<Vec<Place>, StartError> {
+    let name = config.xdp_interface.as_deref();
+    let name = name.ok_or(StartError::NoInterface)?;
+    let addrs: Vec<_> = config.msrp.iter().map(|one| one.addr).collect();
+    let shards = reactor::open_xdp(name, &addrs, mailboxes, config.busy_poll);
+    let shards = shards.map_err(StartError::Xdp)?;
+    Ok(shards
+        .into_iter()
+        .map(|one| Place::Xdp(Box::new(one)))
+        .collect())
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, core::num::NonZero::get)
 }
 
 /// The listeners of each shard.
-fn listen(config: &Config, count: u8) -> Result<Vec<Vec<std::net::TcpListener>>, StartError> {
+fn listen(config: &Config, count: u8) -> Result<Vec<Place>, StartError> {
     let mut all: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
     for Listener { addr, .. } in &config.msrp {
         let listeners =
@@ -250,7 +287,7 @@ fn listen(config: &Config, count: u8) -> Result<Vec<Vec<std::net::TcpListener>>,
             shard.extend(listeners);
         }
     }
-    Ok(all)
+    Ok(all.into_iter().map(Place::System).collect())
 }
 
 /// Runs on the shard's thread: never blocks.

@@ -32,7 +32,10 @@ fn name(index: usize) -> ConnId {
 fn attach(uring: &mut Uring, index: usize) -> TcpStream {
     let (far, socket) = pair();
     let conn = name(index);
-    uring.submit(Op::Attach { conn, socket });
+    uring.submit(Op::Attach {
+        conn,
+        socket: socket.into(),
+    });
     far
 }
 

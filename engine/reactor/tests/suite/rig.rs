@@ -2,8 +2,8 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use reactor::Socket;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -107,7 +107,7 @@ impl Real {
     ) -> Self {
         let mailboxes: Vec<_> = modes
             .iter()
-            .map(|_| Mailbox::<OwnedFd>::new().unwrap())
+            .map(|_| Mailbox::<Socket>::new().unwrap())
             .collect();
         let links = ShardLinks::new(&mailboxes);
         let mut shards = Vec::new();

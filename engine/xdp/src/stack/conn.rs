@@ -20,6 +20,14 @@ pub struct Key {
     pub(super) serial: u64,
 }
 
+impl Key {
+    /// Its place, which no other connection of the stack has at the same time.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.index
+    }
+}
+
 /// Whose a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -42,6 +50,8 @@ pub(super) struct Core {
     /// Holds the local port of a connection that we began.
     pub(super) lease: Option<Arc<Lease>>,
     pub(super) failure: Option<ErrorKind>,
+    /// The shard whose queues its frames arrive at.
+    pub(super) home: u8,
 }
 
 pub(super) struct Conn {
@@ -51,6 +61,7 @@ pub(super) struct Conn {
     pub(super) header: Option<Header>,
     pub(super) lease: Option<Arc<Lease>>,
     pub(super) failure: Option<ErrorKind>,
+    pub(super) home: u8,
     pub(super) serial: u64,
     pub(super) role: Role,
     /// When the role ends by force.
@@ -73,6 +84,7 @@ impl Conn {
             header: core.header,
             lease: core.lease,
             failure: core.failure,
+            home: core.home,
             serial,
             role,
             until,
@@ -90,6 +102,7 @@ impl Conn {
             header: self.header,
             lease: self.lease,
             failure: self.failure,
+            home: self.home,
         }
     }
 
@@ -138,6 +151,12 @@ impl Detached {
     #[must_use]
     pub fn flow(&self) -> Flow {
         self.core.flow
+    }
+
+    /// The shard at whose queues its frames arrive.
+    #[must_use]
+    pub fn home(&self) -> u8 {
+        self.core.home
     }
 
     /// The far end.

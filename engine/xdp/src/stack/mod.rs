@@ -11,6 +11,8 @@
 //! **Invariant:** a flow stands in the table once; if it says `Here`, the connection is in the slab.
 
 mod conn;
+mod owner;
+mod pace;
 mod ports;
 mod wire;
 
@@ -21,8 +23,8 @@ use std::sync::Arc;
 
 use clock::{Instant, TimerTable};
 use slab::Slab;
-use smoltcp::iface::{Config as InterfaceConfig, Interface, PollResult, SocketSet};
-use smoltcp::socket::tcp::{RecvError, State};
+use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketSet};
+use smoltcp::socket::tcp::State;
 use smoltcp::wire::{HardwareAddress, IpListenEndpoint};
 
 use conn::{Conn, Core, Role};
@@ -33,10 +35,7 @@ pub use ports::{Lease, Owners};
 pub use wire::FrameSink;
 
 use crate::frame::{Flow, Header, Segment};
-use crate::limits::{
-    BURST_SEGMENTS, CONNECT_TIME, HALF_OPEN_MAX, HALF_OPEN_TIME, HELD_FRAMES_MAX, LOOK_AGAIN,
-    ORPHAN_TIME, ORPHANS_MAX, RESETS_PER_TURN,
-};
+use crate::limits::{HALF_OPEN_MAX, HALF_OPEN_TIME, HELD_FRAMES_MAX, RESETS_PER_TURN};
 
 /// What a stack is made with.
 #[derive(Clone, Debug)]
@@ -81,6 +80,13 @@ pub enum Event {
     },
     /// There may be octets to read, room to write, or an end.
     Ready(Key),
+    /// A connection that another shard accepted has ended: it may forget where it went.
+    Gone {
+        /// Its ends.
+        flow: Flow,
+        /// The shard that accepted it.
+        home: u8,
+    },
 }
 
 /// What became of a frame.
@@ -292,6 +298,7 @@ impl Stack {
             header: None,
             lease: None,
             failure: None,
+            home: self.config.shard,
         };
         let role = Role::HalfOpen { listener };
         let key = self.insert(core, role, Some(now + HALF_OPEN_TIME));
@@ -444,7 +451,12 @@ impl Stack {
     /// Takes a connection out, on its way to its owner.
     fn take(&mut self, index: usize) -> Box<Detached> {
         let conn = self.detach_conn(index);
-        self.flows.insert(conn.flow, Place::Moving(Vec::new()));
+        if conn.home == self.config.shard {
+            self.flows.insert(conn.flow, Place::Moving(Vec::new()));
+        } else {
+            // Who accepted it holds its frames.
+            self.flows.remove(&conn.flow);
+        }
         Box::new(Detached {
             core: conn.into_core(),
         })
@@ -453,6 +465,10 @@ impl Stack {
     fn remove(&mut self, index: usize) {
         let conn = self.detach_conn(index);
         self.flows.remove(&conn.flow);
+        let (flow, home) = (conn.flow, conn.home);
+        if home != self.config.shard {
+            self.events.push_back(Event::Gone { flow, home });
+        }
     }
 
     fn detach_conn(&mut self, index: usize) -> Conn {
@@ -466,291 +482,6 @@ impl Stack {
             self.timers.cancel(timer);
         }
         conn
-    }
-
-    /// Begins a connection from `local`, whose port `lease` holds.
-    ///
-    /// # Errors
-    ///
-    /// When the addresses cannot be connected: port 0, unspecified, of different families.
-    pub fn connect(
-        &mut self,
-        now: Instant,
-        request: u64,
-        flow: Flow,
-        lease: Arc<Lease>,
-    ) -> Result<(), ErrorKind> {
-        if flow.local.is_ipv4() != flow.remote.is_ipv4() || self.flows.contains_key(&flow) {
-            return Err(ErrorKind::AddrNotAvailable);
-        }
-        let mut socket = conn::socket();
-        socket
-            .connect(self.interface.context(), flow.remote, flow.local)
-            .map_err(|_| ErrorKind::AddrNotAvailable)?;
-        let core = Core {
-            socket,
-            flow,
-            header: None,
-            lease: Some(lease),
-            failure: None,
-        };
-        self.insert(core, Role::Connecting { request }, Some(now + CONNECT_TIME));
-        Ok(())
-    }
-
-    /// Takes charge of a connection for its owner.
-    pub fn attach(&mut self, now: Instant, conn: Detached, sink: &mut impl FrameSink) -> Key {
-        let flow = conn.core.flow;
-        let held = match self.flows.remove(&flow) {
-            Some(Place::Moving(held)) => held,
-            Some(Place::Here(_) | Place::Away(_)) | None => Vec::new(),
-        };
-        let key = self.insert(conn.core, Role::Owned, None);
-        for frame in held {
-            self.receive(now, &frame, true, sink);
-        }
-        self.report(key);
-        key
-    }
-
-    /// Gives a connection up; `None` if there is none of this name.
-    pub fn detach(&mut self, key: Key) -> Option<Box<Detached>> {
-        self.get(key)?;
-        Some(self.take(key.index))
-    }
-
-    /// Another shard has taken charge of a connection that moves; what came meanwhile is for it.
-    pub fn hand_over(&mut self, flow: Flow, to: u8) -> Vec<Box<[u8]>> {
-        match self.flows.get_mut(&flow) {
-            Some(Place::Here(_)) => Vec::new(),
-            Some(place) => match core::mem::replace(place, Place::Away(to)) {
-                Place::Moving(held) => held,
-                Place::Here(_) | Place::Away(_) => Vec::new(),
-            },
-            None => {
-                self.flows.insert(flow, Place::Away(to));
-                Vec::new()
-            }
-        }
-    }
-
-    /// A connection that is elsewhere has ended.
-    pub fn forget(&mut self, flow: Flow) {
-        if let Some(Place::Away(_) | Place::Moving(_)) = self.flows.get(&flow) {
-            self.flows.remove(&flow);
-        }
-    }
-
-    /// Both ends of a connection.
-    #[must_use]
-    pub fn flow(&self, key: Key) -> Option<Flow> {
-        let conn = self.conns.get(key.index);
-        conn.filter(|conn| conn.serial == key.serial)
-            .map(|conn| conn.flow)
-    }
-
-    /// Lets `read` take received octets, once: it returns how many.
-    pub fn read(&mut self, key: Key, read: impl FnOnce(&[u8]) -> usize) -> Read {
-        let Some(conn) = self.get(key) else {
-            return Read::Failed(ErrorKind::NotConnected);
-        };
-        let failure = conn.failure;
-        let outcome = conn.socket().recv(|octets| {
-            if octets.is_empty() {
-                return (0, 0);
-            }
-            let count = read(octets);
-            (count, count)
-        });
-        match outcome {
-            Ok(0) => Read::Empty,
-            Ok(count) => {
-                // The window may have opened.
-                self.soil(key);
-                Read::Octets(count)
-            }
-            Err(RecvError::Finished) => Read::Ended,
-            Err(RecvError::InvalidState) => {
-                Read::Failed(failure.unwrap_or(ErrorKind::ConnectionAborted))
-            }
-        }
-    }
-
-    /// What ended a connection, if it has ended but for TIME-WAIT.
-    #[must_use]
-    pub fn failure(&mut self, key: Key) -> Option<ErrorKind> {
-        let conn = self.get(key)?;
-        (conn.state() == State::Closed)
-            .then(|| conn.failure.unwrap_or(ErrorKind::ConnectionAborted))
-    }
-
-    /// Accepts octets to send, as many as there is room for.
-    pub fn write(&mut self, key: Key, octets: &[u8]) -> usize {
-        let Some(conn) = self.get(key) else {
-            return 0;
-        };
-        let count = conn.socket().send_slice(octets).unwrap_or(0);
-        if count > 0 {
-            self.soil(key);
-        }
-        count
-    }
-
-    /// Closes in order; the connection is nobody's from now on.
-    pub fn close(&mut self, now: Instant, key: Key) {
-        if let Some(conn) = self.get(key) {
-            conn.socket().close();
-            self.orphan(now, key);
-        }
-    }
-
-    /// Resets a connection; it is nobody's from now on.
-    pub fn abort(&mut self, now: Instant, key: Key) {
-        if let Some(conn) = self.get(key) {
-            conn.socket().abort();
-            self.orphan(now, key);
-        }
-    }
-
-    /// Resets a connection that found no owner.
-    pub fn abort_detached(&mut self, now: Instant, conn: Detached, sink: &mut impl FrameSink) {
-        let key = self.attach(now, conn, sink);
-        self.abort(now, key);
-    }
-
-    fn orphan(&mut self, now: Instant, key: Key) {
-        let Some(conn) = self.get(key) else {
-            return;
-        };
-        conn.role = Role::Orphan;
-        conn.until = Some(now + ORPHAN_TIME);
-        self.orphan_count += 1;
-        self.arm(key, Some(now + ORPHAN_TIME));
-        self.orphans.push_back(key);
-        let bound = (self.orphan_count, ORPHANS_MAX);
-        let is_orphan = |role| role == Role::Orphan;
-        if let Some(oldest) = trim(&mut self.orphans, &self.conns, bound, is_orphan) {
-            self.remove(oldest);
-        }
-        self.settle(key);
-    }
-
-    /// Whether something waits to be sent.
-    #[must_use]
-    pub fn has_to_send(&self) -> bool {
-        !self.dirty.is_empty()
-    }
-
-    /// Sends what there is to send, as far as there is room. Returns whether anything is left.
-    pub fn transmit(&mut self, now: Instant, sink: &mut impl FrameSink) -> bool {
-        self.resets_left = RESETS_PER_TURN;
-        for _ in 0..self.dirty.len() {
-            if !sink.has_room() {
-                break;
-            }
-            let key = self.dirty.pop_front().expect("counted");
-            if self.get(key).is_some() {
-                self.transmit_one(now, key, sink);
-            }
-        }
-        self.has_to_send()
-    }
-
-    fn transmit_one(&mut self, now: Instant, key: Key, sink: &mut impl FrameSink) {
-        let conn = &mut self.conns[key.index];
-        let was_closed = conn.state() == State::Closed;
-        let mut wire = Wire {
-            packet: None,
-            sink,
-            header: conn.header,
-            packet_bytes_max: self.config.packet_bytes_max,
-        };
-        conn.is_dirty = false;
-        let (at, mut sent) = (instant(now), 0);
-        // One call sends one segment at most.
-        while self.interface.poll_egress(at, &mut wire, conn.sockets())
-            == PollResult::SocketStateChanged
-        {
-            sent += 1;
-            if sent == BURST_SEGMENTS {
-                self.soil(key);
-                break;
-            }
-        }
-        let is_full = !wire.sink.has_room();
-        let conn = &mut self.conns[key.index];
-        let next = self.interface.poll_at(at, conn.sockets());
-        let (until, state) = (conn.until, conn.state());
-        match next {
-            // Want of room is what leaves something to be done at once; whatever else does is looked
-            // at soon, rather than all the time.
-            Some(smoltcp::time::Instant::ZERO) if is_full => self.soil(key),
-            Some(smoltcp::time::Instant::ZERO) => self.arm(key, Some(now + LOOK_AGAIN)),
-            Some(next) => {
-                let next =
-                    Instant::from_nanos(u64::try_from(next.total_micros()).unwrap_or(0) * 1000);
-                self.arm(key, Some(until.map_or(next, |until| until.min(next))));
-            }
-            None => self.arm(key, until),
-        }
-        if state == State::Closed {
-            let conn = &mut self.conns[key.index];
-            if !was_closed && conn.failure.is_none() {
-                conn.failure = Some(ErrorKind::TimedOut);
-            }
-            self.settle(key);
-        }
-    }
-
-    /// Makes sure to look at a connection at `at`.
-    fn arm(&mut self, key: Key, at: Option<Instant>) {
-        let Self { conns, timers, .. } = self;
-        let Some(at) = at else {
-            return;
-        };
-        let conn = &mut conns[key.index];
-        match conn.timer {
-            // Coming too early costs a look, and saves as many changes as there are segments.
-            Some((armed, _)) if armed <= at => {}
-            Some((_, timer)) => {
-                timers.cancel(timer);
-                conn.timer = Some((at, timers.arm(at, key)));
-            }
-            None => conn.timer = Some((at, timers.arm(at, key))),
-        }
-    }
-
-    /// When to call [`Self::handle_deadline`].
-    pub fn deadline(&mut self) -> Option<Instant> {
-        self.timers.deadline()
-    }
-
-    /// Looks at the connections whose time has come; they have something to send.
-    pub fn handle_deadline(&mut self, now: Instant) {
-        while let Some(key) = self.timers.expired(now) {
-            let Some(conn) = self.get(key) else {
-                continue;
-            };
-            conn.timer = None;
-            let is_over = conn.until.is_some_and(|until| until <= now);
-            match conn.role {
-                Role::HalfOpen { .. } if is_over => self.remove(key.index),
-                Role::Connecting { request } if is_over => {
-                    self.remove(key.index);
-                    let error = ErrorKind::TimedOut;
-                    self.events
-                        .push_back(Event::ConnectFailed { request, error });
-                }
-                Role::Orphan if is_over => {
-                    conn.until = None;
-                    conn.socket().abort();
-                    self.settle(key);
-                }
-                Role::HalfOpen { .. } | Role::Connecting { .. } | Role::Owned | Role::Orphan => {
-                    self.soil(key);
-                }
-            }
-        }
     }
 
     fn wire<'a, S>(

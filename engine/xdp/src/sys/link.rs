@@ -13,6 +13,7 @@ use super::check;
 pub(crate) struct LinkInfo {
     pub(crate) index: u32,
     pub(crate) is_up: bool,
+    pub(crate) is_loopback: bool,
     /// Octets of the largest IP packet.
     pub(crate) mtu: usize,
     /// Receive queues in use.
@@ -47,6 +48,7 @@ impl LinkInfo {
         Ok(Some(Self {
             index,
             is_up: i32::from(flags) & libc::IFF_UP != 0,
+            is_loopback: i32::from(flags) & libc::IFF_LOOPBACK != 0,
             mtu: usize::try_from(mtu).unwrap_or(0),
             queues: queues(fd, &c_name),
             driver: driver(fd, &c_name),

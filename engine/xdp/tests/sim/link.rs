@@ -132,6 +132,7 @@ impl World {
                     new.push(stack.attach(self.now, *conn, out));
                 }
                 Event::Ready(key) => ready.push(key),
+                Event::Gone { .. } => panic!("nothing moved here"),
                 Event::ConnectFailed { error, .. } => panic!("{error:?}"),
             }
         }

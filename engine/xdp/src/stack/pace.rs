@@ -1,0 +1,132 @@
+//! When connections send, and when they are looked at again.
+
+use std::io::ErrorKind;
+
+use clock::Instant;
+use smoltcp::iface::PollResult;
+use smoltcp::socket::tcp::State;
+
+use super::conn::Role;
+use super::wire::Wire;
+use super::{Event, FrameSink, Key, Stack, instant};
+use crate::limits::{BURST_SEGMENTS, LOOK_AGAIN, RESETS_PER_TURN};
+
+impl Stack {
+    /// Whether something waits to be sent.
+    #[must_use]
+    pub fn has_to_send(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Sends what there is to send, as far as there is room. Returns whether anything is left.
+    pub fn transmit(&mut self, now: Instant, sink: &mut impl FrameSink) -> bool {
+        self.resets_left = RESETS_PER_TURN;
+        for _ in 0..self.dirty.len() {
+            if !sink.has_room() {
+                break;
+            }
+            let key = self.dirty.pop_front().expect("counted");
+            if self.get(key).is_some() {
+                self.transmit_one(now, key, sink);
+            }
+        }
+        self.has_to_send()
+    }
+
+    fn transmit_one(&mut self, now: Instant, key: Key, sink: &mut impl FrameSink) {
+        let conn = &mut self.conns[key.index];
+        let was_closed = conn.state() == State::Closed;
+        let mut wire = Wire {
+            packet: None,
+            sink,
+            header: conn.header,
+            packet_bytes_max: self.config.packet_bytes_max,
+        };
+        conn.is_dirty = false;
+        let (at, mut sent) = (instant(now), 0);
+        // One call sends one segment at most.
+        while self.interface.poll_egress(at, &mut wire, conn.sockets())
+            == PollResult::SocketStateChanged
+        {
+            sent += 1;
+            if sent == BURST_SEGMENTS {
+                self.soil(key);
+                break;
+            }
+        }
+        let is_full = !wire.sink.has_room();
+        let conn = &mut self.conns[key.index];
+        let next = self.interface.poll_at(at, conn.sockets());
+        let (until, state) = (conn.until, conn.state());
+        match next {
+            // Want of room is what leaves something to be done at once; whatever else does is looked
+            // at soon, rather than all the time.
+            Some(smoltcp::time::Instant::ZERO) if is_full => self.soil(key),
+            Some(smoltcp::time::Instant::ZERO) => self.arm(key, Some(now + LOOK_AGAIN)),
+            Some(next) => {
+                let next =
+                    Instant::from_nanos(u64::try_from(next.total_micros()).unwrap_or(0) * 1000);
+                self.arm(key, Some(until.map_or(next, |until| until.min(next))));
+            }
+            None => self.arm(key, until),
+        }
+        if state == State::Closed {
+            let conn = &mut self.conns[key.index];
+            if !was_closed && conn.failure.is_none() {
+                conn.failure = Some(ErrorKind::TimedOut);
+            }
+            self.settle(key);
+        }
+    }
+
+    /// Makes sure to look at a connection at `at`.
+    pub(super) fn arm(&mut self, key: Key, at: Option<Instant>) {
+        let Self { conns, timers, .. } = self;
+        let Some(at) = at else {
+            return;
+        };
+        let conn = &mut conns[key.index];
+        match conn.timer {
+            // Coming too early costs a look, and saves as many changes as there are segments.
+            Some((armed, _)) if armed <= at => {}
+            Some((_, timer)) => {
+                timers.cancel(timer);
+                conn.timer = Some((at, timers.arm(at, key)));
+            }
+            None => conn.timer = Some((at, timers.arm(at, key))),
+        }
+    }
+
+    /// When to call [`Self::handle_deadline`].
+    pub fn deadline(&mut self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// Looks at the connections whose time has come; they have something to send.
+    pub fn handle_deadline(&mut self, now: Instant) {
+        while let Some(key) = self.timers.expired(now) {
+            let Some(conn) = self.get(key) else {
+                continue;
+            };
+            conn.timer = None;
+            let is_over = conn.until.is_some_and(|until| until <= now);
+            match conn.role {
+                Role::HalfOpen { .. } if is_over => self.remove(key.index),
+                Role::Connecting { request } if is_over => {
+                    self.remove(key.index);
+                    let error = ErrorKind::TimedOut;
+                    self.events
+                        .push_back(Event::ConnectFailed { request, error });
+                }
+                Role::Orphan if is_over => {
+                    conn.until = None;
+                    conn.socket().abort();
+                    self.settle(key);
+                }
+                Role::HalfOpen { .. } | Role::Connecting { .. } | Role::Owned | Role::Orphan => {
+                    self.soil(key);
+                }
+            }
+        }
+    }
+}
