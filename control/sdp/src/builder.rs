@@ -1,8 +1,7 @@
 //! Writes the canonical description of an MSRP session.
 
+use core::fmt::Write;
 use core::net::SocketAddr;
-
-use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
 
 use crate::description::Description;
 use crate::message::{Direction, Fingerprint, Setup, Transport};
@@ -64,105 +63,109 @@ impl MessageBuilder {
     /// The description as an offer, or as an answer to an offer with one `m=` line.
     #[must_use]
     pub fn write(&self) -> String {
-        self.write_session(vec![self.media()])
+        let mut out = self.session();
+        self.write_media(&mut out);
+        out
     }
 
     /// The description as an answer: our line at `index`, every other `m=` line of the offer
     /// refused with port 0 (RFC 3264 section 6).
     #[must_use]
     pub fn write_answer(&self, offer: &Description, index: usize) -> String {
-        let media = offer
-            .session()
-            .medias
-            .iter()
-            .enumerate()
-            .map(|(i, offered)| {
-                if i == index {
-                    self.media()
-                } else {
-                    refused(offered)
-                }
-            })
-            .collect();
-        self.write_session(media)
+        let mut out = self.session();
+        for line in offer.media() {
+            if line.index == index {
+                self.write_media(&mut out);
+            } else {
+                write_line(&mut out, line.kind, 0, line.proto, line.format);
+            }
+        }
+        out
     }
 
-    fn write_session(&self, medias: Vec<Media>) -> String {
-        let id = self.origin_id.to_string();
-        let origin = Origin::with_ip_addr(id, self.origin_version, self.address.ip());
-        let mut session = Session::new(origin, "-");
-        session.connection = Some(Connection::from_ip_addr(self.address.ip()));
-        session.times = vec![Time {
-            start_time: 0,
-            stop_time: 0,
-            repeats: Vec::new(),
-        }];
-        session.medias = medias;
-        let mut out = Vec::new();
-        session
-            .write(&mut out)
-            .expect("writing to memory cannot fail");
-        String::from_utf8(out).expect("made of strings")
+    /// The lines before the first `m=`.
+    fn session(&self) -> String {
+        let ip = self.address.ip();
+        let family = if ip.is_ipv6() { "IP6 " } else { "IP4 " };
+        let ip = ip.to_string();
+        let mut out = String::with_capacity(LINES_OCTETS + self.path.len());
+        out.push_str("v=0\r\no=- ");
+        write_number(&mut out, self.origin_id);
+        out.push(' ');
+        write_number(&mut out, self.origin_version);
+        for part in [" IN ", family, &ip, "\r\ns=-\r\nc=IN ", family, &ip] {
+            out.push_str(part);
+        }
+        out.push_str("\r\nt=0 0\r\n");
+        out
     }
 
-    fn media(&self) -> Media {
-        let mut attributes = Vec::new();
-        let mut add = |name: &str, value: Option<String>| {
-            attributes.push(Attribute {
-                attribute: name.to_owned(),
-                value,
-            });
+    fn write_media(&self, out: &mut String) {
+        let port = self.address.port();
+        write_line(out, "message", port, self.transport.as_str(), "*");
+        let mut add = |name: &str, values: &mut dyn Iterator<Item = &str>| {
+            out.push_str("a=");
+            out.push_str(name);
+            for (number, value) in values.enumerate() {
+                out.push(if number == 0 { ':' } else { ' ' });
+                write_text(out, value);
+            }
+            out.push_str("\r\n");
         };
         if !self.accept_types.is_empty() {
-            add("accept-types", Some(self.accept_types.join(" ")));
+            let types = &mut self.accept_types.iter().map(String::as_str);
+            add("accept-types", types);
         }
         if !self.accept_wrapped_types.is_empty() {
-            add(
-                "accept-wrapped-types",
-                Some(self.accept_wrapped_types.join(" ")),
-            );
+            let types = &mut self.accept_wrapped_types.iter().map(String::as_str);
+            add("accept-wrapped-types", types);
         }
-        add("path", Some(self.path.clone()));
+        add("path", &mut [self.path.as_str()].into_iter());
         if let Some(size) = self.max_size {
-            add("max-size", Some(size.to_string()));
+            add("max-size", &mut [size.to_string().as_str()].into_iter());
         }
         if self.has_cema {
-            add("msrp-cema", None);
+            add("msrp-cema", &mut [].into_iter());
         }
         if let Some(setup) = self.setup {
-            add("setup", Some(setup.as_str().to_owned()));
+            add("setup", &mut [setup.as_str()].into_iter());
         }
         if let Some(tokens) = &self.chatroom {
-            add("chatroom", (!tokens.is_empty()).then(|| tokens.join(" ")));
+            add("chatroom", &mut tokens.iter().map(String::as_str));
         }
         if let Some(Fingerprint { hash, value }) = &self.fingerprint {
-            add("fingerprint", Some(format!("{hash} {value}")));
+            add("fingerprint", &mut [hash.as_str(), value].into_iter());
         }
         if self.direction != Direction::SendRecv {
-            add(self.direction.as_str(), None);
-        }
-        Media {
-            attributes,
-            ..line("message", self.address.port(), self.transport.as_str(), "*")
+            add(self.direction.as_str(), &mut [].into_iter());
         }
     }
 }
 
-fn refused(offered: &Media) -> Media {
-    line(&offered.media, 0, &offered.proto, &offered.fmt)
+/// What the lines of a description without optional attributes take beside the path, octets; more makes
+/// the text grow.
+const LINES_OCTETS: usize = 224;
+
+fn write_line(out: &mut String, media: &str, port: u16, proto: &str, format: &str) {
+    out.push_str("m=");
+    write_text(out, media);
+    out.push(' ');
+    write_number(out, port.into());
+    for field in [proto, format] {
+        out.push(' ');
+        write_text(out, field);
+    }
+    out.push_str("\r\n");
 }
 
-fn line(media: &str, port: u16, proto: &str, fmt: &str) -> Media {
-    Media {
-        media: media.to_owned(),
-        port,
-        num_ports: None,
-        proto: proto.to_owned(),
-        fmt: fmt.to_owned(),
-        media_title: None,
-        connections: Vec::new(),
-        bandwidths: Vec::new(),
-        key: None,
-        attributes: Vec::new(),
+/// A value: what would end its line is left out (RFC 8866 section 5).
+fn write_text(out: &mut String, text: &str) {
+    let ends_line = |c: char| matches!(c, '\0' | '\r' | '\n');
+    for part in text.split(ends_line) {
+        out.push_str(part);
     }
+}
+
+fn write_number(out: &mut String, number: u64) {
+    write!(out, "{number}").expect("a string takes everything");
 }

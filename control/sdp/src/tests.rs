@@ -295,6 +295,42 @@ fn the_builder_writes_the_order_of_ts_24_247() {
 }
 
 #[test]
+fn no_value_begins_a_line_of_its_own() {
+    let mut builder = focus();
+    builder.accept_types = vec!["text/plain\r\na=evil".to_owned(), "a/b\0".to_owned()];
+    builder.path.push('\n');
+    let text = builder.write();
+    assert_eq!(text.lines().count(), focus().write().lines().count());
+    assert!(text.contains("a=accept-types:text/plaina=evil a/b\r\na=path:msrp:"));
+}
+
+#[test]
+fn everything_that_can_be_said_is_written() {
+    let builder = MessageBuilder {
+        accept_wrapped_types: vec!["*".to_owned()],
+        chatroom: Some(vec!["nickname".to_owned(), "private-messages".to_owned()]),
+        fingerprint: Some(Fingerprint {
+            hash: "sha-256".to_owned(),
+            value: "AB:CD".to_owned(),
+        }),
+        transport: Transport::Tls,
+        direction: Direction::Inactive,
+        ..MessageBuilder::new("192.0.2.1:9".parse().unwrap(), "msrps://h:9/x;tcp")
+    };
+    let text = builder.write();
+    assert_eq!(
+        text.split_once("t=0 0\r\n").unwrap().1,
+        "m=message 9 TCP/TLS/MSRP *\r\na=accept-wrapped-types:*\r\na=path:msrps://h:9/x;tcp\r\n\
+         a=chatroom:nickname private-messages\r\na=fingerprint:sha-256 AB:CD\r\na=inactive\r\n"
+    );
+    let empty = MessageBuilder {
+        chatroom: Some(Vec::new()),
+        ..focus()
+    };
+    assert!(empty.write().contains("a=chatroom\r\n"));
+}
+
+#[test]
 fn an_answer_refuses_every_other_line_in_place() {
     let text = b"c=IN IP4 192.0.2.1\nm=audio 4000 RTP/AVP 0 8\nm=message 2 TCP/MSRP *\n\
         m=video 4002 RTP/AVP 31\n";

@@ -27,8 +27,10 @@ pub(super) struct Draft {
     pub has_precedence: bool,
     /// Values written in an audit select what has any of them (`ORLgc`), not all.
     pub selects_any: bool,
-    /// Replies of the current action by context.
-    current: HashMap<ContextId, usize>,
+    /// The reply of the current action that was last added to: nearly always the only one.
+    last: Option<(ContextId, usize)>,
+    /// Those before it, by context.
+    others: HashMap<ContextId, usize>,
 }
 
 /// An order that the reply waits for.
@@ -93,20 +95,34 @@ impl Draft {
             first_added: None,
             has_precedence: false,
             selects_any: false,
-            current: HashMap::new(),
+            last: None,
+            others: HashMap::new(),
         }
     }
 
     /// Results that follow belong to another action of the request.
     pub(super) fn begin_action(&mut self) {
-        self.current.clear();
+        self.last = None;
+        self.others.clear();
         self.first_added = None;
         self.selects_any = false;
     }
 
     /// The reply for `context` within the current action.
     pub(super) fn action(&mut self, context: ContextId) -> &mut ActionReply {
-        let index = *self.current.entry(context).or_insert_with(|| {
+        let index = self.index_of(context);
+        &mut self.actions[index]
+    }
+
+    fn index_of(&mut self, context: ContextId) -> usize {
+        if let Some((last, index)) = self.last {
+            if last == context {
+                return index;
+            }
+            self.others.insert(last, index);
+        }
+        let known = self.others.get(&context).copied();
+        let index = known.unwrap_or_else(|| {
             self.actions.push(ActionReply {
                 context,
                 properties: ContextProperties::default(),
@@ -115,7 +131,8 @@ impl Draft {
             });
             self.actions.len() - 1
         });
-        &mut self.actions[index]
+        self.last = Some((context, index));
+        index
     }
 
     /// An error of a whole action.
@@ -130,14 +147,15 @@ impl Draft {
         result: CommandResult,
         slots: impl IntoIterator<Item = usize>,
     ) {
-        let commands = &mut self.action(context).commands;
+        let action = self.index_of(context);
+        let commands = &mut self.actions[action].commands;
         commands.push(CommandReply {
             optional: false,
             wildcard_response: false,
             result,
         });
         let command = commands.len() - 1;
-        let place = (self.current[&context], command);
+        let place = (action, command);
         for slot in slots {
             self.slots[slot].place = Some(place);
         }
