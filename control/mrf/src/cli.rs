@@ -264,6 +264,14 @@ struct MediaArgs {
     /// refuse them with error 402 [default: ignore]
     #[arg(long, value_name = "ignore|refuse", env = "MRF_H248_AUTH")]
     h248_auth: Option<AuthHeader>,
+    /// Longest random wait before registering, so that gateways that start together do not register
+    /// together (MWD of H.248.1 9.2), for example 10s [default: 0s]
+    #[arg(long, value_name = "TIME", env = "MRF_H248_RESTART_DELAY")]
+    h248_restart_delay: Option<Period>,
+    /// How long the controller may take to answer before it counts as lost (T-MAX), at least 1s
+    /// [default: 25s]
+    #[arg(long, value_name = "TIME", env = "MRF_H248_TIMEOUT")]
+    h248_timeout: Option<Period>,
     /// Highest H.248 version proposed at registration: 1, 2 or 3 [default: 2]
     #[arg(long, value_name = "1|2|3", env = "MRF_H248_VERSION")]
     h248_version: Option<H248Version>,
@@ -455,6 +463,8 @@ impl MediaArgs {
         options.context_keep = self.context_keep;
         options.h248_after_loss = self.h248_after_loss;
         options.h248_auth = self.h248_auth;
+        options.h248_restart_delay = self.h248_restart_delay;
+        options.h248_timeout = self.h248_timeout;
         options.h248_version = self.h248_version;
         options.storage = self.storage;
     }

@@ -32,6 +32,8 @@ pub const KEYS: &[&str] = &[
     "h248",
     "h248-after-loss",
     "h248-auth",
+    "h248-restart-delay",
+    "h248-timeout",
     "h248-version",
     "honour-sdp",
     "http",
@@ -124,6 +126,10 @@ pub struct Options {
     pub h248_after_loss: Option<AfterLoss>,
     /// What becomes of H.248 messages with an authentication header.
     pub h248_auth: Option<AuthHeader>,
+    /// Longest random wait before a registration.
+    pub h248_restart_delay: Option<Period>,
+    /// How long a controller may take to answer before it counts as lost.
+    pub h248_timeout: Option<Period>,
     /// Highest H.248 version proposed.
     pub h248_version: Option<H248Version>,
     /// Directory for messages played and recorded.
@@ -241,6 +247,8 @@ impl Options {
             context_keep: self.context_keep.or(fallback.context_keep),
             h248_after_loss: self.h248_after_loss.or(fallback.h248_after_loss),
             h248_auth: self.h248_auth.or(fallback.h248_auth),
+            h248_restart_delay: self.h248_restart_delay.or(fallback.h248_restart_delay),
+            h248_timeout: self.h248_timeout.or(fallback.h248_timeout),
             h248_version: self.h248_version.or(fallback.h248_version),
             storage: self.storage.or(fallback.storage),
             sip: either(self.sip, fallback.sip),

@@ -8,6 +8,9 @@ use h248_endpoint::TransportAddr;
 use crate::config::Options;
 use crate::values::LogFormat;
 
+/// Less would take a controller for lost that is only busy.
+const H248_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
 /// How long taking leave may last unless said otherwise.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -94,6 +97,12 @@ fn media(options: &Options) -> mrfp::Config {
     }
     if let Some(after_loss) = options.h248_after_loss {
         config.after_loss = after_loss.0;
+    }
+    if let Some(delay) = options.h248_restart_delay {
+        config.restart_delay_max = delay.0;
+    }
+    if let Some(timeout) = options.h248_timeout {
+        config.h248_timeout = timeout.0.max(H248_TIMEOUT_MIN);
     }
     config.refuses_h248_authentication = options.h248_auth.is_some_and(|auth| auth.0);
     config.context_keep = options.context_keep.map(|keep| keep.0);
