@@ -53,6 +53,8 @@ pub const KEYS: &[&str] = &[
     "msrp-match",
     "name-server",
     "next-hop",
+    "offer-actpass",
+    "offer-tls",
     "profile",
     "reactor",
     "realm",
@@ -181,6 +183,10 @@ pub struct Options {
     pub name_server: Vec<NameServer>,
     /// Route of calls that the focus places.
     pub route: Option<SipUri>,
+    /// Whether offers of the focus leave to the peer who connects.
+    pub offer_actpass: Option<Switch>,
+    /// Whether offers of the focus ask for TLS.
+    pub offer_tls: Option<Switch>,
     /// How messages pass through conferences.
     pub profile: Option<Profile>,
     /// How long one may be without its MSRP connection.
@@ -272,6 +278,8 @@ impl Options {
             realm: self.realm.or(fallback.realm),
             name_server: either(self.name_server, fallback.name_server),
             route: self.route.or(fallback.route),
+            offer_actpass: self.offer_actpass.or(fallback.offer_actpass),
+            offer_tls: self.offer_tls.or(fallback.offer_tls),
             profile: self.profile.or(fallback.profile),
             media_grace: self.media_grace.or(fallback.media_grace),
             factory: self.factory.or(fallback.factory),

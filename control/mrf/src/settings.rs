@@ -153,6 +153,12 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     config.name_servers = options.name_server.iter().map(|s| s.0).collect();
     config.next_hop = options.next_hop.map(|hop| hop.0);
     config.route = options.route.clone().map(|uri| uri.0);
+    if options.offer_actpass.is_some_and(|switch| switch.0) {
+        config.offer_setup = sdp::Setup::ActPass;
+    }
+    if options.offer_tls.is_some_and(|switch| switch.0) {
+        config.offer_transport = sdp::Transport::Tls;
+    }
     for asked in &options.conference {
         let mut conference = mrfc::ConferenceConfig::new(asked.name.clone());
         conference.max_participants = asked.max_participants.map(u32::from);

@@ -5,6 +5,7 @@ use clock::Duration;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
+use sdp::{Setup, Transport};
 use sip::{Credentials, SipAddr, TlsFiles, Trusted, Users};
 
 /// One provisioned conference.
@@ -110,6 +111,12 @@ pub struct Config {
     pub next_hop: Option<SipAddr>,
     /// Route put into those calls, a URI such as `sip:scscf.home2.net;lr;orig`; `None`: none.
     pub route: Option<String>,
+    /// `a=setup` of the offers in those calls: `Active` as in TS 24.247 A.5.2, or `ActPass` as RFC 6135
+    /// 4.2.2 has it for an MRFP that everybody can reach.
+    pub offer_setup: Setup,
+    /// What every offer of the focus asks for: `TCP/MSRP` or `TCP/TLS/MSRP`. What peers offer is
+    /// answered in kind.
+    pub offer_transport: Transport,
     /// `P-Asserted-Identity` of the conference server; `None`: the conference URI.
     pub server_identity: Option<String>,
     /// Our inter-operator identifier: `term-ioi` in answers, `orig-ioi` in calls of ours; `None`:
@@ -161,6 +168,8 @@ impl Default for Config {
             rules: conference::Rules::default(),
             next_hop: None,
             route: None,
+            offer_setup: Setup::Active,
+            offer_transport: Transport::Tcp,
             server_identity: None,
             term_ioi: None,
             mrfp_grace: Duration::from_secs(5),

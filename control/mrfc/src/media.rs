@@ -1,9 +1,10 @@
 //! Session descriptions between SIP and H.248: the offer in, Local and Remote out, the answer.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::StreamMode;
 use sdp::{
-    Choice, Description, Direction, Host, MessageBuilder, MessageError, MessageMedia, Setup,
+    Choice, Description, Direction, Fingerprint, Host, MessageBuilder, MessageError, MessageMedia,
+    Setup, Transport,
 };
 
 /// What the focus itself puts into a description.
@@ -51,7 +52,7 @@ impl Unusable {
 const ELSEWHERE: &str = "c= and m= differ from a=path, and a=msrp-cema is missing";
 
 impl Offer {
-    /// Reads an offer, or the answer to an offer that left the connection to the peer.
+    /// Reads an offer.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Unusable> {
         let (description, media) = Self::read(body)?;
         if !media.has_cema && media.is_elsewhere() {
@@ -60,15 +61,17 @@ impl Offer {
         Self::new(description, media)
     }
 
-    /// Reads the answer to an offer with `a=setup:active`: the peer listens. One that does not say
-    /// so knows nothing of `a=setup`, and then the offerer connects (RFC 4975 5.4).
-    pub(crate) fn parse_answer(body: &[u8]) -> Result<Self, Unusable> {
+    /// Reads the answer to an offer of ours with this `a=setup`. One that does not say who connects
+    /// knows nothing of that attribute, and then the offerer connects (RFC 4975 5.4).
+    pub(crate) fn parse_answer(body: &[u8], offered: Setup) -> Result<Self, Unusable> {
         let (description, mut media) = Self::read(body)?;
-        if media.setup == Some(Setup::Active) {
+        if media.setup != Some(Setup::Active) {
+            media.setup = Some(Setup::Passive);
+        } else if offered == Setup::Active {
             return Err(Unusable::new(399, "a=setup:active answered by active"));
         }
-        media.setup = Some(Setup::Passive);
-        if !media.has_cema && media.is_elsewhere() {
+        let connects = media.setup == Some(Setup::Passive);
+        if connects && !media.has_cema && media.is_elsewhere() {
             // RFC 6714 4.2, third case: only a new offer could reach a peer behind a relay and a
             // middlebox; the call is given up instead. Without a relay the c= and m= lines are
             // where to connect, as if the answer had `a=msrp-cema`.
@@ -95,8 +98,11 @@ impl Offer {
     }
 
     fn new(description: Description, media: MessageMedia) -> Result<Self, Unusable> {
-        if media.transport == sdp::Transport::Tls {
-            return Err(Unusable::new(302, "TCP/TLS/MSRP is not served"));
+        let first = media.path.as_ref().and_then(|path| path.uris().first());
+        if first.is_some_and(|uri| uri.is_secure != (media.transport == Transport::Tls)) {
+            // RFC 4975 8.2: msrps goes with TCP/TLS/MSRP, msrp with TCP/MSRP.
+            let text = format!("a=path does not go with {}", media.transport.as_str());
+            return Err(Unusable::new(399, text));
         }
         if media.path.is_none() {
             return Err(Unusable::new(399, "a=path is missing"));
@@ -177,16 +183,16 @@ fn role(offered: Option<Setup>) -> Setup {
 }
 
 fn remote(media: &MessageMedia) -> String {
-    let family = if media.is_ip6 { "IP6" } else { "IP4" };
-    // Numeric where we can: the MRFP resolves no names.
+    // The MRFP resolves no names; a peer that has nothing else connects to us.
     let first = media.path.as_ref().and_then(|p| p.uris().first());
-    let host = match (&media.host, first.map(|uri| &uri.host)) {
-        (Some(Host::Ip(ip)), _) | (_, Some(Host::Ip(ip))) => ip.to_string(),
-        (Some(host), _) | (None, Some(host)) => host.to_string(),
-        (None, None) => "0.0.0.0".to_owned(),
+    let ip = match (&media.host, first.map(|uri| &uri.host)) {
+        (Some(Host::Ip(ip)), _) | (_, Some(Host::Ip(ip))) => *ip,
+        (Some(_) | None, _) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     };
+    let family = if ip.is_ipv6() { "IP6" } else { "IP4" };
     let port = media.port.given().unwrap_or(9);
-    let mut text = format!("v=0\r\nc=IN {family} {host}\r\nm=message {port} TCP/MSRP *\r\n");
+    let proto = media.transport.as_str();
+    let mut text = format!("v=0\r\nc=IN {family} {ip}\r\nm=message {port} {proto} *\r\n");
     let mut line = |name: &str, value: &str| text.push_str(&format!("a={name}:{value}\r\n"));
     if !media.accept_types.is_empty() {
         line("accept-types", &media.accept_types.join(" "));
@@ -209,6 +215,9 @@ fn remote(media: &MessageMedia) -> String {
     if let Some(setup) = media.setup {
         line("setup", setup.as_str());
     }
+    for Fingerprint { hash, value } in &media.fingerprints {
+        line("fingerprint", &format!("{hash} {value}"));
+    }
     if media.has_cema {
         text.push_str("a=msrp-cema\r\n");
     }
@@ -218,15 +227,17 @@ fn remote(media: &MessageMedia) -> String {
 /// The H.248 Local descriptor: the MRFP chooses address, port and session.
 pub(crate) fn local(side: &Side<'_>, capabilities: &Capabilities) -> String {
     let (offer, setup) = (side.offer, side.setup());
-    let family = if offer.map_or(side.is_ip6, Offer::is_ip6) {
+    let family = if offer.map_or(side.ours.is_ip6, Offer::is_ip6) {
         "IP6"
     } else {
         "IP4"
     };
     let mut text = format!(
-        "v=0\r\nc=IN {family} $\r\nm=message $ TCP/MSRP *\r\n\
-         a=accept-types:{}\r\na=path:msrp://$:$/$;tcp\r\na=max-size:{}\r\na=setup:{}\r\n",
+        "v=0\r\nc=IN {family} $\r\nm=message $ {} *\r\n\
+         a=accept-types:{}\r\na=path:{}\r\na=max-size:{}\r\na=setup:{}\r\n",
+        side.transport().as_str(),
         capabilities.accept_types.join(" "),
+        side.path_to_choose(),
         capabilities.max_size,
         setup.as_str(),
     );
@@ -248,19 +259,51 @@ pub(crate) fn local(side: &Side<'_>, capabilities: &Capabilities) -> String {
 pub(crate) struct Side<'a> {
     /// What the peer said; none while the offer is ours.
     pub(crate) offer: Option<&'a Offer>,
-    /// Whether the session is one that the focus offered with `a=setup:active`.
-    pub(crate) is_called: bool,
-    /// The address family to offer.
+    /// What we offer.
+    pub(crate) ours: Ours,
+}
+
+/// What an offer of ours says where the peer has said nothing yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ours {
+    /// Who connects. Whoever asks for our offer gets `actpass`: it may be behind a NAT or know nothing
+    /// of `a=setup` (RFC 6135 4.2.2).
+    pub(crate) setup: Setup,
     pub(crate) is_ip6: bool,
+    pub(crate) transport: Transport,
+}
+
+impl Default for Ours {
+    fn default() -> Self {
+        Self {
+            setup: Setup::ActPass,
+            is_ip6: false,
+            transport: Transport::Tcp,
+        }
+    }
 }
 
 impl Side<'_> {
     fn setup(&self) -> Setup {
-        match self.offer {
-            Some(offer) => offer.our_setup(),
-            // TS 24.247 A.5.2 step 1; one that asked us for the offer connects to us.
-            None if self.is_called => Setup::Active,
-            None => Setup::Passive,
+        self.offer.map_or(self.ours.setup, Offer::our_setup)
+    }
+
+    fn transport(&self) -> Transport {
+        self.offer
+            .map_or(self.ours.transport, |offer| offer.media.transport)
+    }
+
+    /// The path that is left to the MRFP; WebSocket is asked for by its transport alone
+    /// (RFC 7977 5.2.2).
+    fn path_to_choose(&self) -> &'static str {
+        let path = self.offer.and_then(|offer| offer.media.path.as_ref());
+        let first = path.and_then(|path| path.uris().first());
+        let is_websocket = first.is_some_and(|uri| uri.transport.eq_ignore_ascii_case("ws"));
+        match (self.transport(), is_websocket) {
+            (Transport::Tcp, false) => "msrp://$:$/$;tcp",
+            (Transport::Tcp, true) => "msrp://$:$/$;ws",
+            (Transport::Tls, false) => "msrps://$:$/$;tcp",
+            (Transport::Tls, true) => "msrps://$:$/$;ws",
         }
     }
 }
@@ -270,6 +313,9 @@ impl Side<'_> {
 pub(crate) struct Reserved {
     address: SocketAddr,
     path: String,
+    transport: Transport,
+    /// Of the MRFP's certificate (RFC 8122), if it tells.
+    fingerprint: Option<Fingerprint>,
 }
 
 impl Reserved {
@@ -284,6 +330,8 @@ impl Reserved {
         Some(Self {
             address,
             path: path.as_str().to_owned(),
+            transport: media.transport,
+            fingerprint: media.fingerprints.first().cloned(),
         })
     }
 
@@ -297,6 +345,8 @@ impl Reserved {
         let offer = side.offer;
         let mut builder = MessageBuilder::new(self.address, self.path.clone());
         (builder.origin_id, builder.origin_version) = origin;
+        builder.transport = self.transport;
+        builder.fingerprint.clone_from(&self.fingerprint);
         builder.accept_types = capabilities.accept_types.clone();
         builder
             .accept_wrapped_types

@@ -9,7 +9,7 @@
 use super::{Call, Event, Focus, Hangup, Leg, ParticipantId, add, info};
 use crate::headers::{Fields, Near, of_call};
 use crate::identity::Identity;
-use crate::media::Offer;
+use crate::media::{Offer, Ours};
 use crate::session_timer::SessionTimer;
 use core::net::SocketAddr;
 use sip::{DialogId, Hop, Invite, Response, Target, Transport, Uri, reason_phrase};
@@ -35,7 +35,13 @@ impl Focus {
             uri: target.to_string(),
             ..Identity::default()
         };
+        let ours = Ours {
+            setup: self.config.offer_setup,
+            is_ip6: target.host().starts_with('['),
+            transport: self.config.offer_transport,
+        };
         let leg = Leg {
+            ours,
             contact: target.to_string(),
             call: Some(Call {
                 target,
@@ -215,7 +221,10 @@ impl Focus {
         let answer = match leg.offer.clone() {
             // It has changed its mind since (RFC 3311).
             Some(newer) => Ok(newer),
-            None => Offer::parse_answer(&early.as_ref().unwrap_or(response).body),
+            None => {
+                let body = &early.as_ref().unwrap_or(response).body;
+                Offer::parse_answer(body, leg.ours.setup)
+            }
         };
         match answer {
             Ok(offer) => {

@@ -7,6 +7,7 @@ use crate::answers::{answer_with, busy, read_body, read_offer, refusal};
 use crate::headers::{capabilities, contact, of_focus};
 use crate::identity::Identity;
 use crate::limits::LEGS_MAX;
+use crate::media::Ours;
 use crate::session_timer::SessionTimer;
 use conference::UnknownConference;
 use sip::{DialogId, Flow, Method, Request, Response, TxnId, Uri};
@@ -163,6 +164,10 @@ impl Focus {
             contact: contact.unwrap_or_default(),
             icid: crate::headers::icid(headers),
             fields: of_focus(&self.config, &self.allow, &called.uri, request, flow.into()),
+            ours: Ours {
+                transport: self.config.offer_transport,
+                ..Ours::default()
+            },
             awaits_answer: offer.is_none(),
             offer,
             session,

@@ -5,7 +5,7 @@ use crate::cdr::Record;
 use crate::commands::{Added, mid_text, termination_text};
 use crate::headers::Fields;
 use crate::identity::Identity;
-use crate::media::{Offer, Reserved, Side};
+use crate::media::{Offer, Ours, Reserved, Side};
 use crate::session_timer::SessionTimer;
 use clock::TimerKey;
 use conference::ParticipantId;
@@ -35,6 +35,8 @@ pub(super) struct Leg {
     pub(super) offer: Option<Offer>,
     /// The description that a Modify is to bring into force.
     pub(super) next_offer: Option<Offer>,
+    /// What an offer of ours says.
+    pub(super) ours: Ours,
     /// Our offer went out in a 200: the ACK must answer it.
     pub(super) awaits_answer: bool,
     pub(super) placed: Option<Placed>,
@@ -89,6 +91,7 @@ impl Leg {
             fields: Fields::new(),
             offer: None,
             next_offer: None,
+            ours: Ours::default(),
             awaits_answer: false,
             placed: None,
             origin: (origin, origin),
@@ -153,11 +156,9 @@ impl Leg {
     }
 
     pub(super) fn side(&self) -> Side<'_> {
-        let call = self.call.as_ref();
         Side {
             offer: self.offer.as_ref(),
-            is_called: call.is_some(),
-            is_ip6: call.is_some_and(|call| call.target.host().starts_with('[')),
+            ours: self.ours,
         }
     }
 }

@@ -104,7 +104,7 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        match Offer::parse(body) {
+        match Offer::parse_answer(body, leg.ours.setup) {
             Ok(offer) if leg.offer.as_ref().is_some_and(|old| old.is_same_as(&offer)) => {}
             Ok(offer) => {
                 leg.next_offer = Some(offer);

@@ -23,8 +23,7 @@ fn reserved() -> Reserved {
 fn of(offer: &Offer) -> Side<'_> {
     Side {
         offer: Some(offer),
-        is_called: false,
-        is_ip6: false,
+        ours: Ours::default(),
     }
 }
 
@@ -33,8 +32,11 @@ fn of(offer: &Offer) -> Side<'_> {
 fn a_call_of_ours_offers_active_and_takes_what_listens_for_an_answer() {
     let call = Side {
         offer: None,
-        is_called: true,
-        is_ip6: true,
+        ours: Ours {
+            setup: Setup::Active,
+            is_ip6: true,
+            transport: Transport::Tcp,
+        },
     };
     let local = local(&call, &capabilities());
     assert!(local.starts_with("v=0\r\nc=IN IP6 $\r\n"), "{local}");
@@ -51,7 +53,7 @@ fn a_call_of_ours_offers_active_and_takes_what_listens_for_an_answer() {
         ("a=setup:active\r\n", None),
     ] {
         let text = SEED.replace("a=setup:active\r\n", written);
-        let answer = Offer::parse_answer(text.as_bytes()).ok();
+        let answer = Offer::parse_answer(text.as_bytes(), Setup::Active).ok();
         let setup = answer.as_ref().map(Offer::our_setup);
         assert_eq!(setup, expected, "{written}");
         if let Some(answer) = answer {
@@ -175,7 +177,8 @@ fn what_cannot_be_served_says_why() {
     };
     check("m=message", "m=audio", 304);
     check("m=message 2855", "m=message 0", 304);
-    check("TCP/MSRP", "TCP/TLS/MSRP", 302);
+    check("TCP/MSRP", "TCP/TLS/MSRP", 399);
+    check("a=path:msrp:", "a=path:msrps:", 399);
     check("TCP/MSRP", "UDP/WHATEVER", 302);
     check("a=path", "a=way", 399);
     check("a=path:msrp://[5555", "a=path:http://[5555", 399);
@@ -239,7 +242,7 @@ fn an_answer_without_cema_says_where_to_connect_unless_a_relay_is_behind_it() {
     let answer = SEED
         .replace(PATH, OTHER_PATH)
         .replace("a=msrp-cema\r\na=setup:active\r\n", "a=setup:passive\r\n");
-    let taken = Offer::parse_answer(answer.as_bytes()).expect("usable");
+    let taken = Offer::parse_answer(answer.as_bytes(), Setup::Active).expect("usable");
     assert!(
         taken
             .remote()
@@ -251,7 +254,88 @@ fn an_answer_without_cema_says_where_to_connect_unless_a_relay_is_behind_it() {
         taken.remote()
     );
     let relayed = answer.replace(";tcp\r\n", ";tcp msrp://ue.invalid:1/s2;tcp\r\n");
-    assert!(Offer::parse_answer(relayed.as_bytes()).is_ok());
+    assert!(Offer::parse_answer(relayed.as_bytes(), Setup::Active).is_ok());
     let relayed = answer.replace(";tcp\r\n", ";tcp msrp://[5555::1]:1/s2;tcp\r\n");
-    assert!(Offer::parse_answer(relayed.as_bytes()).is_err());
+    assert!(Offer::parse_answer(relayed.as_bytes(), Setup::Active).is_err());
+}
+
+const PRINT: &str = "a=fingerprint:sha-256 AB:CD\r\n";
+
+fn secured() -> String {
+    SEED.replace("TCP/MSRP", "TCP/TLS/MSRP")
+        .replace("a=path:msrp:", "a=path:msrps:")
+        + PRINT
+}
+
+// RFC 4975 14, RFC 8122 5.
+#[test]
+fn an_offer_over_tls_is_answered_over_tls_with_the_fingerprint_of_the_mrfp() {
+    let offer = Offer::parse(secured().as_bytes()).expect("usable");
+    for line in ["m=message 2855 TCP/TLS/MSRP *\r\n", PRINT] {
+        assert!(offer.remote().contains(line), "{line}: {}", offer.remote());
+    }
+    let local = local(&of(&offer), &capabilities());
+    for line in [
+        "m=message $ TCP/TLS/MSRP *\r\n",
+        "a=path:msrps://$:$/$;tcp\r\n",
+    ] {
+        assert!(local.contains(line), "{line}: {local}");
+    }
+    let text = "v=0\r\nc=IN IP4 192.0.2.7\r\nm=message 2856 TCP/TLS/MSRP *\r\n\
+                a=path:msrps://192.0.2.7:2856/s3;tcp\r\na=fingerprint:sha-256 01:23\r\n";
+    let reserved = Reserved::parse(text.as_bytes()).expect("complete");
+    let answer = reserved.describe(&of(&offer), &capabilities(), (7, 8));
+    for line in [
+        "m=message 2856 TCP/TLS/MSRP *\r\n",
+        "a=path:msrps://192.0.2.7:2856/s3;tcp\r\n",
+        "a=fingerprint:sha-256 01:23\r\n",
+    ] {
+        assert!(answer.contains(line), "{line}: {answer}");
+    }
+}
+
+// RFC 7977 5.2.
+#[test]
+fn a_browser_that_cannot_be_connected_to_gets_websocket() {
+    let text = secured()
+        .replace("[5555::aaa:bbb:ccc:ddd]", "df7jal23ls0d.invalid")
+        .replace(
+            "IN IP6 5555::aaa:bbb:ccc:ddd",
+            "IN IP4 df7jal23ls0d.invalid",
+        )
+        .replace(";tcp", ";ws");
+    let offer = Offer::parse(text.as_bytes()).expect("usable");
+    assert!(
+        offer.remote().contains("c=IN IP4 0.0.0.0\r\n"),
+        "{}",
+        offer.remote()
+    );
+    let local = local(&of(&offer), &capabilities());
+    assert!(local.contains("a=path:msrps://$:$/$;ws\r\n"), "{local}");
+    let passive = text.replace("a=setup:active", "a=setup:passive");
+    assert!(
+        Offer::parse(passive.as_bytes()).is_err(),
+        "nowhere to connect to"
+    );
+}
+
+// RFC 6135 4.2.2, RFC 4975 5.4.
+#[test]
+fn whoever_asks_for_our_offer_chooses_who_connects() {
+    let asked = Side {
+        offer: None,
+        ours: Ours::default(),
+    };
+    let offer = reserved().describe(&asked, &capabilities(), (7, 8));
+    assert!(offer.contains("a=setup:actpass\r\n"), "{offer}");
+    for (written, ours) in [
+        ("a=setup:active\r\n", Setup::Passive),
+        ("a=setup:passive\r\n", Setup::Active),
+        ("a=setup:holdconn\r\n", Setup::Active),
+        ("", Setup::Active),
+    ] {
+        let text = SEED.replace("a=setup:active\r\n", written);
+        let answer = Offer::parse_answer(text.as_bytes(), Setup::ActPass).expect("usable");
+        assert_eq!(answer.our_setup(), ours, "{written}");
+    }
 }

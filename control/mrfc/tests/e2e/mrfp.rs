@@ -219,12 +219,12 @@ impl Worker {
 
     fn execute(&mut self, command: &Command) -> CommandResult {
         match command {
-            Command::Add(_) => {
+            Command::Add(amm) => {
                 self.terminations += 1;
                 let number = self.terminations;
                 CommandResult::Add(AmmReply {
                     terminations: TerminationId::Name(Name::new(&format!("t/{number}"))).into(),
-                    descriptors: vec![local(number)],
+                    descriptors: vec![local(number, parms(amm).local.as_ref())],
                 })
             }
             Command::Modify(amm) => CommandResult::Modify(plain(&amm.terminations)),
@@ -287,10 +287,17 @@ fn plain(terminations: &TerminationIds) -> AmmReply {
     }
 }
 
-fn local(number: u32) -> Descriptor {
+/// In clear or over TLS, as it was asked for.
+fn local(number: u32, asked: Option<&OctetString>) -> Descriptor {
+    let asked = text(asked).unwrap_or_default();
+    let (proto, scheme, print) = if asked.contains("TCP/TLS/MSRP") {
+        ("TCP/TLS/MSRP", "msrps", "a=fingerprint:sha-256 01:23\r\n")
+    } else {
+        ("TCP/MSRP", "msrp", "")
+    };
     let text = format!(
-        "v=0\r\nc=IN IP4 198.51.100.7\r\nm=message 2855 TCP/MSRP *\r\n\
-         a=path:msrp://198.51.100.7:2855/s{number};tcp\r\n"
+        "v=0\r\nc=IN IP4 198.51.100.7\r\nm=message 2855 {proto} *\r\n\
+         a=path:{scheme}://198.51.100.7:2855/s{number};tcp\r\n{print}"
     );
     let parms = StreamParms {
         local: Some(OctetString(text.into_bytes())),
