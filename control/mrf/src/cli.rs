@@ -186,10 +186,19 @@ struct CommonArgs {
     /// Configuration file (TOML; its keys are these flags) [default: none]
     #[arg(long, value_name = "FILE", env = "MRF_CONFIG")]
     config: Option<PathBuf>,
-    /// Status page, /metrics, /healthz, /readyz and the read-only API; `off` for none [default:
+    /// Status page, /metrics, /healthz, /readyz and the API; `off` for none [default:
     /// 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR|off", env = "MRF_HTTP")]
     http: Option<HttpAddr>,
+    /// What users of the API must show (Authorization: Bearer); beyond loopback nothing can be
+    /// changed without it. Better in the environment or the file than here [default: none]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "MRF_HTTP_TOKEN",
+        hide_env_values = true
+    )]
+    http_token: Option<String>,
     /// How long taking leave may last after SIGTERM, with unit (ms, s, m, h) [default: 10s]
     #[arg(long, value_name = "TIME", env = "MRF_DRAIN")]
     drain: Option<Period>,
@@ -485,6 +494,7 @@ impl FocusArgs {
 impl CommonArgs {
     fn fill(self, mut options: Options) -> Asked {
         options.http = self.http;
+        options.http_token = self.http_token;
         options.drain = self.drain;
         options.log_format = self.log_format;
         options.tls_cert = self.tls_cert;

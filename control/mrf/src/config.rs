@@ -37,6 +37,7 @@ pub const KEYS: &[&str] = &[
     "h248-version",
     "honour-sdp",
     "http",
+    "http-token",
     "log",
     "log-format",
     "max-conferences",
@@ -146,6 +147,8 @@ pub struct Options {
     pub create_on_join: Option<Switch>,
     /// HTTP listener.
     pub http: Option<HttpAddr>,
+    /// What users of the API must show.
+    pub http_token: Option<String>,
     /// How long leaving may take.
     pub drain: Option<Period>,
     /// Log lines as text or JSON.
@@ -261,6 +264,7 @@ impl Options {
             domain: either(self.domain, fallback.domain),
             create_on_join: self.create_on_join.or(fallback.create_on_join),
             http: self.http.or(fallback.http),
+            http_token: self.http_token.or(fallback.http_token),
             drain: self.drain.or(fallback.drain),
             log_format: self.log_format.or(fallback.log_format),
             log: self.log.or(fallback.log),

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use mrfc::{ConferenceStatus, Mrfc};
+use mrfc::{Action, ActionError, ConferenceConfig, ConferenceStatus, Mrfc};
 use mrfp::Mrfp;
 use tokio::sync::RwLock;
 
@@ -82,6 +82,22 @@ impl Live {
         match &self.parts.read().await.mrfc {
             Some(mrfc) => Some(mrfc.conferences().await),
             None => self.has_mrfc.then(Vec::new),
+        }
+    }
+
+    /// Begins what an operator asks for; `None` without an MRFC.
+    pub async fn act(&self, conference: &str, action: Action) -> Option<Result<(), ActionError>> {
+        match &self.parts.read().await.mrfc {
+            Some(mrfc) => Some(mrfc.act(conference, action).await),
+            None => self.has_mrfc.then_some(Err(ActionError::Busy)),
+        }
+    }
+
+    /// Makes a conference; `None` without an MRFC.
+    pub async fn open(&self, conference: ConferenceConfig) -> Option<Result<(), ActionError>> {
+        match &self.parts.read().await.mrfc {
+            Some(mrfc) => Some(mrfc.open(conference).await),
+            None => self.has_mrfc.then_some(Err(ActionError::Busy)),
         }
     }
 

@@ -114,8 +114,9 @@ impl Server {
         let facts = Facts::new(mrfc.as_ref(), mrfp.as_ref(), http_addr);
         let has_controller = self.kind == Kind::Run || !self.options.mgc.is_empty();
         let live = Arc::new(Live::new(mrfc, mrfp, has_controller, facts.to_string()));
-        if let Some(listener) = http {
-            tokio::spawn(http::serve(listener, live.clone()));
+        if let (Some(listener), Some(local)) = (http, http_addr) {
+            let access = http::Access::new(self.common.http_token.clone(), local);
+            tokio::spawn(http::serve(listener, live.clone(), access));
         }
         self.announce(&facts)?;
         while let Heard::Reload = signals.heard().await {

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use h248_endpoint::TransportAddr;
 
-use crate::config::Options;
+use crate::config::{ConferenceOptions, Options};
 use crate::values::LogFormat;
 
 /// Less would take a controller for lost that is only busy.
@@ -22,6 +22,8 @@ const LOG: &str = "info";
 pub struct Common {
     /// HTTP listener, if any.
     pub http: Option<SocketAddr>,
+    /// Whoever uses the API must show it.
+    pub http_token: Option<String>,
     /// How long taking leave may last.
     pub drain: Duration,
     /// Form of log lines.
@@ -36,6 +38,7 @@ impl Common {
     pub fn new(options: &Options) -> Self {
         Self {
             http: options.http.map_or(Some(loopback(8080)), |http| http.0),
+            http_token: options.http_token.clone(),
             drain: options.drain.map_or(DRAIN, |drain| drain.0),
             log_format: options.log_format.unwrap_or_default(),
             log: options
@@ -159,22 +162,26 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     if options.offer_tls.is_some_and(|switch| switch.0) {
         config.offer_transport = sdp::Transport::Tls;
     }
-    for asked in &options.conference {
-        let mut conference = mrfc::ConferenceConfig::new(asked.name.clone());
-        conference.max_participants = asked.max_participants.map(u32::from);
-        conference.profile = asked.profile.map(|profile| profile.0);
-        conference.subject.clone_from(&asked.subject);
-        conference.max_size = asked.max_size.map(u64::from);
-        conference.accept_types.clone_from(&asked.accept_types);
-        conference
-            .accept_wrapped_types
-            .clone_from(&asked.accept_wrapped_types);
-        conference.nicknames = asked.nicknames.is_none_or(|switch| switch.0);
-        conference.private_messages = asked.private_messages.is_none_or(|switch| switch.0);
-        conference.moderators = asked.moderator.iter().map(|uri| uri.0.clone()).collect();
-        config.conferences.push(conference);
-    }
+    config.conferences = options.conference.iter().map(conference).collect();
     config
+}
+
+/// One conference, of the file or made by the API.
+#[must_use]
+pub fn conference(asked: &ConferenceOptions) -> mrfc::ConferenceConfig {
+    let mut conference = mrfc::ConferenceConfig::new(asked.name.clone());
+    conference.max_participants = asked.max_participants.map(u32::from);
+    conference.profile = asked.profile.map(|profile| profile.0);
+    conference.subject.clone_from(&asked.subject);
+    conference.max_size = asked.max_size.map(u64::from);
+    conference.accept_types.clone_from(&asked.accept_types);
+    conference
+        .accept_wrapped_types
+        .clone_from(&asked.accept_wrapped_types);
+    conference.nicknames = asked.nicknames.is_none_or(|switch| switch.0);
+    conference.private_messages = asked.private_messages.is_none_or(|switch| switch.0);
+    conference.moderators = asked.moderator.iter().map(|uri| uri.0.clone()).collect();
+    conference
 }
 
 /// Where a listener is reached from this host: a wildcard address through loopback.

@@ -6,6 +6,7 @@
 //! queue       -> Conference::apply -> intents -> SIP answers, H.248 requests -> queue
 //! ```
 
+mod admin;
 mod calls;
 mod joins;
 mod leg;
@@ -15,14 +16,12 @@ mod refers;
 mod sessions;
 mod watchers;
 
-use crate::Action;
 use crate::cdr::Recorder;
-use crate::commands::{mid_text, termination_text};
-use crate::config::Config;
-use crate::headers::Fields;
-use crate::limits::{LEGS_MAX, LOOKUPS_MAX, MRFPS_MAX};
-use crate::status::{ConferenceStatus, Counters, ParticipantStatus, add, set};
+use crate::config::{ConferenceConfig, Config};
+use crate::limits::{LOOKUPS_MAX, MRFPS_MAX};
+use crate::status::{ConferenceStatus, Counters, add, set};
 use crate::terms::Terms;
+use crate::{Action, ActionError};
 use calls::Lookup;
 use clock::{Instant, TimerKey, TimerTable};
 use conference::roster::Roster;
@@ -43,7 +42,11 @@ use watchers::{Watcher, WatcherId};
 #[derive(Debug)]
 pub(crate) enum Command {
     Status(oneshot::Sender<Vec<ConferenceStatus>>),
-    Act(String, Action, oneshot::Sender<bool>),
+    Act(String, Action, oneshot::Sender<Result<(), ActionError>>),
+    Open(
+        Box<ConferenceConfig>,
+        oneshot::Sender<Result<(), ActionError>>,
+    ),
     /// Refuse joins, end every conference, then answer.
     Drain(oneshot::Sender<()>),
 }
@@ -60,7 +63,26 @@ struct Room {
     context: Option<u32>,
     /// Stays when it is empty.
     is_provisioned: bool,
+    /// Made by an operator, who can undo that.
+    is_made: bool,
     grace: Option<TimerKey>,
+}
+
+impl Room {
+    fn new(terms: Arc<Terms>, is_provisioned: bool) -> Self {
+        Self {
+            conference: Conference::new(terms.seats_max),
+            terms,
+            uri: None,
+            roster: Roster::default(),
+            is_stale: true,
+            mrfp: None,
+            context: None,
+            is_provisioned,
+            is_made: false,
+            grace: None,
+        }
+    }
 }
 
 struct Mrfp {
@@ -221,7 +243,7 @@ impl Focus {
                 event = self.h248.next() => self.handle_h248(event),
                 Some(lookup) = self.lookups.recv() => self.handle_lookup(lookup).await,
                 command = commands.recv() => match command {
-                    Some(command) => self.handle_command(command),
+                    Some(command) => self.handle_command(command).await,
                     None => break,
                 },
                 () = sleep_until(at) => self.handle_deadline().await,
@@ -232,63 +254,6 @@ impl Focus {
 
     fn now(&self) -> Instant {
         Instant::ZERO + self.epoch.elapsed()
-    }
-
-    fn handle_command(&mut self, command: Command) {
-        match command {
-            Command::Status(reply) => {
-                // Who asked may have gone.
-                let _ = reply.send(self.status());
-            }
-            Command::Act(name, action, reply) => {
-                let is_done = self.rooms.contains_key(&name) && self.act(&name, action);
-                let _ = reply.send(is_done);
-            }
-            Command::Drain(reply) => {
-                self.is_draining = true;
-                self.draining = Some(reply);
-                for name in self.rooms.keys() {
-                    self.queue.push_back((name.clone(), Event::Closed));
-                }
-            }
-        }
-    }
-
-    /// Whether what is asked for can be begun.
-    fn act(&mut self, name: &str, action: Action) -> bool {
-        let event = match &action {
-            Action::Invite(uri) => {
-                let has_uri = self.rooms.get(name).is_some_and(|room| room.uri.is_some());
-                let target = Uri::parse(uri).ok();
-                let target = target.filter(|_| has_uri && self.legs.len() < LEGS_MAX);
-                if let Some(target) = target {
-                    self.new_call(name, target, Fields::new(), None);
-                    return true;
-                }
-                return false;
-            }
-            Action::Remove { participant } => {
-                Event::Expelled(ParticipantId(*participant), Hangup::Removed)
-            }
-            Action::Mute {
-                participant,
-                is_muted,
-            } => Event::Muted(ParticipantId(*participant), *is_muted),
-            Action::Lock(is_locked) => Event::Locked(*is_locked),
-            Action::Close => Event::Closed,
-        };
-        let named = match action {
-            Action::Remove { participant } | Action::Mute { participant, .. } => Some(participant),
-            Action::Invite(_) | Action::Lock(_) | Action::Close => None,
-        };
-        let is_there = named.is_none_or(|id| {
-            let room = self.rooms.get(name);
-            room.is_some_and(|room| room.conference.participant(ParticipantId(id)).is_some())
-        });
-        if is_there {
-            self.queue.push_back((name.to_owned(), event));
-        }
-        is_there
     }
 
     async fn handle_deadline(&mut self) {
@@ -319,39 +284,6 @@ impl Focus {
         }
     }
 
-    fn status(&self) -> Vec<ConferenceStatus> {
-        let mut all: Vec<_> = self
-            .rooms
-            .iter()
-            .map(|(name, room)| self.room_status(name, room))
-            .collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-
-    fn room_status(&self, name: &str, room: &Room) -> ConferenceStatus {
-        let row = |id: ParticipantId| {
-            let leg = self.legs.get(&id)?;
-            let termination = leg
-                .placed
-                .as_ref()
-                .map(|p| termination_text(&p.added.termination));
-            Some(ParticipantStatus {
-                id: id.0,
-                uri: leg.identity.uri.clone(),
-                call_id: leg.call_id.clone(),
-                termination,
-                is_connected: leg.is_connected,
-            })
-        };
-        ConferenceStatus {
-            name: name.to_owned(),
-            context: room.context,
-            mrfp: room.mrfp.as_ref().map(mid_text),
-            participants: room.conference.roster().filter_map(|p| row(p.id)).collect(),
-        }
-    }
-
     fn open_room(&mut self, name: &str, is_provisioned: bool) {
         if self.rooms.contains_key(name) {
             return;
@@ -361,17 +293,7 @@ impl Focus {
             Some(own) => Arc::new(Terms::new(&self.config, Some(own))),
             None => Arc::clone(&self.terms),
         };
-        let room = Room {
-            conference: Conference::new(terms.seats_max),
-            terms,
-            uri: None,
-            roster: Roster::default(),
-            is_stale: true,
-            mrfp: None,
-            context: None,
-            is_provisioned,
-            grace: None,
-        };
+        let room = Room::new(terms, is_provisioned);
         self.rooms.insert(name.to_owned(), room);
     }
 
@@ -446,9 +368,13 @@ impl Focus {
         }
         (room.mrfp, room.context) = (None, None);
         if !room.is_provisioned || self.is_draining {
-            self.rooms.remove(name);
-            self.end_watching(name, None, EndReason::NoResource).await;
+            self.remove_room(name).await;
         }
+    }
+
+    async fn remove_room(&mut self, name: &str) {
+        self.rooms.remove(name);
+        self.end_watching(name, None, EndReason::NoResource).await;
     }
 
     /// The SIP side of a leg is over.

@@ -82,6 +82,26 @@ pub enum Action {
     Close,
 }
 
+/// Why what was asked for was not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ActionError {
+    /// No conference of that name exists.
+    #[error("no such conference")]
+    NoConference,
+    /// The conference has no such participant (any more).
+    #[error("no such participant")]
+    NoParticipant,
+    /// A conference of that name exists already.
+    #[error("the conference exists already")]
+    Exists,
+    /// Whom to call cannot be called, or the name does not fit into a URI.
+    #[error("not a sip:, sips: or tel: URI, or a name that fits into none")]
+    Uri,
+    /// Too many conferences or participants, or the MRFC is stopping.
+    #[error("no room for more now")]
+    Busy,
+}
+
 /// A running MRFC. Dropping it stops it at once; [`Self::shutdown`] takes leave properly.
 #[derive(Debug)]
 pub struct Mrfc {
@@ -251,14 +271,38 @@ impl Mrfc {
         status.await.unwrap_or_default()
     }
 
-    /// Does what a moderator or an operator asks for. Whether the conference, and the participant if
-    /// one is named, is there; what then becomes of it can be seen in [`Self::conferences`].
-    pub async fn act(&self, conference: &str, action: Action) -> bool {
+    /// Begins what a moderator or an operator asks for; what then becomes of it can be seen in
+    /// [`Self::conferences`]. A conference made by [`Self::open`] is gone when it is closed.
+    ///
+    /// # Errors
+    ///
+    /// The conference, or the participant if one is named, is not there, or nobody can be called
+    /// by that URI, or nobody more.
+    pub async fn act(&self, conference: &str, action: Action) -> Result<(), ActionError> {
         let (reply, done) = oneshot::channel();
-        let command = Command::Act(conference.to_owned(), action, reply);
+        self.order(Command::Act(conference.to_owned(), action, reply), done)
+            .await
+    }
+
+    /// Makes a conference that stays when it is empty.
+    ///
+    /// # Errors
+    ///
+    /// It exists, or there are too many, or its name fits into no URI.
+    pub async fn open(&self, conference: ConferenceConfig) -> Result<(), ActionError> {
+        let (reply, done) = oneshot::channel();
+        self.order(Command::Open(Box::new(conference), reply), done)
+            .await
+    }
+
+    async fn order(
+        &self,
+        command: Command,
+        done: oneshot::Receiver<Result<(), ActionError>>,
+    ) -> Result<(), ActionError> {
         // A closed channel on either way means the same: stopped.
         let _ = self.commands.send(command).await;
-        done.await.unwrap_or_default()
+        done.await.unwrap_or(Err(ActionError::Busy))
     }
 
     /// Refuses new joins, sends BYE to every participant, subtracts every termination and waits

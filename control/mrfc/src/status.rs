@@ -3,10 +3,20 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// A snapshot of the conferences, for a status page or an API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConferenceStatus {
     /// User part of the conference URI.
     pub name: String,
+    /// The URI, once somebody has dialled it.
+    pub uri: Option<String>,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// How messages pass.
+    pub profile: crate::Profile,
+    /// How many may take part.
+    pub seats_max: usize,
+    /// Whether nobody is let in who is not called.
+    pub is_locked: bool,
     /// The H.248 context that mixes it, when there is one.
     pub context: Option<u32>,
     /// The MRFP it is on, as its message identifier, when there is one.
@@ -16,18 +26,28 @@ pub struct ConferenceStatus {
 }
 
 /// One participant of a [`ConferenceStatus`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParticipantStatus {
     /// Unique while the process lives.
     pub id: u64,
-    /// Asserted or From address.
+    /// Asserted or From address, of anonymous ones too: operators see them.
     pub uri: String,
+    /// Its display name.
+    pub display: Option<String>,
+    /// What it is called in a chat room.
+    pub nickname: Option<String>,
     /// Call-ID of the dialog.
     pub call_id: String,
     /// H.248 termination, once it is there.
     pub termination: Option<String>,
+    /// Whether the focus called it.
+    pub is_called: bool,
     /// Whether the 200 was acknowledged.
     pub is_connected: bool,
+    /// Whether it may only listen.
+    pub is_muted: bool,
+    /// When it was connected, seconds since 1970.
+    pub joined_at: Option<u64>,
 }
 
 macro_rules! counters {

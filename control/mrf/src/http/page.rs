@@ -83,8 +83,7 @@ mod tests {
         let conference = ConferenceStatus {
             name: "<script>&\"".to_owned(),
             context: Some(1),
-            mrfp: None,
-            participants: Vec::new(),
+            ..ConferenceStatus::default()
         };
         let page = html(
             "a=<b>",

@@ -208,9 +208,24 @@ impl Server {
 
     /// Status line and body of an HTTP GET.
     pub(crate) fn http(&self, path: &str) -> (String, String) {
+        self.http_with("GET", path, "", "")
+    }
+
+    /// The same of any method, with further header lines and a body of JSON.
+    pub(crate) fn http_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> (String, String) {
         let mut stream = TcpStream::connect(self.get("http")).unwrap();
         stream.set_read_timeout(Some(WITHIN)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: mrf\r\nConnection: close\r\n\r\n");
+        let size = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: mrf\r\nConnection: close\r\n{headers}\
+             Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -42,6 +42,65 @@ fn run_is_ready_when_it_says_so_and_serves_its_pages() {
 }
 
 #[test]
+fn an_operator_works_with_the_api() {
+    let mut asked = vec!["run", "--http-token", "secret"];
+    asked.extend(FREE_PORTS);
+    let server = Server::start(&asked);
+    let all = "/api/v1/conferences";
+    assert_eq!(server.http(all).0, "HTTP/1.1 401 Unauthorized");
+    assert_eq!(server.http("/readyz").0, "HTTP/1.1 200 OK");
+    let check = |method: &str, path: &str, body: &str, expected: &str, part: &str| {
+        let token = "Authorization: Bearer secret\r\n";
+        let (status, text) = server.http_with(method, &format!("{all}{path}"), token, body);
+        let shown = format!("{method} {path} {body}: {status} {text}");
+        assert_eq!(status.strip_prefix("HTTP/1.1 "), Some(expected), "{shown}");
+        assert!(text.contains(part), "{shown}");
+    };
+    let talk = "{\"name\":\"talk\",\"subject\":\"Clubs\",\"max-participants\":3}";
+    check("POST", "", talk, "201 Created", "\"max_participants\":3");
+    check("POST", "", talk, "409 Conflict", "exists already");
+    check(
+        "POST",
+        "",
+        "{\"nam\":1}",
+        "422 Unprocessable Entity",
+        "unknown field",
+    );
+    check("GET", "/talk", "", "200 OK", "\"subject\":\"Clubs\"");
+    check("GET", "/nowhere", "", "404 Not Found", "no such conference");
+    check("PATCH", "/talk", "{\"locked\":true}", "202 Accepted", "");
+    check("GET", "/talk", "", "200 OK", "\"locked\":true");
+    check("GET", "/talk/participants", "", "200 OK", "[]");
+    let nobody = "no such participant";
+    check("GET", "/talk/participants/7", "", "404 Not Found", nobody);
+    let muted = "{\"muted\":true}";
+    check(
+        "PATCH",
+        "/talk/participants/7",
+        muted,
+        "404 Not Found",
+        nobody,
+    );
+    check(
+        "DELETE",
+        "/talk/participants/7",
+        "",
+        "404 Not Found",
+        nobody,
+    );
+    let mail = "{\"uri\":\"mailto:a@b\"}";
+    check(
+        "POST",
+        "/talk/participants",
+        mail,
+        "400 Bad Request",
+        "sip:",
+    );
+    check("DELETE", "/talk", "", "202 Accepted", "");
+    check("GET", "/talk", "", "404 Not Found", "no such conference");
+}
+
+#[test]
 fn an_mrfp_registers_with_an_mrfc_in_another_process() {
     for transport in ["udp", "tcp"] {
         let h248 = format!("{transport}:127.0.0.1:0");

@@ -3,7 +3,7 @@
 use super::{Bench, OFFER, check_refused, config, header, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
 use crate::phones::{fields, invited};
-use mrfc::Action;
+use mrfc::{Action, ActionError, ConferenceConfig};
 use sip::{Answer, Call};
 
 const FACTORY: &str = "sip:conference-factory@home2.net";
@@ -108,22 +108,17 @@ async fn an_operator_moderates() {
     let (dialog, _) = bench.join(&mut one, 0).await;
     until_acknowledged(&mut one, dialog).await;
     let act = |action| bench.mrfc.act("conference1", action);
-    assert!(
-        act(Action::Mute {
-            participant: 1,
-            is_muted: true
-        })
-        .await
-    );
-    assert!(
-        !act(Action::Mute {
-            participant: 7,
-            is_muted: true
-        })
-        .await
-    );
-    assert!(act(Action::Lock(true)).await);
-    assert!(!bench.mrfc.act("nowhere", Action::Close).await);
+    let mute = |participant| Action::Mute {
+        participant,
+        is_muted: true,
+    };
+    assert_eq!(act(mute(1)).await, Ok(()));
+    assert_eq!(act(mute(7)).await, Err(ActionError::NoParticipant));
+    assert_eq!(act(Action::Lock(true)).await, Ok(()));
+    let nowhere = bench.mrfc.act("nowhere", Action::Close).await;
+    assert_eq!(nowhere, Err(ActionError::NoConference));
+    let wrong = Action::Invite("mailto:a@b".into());
+    assert_eq!(act(wrong).await, Err(ActionError::Uri));
     let mode = bench.mrfp.seen().await;
     assert_eq!(
         mode,
@@ -135,15 +130,52 @@ async fn an_operator_moderates() {
     let refused = two.invite(&bench.call(0)).await.expect("placed").response;
     check_refused(&refused, 403, "", "");
     let uri = format!("sip:user2@{}", two.local().addr);
-    assert!(bench.mrfc.act("conference1", Action::Invite(uri)).await);
+    assert_eq!(act(Action::Invite(uri)).await, Ok(()));
     let (_, txn, _) = invited(&mut two).await;
     two.respond(txn, Answer::new(603)).await;
-    assert!(
-        bench
-            .mrfc
-            .act("conference1", Action::Remove { participant: 1 })
-            .await
-    );
+    assert_eq!(act(Action::Remove { participant: 1 }).await, Ok(()));
     assert!(until_bye(&mut one).await.contains("cause=403"));
-    assert!(bench.mrfc.act("conference1", Action::Close).await);
+    assert_eq!(act(Action::Close).await, Ok(()));
+}
+
+#[tokio::test]
+async fn an_operator_makes_a_conference_calls_somebody_into_it_and_ends_it() {
+    let mut bench = Bench::start(config()).await;
+    let mut own = ConferenceConfig::new("talk");
+    own.subject = Some("Clubs".into());
+    own.max_participants = Some(2);
+    assert_eq!(bench.mrfc.open(own.clone()).await, Ok(()));
+    assert_eq!(bench.mrfc.open(own).await, Err(ActionError::Exists));
+    let odd = ConferenceConfig::new("a b@c");
+    assert_eq!(bench.mrfc.open(odd).await, Err(ActionError::Uri));
+    let mut two = bench.client(0).await;
+    let uri = format!("sip:user2@{}", two.local().addr);
+    let invited_ = bench.mrfc.act("talk", Action::Invite(uri)).await;
+    assert_eq!(invited_, Ok(()));
+    assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
+    let (dialog, txn, invite) = invited(&mut two).await;
+    assert_eq!(invite.headers.get("Referred-By"), None);
+    let from = invite.headers.from().expect("From").uri;
+    assert!(from.as_str().starts_with("sip:talk@"), "{from}");
+    let ok = Answer::new(200)
+        .with("Contact", format!("<sip:user2@{}>", two.local().addr))
+        .with_body("application/sdp", OFFER.replace("active", "passive"));
+    two.respond(txn, ok).await;
+    until_acknowledged(&mut two, dialog).await;
+    let all = bench.mrfc.conferences().await;
+    let talk = all.iter().find(|c| c.name == "talk").expect("it exists");
+    assert_eq!(
+        (talk.subject.as_deref(), talk.seats_max),
+        (Some("Clubs"), 2)
+    );
+    assert!(talk.participants[0].is_called);
+    assert_eq!(bench.mrfc.act("talk", Action::Close).await, Ok(()));
+    assert!(until_bye(&mut two).await.contains("cause=410"));
+    // It is gone with the answer to the Subtract.
+    while bench.mrfc.conferences().await.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.mrfc.open(ConferenceConfig::new("talk")).await, Ok(()));
+    assert_eq!(bench.mrfc.act("talk", Action::Close).await, Ok(()));
+    assert_eq!(bench.mrfc.conferences().await.len(), 1);
 }

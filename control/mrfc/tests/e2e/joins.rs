@@ -434,7 +434,7 @@ async fn msrp_over_tls_is_answered_and_offered() {
     until_acknowledged(&mut client, outcome.dialog).await;
     let mut two = Callee::new(&bench, 0).await;
     let call = Action::Invite(two.uri.clone());
-    assert!(bench.mrfc.act("conference1", call).await);
+    assert_eq!(bench.mrfc.act("conference1", call).await, Ok(()));
     let (_, _, invite) = two.invited().await;
     let offer = String::from_utf8(invite.body).expect("text");
     for line in [

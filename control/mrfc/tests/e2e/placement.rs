@@ -83,8 +83,11 @@ async fn whatever_ends_a_leg_its_termination_is_subtracted_once() {
         };
         match ending {
             0 => assert_eq!(client.bye(dialog).await.expect("answered").code, 200),
-            1 => assert!(bench.mrfc.act("conference1", gone).await),
-            2 => assert!(bench.mrfc.act("conference1", Action::Close).await),
+            1 => bench.mrfc.act("conference1", gone).await.expect("begun"),
+            2 => {
+                let closed = bench.mrfc.act("conference1", Action::Close).await;
+                closed.expect("begun");
+            }
             _ => {
                 let to = "<sip:user1_public1@home1.net;method=BYE>";
                 let silent = [("Refer-Sub", "false")];

@@ -72,7 +72,7 @@ async fn a_user_joins_over_every_transport_and_is_removed_through_its_connection
             .mrfc
             .act("conference1", Action::Remove { participant })
             .await;
-        assert!(removed, "{via}");
+        assert_eq!(removed, Ok(()), "{via}");
         super::until_bye(&mut client).await;
         bench.mrfp.seen().await;
         client.close().await;
