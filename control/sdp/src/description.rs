@@ -71,7 +71,7 @@ impl Description {
     }
 
     fn from_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Self, ParseError> {
-        let mut source = Vec::new();
+        let mut source = Vec::with_capacity(normalise::TEXT_OCTETS);
         let normalised = normalise::normalise(lines.inspect(|line| {
             source.extend_from_slice(line);
             source.extend_from_slice(b"\r\n");

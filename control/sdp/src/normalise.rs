@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// Most descriptions are no longer than this, octets; room for them is made at once.
+pub(crate) const TEXT_OCTETS: usize = 256;
+
 /// Splits at LF, CR or CRLF; blanks around lines and empty lines are dropped.
 pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&c| c == b'\n' || c == b'\r')
@@ -19,7 +22,7 @@ pub(crate) struct Normalised {
 /// `t=` and `b=` with a `$`, which leave to the reader what it does not need, are left out.
 pub(crate) fn normalise<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Normalised {
     let mut out = Normalised {
-        text: Vec::new(),
+        text: Vec::with_capacity(TEXT_OCTETS),
         ports_to_choose: Vec::new(),
     };
     for (number, line) in lines.enumerate() {
