@@ -71,13 +71,7 @@ impl Relation {
 
 impl Topology {
     /// Sets the relation of two different terminations.
-    pub(super) fn set(
-        &mut self,
-        (from, to): (u32, u32),
-        direction: TopologyDirection,
-        stream: Option<u16>,
-    ) -> Result<(), Fault> {
-        let relation = Relation::of(direction)?;
+    fn set(&mut self, (from, to): (u32, u32), relation: Relation, stream: Option<u16>) {
         let relation = if from < to {
             relation
         } else {
@@ -97,7 +91,6 @@ impl Topology {
         if *pair == Pair::default() {
             self.pairs.remove(&key);
         }
-        Ok(())
     }
 
     /// Whether `to` hears `from`.
@@ -165,22 +158,28 @@ fn triple(a: u32, b: u32, relation: Relation, stream: Option<u16>) -> TopologyTr
 }
 
 impl Core {
-    /// Applies topology triples in order.
+    /// Applies topology triples in order, or none of them.
     pub(super) fn set_topology(
         &mut self,
         context: u32,
         triples: &[TopologyTriple],
         draft: &mut Draft,
     ) -> Result<(), Fault> {
+        let mut checked = Vec::with_capacity(triples.len());
         for triple in triples {
+            let relation = Relation::of(triple.direction)?;
             let from = self.ends(context, &triple.from, draft)?;
             let to = self.ends(context, &triple.to, draft)?;
-            if from.len() > 1 && to.len() > 1 && from.iter().any(|n| to.contains(n)) {
+            // Both are in the order of their numbers.
+            if from.iter().any(|n| to.binary_search(n).is_ok()) {
                 check_overlap(triple)?;
             }
+            checked.push((from, to, relation, triple.stream));
+        }
+        for (from, to, relation, stream) in checked {
             for &a in &from {
                 for &b in to.iter().filter(|b| **b != a) {
-                    self.relate(context, (a, b), triple, draft)?;
+                    self.relate(context, (a, b), (relation, stream), draft);
                 }
             }
         }
@@ -199,23 +198,20 @@ impl Core {
         &mut self,
         context: u32,
         (a, b): (u32, u32),
-        triple: &TopologyTriple,
+        (relation, only): (Relation, Option<u16>),
         draft: &mut Draft,
-    ) -> Result<(), Fault> {
+    ) {
         let Some(place) = self.contexts.get_mut(&context) else {
-            return Ok(());
+            return;
         };
         let shard = place.shard;
-        place
-            .topology
-            .set((a, b), triple.direction, triple.stream)?;
+        place.topology.set((a, b), relation, only);
         for stream in self.common_sessions(a, b) {
-            if triple.stream.is_none_or(|only| only == stream) {
+            if only.is_none_or(|only| only == stream) {
                 self.order_flow(context, (a, b), stream, (shard, draft));
                 self.order_flow(context, (b, a), stream, (shard, draft));
             }
         }
-        Ok(())
     }
 
     /// Tells the switch of the cuts that a session comes under from its start.
@@ -276,7 +272,7 @@ impl Core {
     }
 }
 
-/// Oneway from a set to itself would say two things of each pair (H.248.1 section 7.1.18).
+/// Oneway between sets that have terminations in common is not allowed (H.248.1 section 7.1.18).
 fn check_overlap(triple: &TopologyTriple) -> Result<(), Fault> {
     match triple.direction {
         TopologyDirection::Bothway | TopologyDirection::Isolate => Ok(()),

@@ -86,6 +86,9 @@ fn triples_that_cannot_be_are_refused_at_the_action() {
         ("C=1{TP{msrp/1,msrp/9,IS}}", 430),
         ("C=1{TP{msrp/1,msrp/3,IS}}", 435),
         ("C=1{TP{*,*,OW}}", 410),
+        ("C=1{TP{msrp/1,*,OW}}", 410),
+        ("C=1{TP{msrp/*,msrp/2,OW}}", 410),
+        ("C=1{TP{msrp/1,msrp/2,IS,msrp/1,msrp/9,IS}}", 430),
         ("C=1{TP{$,msrp/1,IS},MF=msrp/1}", 410),
         ("C=-{TP{msrp/1,msrp/2,IS},AV=ROOT{AT{}}}", 421),
     ] {
@@ -93,6 +96,7 @@ fn triples_that_cannot_be_are_refused_at_the_action() {
         let body = bench.call(actions);
         assert_eq!(first_error(&body).map(|e| e.code), Some(code), "{actions}");
         assert!(bench.orders.is_empty());
+        bench.check("C=1{CA{TP}}", "C=1{TP{*,*,BW}}");
     }
     let mut bench = Bench::conference();
     bench.version = 3;
