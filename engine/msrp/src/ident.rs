@@ -1,7 +1,6 @@
 //! Identifiers: transaction ids, Message-IDs, session-ids.
 
-use memchr::memmem;
-
+use crate::end_mark::EndMark;
 use crate::limits::{IDENT_BYTES_MAX, IDENT_BYTES_MIN};
 use crate::octet;
 
@@ -108,21 +107,17 @@ pub fn session_id(random: u128) -> InlineIdent {
     ident
 }
 
-/// Where seven hyphens and `transaction_id` first occur in `haystack`, whatever follows them.
+/// Where seven hyphens and `transaction_id`, an `ident`, first occur in `haystack`, whatever follows
+/// them.
 ///
 /// A sender must not let its own end-line occur in the data of a chunk (RFC 4975 section 7.1): on
 /// `Some` it picks another id. Data handed over in pieces needs an overlap of 38 octets.
+///
+/// # Panics
+///
+/// If the id is longer than [`IDENT_BYTES_MAX`].
 pub fn find_end_line_token(haystack: &[u8], transaction_id: &[u8]) -> Option<usize> {
-    let finder = memmem::Finder::new(transaction_id);
-    let mut from = 7;
-    while let Some(found) = haystack.get(from..).and_then(|rest| finder.find(rest)) {
-        let at = from + found;
-        if haystack[at - 7..at] == *b"-------" {
-            return Some(at - 7);
-        }
-        from = at + 1;
-    }
-    None
+    EndMark::new(transaction_id).find(haystack)
 }
 
 #[cfg(test)]

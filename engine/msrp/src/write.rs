@@ -32,6 +32,7 @@ pub fn response(
 ///
 /// With a body, write a CRLF first (or call [`body_end_line`]); it belongs to the framing, not to
 /// the body.
+#[inline]
 pub fn end_line(out: &mut Vec<u8>, transaction_id: &[u8], flag: Flag) {
     put(
         out,
@@ -49,6 +50,30 @@ pub fn body_end_line(out: &mut Vec<u8>, transaction_id: &[u8], flag: Flag) {
 /// [`body_end_line`] follow, or [`end_line`] at once.
 pub fn send_start(out: &mut Vec<u8>, transaction_id: &[u8], to_path: &[u8], from_path: &[u8]) {
     request_start(out, transaction_id, b"SEND", to_path, from_path);
+}
+
+/// The start line of a SEND. [`paths`] follow.
+#[inline]
+pub fn send_line(out: &mut Vec<u8>, transaction_id: &[u8]) {
+    put(out, &[b"MSRP ", transaction_id, b" SEND\r\n"]);
+}
+
+/// Length of [`send_line`] with a transaction id of so many octets.
+#[must_use]
+pub const fn send_line_bytes(transaction_id: usize) -> usize {
+    b"MSRP  SEND\r\n".len() + transaction_id
+}
+
+/// Length of [`end_line`] with a transaction id of so many octets.
+#[must_use]
+pub const fn end_line_bytes(transaction_id: usize) -> usize {
+    b"-------$\r\n".len() + transaction_id
+}
+
+/// The To-Path and From-Path fields, which begin every head.
+pub fn paths(out: &mut Vec<u8>, to_path: &[u8], from_path: &[u8]) {
+    field(out, b"To-Path", to_path);
+    field(out, b"From-Path", from_path);
 }
 
 /// The start line and paths of a request with any method.
@@ -199,11 +224,6 @@ impl<'a> SendHead<'a> {
             put(out, &[b"\r\n"]);
         }
     }
-}
-
-fn paths(out: &mut Vec<u8>, to_path: &[u8], from_path: &[u8]) {
-    field(out, b"To-Path", to_path);
-    field(out, b"From-Path", from_path);
 }
 
 #[inline]

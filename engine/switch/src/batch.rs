@@ -103,7 +103,12 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
 
     /// Appends by letting `write` add to the copied octets.
     pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let block = self.block(0);
+        self.write_run(0, write);
+    }
+
+    /// The same for about `count` octets, which are to lie in one run.
+    pub(crate) fn write_run(&mut self, count: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let block = self.block(count);
         let start = self.blocks[block].len();
         write(&mut self.blocks[block]);
         let end = self.blocks[block].len();
@@ -150,8 +155,7 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
     /// buffer is not pinned by a slow recipient.
     pub fn push_copied(&mut self, octets: &[u8]) {
         for piece in octets.chunks(BATCH_BLOCK_BYTES) {
-            self.block(piece.len());
-            self.write(|copied| copied.extend_from_slice(piece));
+            self.write_run(piece.len(), |copied| copied.extend_from_slice(piece));
         }
     }
 

@@ -27,7 +27,7 @@ impl<B: Octets> Shard<B> {
         }
         connection.is_closing = true;
         let probation = connection.probation.take();
-        if connection.tx.in_flight.is_some() && connection.tx.pending.is_some() {
+        if connection.tx.in_flight.is_some() && connection.tx.has_more() {
             let at = now + self.config.limits.linger;
             let timer = self.timers.arm(at, Deadline::Linger(conn));
             self.connection(conn).expect("found above").probation = Some(timer);
@@ -55,7 +55,7 @@ impl<B: Octets> Shard<B> {
         if let Some(batch) = self.take_batch(conn) {
             self.outputs.push_back(Output::Transmit { conn, batch });
         } else if let Some(connection) = self.connection(conn) {
-            connection.tx.pending = None;
+            connection.tx.discard();
         }
         self.outputs.push_back(Output::Close { conn });
     }

@@ -11,6 +11,7 @@ use crate::ident::Tid;
 use crate::message::MessageRef;
 use crate::security::Via;
 use crate::session::SessionRef;
+use crate::supply::{Due, Supply};
 
 /// A connection's state. Nothing in it is on the heap while the connection is idle.
 #[derive(Debug)]
@@ -43,6 +44,10 @@ pub(crate) struct Connection<B> {
 pub(crate) struct Transmit<B> {
     /// Filled while the batch in flight, if any, is with the system.
     pub pending: Option<Batch<B>>,
+    /// Copies to be written behind what is pending.
+    due: Vec<Due>,
+    /// Their length, octets.
+    due_bytes: usize,
     /// Octets of the batch that is with the system.
     pub in_flight: Option<usize>,
     /// Whether the connection stands in the shard's list of dirty ones.
@@ -186,6 +191,8 @@ impl<B> Connection<B> {
             probation: None,
             tx: Transmit {
                 pending: None,
+                due: Vec::new(),
+                due_bytes: 0,
                 in_flight: None,
                 is_dirty: false,
                 open: None,
@@ -201,33 +208,76 @@ impl<B> Connection<B> {
 impl<B: Clone + AsRef<[u8]>> Transmit<B> {
     /// Octets not yet handed to the system.
     pub(crate) fn queued(&self) -> usize {
-        self.pending.as_ref().map_or(0, Batch::octet_count) + self.in_flight.unwrap_or(0)
+        let pending = self.pending.as_ref().map_or(0, Batch::octet_count);
+        pending + self.due_bytes + self.in_flight.unwrap_or(0)
     }
 
-    /// The batch to fill, taken from `pool` when there is none yet.
-    pub(crate) fn batch(&mut self, pool: &mut Vec<Batch<B>>) -> &mut Batch<B> {
-        self.pending
-            .get_or_insert_with(|| pool.pop().unwrap_or_default())
+    /// Whether anything waits to be handed to the system.
+    pub(crate) fn has_more(&self) -> bool {
+        self.pending.is_some() || !self.due.is_empty()
+    }
+
+    /// Whether any of that is still to be written.
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Gives up what waits.
+    pub(crate) fn discard(&mut self) {
+        self.pending = None;
+        self.due = Vec::new();
+        self.due_bytes = 0;
+    }
+
+    /// Lines a copy up.
+    pub(crate) fn push(&mut self, supply: &mut Supply<B>, due: Due) {
+        if self.due.capacity() == 0 {
+            self.due = supply.take_list();
+        }
+        self.due_bytes += supply.copy_bytes(&due);
+        self.due.push(due);
+    }
+
+    /// Writes what is due.
+    pub(crate) fn write_due(&mut self, supply: &mut Supply<B>) {
+        if self.due.is_empty() {
+            return;
+        }
+        let list = core::mem::take(&mut self.due);
+        self.due_bytes = 0;
+        let batch = self.pending.get_or_insert_with(|| supply.take_batch());
+        for due in &list {
+            let bytes = supply.copy_bytes(due);
+            batch.write_run(bytes, |out| supply.write_copy(due, out));
+            batch.end_message();
+        }
+        supply.keep_list(list);
+    }
+
+    /// The batch to fill, with all that was due; taken from `supply` when there is none yet.
+    pub(crate) fn batch(&mut self, supply: &mut Supply<B>) -> &mut Batch<B> {
+        self.write_due(supply);
+        self.pending.get_or_insert_with(|| supply.take_batch())
     }
 
     /// Ends the open chunk with the flag `+`, so that something else can be written.
-    pub(crate) fn interrupt(&mut self, pool: &mut Vec<Batch<B>>) {
+    pub(crate) fn interrupt(&mut self, supply: &mut Supply<B>) {
         if let Some(open) = self.open.take() {
-            self.end_chunk(pool, &open.tid, msrp::Flag::More);
+            self.end_chunk(supply, &open.tid, msrp::Flag::More);
         }
     }
 
     /// Writes the end of a chunk's body and its end-line.
-    pub(crate) fn end_chunk(&mut self, pool: &mut Vec<Batch<B>>, tid: &Tid, flag: msrp::Flag) {
-        self.append(pool, |out| {
+    pub(crate) fn end_chunk(&mut self, supply: &mut Supply<B>, tid: &Tid, flag: msrp::Flag) {
+        self.append(supply, |out| {
             msrp::write::body_end_line(out, tid.as_bytes(), flag)
         });
-        self.batch(pool).end_message();
+        self.batch(supply).end_message();
     }
 
     /// Appends copied octets.
-    pub(crate) fn append(&mut self, pool: &mut Vec<Batch<B>>, write: impl FnOnce(&mut Vec<u8>)) {
-        self.batch(pool).write(write);
+    pub(crate) fn append(&mut self, supply: &mut Supply<B>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.batch(supply).write(write);
     }
 }
 

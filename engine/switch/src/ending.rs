@@ -142,9 +142,7 @@ impl<B: Octets> Shard<B> {
     /// Ends the copy of a chunk that is open on `conn`, if it is this delivery's, with `#`. Returns
     /// whether it was.
     pub(crate) fn abort_open_copy(&mut self, conn: ConnId, slot: u32, ordinal: usize) -> bool {
-        let Self {
-            conns, batch_pool, ..
-        } = self;
+        let Self { conns, supply, .. } = self;
         let connection = conns
             .get_mut(conn.index as usize)
             .and_then(Option::as_deref_mut);
@@ -154,7 +152,7 @@ impl<B: Octets> Shard<B> {
         let Some(open) = connection.tx.open.take_if(|o| o.is(slot, ordinal)) else {
             return false;
         };
-        connection.tx.end_chunk(batch_pool, &open.tid, Flag::Abort);
+        connection.tx.end_chunk(supply, &open.tid, Flag::Abort);
         self.mark_dirty(conn);
         true
     }

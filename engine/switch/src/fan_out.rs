@@ -19,6 +19,7 @@ use crate::message::{DeliveryState, Message};
 use crate::piece::Piece;
 use crate::session::{Session, SessionRef};
 use crate::shard::Shard;
+use crate::supply::{Due, LetterRef, Supply};
 
 /// What goes to every recipient now.
 pub(crate) struct Cut<'a, B> {
@@ -39,7 +40,7 @@ impl<B: Octets> Shard<B> {
             messages,
             sessions,
             conns,
-            batch_pool,
+            supply,
             dirty,
             overflowed,
             pressed,
@@ -50,8 +51,17 @@ impl<B: Octets> Shard<B> {
         } = self;
         let limits = &self.config.limits;
         let message = &mut messages[cut.slot as usize];
-        cut.write_rest(rest, message);
         let stem = Stem::new(cut.random, cut.slot, message.serial_generation());
+        let letter = cut.flag.filter(|_| cut.is_small()).map(|flag| {
+            supply.write_letter(stem, flag, |out| {
+                cut.write_rest(out, message);
+                out.extend_from_slice(b"\r\n");
+            })
+        });
+        rest.clear();
+        if letter.is_none() {
+            cut.write_rest(rest, message);
+        }
         for ordinal in 0..message.deliveries.len() {
             let delivery = &mut message.deliveries[ordinal];
             if delivery.state != DeliveryState::Going {
@@ -80,18 +90,19 @@ impl<B: Octets> Shard<B> {
                 }
                 let tx = &mut connection.tx;
                 if let Some(open) = tx.open.take_if(|o| o.is(cut.slot, ordinal)) {
-                    tx.end_chunk(batch_pool, &open.tid, Flag::Abort);
+                    tx.end_chunk(supply, &open.tid, Flag::Abort);
                 }
             } else {
                 let is_copied = queued > limits.queue_bytes_soft;
                 let copy = Copy {
                     cut,
                     rest,
+                    letter,
                     stem: &stem,
                     ordinal,
                     is_copied,
                 };
-                copy.write(message, session, connection, batch_pool);
+                copy.write(message, session, connection, supply);
             }
             let tx = &mut connection.tx;
             let now_queued = tx.queued();
@@ -124,7 +135,7 @@ impl<B: Octets> Shard<B> {
     ) {
         let Self {
             conns,
-            batch_pool,
+            supply,
             overflowed,
             pressed,
             turn_bytes,
@@ -140,9 +151,9 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let before = connection.tx.queued();
-        connection.tx.interrupt(batch_pool);
-        connection.tx.append(batch_pool, write);
-        connection.tx.batch(batch_pool).end_message();
+        connection.tx.interrupt(supply);
+        connection.tx.append(supply, write);
+        connection.tx.batch(supply).end_message();
         let queued = connection.tx.queued();
         *turn_bytes += queued - before;
         *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
@@ -183,7 +194,6 @@ impl<B: Octets> Cut<'_, B> {
     /// What follows the paths of a new copy: fields, blank line, and the body when it is small. Made
     /// once for all recipients.
     fn write_rest(&self, out: &mut Vec<u8>, message: &Message) {
-        out.clear();
         write_fields_of(out, message, self.range);
         if self.is_small() {
             out.extend_from_slice(self.lead);
@@ -207,8 +217,10 @@ impl<B: Octets> Cut<'_, B> {
 /// One recipient's share of a cut.
 struct Copy<'a, B> {
     cut: &'a Cut<'a, B>,
-    /// See [`Cut::write_rest`].
+    /// See [`Cut::write_rest`]; empty if there is a letter.
     rest: &'a [u8],
+    /// A small chunk that is whole, or the whole rest of one.
+    letter: Option<LetterRef>,
     stem: &'a Stem,
     ordinal: usize,
     /// The recipient reads slowly: it must not pin the receive buffer.
@@ -222,7 +234,7 @@ impl<B: Octets> Copy<'_, B> {
         message: &mut Message,
         session: &mut Session,
         connection: &mut Connection<B>,
-        pool: &mut Vec<Batch<B>>,
+        supply: &mut Supply<B>,
     ) {
         let cut = self.cut;
         let wants_answers = message.wants_answers();
@@ -234,54 +246,59 @@ impl<B: Octets> Copy<'_, B> {
         let is_framed = connection.via.is_framed;
         let fits = |o: &OpenChunk| o.octets + cut.octets <= FRAMED_CHUNK_BYTES_MAX;
         let open = open.filter(|o| !is_framed || fits(o));
-        let tid = open.map_or_else(
-            || {
-                tx.interrupt(pool);
-                let delivery = &mut message.deliveries[self.ordinal];
-                delivery.unanswered += u32::from(wants_answers);
-                Tid::delivery(self.stem, at, delivery.next_chunk())
-            },
-            |open| open.tid,
-        );
-        let is_written = open.is_none() && cut.is_small();
+        let next_chunk = |message: &mut Message| {
+            let delivery = &mut message.deliveries[self.ordinal];
+            delivery.unanswered += u32::from(wants_answers);
+            delivery.next_chunk()
+        };
         if open.is_none() {
-            tx.append(pool, |out| self.write_new(out, &tid, session));
+            tx.interrupt(supply);
         }
-        if !is_written {
-            cut.write_body(tx.batch(pool), self.is_copied);
-        }
-        tx.open = cut.flag.is_none().then_some(OpenChunk {
-            slot: cut.slot,
-            ordinal: at,
-            tid,
-            octets: open.map_or(0, |o| o.octets) + cut.octets,
-        });
-        if let Some(flag) = cut.flag {
-            if is_written {
-                tx.batch(pool).end_message();
-            } else {
-                tx.end_chunk(pool, &tid, flag);
+        if open.is_none()
+            && let Some(letter) = self.letter
+        {
+            let due = Due {
+                letter,
+                ordinal: at,
+                chunk: next_chunk(message),
+                paths: session.paths(),
+            };
+            tx.push(supply, due);
+        } else {
+            let tid = match open {
+                Some(open) => open.tid,
+                None => Tid::delivery(self.stem, at, next_chunk(message)),
+            };
+            if open.is_none() {
+                tx.append(supply, |out| self.write_head(out, &tid, session));
             }
-            session.statistics.messages_sent += u64::from(flag == Flag::Complete);
+            if open.is_some() || !cut.is_small() {
+                cut.write_body(tx.batch(supply), self.is_copied);
+            }
+            tx.open = match cut.flag {
+                Some(flag) => {
+                    tx.end_chunk(supply, &tid, flag);
+                    None
+                }
+                None => Some(OpenChunk {
+                    slot: cut.slot,
+                    ordinal: at,
+                    tid,
+                    octets: open.map_or(0, |o| o.octets) + cut.octets,
+                }),
+            };
         }
+        session.statistics.messages_sent += u64::from(cut.flag == Some(Flag::Complete));
         session.statistics.volume_sent += cut.octets;
     }
 
-    /// From the start line on: to the end-line when all of it is here and small.
-    fn write_new(&self, out: &mut Vec<u8>, tid: &Tid, session: &Session) {
-        let to = session.config.remote_path.as_deref().unwrap_or_default();
-        let from = &session.config.local_path;
-        out.reserve(self.rest.len() + to.len() + from.len() + COPY_EXTRA_BYTES);
-        msrp::write::send_start(out, tid.as_bytes(), to, from);
+    /// From the start line to the body, with it when it is small.
+    fn write_head(&self, out: &mut Vec<u8>, tid: &Tid, session: &mut Session) {
+        msrp::write::send_line(out, tid.as_bytes());
+        out.extend_from_slice(&session.paths());
         out.extend_from_slice(self.rest);
-        if let Some(flag) = self.cut.flag.filter(|_| self.cut.is_small()) {
-            msrp::write::body_end_line(out, tid.as_bytes(), flag);
-        }
     }
 }
-
-/// Start line, names of the paths and end-line of a copy are no longer than this.
-const COPY_EXTRA_BYTES: usize = 160;
 
 /// The head of a copy up to its body.
 pub(crate) fn write_head(

@@ -10,7 +10,6 @@
 //! (RFC 4975 7.1.1).
 
 use clock::Instant;
-use memchr::memmem;
 use msrp::{ByteRange, FailureReport, Flag, StatusCode};
 
 use crate::api::{ConnId, Octets};
@@ -232,7 +231,7 @@ impl<B: Octets> Shard<B> {
             messages,
             sessions,
             conns,
-            batch_pool,
+            supply,
             ..
         } = self;
         for (ordinal, delivery) in messages[slot as usize].deliveries.iter().enumerate() {
@@ -243,7 +242,7 @@ impl<B: Octets> Shard<B> {
             if let Some(connection) = connection
                 && connection.tx.open.is_some_and(|o| o.is(slot, ordinal))
             {
-                connection.tx.interrupt(batch_pool);
+                connection.tx.interrupt(supply);
             }
         }
     }
@@ -266,20 +265,25 @@ fn range_of(chunk: &Chunk, octets: u64, is_whole: bool, flag: Option<Flag>) -> B
 /// Whether these octets, with those before them, hold seven hyphens and the stem of the copies'
 /// transaction ids.
 fn contains_end_line(chunk: &Chunk, parts: [&[u8]; 2]) -> bool {
-    let mut token = [b'-'; TRAIL_OCTETS + 1];
-    token[7..].copy_from_slice(&shared_part(chunk.random));
+    let stem = shared_part(chunk.random);
     let mut trail = chunk.trail;
-    parts.into_iter().any(|part| {
-        if part.is_empty() {
-            return false;
-        }
-        let mut seam = [0; 2 * TRAIL_OCTETS];
-        let (before, after) = (trail.as_slice(), &part[..part.len().min(TRAIL_OCTETS)]);
-        seam[..before.len()].copy_from_slice(before);
-        seam[before.len()..before.len() + after.len()].copy_from_slice(after);
-        let is_found = memmem::find(&seam[..before.len() + after.len()], &token).is_some()
-            || memmem::find(part, &token).is_some();
-        trail.push(part);
-        is_found
-    })
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .any(|part| {
+            let mut seam = [0; 2 * TRAIL_OCTETS];
+            let (before, after) = (trail.as_slice(), &part[..part.len().min(TRAIL_OCTETS)]);
+            let is_across = !before.is_empty() && {
+                seam[..before.len()].copy_from_slice(before);
+                seam[before.len()..before.len() + after.len()].copy_from_slice(after);
+                holds_token(&seam[..before.len() + after.len()], &stem)
+            };
+            trail.push(part);
+            is_across || holds_token(part, &stem)
+        })
+}
+
+/// Whether seven hyphens with `stem` behind them stand in `text`.
+fn holds_token(text: &[u8], stem: &[u8]) -> bool {
+    msrp::find_end_line_token(text, stem).is_some()
 }

@@ -65,9 +65,10 @@ const MESSAGE_CHARS: usize = 7;
 
 /// Characters of ordinal and chunk: 62^5 > 2^28.
 const COPY_CHARS: usize = 5;
+const _: () = assert!(COPY_CHARS == 5, "`delivery_id` writes one and two pairs");
 
 const STEM_CHARS: usize = RANDOM_CHARS + MESSAGE_CHARS;
-const TID_CHARS: usize = STEM_CHARS + COPY_CHARS;
+pub(crate) const TID_CHARS: usize = STEM_CHARS + COPY_CHARS;
 
 /// What the transaction ids of all copies of a chunk begin with: the random part, then the message.
 /// Written once per chunk; only a few digits differ per recipient.
@@ -96,12 +97,8 @@ const _: () = assert!(TID_CHARS <= msrp::limits::IDENT_BYTES_MAX);
 impl Tid {
     /// The transaction id of one chunk to one recipient.
     pub(crate) fn delivery(stem: &Stem, ordinal: u16, chunk: u16) -> Self {
-        let mut text = [b'0'; TID_CHARS];
-        text[..STEM_CHARS].copy_from_slice(&stem.0);
-        let copy = (u32::from(ordinal) << 14) | u32::from(chunk);
-        write_few_digits(&mut text[STEM_CHARS..], copy);
         Self {
-            text,
+            text: delivery_id(stem, ordinal, chunk),
             len: u8::try_from(TID_CHARS).expect("a short name"),
         }
     }
@@ -131,6 +128,19 @@ impl Tid {
     }
 }
 
+/// The text of [`Tid::delivery`], whose length is known.
+#[inline]
+pub(crate) fn delivery_id(stem: &Stem, ordinal: u16, chunk: u16) -> [u8; TID_CHARS] {
+    let mut text = [b'0'; TID_CHARS];
+    text[..STEM_CHARS].copy_from_slice(&stem.0);
+    let copy = (u32::from(ordinal) << 14) | u32::from(chunk);
+    let [.., a, b, c, d, e] = &mut text;
+    *a = DIGITS[(copy / PAIR / PAIR) as usize % DIGITS.len()];
+    [*b, *c] = PAIRS[(copy / PAIR % PAIR) as usize];
+    [*d, *e] = PAIRS[(copy % PAIR) as usize];
+    text
+}
+
 /// The characters that all copies of a chunk share; a body that does not contain seven hyphens and
 /// these cannot contain the end-line of any copy (RFC 4975 7.1).
 pub(crate) fn shared_part(random: u64) -> [u8; RANDOM_CHARS] {
@@ -146,13 +156,20 @@ fn write_digits(out: &mut [u8], mut value: u64) {
     }
 }
 
-/// The same in 32 bits, which divide faster.
-fn write_few_digits(out: &mut [u8], mut value: u32) {
-    for place in out.iter_mut().rev() {
-        *place = DIGITS[(value % 62) as usize];
-        value /= 62;
+/// So many values have two digits.
+const PAIR: u32 = 62 * 62;
+
+/// The digits of each: transaction ids differ in few digits per recipient, so these are most of what
+/// making one costs.
+static PAIRS: [[u8; 2]; PAIR as usize] = {
+    let mut pairs = [[0; 2]; PAIR as usize];
+    let mut value = 0;
+    while value < pairs.len() {
+        pairs[value] = [DIGITS[value / 62], DIGITS[value % 62]];
+        value += 1;
     }
-}
+    pairs
+};
 
 /// Reads the serial back from a response's transaction id.
 pub(crate) fn serial_of(transaction_id: &[u8]) -> Option<DeliverySerial> {

@@ -117,10 +117,12 @@ impl<B: Octets> Shard<B> {
             let link = self.sessions[session.index as usize].link;
             assert_eq!(link, Link::Bound(id), "carries what is bound to it");
         }
+        let is_written = !connection.tx.has_due() || connection.tx.is_dirty;
+        assert!(is_written, "{id:?} is not forgotten before the letters are");
         if connection.is_closing {
             assert!(connection.sessions.is_empty(), "{id:?} lost its sessions");
             let lingers = connection.probation.is_some();
-            let is_empty = connection.tx.pending.is_none();
+            let is_empty = !connection.tx.has_more();
             assert!(is_empty || lingers, "{id:?} sends no more");
         }
         if let Some(open) = connection.tx.open {

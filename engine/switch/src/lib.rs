@@ -32,6 +32,7 @@ mod report;
 mod security;
 mod session;
 mod shard;
+mod supply;
 mod users;
 
 pub use api::{

@@ -14,9 +14,10 @@ pub const COPY_BYTES_MAX: usize = 2048;
 /// for a reader of a few hundred KB/s that never pauses.
 pub const STALLED_AFTER: Duration = Duration::from_secs(5);
 
-/// Octets queued in one turn, for all connections together, after which nothing more is fed in it: what
-/// is queued leaves while caches hold it, and memory does not grow with what a turn brings.
-pub const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Octets queued in one turn, for all connections together, after which nothing more is fed in it:
+/// memory does not grow with what a turn brings. A hundred recipients get a send of 80 KiB each then, of
+/// whose cost the fixed part is small.
+pub const TURN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Copied octets of a batch are kept in blocks of about this much. Below the size from which the C
 /// library maps and unmaps memory for each allocation, which costs a page fault per 4 KiB.
@@ -25,6 +26,9 @@ pub const BATCH_BLOCK_BYTES: usize = 32 * 1024;
 /// A recycled batch keeps at most so many blocks: twice as much as may be queued for one connection
 /// before its senders are slowed, because a turn's worth may still come on top.
 pub const BATCH_BLOCKS_KEEP: usize = 16;
+
+/// Room kept for the letters of a turn (see `supply`), octets; a larger allocation is given back.
+pub const LETTER_BYTES_KEEP: usize = 256 * 1024;
 
 /// Batches kept for reuse; more are freed.
 pub const BATCH_POOL_MAX: usize = 128;

@@ -30,6 +30,7 @@ impl<B: Octets> Shard<B> {
             context,
             seat: self.next_seat,
             config,
+            paths: None,
             link: Link::Waiting,
             installed_at: now,
             statistics: Statistics::default(),
@@ -109,6 +110,7 @@ impl<B: Octets> Shard<B> {
         }
         let entry = &mut self.sessions[session.index as usize];
         let was = core::mem::replace(&mut entry.config, config);
+        entry.paths = None;
         let is_deaf = was.sends && !entry.config.sends;
         let is_mute = was.receives && !entry.config.receives;
         let waits_otherwise = was.idle_after != entry.config.idle_after;

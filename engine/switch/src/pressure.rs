@@ -72,7 +72,7 @@ impl<B: Octets> Shard<B> {
         }
         tracing::warn!(peer = %connection.peer, limit_bytes, "closing: reads too slowly");
         // What is queued can never matter again; only the batch in flight must come home.
-        connection.tx.pending = None;
+        connection.tx.discard();
         connection.tx.open = None;
         let cause = LossCause::TooSlow {
             limit_bytes: limit_bytes as u64,

@@ -1,5 +1,7 @@
 //! One stream of one termination: an MSRP session of the switch.
 
+use std::rc::Rc;
+
 use clock::{Instant, TimerKey};
 
 use crate::api::{ConnId, ConnectId, ContextKey, SessionConfig, SessionKey, Statistics};
@@ -21,6 +23,8 @@ pub(crate) struct Session {
     /// Its place in the conference; who came later has a higher one.
     pub seat: u64,
     pub config: Box<SessionConfig>,
+    /// The To-Path and From-Path fields of what is sent to it; made when first needed.
+    pub paths: Option<Rc<[u8]>>,
     pub link: Link,
     pub installed_at: Instant,
     pub statistics: Statistics,
@@ -69,6 +73,18 @@ impl Session {
     pub(crate) fn recipient_conn(&self) -> Option<ConnId> {
         self.conn()
             .filter(|_| self.config.sends && self.config.remote_path.is_some())
+    }
+
+    /// The To-Path and From-Path fields of requests to the participant.
+    pub(crate) fn paths(&mut self) -> Rc<[u8]> {
+        let Self { paths, config, .. } = self;
+        let paths = paths.get_or_insert_with(|| {
+            let mut text = Vec::new();
+            let to = config.remote_path.as_deref().unwrap_or_default();
+            msrp::write::paths(&mut text, to, &config.local_path);
+            text.into()
+        });
+        Rc::clone(paths)
     }
 
     /// Whether the participant may send this media type.

@@ -27,11 +27,12 @@ use crate::api::{
 use crate::batch::Batch;
 use crate::connection::{Connection, Frame};
 use crate::context::Context;
-use crate::limits::{BATCH_POOL_MAX, FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
+use crate::limits::{FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
 use crate::message::{Hashed, Message};
 use crate::play::{PlayRef, Plays};
 use crate::security::{Misfit, Via};
 use crate::session::{Link, Session, SessionRef};
+use crate::supply::Supply;
 
 /// What a shard is made with.
 #[derive(Clone, Debug)]
@@ -100,7 +101,7 @@ pub struct Shard<B> {
     pub(crate) plays: Plays,
     pub(crate) timers: TimerTable<Deadline>,
     pub(crate) is_sweeping: bool,
-    pub(crate) batch_pool: Vec<Batch<B>>,
+    pub(crate) supply: Supply<B>,
     #[expect(
         clippy::vec_box,
         reason = "a connection takes the box itself, not a copy of it"
@@ -147,7 +148,7 @@ impl<B: Octets> Shard<B> {
             plays: Plays::default(),
             timers: TimerTable::default(),
             is_sweeping: false,
-            batch_pool: Vec::new(),
+            supply: Supply::default(),
             frame_pool: Vec::new(),
             turn_bytes: 0,
             is_turn_full: false,
@@ -201,6 +202,7 @@ impl<B: Octets> Shard<B> {
                 return Output::Transmit { conn, batch };
             }
         }
+        self.supply.end_turn();
         self.turn_bytes = 0;
         self.is_turn_full = false;
         Output::Wait(self.timers.deadline())
@@ -235,8 +237,13 @@ impl<B: Octets> Shard<B> {
     }
 
     pub(crate) fn take_batch(&mut self, conn: ConnId) -> Option<Batch<B>> {
-        let connection = self.connection(conn)?;
+        let Self { conns, supply, .. } = self;
+        let connection = conns.get_mut(conn.index as usize)?.as_deref_mut()?;
+        if connection.id != conn {
+            return None;
+        }
         connection.tx.is_dirty = false;
+        connection.tx.write_due(supply);
         if connection.tx.in_flight.is_some() {
             return None;
         }
@@ -337,11 +344,8 @@ impl<B: Octets> Shard<B> {
         self.outputs.push_back(Output::Event(event));
     }
 
-    fn handle_sent(&mut self, now: Instant, conn: ConnId, mut batch: Batch<B>) {
-        batch.clear();
-        if self.batch_pool.len() < BATCH_POOL_MAX {
-            self.batch_pool.push(batch);
-        }
+    fn handle_sent(&mut self, now: Instant, conn: ConnId, batch: Batch<B>) {
+        self.supply.keep_batch(batch);
         let Some(connection) = self.connection(conn) else {
             return;
         };
@@ -349,7 +353,7 @@ impl<B: Octets> Shard<B> {
         if connection.is_closing {
             return self.end_linger(conn);
         }
-        if connection.tx.pending.is_some() {
+        if connection.tx.has_more() {
             self.mark_dirty(conn);
         }
         self.note_progress(now, conn);
