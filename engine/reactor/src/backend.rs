@@ -25,6 +25,13 @@ pub trait Backend {
     /// system before that.
     fn submit(&mut self, op: Op<Self::Octets, Self::Socket>);
 
+    /// Sends as [`Op::Send`] does, but gives the batch back if the system takes all of it at once; no
+    /// completion follows then. What was written last is so reused while caches hold it.
+    fn send(&mut self, conn: ConnId, batch: Batch<Self::Octets>) -> Option<Batch<Self::Octets>> {
+        self.submit(Op::Send { conn, batch });
+        None
+    }
+
     /// Starts what was submitted, waits for at least one completion or until `until` (`None`: as
     /// long as it takes; the past: not at all) and appends what happened. May return with nothing.
     ///

@@ -612,7 +612,9 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             return;
         }
         conn.is_sending = true;
-        self.backend.submit(Op::Send { conn: id, batch });
+        if let Some(batch) = self.backend.send(id, batch) {
+            self.complete_send(now, id, batch);
+        }
     }
 
     fn close(&mut self, now: Instant, id: ConnId) {

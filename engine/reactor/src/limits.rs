@@ -40,6 +40,9 @@ pub const IOVECS_MAX: usize = 1024;
 /// Runs in one gathering send of the readiness backend, whose array is on the stack.
 pub const IOVECS_STACK_MAX: usize = 256;
 
+/// The completion backend sends a batch of this many octets or more by a call of its own.
+pub const DIRECT_SEND_BYTES_MIN: usize = 8 * 1024;
+
 /// Receive memory per shard, octets; committed as it is first used.
 pub const POOL_BYTES: usize = 16 * 1024 * 1024;
 

@@ -234,25 +234,29 @@ impl Mio {
         }
     }
 
-    fn send(&mut self, id: ConnId, batch: Batch<Octets>) {
-        if let Some(conn) = self.conn(id) {
-            debug_assert!(conn.sending.is_none(), "one batch at a time");
-            conn.sending = Some(Sending {
-                batch,
-                taken: 0,
-                told: 0,
-            });
-            self.continue_send(id);
-        }
+    /// Sends what is taken at once; gives the batch back if that is all.
+    fn begin_send(&mut self, id: ConnId, batch: Batch<Octets>) -> Option<Batch<Octets>> {
+        let conn = self.conn(id)?;
+        debug_assert!(conn.sending.is_none(), "one batch at a time");
+        conn.sending = Some(Sending {
+            batch,
+            taken: 0,
+            told: 0,
+        });
+        self.push(id)
     }
 
     fn continue_send(&mut self, id: ConnId) {
-        let Some(conn) = self.conn(id) else {
-            return;
-        };
-        let Some(sending) = &mut conn.sending else {
-            return;
-        };
+        if let Some(batch) = self.push(id) {
+            self.outbox.push(Completion::Sent { conn: id, batch });
+            self.finish(id);
+        }
+    }
+
+    /// Sends on; the batch when all of it is taken.
+    fn push(&mut self, id: ConnId) -> Option<Batch<Octets>> {
+        let conn = self.conn(id)?;
+        let sending = conn.sending.as_mut()?;
         match push(&conn.stream, sending) {
             Ok(false) => {
                 let octets = sending.taken - sending.told;
@@ -262,14 +266,10 @@ impl Mio {
                         .push(Completion::Progressed { conn: id, octets });
                 }
             }
-            Ok(true) => {
-                if let Some(Sending { batch, .. }) = conn.sending.take() {
-                    self.outbox.push(Completion::Sent { conn: id, batch });
-                }
-                self.finish(id);
-            }
+            Ok(true) => return conn.sending.take().map(|sending| sending.batch),
             Err(error) => self.fail(id, error.kind()),
         }
+        None
     }
 
     fn note_readable(&mut self, id: ConnId) {
@@ -554,7 +554,12 @@ impl Backend for Mio {
         match op {
             Op::Connect { request, to } => self.connect(request, to),
             Op::Attach { conn, socket } => self.attach(conn, socket),
-            Op::Send { conn, batch } => self.send(conn, batch),
+            Op::Send { conn, batch } => {
+                if let Some(batch) = self.begin_send(conn, batch) {
+                    self.outbox.push(Completion::Sent { conn, batch });
+                    self.finish(conn);
+                }
+            }
             Op::Pause { conn } => {
                 if let Some(conn) = self.conn(conn) {
                     conn.is_paused = true;
@@ -565,6 +570,10 @@ impl Backend for Mio {
             Op::Abort { conn } => self.abort(conn),
             Op::Detach { conn } => self.leave(conn, Phase::Detaching),
         }
+    }
+
+    fn send(&mut self, conn: ConnId, batch: Batch<Octets>) -> Option<Batch<Octets>> {
+        self.begin_send(conn, batch)
     }
 
     fn wait(&mut self, until: Option<Instant>, done: &mut Vec<Done>) -> io::Result<()> {

@@ -2,13 +2,15 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket as SystemSocket, TcpKeepalive, Type};
+use switch::Batch;
 
-use crate::limits::{LISTEN_BACKLOG, TURN_BYTES_MAX};
+use crate::limits::{IOVECS_STACK_MAX, LISTEN_BACKLOG, TURN_BYTES_MAX};
+use crate::pool::Octets;
 use crate::xdp::XdpSocket;
 
 /// A connected socket that is attached to no backend. Dropping it closes it.
@@ -113,6 +115,21 @@ pub(crate) fn reset_on_close(socket: &impl AsFd) {
     if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
         tracing::debug!(%error, "cannot reset a connection");
     }
+}
+
+/// Hands the system what it takes at once, without waiting, of a batch; how many octets that are. A
+/// fault shows when the rest is sent.
+pub(crate) fn send_now(socket: &impl AsFd, batch: &Batch<Octets>) -> usize {
+    let mut runs = [IoSlice::new(&[]); IOVECS_STACK_MAX];
+    let (mut count, mut octets) = (0, 0);
+    for (run, slice) in runs.iter_mut().zip(batch.slices()) {
+        *run = IoSlice::new(slice);
+        count += 1;
+        octets += slice.len();
+    }
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    let taken = SockRef::from(socket).send_vectored_with_flags(&runs[..count], flags);
+    taken.unwrap_or(0).min(octets)
 }
 
 /// Reads away, without waiting, what would turn an orderly close into a reset that may cost the peer

@@ -24,7 +24,9 @@ use socket2::{SockAddr, SockRef};
 use switch::{Batch, ConnId, ConnectId};
 
 use crate::backend::{Backend, Completion, Op};
-use crate::limits::{ACCEPT_RETRY, PACKED_SLOT_BYTES, POOL_BYTES, SENDS_KEPT_MAX};
+use crate::limits::{
+    ACCEPT_RETRY, DIRECT_SEND_BYTES_MIN, PACKED_SLOT_BYTES, POOL_BYTES, SENDS_KEPT_MAX,
+};
 use crate::pool::{Octets, Packer, Pool};
 use crate::socket::{self, Socket};
 use crate::tag::Tag;
@@ -289,7 +291,32 @@ impl Uring {
         }
     }
 
-    fn send(&mut self, id: ConnId, batch: Batch<Octets>) {
+    /// Sends a large batch by a call of its own, so that its memory is free again while caches hold it:
+    /// a request would keep it until all requests of the turn are submitted. A call costs far less than
+    /// that many octets. What the system does not take at once becomes a request.
+    fn begin_send(&mut self, id: ConnId, batch: Batch<Octets>) -> Option<Batch<Octets>> {
+        let conn = self.conn(id).filter(|conn| conn.phase == Phase::Open)?;
+        if batch.octet_count() < DIRECT_SEND_BYTES_MIN {
+            self.request_send(id, batch);
+            return None;
+        }
+        let taken = socket::send_now(&conn.socket, &batch);
+        if taken == batch.octet_count() {
+            return Some(batch);
+        }
+        let mut owned = self.spare.pop().unwrap_or_default();
+        owned.load(batch);
+        if taken > 0 {
+            owned.advance(taken);
+            let octets = taken;
+            self.outbox
+                .push(Completion::Progressed { conn: id, octets });
+        }
+        self.push_send(id, owned);
+        None
+    }
+
+    fn request_send(&mut self, id: ConnId, batch: Batch<Octets>) {
         if self.conn(id).is_some_and(|conn| conn.phase == Phase::Open) {
             let mut owned = self.spare.pop().unwrap_or_default();
             owned.load(batch);
@@ -579,7 +606,7 @@ impl Backend for Uring {
         match op {
             Op::Connect { request, to } => self.connect(request, to),
             Op::Attach { conn, socket } => self.attach(conn, socket),
-            Op::Send { conn, batch } => self.send(conn, batch),
+            Op::Send { conn, batch } => self.request_send(conn, batch),
             Op::Pause { conn } => {
                 if let Some(entry) = self.conn(conn) {
                     entry.is_paused = true;
@@ -596,6 +623,10 @@ impl Backend for Uring {
             Op::Abort { conn } => self.abort(conn),
             Op::Detach { conn } => self.leave(conn, Phase::Detaching),
         }
+    }
+
+    fn send(&mut self, conn: ConnId, batch: Batch<Octets>) -> Option<Batch<Octets>> {
+        self.begin_send(conn, batch)
     }
 
     fn wait(&mut self, until: Option<Instant>, done: &mut Vec<Done>) -> io::Result<()> {
