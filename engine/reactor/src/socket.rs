@@ -52,6 +52,10 @@ impl Socket {
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Octets that the system takes for a connection and cannot send yet. It would take 4 MiB otherwise, and
+/// then nothing before a third of that was read: nobody could tell a slow reader from one that stalls.
+const UNSENT_BYTES_MAX: u32 = 1024 * 1024;
+
 /// Listens on every address once per shard, so that the system spreads connections over them
 /// (`SO_REUSEPORT`): element `i` of the result is for shard `i`. Port 0 is chosen once per address
 /// and shared.
@@ -102,6 +106,7 @@ fn socket(addr: SocketAddr) -> io::Result<SystemSocket> {
 pub(crate) fn open(addr: SocketAddr) -> io::Result<SystemSocket> {
     let socket = socket(addr)?;
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.set_tcp_keepalive(
         &TcpKeepalive::new()
             .with_time(KEEPALIVE_IDLE)
@@ -196,5 +201,6 @@ mod tests {
         let (accepted, _) = listeners[0][0].accept().unwrap();
         let socket = SockRef::from(&accepted);
         assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_BYTES_MAX);
     }
 }
