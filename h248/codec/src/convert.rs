@@ -183,6 +183,7 @@ impl fmt::Display for TerminationIds {
 
 impl PackageItem {
     /// `package/item`; neither is checked.
+    #[inline]
     #[must_use]
     pub fn new(package: &str, item: &str) -> Self {
         Self {
@@ -461,7 +462,11 @@ mod tests {
         assert_eq!(is_specific("msrp/*"), Ok(false));
         assert_eq!(is_specific("$"), Ok(false));
         assert_eq!(is_specific(&"a".repeat(65)), Err(TerminationIdError));
-        let list = TerminationIds(vec![TerminationId::All, TerminationId::Root]);
+        let list = TerminationIds(
+            [TerminationId::All, TerminationId::Root]
+                .into_iter()
+                .collect(),
+        );
         assert_eq!(list.to_string(), "[*,ROOT]");
     }
 }

@@ -5,10 +5,14 @@
 
 use memchr::{memchr2, memchr3};
 
+use crate::limits::NAME_OCTETS;
+
 /// A place in the text, with the lexical productions as methods.
 #[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
+    /// `text`, if all of it is UTF-8: then its parts need no look of their own.
+    whole: Option<&'a str>,
     /// Invariant: not beyond the end of `text`.
     pos: usize,
     /// Octets looked at, again and again counted.
@@ -16,27 +20,57 @@ pub(crate) struct Cursor<'a> {
     pub(crate) work: usize,
 }
 
-/// Whether `octet` is a SafeChar.
-pub(crate) const fn is_safe(octet: u8) -> bool {
-    SAFE[octet as usize]
+/// What an octet may be part of, one bit each.
+pub(crate) mod class {
+    /// A SafeChar.
+    pub(crate) const SAFE: u8 = 1;
+    /// NAME, behind its first character: a letter, a digit or `_`.
+    pub(crate) const NAME: u8 = 1 << 1;
+    /// A letter or a digit.
+    pub(crate) const ALNUM: u8 = 1 << 2;
+    /// A decimal digit.
+    pub(crate) const DIGIT: u8 = 1 << 3;
+    /// The path of a pathNAME, before its domain.
+    pub(crate) const PATH: u8 = 1 << 4;
+    /// A domain name.
+    pub(crate) const DOMAIN: u8 = 1 << 5;
+    /// LWSP, or the start of a comment, which is LWSP.
+    pub(crate) const BLANK: u8 = 1 << 6;
 }
 
-static SAFE: [bool; 256] = safe_table();
+/// The classes of `octet`, a set of the bits in [`class`].
+#[inline]
+pub(crate) fn classes(octet: u8) -> u8 {
+    CLASSES[usize::from(octet)]
+}
 
-const fn safe_table() -> [bool; 256] {
-    let mut table = [false; 256];
-    let marks = b"+-&!_/'?@^`~*$\\()%|.";
+/// Whether all of `text` is of the class `class`.
+#[inline]
+pub(crate) fn is_all(text: &str, class: u8) -> bool {
+    text.bytes().all(|octet| classes(octet) & class != 0)
+}
+
+static CLASSES: [u8; 256] = class_table();
+
+const fn class_table() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut octet = 0;
     while octet < 128 {
         #[expect(clippy::cast_possible_truncation, reason = "below 128")]
-        let is_alphanumeric = (octet as u8).is_ascii_alphanumeric();
-        table[octet] = is_alphanumeric;
+        let c = octet as u8;
+        let alnum = class::SAFE | class::NAME | class::ALNUM | class::PATH | class::DOMAIN;
+        table[octet] = match c {
+            b'0'..=b'9' => alnum | class::DIGIT,
+            b'a'..=b'z' | b'A'..=b'Z' => alnum,
+            b'_' => class::SAFE | class::NAME | class::PATH,
+            b'-' | b'.' => class::SAFE | class::PATH | class::DOMAIN,
+            b'/' | b'*' | b'$' => class::SAFE | class::PATH,
+            b'+' | b'&' | b'!' | b'\'' | b'?' | b'@' | b'^' | b'`' | b'~' | b'\\' | b'(' | b')'
+            | b'%' | b'|' => class::SAFE,
+            b' ' | b'\t' | b'\r' | b'\n' | b';' => class::BLANK,
+            _ => 0,
+        };
         octet += 1;
-    }
-    let mut mark = 0;
-    while mark < marks.len() {
-        table[marks[mark] as usize] = true;
-        mark += 1;
     }
     table
 }
@@ -45,6 +79,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
         Self {
             text,
+            whole: core::str::from_utf8(text).ok(),
             pos: 0,
             #[cfg(test)]
             work: 0,
@@ -52,6 +87,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Octets before the cursor.
+    #[inline]
     pub(crate) fn pos(&self) -> usize {
         self.pos
     }
@@ -67,6 +103,7 @@ impl<'a> Cursor<'a> {
         self.pos = pos;
     }
 
+    #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.text.get(self.pos).copied()
     }
@@ -76,6 +113,8 @@ impl<'a> Cursor<'a> {
         self.pos = self.text.len().min(self.pos + 1);
     }
 
+    /// Steps over `octet`, if it stands here.
+    #[inline]
     pub(crate) fn eat(&mut self, octet: u8) -> bool {
         let matches = self.peek() == Some(octet);
         self.pos += usize::from(matches);
@@ -98,9 +137,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// Skips LWSP: blanks, line ends and whole comments. Says whether there was any.
+    #[inline]
     pub(crate) fn blank(&mut self) -> bool {
-        let start = self.pos;
         self.look(1);
+        // Between most things there is none.
+        match self.peek() {
+            Some(octet) if classes(octet) & class::BLANK != 0 => self.blanks(),
+            Some(_) | None => false,
+        }
+    }
+
+    fn blanks(&mut self) -> bool {
+        let start = self.pos;
         loop {
             match self.peek() {
                 Some(b' ' | b'\t' | b'\r' | b'\n') => self.pos += 1,
@@ -120,15 +168,67 @@ impl<'a> Cursor<'a> {
     }
 
     /// The longest run of SafeChars, possibly empty.
+    #[inline(always)]
     pub(crate) fn word(&mut self) -> &'a str {
-        let rest = self.rest();
-        let length = rest
-            .iter()
-            .position(|octet| !is_safe(*octet))
-            .unwrap_or(rest.len());
-        self.pos += length;
-        self.look(length + 1);
-        core::str::from_utf8(&rest[..length]).expect("SafeChars are ASCII")
+        let start = self.pos;
+        let end = self.end_of(start, class::SAFE);
+        self.pos = end;
+        self.look(end - start + 1);
+        self.ascii(start, end)
+    }
+
+    /// A word that consists of two NAMEs and a slash between, if that is what comes: most words
+    /// where an item of a package may stand, so that they are looked at once.
+    pub(crate) fn item(&mut self) -> Option<(&'a str, &'a str)> {
+        let slash = self.name_end(self.pos)?;
+        if self.text.get(slash) != Some(&b'/') {
+            return None;
+        }
+        let end = self.name_end(slash + 1)?;
+        let is_whole = self
+            .text
+            .get(end)
+            .is_none_or(|c| classes(*c) & class::SAFE == 0);
+        if !is_whole {
+            return None;
+        }
+        let item = (self.ascii(self.pos, slash), self.ascii(slash + 1, end));
+        self.look(end - self.pos + 1);
+        self.pos = end;
+        Some(item)
+    }
+
+    /// The end of the NAME that begins at `start`, if one does.
+    #[inline]
+    fn name_end(&self, start: usize) -> Option<usize> {
+        let first = self.text.get(start)?;
+        if !first.is_ascii_alphabetic() {
+            return None;
+        }
+        let end = self.end_of(start + 1, class::NAME);
+        (end - start <= NAME_OCTETS).then_some(end)
+    }
+
+    /// The end of what begins at `start` and is of the class `class`.
+    #[inline(always)]
+    fn end_of(&self, start: usize, class: u8) -> usize {
+        let rest = self.text.get(start..).unwrap_or_default();
+        let length = rest.iter().position(|c| classes(*c) & class == 0);
+        start + length.unwrap_or(rest.len())
+    }
+
+    /// The text from `start` to `end`, all of it ASCII.
+    #[inline(always)]
+    fn ascii(&self, start: usize, end: usize) -> &'a str {
+        match self.whole.and_then(|whole| whole.get(start..end)) {
+            Some(text) => text,
+            None => self.ascii_of_part(start, end),
+        }
+    }
+
+    #[cold]
+    fn ascii_of_part(&self, start: usize, end: usize) -> &'a str {
+        core::str::from_utf8(&self.text[start..end]).expect("only ASCII was looked for")
     }
 
     /// What a quoted string holds, the cursor being at its opening quote; `None` leaves it there.
@@ -142,7 +242,8 @@ impl<'a> Cursor<'a> {
         let length = end?;
         let text = core::str::from_utf8(&inside[..length]).ok()?;
         let is_printable = |c: char| c == '\t' || !c.is_control();
-        if inside[length] != b'"' || !text.chars().all(is_printable) {
+        let is_plain = text.bytes().all(|c| matches!(c, b' '..=b'~'));
+        if inside[length] != b'"' || !(is_plain || text.chars().all(is_printable)) {
             return None;
         }
         self.pos += length + 2;

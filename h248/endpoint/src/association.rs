@@ -187,7 +187,7 @@ impl Associations {
         };
         if let Some(target) = &self.config.redirect {
             parms.mgc_id = Some(target.clone());
-            return ServiceChangeResult::Services(parms);
+            return ServiceChangeResult::Services(Box::new(parms));
         }
         // Absent means 1; a lower one than offered is an offer to speak that (section 11.3).
         let offered = services.version.unwrap_or(1);
@@ -204,7 +204,7 @@ impl Associations {
             method: services.method.clone(),
         };
         self.associate(now, endpoint, registered);
-        ServiceChangeResult::Services(parms)
+        ServiceChangeResult::Services(Box::new(parms))
     }
 
     fn refusal(&self, mid: &MId, services: &ServiceChange) -> Option<ErrorDescriptor> {

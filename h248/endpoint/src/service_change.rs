@@ -4,7 +4,7 @@ use clock::{Duration, Instant};
 use h248::ast::{
     ActionRequest, AuditDescriptor, AuditRequest, Command, CommandResult, ContextId, MId,
     ReplyBody, ServiceChange, ServiceChangeAddress, ServiceChangeMethod, ServiceChangeResult,
-    TerminationId, TerminationIds, TimeStamp, Value,
+    TerminationId, TimeStamp, Value,
 };
 
 use crate::{Peer, Request, TransportAddr, TransportKind};
@@ -29,7 +29,7 @@ pub(crate) fn root_audit() -> ActionRequest {
 pub(crate) fn root_service_change(services: ServiceChange) -> ActionRequest {
     root_action(Command::ServiceChange {
         terminations: TerminationId::Root.into(),
-        services,
+        services: Box::new(services),
     })
 }
 
@@ -66,11 +66,11 @@ pub(crate) fn of_root(request: &Request) -> Option<&ServiceChange> {
         return None;
     }
     if let Command::ServiceChange {
-        terminations: TerminationIds(ids),
+        terminations,
         services,
     } = &command.command
         && action.context == ContextId::Null
-        && *ids == [TerminationId::Root]
+        && terminations.single() == Some(&TerminationId::Root)
     {
         return Some(services);
     }

@@ -97,7 +97,7 @@ impl Core {
         self.lost.is_telling = true;
         let command = Command::ServiceChange {
             terminations: TerminationId::All.into(),
-            services: forced(cause),
+            services: Box::new(forced(cause)),
         };
         Some(ActionRequest::new(ContextId::Id(number), [command]))
     }

@@ -62,7 +62,7 @@ impl Load {
             }
             Command::Modify(_) => self <= Self::High || self == Self::Critical && has_precedence,
             Command::AuditValue(asked) | Command::AuditCapability(asked) => {
-                self <= Self::Critical || asked.terminations.0 == [TerminationId::Root]
+                self <= Self::Critical || asked.terminations.single() == Some(&TerminationId::Root)
             }
             Command::Subtract { .. } | Command::ServiceChange { .. } | Command::Notify { .. } => {
                 true

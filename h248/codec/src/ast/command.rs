@@ -1,6 +1,7 @@
 //! Commands, their replies and the terminations they name.
 
 use compact_str::CompactString;
+use smallvec::SmallVec;
 
 use super::{
     AuditDescriptor, Descriptor, Name, ObservedEvents, ServiceChange, ServiceChangeReplyParms,
@@ -51,7 +52,7 @@ pub enum Command {
         /// Whose.
         terminations: TerminationIds,
         /// What changes.
-        services: ServiceChange,
+        services: Box<ServiceChange>,
     },
 }
 
@@ -92,11 +93,11 @@ pub struct AuditRequest {
 
 /// One termination, or a v3 list `[a,b]` (at least one element).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TerminationIds(pub Vec<TerminationId>);
+pub struct TerminationIds(pub SmallVec<[TerminationId; 1]>);
 
 impl From<TerminationId> for TerminationIds {
     fn from(id: TerminationId) -> Self {
-        Self(vec![id])
+        Self([id].into())
     }
 }
 
@@ -181,7 +182,7 @@ pub enum ServiceChangeResult {
     /// Nothing returned.
     Empty,
     /// `Services{...}` of a reply.
-    Services(ServiceChangeReplyParms),
+    Services(Box<ServiceChangeReplyParms>),
     /// Failure.
     Error(ErrorDescriptor),
 }

@@ -25,9 +25,9 @@ pub struct EventSpec {
     /// `KeepActive`.
     pub keep_active: bool,
     /// `Embed{...}`.
-    pub embed: Option<Embed>,
+    pub embed: Option<Box<Embed>>,
     /// `DigitMap=...`.
-    pub digit_map: Option<DigitMap>,
+    pub digit_map: Option<Box<DigitMap>>,
     /// v3 notification behaviour.
     pub notify: Option<NotifyBehaviour>,
     /// v3 `ResetEventsDescriptor`.
@@ -53,7 +53,7 @@ pub enum NotifyBehaviour {
     /// `NeverNotify`.
     Never,
     /// `RegulatedNotify[{Embed{..}}]`.
-    Regulated(Option<Embed>),
+    Regulated(Option<Box<Embed>>),
 }
 
 /// One entry of a Signals descriptor.

@@ -1,5 +1,7 @@
 //! Descriptors, and Media in particular.
 
+use smallvec::SmallVec;
+
 use super::{
     AuditDescriptor, AuditToken, DigitMap, ErrorDescriptor, EventSpec, Events, Name,
     ObservedEvents, PackageItem, PropertyParm, SignalItem, TerminationId, Value,
@@ -167,7 +169,7 @@ pub struct Statistic {
     /// Which statistic.
     pub name: PackageItem,
     /// None, one, or (v3) several values.
-    pub values: Vec<Value>,
+    pub values: SmallVec<[Value; 1]>,
 }
 
 /// `name-version`.

@@ -11,6 +11,7 @@ pub struct Name(CompactString);
 
 impl Name {
     /// Wraps `text` without checking it against any production.
+    #[inline]
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(CompactString::new(text))
@@ -120,7 +121,7 @@ pub enum PropertyValue {
     /// `={v,v}`: one of.
     OneOf(Vec<Value>),
     /// `=[v:v]`: from, to.
-    Range(Value, Value),
+    Range(Box<[Value; 2]>),
     /// `>v`.
     GreaterThan(Value),
     /// `<v`.

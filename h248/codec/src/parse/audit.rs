@@ -26,8 +26,8 @@ impl<'a> Parser<'a> {
             match parser.audit_item(word, &mut seen)? {
                 Some(item) => Ok(item),
                 None => {
-                    let failure = parser.failure_at(word.at, "a descriptor to audit");
-                    Err(failure.with_code(ErrorCode::UNKNOWN_DESCRIPTOR))
+                    let code = ErrorCode::UNKNOWN_DESCRIPTOR;
+                    Err(parser.failed(word.at, "a descriptor to audit", code))
                 }
             }
         })?;
@@ -136,7 +136,7 @@ impl<'a> Parser<'a> {
             match word.token() {
                 Some(Token::TerminationState) => {
                     parser.once(&mut seen, 0, word, TWICE)?;
-                    let items = parser.optional_list(Self::termination_state_audit)?;
+                    let items = parser.list_or_bare(Self::termination_state_audit)?;
                     audit.termination_state = Some(items);
                 }
                 Some(Token::Stream) if audit.one_stream.is_none() => {
@@ -154,8 +154,8 @@ impl<'a> Parser<'a> {
         Ok(audit)
     }
 
-    /// A list, or nothing at all.
-    fn optional_list<T>(&mut self, item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+    /// A list of at least one item, or nothing at all.
+    fn list_or_bare<T>(&mut self, item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         if self.next() == Some(b'{') {
             self.list(item)
         } else {
@@ -185,7 +185,7 @@ impl<'a> Parser<'a> {
         match word.token() {
             Some(Token::LocalControl) => {
                 self.once(seen, 0, word, TWICE)?;
-                stream.local_control = Some(self.optional_list(Self::local_control_audit)?);
+                stream.local_control = Some(self.list_or_bare(Self::local_control_audit)?);
             }
             Some(Token::Local) => {
                 self.once(seen, 1, word, TWICE)?;
@@ -198,7 +198,7 @@ impl<'a> Parser<'a> {
             Some(Token::Statistics) => {
                 self.since(3, word)?;
                 self.once(seen, 3, word, TWICE)?;
-                stream.statistics = Some(self.optional_list(Self::package_item)?);
+                stream.statistics = Some(self.list_or_bare(Self::package_item)?);
             }
             _ => return self.fail_at(word.at, "LocalControl, Local, Remote or Statistics"),
         }

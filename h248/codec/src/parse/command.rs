@@ -1,7 +1,6 @@
 //! Commands, their replies and the descriptors in both.
 
-use super::value::choose;
-use super::{Failure, Parsed, Parser, Word};
+use super::{Failed, Parsed, Parser, Word};
 use crate::ast::{
     AmmReply, AmmRequest, AuditDescriptor, AuditReply, AuditRequest, AuditToken, Command,
     CommandKind, CommandReply, CommandResult, Descriptor, ErrorDescriptor, ObservedEvents,
@@ -48,7 +47,7 @@ impl<'a> Parser<'a> {
             CommandKind::ServiceChange => {
                 self.open()?;
                 self.keyword(Token::Services, "Services")?;
-                let services = self.service_change()?;
+                let services = Box::new(self.service_change()?);
                 self.close()?;
                 Ok(Command::ServiceChange {
                     terminations,
@@ -70,9 +69,7 @@ impl<'a> Parser<'a> {
         if word.is(token) {
             return Ok(());
         }
-        Err(self
-            .failure_at(word.at, expected)
-            .with_code(ErrorCode::DESCRIPTOR_NOT_LEGAL))
+        Err(self.failed(word.at, expected, ErrorCode::DESCRIPTOR_NOT_LEGAL))
     }
 
     /// `[{ Audit{...} }]`.
@@ -135,19 +132,18 @@ impl<'a> Parser<'a> {
 
     fn descriptor(&mut self, word: Word<'a>, side: Side, seen: &mut u32) -> Parsed<Descriptor> {
         let token = word.token();
-        let bit = token.and_then(|token| choose(token, DESCRIPTORS));
-        let (Some(token), Some(bit)) = (token, bit) else {
+        let Some(bit) = descriptor_bit(token) else {
             return Err(self.unknown_descriptor(word));
         };
-        self.check_legal(word, side)?;
+        self.check_legal(token, word.at, side)?;
         self.once(seen, bit, word, ErrorCode::DESCRIPTOR_TWICE)?;
         if side == Side::Reply
-            && let Some(empty) = empty_descriptor(token)
             && !matches!(self.next(), Some(b'{' | b'=' | b'['))
+            && let Some(empty) = empty_descriptor(token)
         {
             return Ok(Descriptor::Empty(empty));
         }
-        Ok(match word.token() {
+        Ok(match token {
             Some(Token::Media) => Descriptor::Media(self.media()?),
             Some(Token::Events) => Descriptor::Events(self.events()?),
             Some(Token::EventBuffer) => Descriptor::EventBuffer(self.event_buffer()?),
@@ -164,14 +160,13 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn unknown_descriptor(&self, word: Word<'_>) -> Failure {
-        self.failure_at(word.at, "a descriptor")
-            .with_code(ErrorCode::UNKNOWN_DESCRIPTOR)
+    fn unknown_descriptor(&mut self, word: Word<'_>) -> Failed {
+        self.failed(word.at, "a descriptor", ErrorCode::UNKNOWN_DESCRIPTOR)
     }
 
     /// Which descriptors a request may hold: Statistics since version 3, no results ever.
-    fn check_legal(&self, word: Word<'_>, side: Side) -> Parsed<()> {
-        let is_legal = match word.token() {
+    fn check_legal(&mut self, token: Option<Token>, at: usize, side: Side) -> Parsed<()> {
+        let is_legal = match token {
             Some(Token::ObservedEvents | Token::Packages | Token::Error) => side == Side::Reply,
             Some(Token::Statistics) => side == Side::Reply || self.version >= 3,
             Some(Token::Audit) => side == Side::Request,
@@ -180,9 +175,8 @@ impl<'a> Parser<'a> {
         if is_legal {
             return Ok(());
         }
-        Err(self
-            .failure_at(word.at, "a descriptor legal in this command")
-            .with_code(ErrorCode::DESCRIPTOR_NOT_LEGAL))
+        let expected = "a descriptor legal in this command";
+        Err(self.failed(at, expected, ErrorCode::DESCRIPTOR_NOT_LEGAL))
     }
 
     pub(super) fn command_reply(
@@ -233,14 +227,14 @@ impl<'a> Parser<'a> {
     fn audit_reply(&mut self, kind: CommandKind) -> Parsed<AuditReply> {
         let at = self.cursor.pos();
         self.equal()?;
-        let is_context = Token::of(self.cursor.word()) == Some(Token::Context);
+        let is_context = self.maybe_word().is(Token::Context);
         if !is_context || self.next() != Some(b'{') {
             self.cursor.seek(at);
             return Ok(AuditReply::Terminations(self.amm_reply(kind)?));
         }
         self.open()?;
         let start = self.cursor.pos();
-        let is_error = Token::of(self.cursor.word()) == Some(Token::Error);
+        let is_error = self.maybe_word().is(Token::Error);
         if is_error && self.next() == Some(b'=') {
             let error = self.error_descriptor()?;
             self.close()?;
@@ -276,7 +270,9 @@ impl<'a> Parser<'a> {
         self.open()?;
         let word = self.word("Services or Error")?;
         let result = match word.token() {
-            Some(Token::Services) => ServiceChangeResult::Services(self.service_change_reply()?),
+            Some(Token::Services) => {
+                ServiceChangeResult::Services(Box::new(self.service_change_reply()?))
+            }
             Some(Token::Error) => ServiceChangeResult::Error(self.error_descriptor()?),
             _ => return self.fail_at(word.at, "Services or Error"),
         };
@@ -285,33 +281,34 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The keywords of descriptors, with a bit to count each by.
-const DESCRIPTORS: &[(Token, u32)] = &[
-    (Token::Media, 0),
-    (Token::Events, 1),
-    (Token::EventBuffer, 2),
-    (Token::Signals, 3),
-    (Token::DigitMap, 4),
-    (Token::Statistics, 5),
-    (Token::Audit, 6),
-    (Token::ObservedEvents, 7),
-    (Token::Packages, 8),
-    (Token::Error, 9),
-    (Token::Mux, 10),
-    (Token::Modem, 11),
-];
+/// A bit to count each descriptor by; `None` if `token` is none's.
+fn descriptor_bit(token: Option<Token>) -> Option<u32> {
+    Some(match token {
+        Some(Token::Media) => 0,
+        Some(Token::Events) => 1,
+        Some(Token::EventBuffer) => 2,
+        Some(Token::Signals) => 3,
+        Some(Token::DigitMap) => 4,
+        Some(Token::Statistics) => 5,
+        Some(Token::Audit) => 6,
+        Some(Token::ObservedEvents) => 7,
+        Some(Token::Packages) => 8,
+        Some(Token::Error) => 9,
+        Some(Token::Mux) => 10,
+        Some(Token::Modem) => 11,
+        _ => return None,
+    })
+}
 
 /// Descriptors that have no empty form of their own: bare, they are [`Descriptor::Empty`].
-fn empty_descriptor(token: Token) -> Option<AuditToken> {
-    choose(
-        token,
-        &[
-            (Token::Media, AuditToken::Media),
-            (Token::Modem, AuditToken::Modem),
-            (Token::Mux, AuditToken::Mux),
-            (Token::DigitMap, AuditToken::DigitMap),
-            (Token::ObservedEvents, AuditToken::ObservedEvents),
-            (Token::Packages, AuditToken::Packages),
-        ],
-    )
+fn empty_descriptor(token: Option<Token>) -> Option<AuditToken> {
+    Some(match token {
+        Some(Token::Media) => AuditToken::Media,
+        Some(Token::Modem) => AuditToken::Modem,
+        Some(Token::Mux) => AuditToken::Mux,
+        Some(Token::DigitMap) => AuditToken::DigitMap,
+        Some(Token::ObservedEvents) => AuditToken::ObservedEvents,
+        Some(Token::Packages) => AuditToken::Packages,
+        _ => return None,
+    })
 }

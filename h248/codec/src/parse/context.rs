@@ -11,13 +11,13 @@ use crate::error_code::ErrorCode;
 use crate::token::Token;
 
 impl<'a> Parser<'a> {
-    /// A context property whose keyword is `word`; says whether it was one.
+    /// A context property, for whose keyword [`is_context_property`] stands.
     pub(super) fn context_property(
         &mut self,
         word: Word<'a>,
         seen: &mut u32,
         properties: &mut ContextProperties,
-    ) -> Parsed<bool> {
+    ) -> Parsed<()> {
         let twice = ErrorCode::PROPERTY_TWICE;
         match word.token() {
             Some(Token::Topology) => {
@@ -44,9 +44,9 @@ impl<'a> Parser<'a> {
                 self.since(3, word)?;
                 self.context_attributes(properties)?;
             }
-            _ => return Ok(false),
+            _ => return self.fail_at(word.at, "a context property"),
         }
-        Ok(true)
+        Ok(())
     }
 
     fn priority(&mut self) -> Parsed<u8> {
@@ -106,16 +106,15 @@ impl<'a> Parser<'a> {
         if !self.eat(b',') {
             return Ok(false);
         }
-        let word_at = self.cursor.pos();
-        let token = Token::of(self.cursor.word());
+        let word = self.maybe_word();
         let next = self.next();
-        match token {
+        match word.token() {
             Some(Token::Stream) if next == Some(b'=') && triple.stream.is_none() => {
-                self.since_at(2, word_at)?;
+                self.since(2, word)?;
                 triple.stream = Some(self.assigned_u16()?);
             }
             Some(token @ (Token::OnewayExternal | Token::OnewayBoth)) => {
-                self.since_at(3, word_at)?;
+                self.since(3, word)?;
                 triple.direction = if token == Token::OnewayBoth {
                     TopologyDirection::OnewayBoth
                 } else {
@@ -240,6 +239,21 @@ impl<'a> Parser<'a> {
             _ => Ok(None),
         }
     }
+}
+
+/// Whether `token` begins a context property.
+pub(super) fn is_context_property(token: Option<Token>) -> bool {
+    matches!(
+        token,
+        Some(
+            Token::Topology
+                | Token::Priority
+                | Token::Emergency
+                | Token::EmergencyOff
+                | Token::IepsCall
+                | Token::ContextAttr
+        )
+    )
 }
 
 /// Whether version 3 brought this direction.

@@ -33,10 +33,7 @@ impl<'a> Parser<'a> {
 
     /// `[{ event, ... }]`.
     pub(super) fn event_buffer(&mut self) -> Parsed<Vec<EventSpec>> {
-        if !self.has_items()? {
-            return Ok(Vec::new());
-        }
-        self.list(Self::event_spec)
+        self.optional_list(Self::event_spec)
     }
 
     pub(super) fn event_spec(&mut self) -> Parsed<EventSpec> {
@@ -68,11 +65,11 @@ impl<'a> Parser<'a> {
             }
             Some(Token::Embed) if follows == Some(b'{') => {
                 self.once(seen, 3, word, TWICE)?;
-                event.embed = Some(self.embed()?);
+                event.embed = Some(Box::new(self.embed()?));
             }
             Some(Token::DigitMap) if !is_bare => {
                 self.once(seen, 4, word, TWICE)?;
-                event.digit_map = Some(self.digit_map()?);
+                event.digit_map = Some(Box::new(self.digit_map()?));
             }
             Some(Token::ImmediateNotify) if is_bare => {
                 self.since(3, word)?;
@@ -95,7 +92,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `{ Embed{...} }` or nothing.
-    fn regulated(&mut self) -> Parsed<Option<Embed>> {
+    fn regulated(&mut self) -> Parsed<Option<Box<Embed>>> {
         if self.next() != Some(b'{') {
             return Ok(None);
         }
@@ -108,7 +105,7 @@ impl<'a> Parser<'a> {
         let embed = self.embed()?;
         self.is_embedded = outer;
         self.close()?;
-        Ok(Some(embed))
+        Ok(Some(Box::new(embed)))
     }
 
     /// `{ [Signals...] [,] [Events...] }`; an embedded event embeds signals alone.
@@ -169,10 +166,7 @@ impl<'a> Parser<'a> {
 
     /// `[{ signal, ... }]`; the braces may be empty.
     pub(super) fn signals(&mut self) -> Parsed<Vec<SignalItem>> {
-        if !self.has_items()? {
-            return Ok(Vec::new());
-        }
-        self.list(|parser| {
+        self.optional_list(|parser| {
             let word = parser.word("a signal or SignalList")?;
             if word.is(Token::SignalList) && parser.next() == Some(b'=') {
                 let id = parser.assigned_u16()?;
@@ -276,14 +270,14 @@ impl<'a> Parser<'a> {
 
     fn observed_event(&mut self) -> Parsed<ObservedEvent> {
         let expected = "a time stamp or a package/event name";
-        let mut word = self.word(expected)?;
+        let word = self.word(expected)?;
         let time = time_stamp(word.text);
         if time.is_some() {
             self.expect(b':', "\":\"")?;
-            word = self.word("a package/event name")?;
+        } else {
+            self.cursor.seek(word.at);
         }
-        let name = super::value::package_item(word.text)
-            .ok_or_else(|| self.failure_at(word.at, expected))?;
+        let name = self.package_item_or(expected)?;
         let mut event = ObservedEvent {
             time,
             name,

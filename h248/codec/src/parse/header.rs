@@ -6,6 +6,7 @@ use super::value::{is_path_name, number};
 use super::{Parsed, Parser, Word};
 use crate::ast::{Authentication, ErrorDescriptor, MId, Name};
 use crate::error_code::ErrorCode;
+use crate::lex::{class, is_all};
 use crate::limits::NAME_OCTETS;
 use crate::token::Token;
 
@@ -28,11 +29,11 @@ impl<'a> Parser<'a> {
             self.cursor.seek(self.limits.message_octets);
             return self.fail("the end of the message: it is too long");
         }
-        let mut word = self.word("\"MEGACO/\" or \"!/\"")?;
+        let mut word = self.header_word("\"MEGACO/\" or \"!/\"")?;
         let mut authentication = None;
         if word.is(Token::Authentication) {
             authentication = Some(self.authentication()?);
-            word = self.word("\"MEGACO/\" or \"!/\"")?;
+            word = self.header_word("\"MEGACO/\" or \"!/\"")?;
         }
         let (version, version_at) = self.protocol(word)?;
         self.separator("a blank after the version")?;
@@ -52,9 +53,9 @@ impl<'a> Parser<'a> {
     /// `Error` as the whole body of a message.
     pub(super) fn message_error(&mut self) -> Parsed<Option<ErrorDescriptor>> {
         self.cursor.blank();
-        let at = self.cursor.pos();
-        if Token::of(self.cursor.word()) != Some(Token::Error) {
-            self.cursor.seek(at);
+        let word = self.maybe_word();
+        if !word.is(Token::Error) {
+            self.cursor.seek(word.at);
             return Ok(None);
         }
         let error = self.error_descriptor()?;
@@ -66,6 +67,7 @@ impl<'a> Parser<'a> {
 
     /// `=0xSPI:0xSEQ:0xICV` and SEP; no blanks around the colons.
     fn authentication(&mut self) -> Parsed<Authentication> {
+        self.cursor.blank();
         self.equal()?;
         let spi = self.hex("0x and 8 hexadecimal digits", 8..=8)?;
         self.colon()?;
@@ -92,14 +94,19 @@ impl<'a> Parser<'a> {
         let at = self.cursor.pos();
         let text = self.cursor.word();
         let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-        hex.filter(|hex| digits.contains(&hex.len()) && is_hex(hex))
-            .map(Name::new)
-            .ok_or_else(|| self.failure_at(at, expected))
+        match hex.filter(|hex| digits.contains(&hex.len()) && is_hex(hex)) {
+            Some(hex) => Ok(Name::new(hex)),
+            None => self.fail_at(at, expected),
+        }
     }
 
     /// `MEGACO/version`: the version and its place.
-    fn protocol(&self, word: Word<'a>) -> Parsed<(u8, usize)> {
-        let (name, version) = word.text.split_once('/').unwrap_or((word.text, ""));
+    fn protocol(&mut self, word: Word<'a>) -> Parsed<(u8, usize)> {
+        let slash = word.text.bytes().position(|c| c == b'/');
+        let (name, version) = match slash {
+            Some(at) => (&word.text[..at], &word.text[at + 1..]),
+            None => (word.text, ""),
+        };
         if Token::of(name) != Some(Token::Megaco) {
             return self.fail_at(word.at, "\"MEGACO/\" or \"!/\"");
         }
@@ -118,8 +125,25 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A word, with the blanks before and none behind it: in a header they count.
+    fn header_word(&mut self, expected: &'static str) -> Parsed<Word<'a>> {
+        self.cursor.blank();
+        let at = self.cursor.pos();
+        match self.cursor.word() {
+            "" => self.fail(expected),
+            text => Ok(Word { text, at }),
+        }
+    }
+
+    /// The name of an MG or MGC as the value of a parameter.
+    pub(super) fn parm_mid(&mut self) -> Parsed<MId> {
+        let mid = self.mid()?;
+        self.cursor.blank();
+        Ok(mid)
+    }
+
     /// The name of an MG or MGC.
-    pub(super) fn mid(&mut self) -> Parsed<MId> {
+    fn mid(&mut self) -> Parsed<MId> {
         self.cursor.blank();
         match self.cursor.peek() {
             Some(b'<') => self.domain(),
@@ -168,9 +192,10 @@ impl<'a> Parser<'a> {
     }
 
     fn mtp_or_device(&mut self) -> Parsed<MId> {
-        let word = self.word("a message identifier")?;
+        let word = self.header_word("a message identifier")?;
         if word.is(Token::Mtp) {
             let at = self.cursor.pos();
+            self.cursor.blank();
             if self.next() == Some(b'{') {
                 return self.mtp();
             }
@@ -200,9 +225,7 @@ impl<'a> Parser<'a> {
 pub(crate) fn is_domain(text: &str) -> bool {
     text.len() <= NAME_OCTETS
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c))
+        && is_all(text, class::DOMAIN)
 }
 
 fn is_hex(text: &str) -> bool {
@@ -242,6 +265,6 @@ impl core::str::FromStr for MId {
             None => Ok(mid),
             Some(_) => parser.fail("the end of the identifier"),
         });
-        mid.map_err(|failure| failure.locate(text.as_bytes()))
+        mid.map_err(|super::Failed| parser.failure.locate(text.as_bytes()))
     }
 }

@@ -1,14 +1,16 @@
 //! Media, Mux and Modem descriptors, and statistics.
 
+use smallvec::SmallVec;
+
 use super::value::{is_name, number, package_item};
 use super::{Parsed, Parser, Word};
 use crate::ast::{
     Descriptor, EventBufferControl, LocalControl, Media, MediaStreams, Name, OctetString,
     PackageItem, PropertyParm, ServiceState, Statistic, Stream, StreamMode, StreamParms,
-    TerminationState,
+    TerminationState, Value,
 };
 use crate::error_code::ErrorCode;
-use crate::lex::is_safe;
+use crate::lex::{class, is_all};
 use crate::token::Token;
 
 const TWICE: ErrorCode = ErrorCode::DESCRIPTOR_TWICE;
@@ -80,8 +82,8 @@ impl<'a> Parser<'a> {
                 parms.statistics = Some(self.statistics()?);
             }
             _ => {
-                let failure = self.failure_at(word.at, "LocalControl, Local, Remote or Statistics");
-                return Err(failure.with_code(ErrorCode::UNKNOWN_DESCRIPTOR));
+                let expected = "LocalControl, Local, Remote or Statistics";
+                return Err(self.failed(word.at, expected, ErrorCode::UNKNOWN_DESCRIPTOR));
             }
         }
         Ok(())
@@ -188,10 +190,7 @@ impl<'a> Parser<'a> {
 
     /// `[{ pkg/stat[=value], ... }]`; the braces may be missing or empty.
     pub(super) fn statistics(&mut self) -> Parsed<Vec<Statistic>> {
-        if !self.has_items()? {
-            return Ok(Vec::new());
-        }
-        self.list(Self::statistic)
+        self.optional_list(Self::statistic)
     }
 
     /// Whether a `{` with something in it follows; takes `{}`.
@@ -212,21 +211,25 @@ impl<'a> Parser<'a> {
 
     fn statistic(&mut self) -> Parsed<Statistic> {
         let name = self.package_item()?;
-        let mut values = Vec::new();
-        if self.eat(b'=') {
-            let at = self.cursor.pos();
-            if self.eat(b'[') {
-                self.since_at(3, at)?;
-                self.separated(&mut |parser: &mut Self| {
-                    values.push(parser.value()?);
-                    Ok(())
-                })?;
-                self.expect(b']', "\",\" or \"]\"")?;
-            } else {
-                values.push(self.value()?);
-            }
-        }
+        let values = match self.eat(b'=') {
+            true if self.next() == Some(b'[') => self.statistic_values()?,
+            true => SmallVec::from_buf([self.value()?]),
+            false => SmallVec::new(),
+        };
         Ok(Statistic { name, values })
+    }
+
+    /// `[ value, ... ]`.
+    fn statistic_values(&mut self) -> Parsed<SmallVec<[Value; 1]>> {
+        self.since_at(3, self.cursor.pos())?;
+        self.expect(b'[', "\"[\"")?;
+        let mut values = SmallVec::new();
+        self.separated(&mut |parser: &mut Self| {
+            values.push(parser.value()?);
+            Ok(())
+        })?;
+        self.expect(b']', "\",\" or \"]\"")?;
+        Ok(values)
     }
 
     /// `= kind { tid, ... }`.
@@ -283,7 +286,7 @@ pub(super) fn is_extension(text: &str) -> bool {
 
 /// Whether `text` can be written as a value without quotes.
 pub(crate) fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_safe)
+    !text.is_empty() && is_all(text, class::SAFE)
 }
 
 /// A version of one or two digits.

@@ -61,7 +61,10 @@ pub struct ParseError {
 /// ```
 pub fn parse(text: &[u8], limits: &Limits) -> Result<Message, ParseError> {
     let mut parser = Parser::new(text, limits);
-    parser.message().map_err(|failure| failure.locate(text))
+    match parser.message() {
+        Ok(message) => Ok(message),
+        Err(Failed) => Err(parser.failure.locate(text)),
+    }
 }
 
 /// Versions the codec knows.
@@ -75,7 +78,11 @@ struct Failure {
     code: ErrorCode,
 }
 
-type Parsed<T> = Result<T, Failure>;
+/// The parser has failed, and holds the [`Failure`]. Without content, since all results carry it.
+#[derive(Clone, Copy, Debug)]
+struct Failed;
+
+type Parsed<T> = Result<T, Failed>;
 
 impl Failure {
     fn locate(self, text: &[u8]) -> ParseError {
@@ -88,10 +95,6 @@ impl Failure {
             expected: self.expected,
             code: self.code,
         }
-    }
-
-    fn with_code(self, code: ErrorCode) -> Self {
-        Self { code, ..self }
     }
 }
 
@@ -112,7 +115,7 @@ fn quote(what: impl fmt::Display) -> String {
     format!("\"{what}\"")
 }
 
-/// The parser: a cursor, the rules of the place it is at, and what it has achieved so far.
+/// The parser: a cursor, which rests at no blanks except in the header and in raw text, the rules of the place it is at, and what it has achieved so far.
 struct Parser<'a> {
     cursor: Cursor<'a>,
     limits: &'a Limits,
@@ -127,6 +130,8 @@ struct Parser<'a> {
     /// The code of a plain syntax error here (H.248.8: 400, 403, 422, 442 by place).
     code: ErrorCode,
     progress: transaction::Progress,
+    /// Why the parser has failed, when it has.
+    failure: Failure,
 }
 
 impl<'a> Parser<'a> {
@@ -140,20 +145,24 @@ impl<'a> Parser<'a> {
             commands: 0,
             code: ErrorCode::SYNTAX_ERROR_IN_MESSAGE,
             progress: transaction::Progress::default(),
+            failure: Failure {
+                at: 0,
+                expected: "a message",
+                code: ErrorCode::SYNTAX_ERROR_IN_MESSAGE,
+            },
         }
     }
 
     fn message(&mut self) -> Parsed<Message> {
         let header = self.header()?;
         if !VERSIONS.contains(&header.version) {
-            return Err(self
-                .failure_at(header.version_at, "version 1, 2 or 3")
-                .with_code(ErrorCode::VERSION_NOT_SUPPORTED));
+            let code = ErrorCode::VERSION_NOT_SUPPORTED;
+            return Err(self.failed(header.version_at, "version 1, 2 or 3", code));
         }
         let body = match self.message_error()? {
             Some(error) => MessageBody::Error(error),
             None => {
-                let mut transactions = Vec::new();
+                let mut transactions = Vec::with_capacity(1);
                 while !self.is_at_end() {
                     self.check_transactions(transactions.len())?;
                     transactions.push(self.transaction()?);
@@ -172,13 +181,13 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn check_transactions(&self, so_far: usize) -> Parsed<()> {
+    fn check_transactions(&mut self, so_far: usize) -> Parsed<()> {
         if so_far < self.limits.transactions {
             return Ok(());
         }
-        Err(self
-            .failure("the end of the message: too many transactions")
-            .with_code(ErrorCode::TOO_MANY_TRANSACTIONS))
+        let expected = "the end of the message: too many transactions";
+        let at = self.cursor.pos();
+        Err(self.failed(at, expected, ErrorCode::TOO_MANY_TRANSACTIONS))
     }
 
     /// Skips blanks; says whether nothing follows.
@@ -187,24 +196,23 @@ impl<'a> Parser<'a> {
         self.cursor.peek().is_none()
     }
 
-    fn failure(&self, expected: &'static str) -> Failure {
-        self.failure_at(self.cursor.pos(), expected)
+    /// Notes a failure.
+    #[cold]
+    fn failed(&mut self, at: usize, expected: &'static str, code: ErrorCode) -> Failed {
+        self.failure = Failure { at, expected, code };
+        Failed
     }
 
-    fn failure_at(&self, at: usize, expected: &'static str) -> Failure {
-        Failure {
-            at,
-            expected,
-            code: self.code,
-        }
+    /// Fails where the cursor is, with the code of the place.
+    #[cold]
+    fn fail<T>(&mut self, expected: &'static str) -> Parsed<T> {
+        Err(self.failed(self.cursor.pos(), expected, self.code))
     }
 
-    fn fail<T>(&self, expected: &'static str) -> Parsed<T> {
-        Err(self.failure(expected))
-    }
-
-    fn fail_at<T>(&self, at: usize, expected: &'static str) -> Parsed<T> {
-        Err(self.failure_at(at, expected))
+    /// Fails at another place, with the code of this one.
+    #[cold]
+    fn fail_at<T>(&mut self, at: usize, expected: &'static str) -> Parsed<T> {
+        Err(self.failed(at, expected, self.code))
     }
 
     /// Runs `parse` with `code` in force; a failure leaves it so.
@@ -219,21 +227,24 @@ impl<'a> Parser<'a> {
         Ok(parsed)
     }
 
-    /// The next character that is not blank, without taking it.
-    fn next(&mut self) -> Option<u8> {
-        self.cursor.blank();
+    /// The next character, which is not blank, without taking it.
+    #[inline]
+    fn next(&self) -> Option<u8> {
         self.cursor.peek()
     }
 
-    /// Takes `mark` with the blanks around it, if it comes next.
+    /// Takes `mark` with the blanks behind it, if it comes next.
+    #[inline]
     fn eat(&mut self, mark: u8) -> bool {
-        let ate = self.next() == Some(mark) && self.cursor.eat(mark);
-        if ate {
+        let is_next = self.next() == Some(mark);
+        if is_next {
+            self.cursor.skip();
             self.cursor.blank();
         }
-        ate
+        is_next
     }
 
+    #[inline]
     fn expect(&mut self, mark: u8, expected: &'static str) -> Parsed<()> {
         if self.eat(mark) {
             Ok(())
@@ -242,11 +253,12 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline]
     fn equal(&mut self) -> Parsed<()> {
         self.expect(b'=', "\"=\"")
     }
 
-    /// Takes a `{`, with the blanks around it: the caller closes it by [`Self::close`].
+    /// Takes a `{`, with the blanks behind it: the caller closes it by [`Self::close`].
     fn open(&mut self) -> Parsed<()> {
         self.open_raw()?;
         self.cursor.blank();
@@ -266,8 +278,14 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    #[inline]
     fn close(&mut self) -> Parsed<()> {
-        self.expect(b'}', "\"}\"")?;
+        self.close_after("\"}\"")
+    }
+
+    #[inline]
+    fn close_after(&mut self, expected: &'static str) -> Parsed<()> {
+        self.expect(b'}', expected)?;
         self.depth -= 1;
         Ok(())
     }
@@ -276,13 +294,11 @@ impl<'a> Parser<'a> {
     fn braced(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<()>) -> Parsed<()> {
         self.open()?;
         self.separated(&mut item)?;
-        if self.next() != Some(b'}') {
-            return self.fail("\",\" or \"}\"");
-        }
-        self.close()
+        self.close_after("\",\" or \"}\"")
     }
 
     /// `item *( , item)`.
+    #[inline]
     fn separated(&mut self, item: &mut impl FnMut(&mut Self) -> Parsed<()>) -> Parsed<()> {
         for _ in 0..self.limits.list_items {
             item(self)?;
@@ -295,7 +311,7 @@ impl<'a> Parser<'a> {
 
     /// The items of a braced list, collected.
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(first_items::<T>());
         self.braced(|parser| {
             items.push(item(parser)?);
             Ok(())
@@ -303,22 +319,50 @@ impl<'a> Parser<'a> {
         Ok(items)
     }
 
-    /// A non-empty word and its place.
-    fn word(&mut self, expected: &'static str) -> Parsed<Word<'a>> {
-        self.cursor.blank();
-        let at = self.cursor.pos();
-        match self.cursor.word() {
-            "" => self.fail(expected),
-            text => Ok(Word { text, at }),
+    /// The items of a braced list, collected; the braces may be empty or missing.
+    fn optional_list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        if self.next() != Some(b'{') {
+            return Ok(Vec::new());
         }
+        self.open()?;
+        if self.next() == Some(b'}') {
+            self.close()?;
+            return Ok(Vec::new());
+        }
+        let mut items = Vec::with_capacity(first_items::<T>());
+        self.separated(&mut |parser: &mut Self| {
+            items.push(item(parser)?);
+            Ok(())
+        })?;
+        self.close_after("\",\" or \"}\"")?;
+        Ok(items)
+    }
+
+    /// A non-empty word and its place, with the blanks behind it.
+    #[inline(always)]
+    fn word(&mut self, expected: &'static str) -> Parsed<Word<'a>> {
+        let word = self.maybe_word();
+        if word.text.is_empty() {
+            return self.fail(expected);
+        }
+        Ok(word)
+    }
+
+    /// A word, which may be empty, and its place, with the blanks behind it.
+    #[inline(always)]
+    fn maybe_word(&mut self) -> Word<'a> {
+        let at = self.cursor.pos();
+        let text = self.cursor.word();
+        self.cursor.blank();
+        Word { text, at }
     }
 
     /// Refuses what came with a later version than the message's.
-    fn since(&self, version: u8, word: Word<'_>) -> Parsed<()> {
+    fn since(&mut self, version: u8, word: Word<'_>) -> Parsed<()> {
         self.since_at(version, word.at)
     }
 
-    fn since_at(&self, version: u8, at: usize) -> Parsed<()> {
+    fn since_at(&mut self, version: u8, at: usize) -> Parsed<()> {
         if self.version >= version {
             return Ok(());
         }
@@ -326,16 +370,30 @@ impl<'a> Parser<'a> {
     }
 
     /// Marks `bit` in `seen`, refusing a second time with `code`.
-    fn once(&self, seen: &mut u32, bit: u32, word: Word<'_>, code: ErrorCode) -> Parsed<()> {
+    fn once(&mut self, seen: &mut u32, bit: u32, word: Word<'_>, code: ErrorCode) -> Parsed<()> {
         let mask = 1 << bit;
         if *seen & mask != 0 {
-            let failure = self.failure_at(word.at, "each item at most once");
-            return Err(failure.with_code(code));
+            return Err(self.failed(word.at, "each item at most once", code));
         }
         *seen |= mask;
         Ok(())
     }
 }
+
+/// Room to begin a list with: enough for most, little for a peer who sends many short ones.
+const fn first_items<T>() -> usize {
+    let items = FIRST_OCTETS / size_of::<T>();
+    if items < 1 {
+        1
+    } else if items < 8 {
+        items
+    } else {
+        8
+    }
+}
+
+/// Octets of the room to begin a list with, unless a single item takes more.
+const FIRST_OCTETS: usize = 704;
 
 /// A run of SafeChars.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@
 //!
 //! Each transaction is looked at twice at most, so the work stays linear in the text.
 
-use super::{Failure, ParseError, Parsed, Parser};
+use super::{Failed, ParseError, Parsed, Parser};
 use crate::ast::{
     Authentication, CommandKind, ContextId, ErrorDescriptor, MId, TerminationIds, Transaction,
     TransactionId, TransactionRequest,
@@ -73,7 +73,7 @@ pub struct BrokenTransaction {
 pub fn parse_recovering(text: &[u8], limits: &Limits) -> Result<Received, ParseError> {
     let mut parser = Parser::new(text, limits);
     let received = parser.received(text);
-    received.map_err(|failure| failure.locate(text))
+    received.map_err(|Failed| parser.failure.locate(text))
 }
 
 impl Parser<'_> {
@@ -92,12 +92,12 @@ impl Parser<'_> {
     }
 
     fn transactions(&mut self, text: &[u8]) -> Parsed<Vec<Result<Transaction, BrokenTransaction>>> {
-        let mut transactions = Vec::new();
+        let mut transactions = Vec::with_capacity(1);
         while !self.is_at_end() {
             self.check_transactions(transactions.len())?;
             let start = self.cursor.pos();
-            transactions.push(self.transaction().map_err(|failure| {
-                let broken = self.broken(failure, text);
+            transactions.push(self.transaction().map_err(|Failed| {
+                let broken = self.broken(text);
                 self.resume_after(start);
                 broken
             }));
@@ -108,8 +108,9 @@ impl Parser<'_> {
         Ok(transactions)
     }
 
-    /// Describes the transaction at hand, which `failure` has ended.
-    fn broken(&mut self, failure: Failure, text: &[u8]) -> BrokenTransaction {
+    /// Describes the transaction at hand, which a failure has ended.
+    fn broken(&mut self, text: &[u8]) -> BrokenTransaction {
+        let failure = self.failure;
         let progress = core::mem::take(&mut self.progress);
         let mut actions = progress.actions;
         actions.retain(|action| {

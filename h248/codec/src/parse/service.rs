@@ -63,8 +63,8 @@ impl<'a> Parser<'a> {
             if is_known {
                 return Ok(());
             }
-            let failure = parser.failure_at(word.at, "a ServiceChange parameter");
-            Err(failure.with_code(ErrorCode::UNKNOWN_PARAMETER))
+            let code = ErrorCode::UNKNOWN_PARAMETER;
+            Err(parser.failed(word.at, "a ServiceChange parameter", code))
         })?;
         if services.common.address.is_some() && services.common.mgc_id.is_some() {
             return self.fail("either ServiceChangeAddress or MgcIdToTry before");
@@ -96,7 +96,7 @@ impl<'a> Parser<'a> {
             Some(Token::MgcIdToTry) => {
                 self.once(&mut services.seen, 2, word, twice)?;
                 self.equal()?;
-                services.common.mgc_id = Some(self.mid()?);
+                services.common.mgc_id = Some(self.parm_mid()?);
             }
             Some(Token::Profile) => {
                 self.once(&mut services.seen, 3, word, twice)?;
@@ -146,8 +146,7 @@ impl<'a> Parser<'a> {
     }
 
     fn method(&mut self) -> Parsed<ServiceChangeMethod> {
-        let expected = "a ServiceChange method";
-        self.assigned(expected, |text| match Token::of(text) {
+        let method = self.assigned("a ServiceChange method", |text| match Token::of(text) {
             Some(Token::Failover) => Some(ServiceChangeMethod::Failover),
             Some(Token::Forced) => Some(ServiceChangeMethod::Forced),
             Some(Token::Graceful) => Some(ServiceChangeMethod::Graceful),
@@ -155,15 +154,18 @@ impl<'a> Parser<'a> {
             Some(Token::Disconnected) => Some(ServiceChangeMethod::Disconnected),
             Some(Token::HandOff) => Some(ServiceChangeMethod::HandOff),
             _ => is_extension(text).then(|| ServiceChangeMethod::Extension(Name::new(text))),
-        })
-        .map_err(|failure| failure.with_code(ErrorCode::UNKNOWN_VALUE))
+        });
+        if method.is_err() {
+            self.failure.code = ErrorCode::UNKNOWN_VALUE;
+        }
+        method
     }
 
     /// `= mId`, `= port`, or any other value.
     fn service_change_address(&mut self) -> Parsed<ServiceChangeAddress> {
         self.equal()?;
         match self.next() {
-            Some(b'<' | b'[') => return Ok(ServiceChangeAddress::MId(self.mid()?)),
+            Some(b'<' | b'[') => return Ok(ServiceChangeAddress::MId(self.parm_mid()?)),
             Some(b'"') => return Ok(ServiceChangeAddress::Value(self.value()?)),
             _ => {}
         }
@@ -176,7 +178,7 @@ impl<'a> Parser<'a> {
         }
         if word.is(Token::Mtp) && self.next() == Some(b'{') {
             self.cursor.seek(word.at);
-            return Ok(ServiceChangeAddress::MId(self.mid()?));
+            return Ok(ServiceChangeAddress::MId(self.parm_mid()?));
         }
         if is_path_name(word.text) {
             return Ok(ServiceChangeAddress::MId(MId::Device(Name::new(word.text))));

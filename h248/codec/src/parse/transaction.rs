@@ -1,6 +1,7 @@
 //! Transactions and their actions.
 
-use super::value::{choose, number};
+use super::context::is_context_property;
+use super::value::number;
 use super::{Parsed, Parser, Word};
 use crate::ast::{
     ActionReply, ActionRequest, CommandKind, CommandRequest, ContextId, ContextProperties,
@@ -85,6 +86,7 @@ impl<'a> Parser<'a> {
 
     fn request(&mut self) -> Parsed<TransactionRequest> {
         let id = self.transaction_id()?;
+        self.progress.actions.reserve_exact(1);
         self.braced(Self::action_request)?;
         let actions = core::mem::take(&mut self.progress.actions);
         Ok(TransactionRequest { id, actions })
@@ -98,7 +100,7 @@ impl<'a> Parser<'a> {
                 context,
                 properties: ContextProperties::default(),
                 audit: None,
-                commands: Vec::new(),
+                commands: Vec::with_capacity(1),
             });
             let mut seen = 0;
             parser.braced(|parser| parser.action_item(&mut seen))
@@ -131,13 +133,14 @@ impl<'a> Parser<'a> {
 
     fn action_item(&mut self, seen: &mut u32) -> Parsed<()> {
         let word = self.word(ACTION_ITEM)?;
-        let mut properties = core::mem::take(&mut self.action().properties);
-        let is_property = self.context_property(word, seen, &mut properties);
-        self.action().properties = properties;
-        if is_property? {
-            return Ok(());
+        let token = word.token();
+        if is_context_property(token) {
+            let mut properties = core::mem::take(&mut self.action().properties);
+            let parsed = self.context_property(word, seen, &mut properties);
+            self.action().properties = properties;
+            return parsed;
         }
-        if word.is(Token::ContextAudit) && self.next() == Some(b'{') {
+        if token == Some(Token::ContextAudit) && self.next() == Some(b'{') {
             self.once(seen, 31, word, self.code)?;
             self.action().audit = Some(self.context_audit()?);
             return Ok(());
@@ -163,9 +166,8 @@ impl<'a> Parser<'a> {
     ) -> Parsed<T> {
         let (optional, rest) = strip_prefix(word.text, "O-");
         let (wildcard_response, rest) = strip_prefix(rest, "W-");
-        let Some(kind) = Token::of(rest).and_then(command_kind) else {
-            let failure = self.failure_at(word.at, ACTION_ITEM);
-            return Err(failure.with_code(ErrorCode::UNKNOWN_COMMAND));
+        let Some(kind) = command_kind(Token::of(rest)) else {
+            return Err(self.failed(word.at, ACTION_ITEM, ErrorCode::UNKNOWN_COMMAND));
         };
         if self.commands == self.limits.commands {
             return self.fail_at(word.at, "fewer commands");
@@ -182,8 +184,9 @@ impl<'a> Parser<'a> {
         let expected = "a transaction id";
         self.equal()?;
         let word = self.word(expected)?;
-        let (id, segment) =
-            id_and_segment(word.text).ok_or_else(|| self.failure_at(word.at, expected))?;
+        let Some((id, segment)) = id_and_segment(word.text) else {
+            return self.fail_at(word.at, expected);
+        };
         if segment.is_some() {
             self.since(3, word)?;
         }
@@ -211,7 +214,7 @@ impl<'a> Parser<'a> {
             return Ok(ReplyBody::Error(self.error_descriptor()?));
         }
         self.cursor.seek(word.at);
-        let mut actions = Vec::new();
+        let mut actions = Vec::with_capacity(1);
         self.separated(&mut |parser: &mut Self| {
             parser.context_keyword()?;
             let action = parser.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, Self::action_reply)?;
@@ -225,7 +228,7 @@ impl<'a> Parser<'a> {
         let mut reply = ActionReply {
             context: self.assigned_context()?,
             properties: ContextProperties::default(),
-            commands: Vec::new(),
+            commands: Vec::with_capacity(1),
             error: None,
         };
         let mut seen = 0;
@@ -241,12 +244,13 @@ impl<'a> Parser<'a> {
         if reply.error.is_some() {
             return self.fail_at(word.at, "nothing after the Error of an action");
         }
-        if word.is(Token::Error) {
+        let token = word.token();
+        if token == Some(Token::Error) {
             reply.error = Some(self.error_descriptor()?);
             return Ok(());
         }
-        if self.context_property(word, seen, &mut reply.properties)? {
-            return Ok(());
+        if is_context_property(token) {
+            return self.context_property(word, seen, &mut reply.properties);
         }
         let command = self.prefixed_command(word, Self::command_reply)?;
         reply.commands.push(command);
@@ -261,20 +265,18 @@ fn strip_prefix<'a>(text: &'a str, prefix: &str) -> (bool, &'a str) {
     }
 }
 
-fn command_kind(token: Token) -> Option<CommandKind> {
-    choose(
-        token,
-        &[
-            (Token::Add, CommandKind::Add),
-            (Token::Modify, CommandKind::Modify),
-            (Token::Move, CommandKind::Move),
-            (Token::Subtract, CommandKind::Subtract),
-            (Token::AuditValue, CommandKind::AuditValue),
-            (Token::AuditCapability, CommandKind::AuditCapability),
-            (Token::Notify, CommandKind::Notify),
-            (Token::ServiceChange, CommandKind::ServiceChange),
-        ],
-    )
+fn command_kind(token: Option<Token>) -> Option<CommandKind> {
+    Some(match token {
+        Some(Token::Add) => CommandKind::Add,
+        Some(Token::Modify) => CommandKind::Modify,
+        Some(Token::Move) => CommandKind::Move,
+        Some(Token::Subtract) => CommandKind::Subtract,
+        Some(Token::AuditValue) => CommandKind::AuditValue,
+        Some(Token::AuditCapability) => CommandKind::AuditCapability,
+        Some(Token::Notify) => CommandKind::Notify,
+        Some(Token::ServiceChange) => CommandKind::ServiceChange,
+        _ => return None,
+    })
 }
 
 fn transaction_id(text: &str) -> Option<TransactionId> {

@@ -1,24 +1,24 @@
 //! Names, numbers and values.
 
 use compact_str::CompactString;
+use smallvec::SmallVec;
 
-use super::{Failure, Parsed, Parser, Word};
+use super::{Parsed, Parser, Word};
 use crate::ast::{
     ErrorDescriptor, Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue,
     TerminationId, TerminationIds, TimeStamp, Value,
 };
 use crate::error_code::ErrorCode;
+use crate::lex::{class, classes, is_all};
 use crate::limits::NAME_OCTETS;
 use crate::token::Token;
 
 /// Whether `text` is a NAME.
 pub(crate) fn is_name(text: &str) -> bool {
-    let octets = text.as_bytes();
-    octets.first().is_some_and(u8::is_ascii_alphabetic)
-        && octets.len() <= NAME_OCTETS
-        && octets
-            .iter()
-            .all(|c| c.is_ascii_alphanumeric() || *c == b'_')
+    let first = text.bytes().next();
+    first.is_some_and(|c| c.is_ascii_alphabetic())
+        && text.len() <= NAME_OCTETS
+        && is_all(text, class::NAME)
 }
 
 /// Whether `text` can name a termination or device.
@@ -26,16 +26,16 @@ pub(crate) fn is_name(text: &str) -> bool {
 /// Wider than the ABNF's pathNAME, which starts with a letter: names of digits and slashes alone
 /// are in wide use (physical terminations such as `11111111/00000000/00000001`).
 pub(crate) fn is_path_name(text: &str) -> bool {
-    let (path, domain) = match text.split_once('@') {
-        Some((path, domain)) => (path, Some(domain)),
-        None => (text, None),
-    };
-    let is_path_char = |c: u8| c.is_ascii_alphanumeric() || b"_/*$.-".contains(&c);
-    let starts_well = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'*' | b'$' | b'_');
-    text.len() <= NAME_OCTETS
-        && path.as_bytes().first().is_some_and(starts_well)
-        && path.bytes().all(is_path_char)
-        && domain.is_none_or(is_path_domain)
+    let first = text.bytes().next();
+    let starts_well = first.is_some_and(|c| c.is_ascii_alphanumeric() || b"*$_".contains(&c));
+    if !starts_well || text.len() > NAME_OCTETS {
+        return false;
+    }
+    let is_path = |c: u8| classes(c) & class::PATH != 0;
+    match text.bytes().position(|c| !is_path(c)) {
+        None => true,
+        Some(at) => text.as_bytes()[at] == b'@' && is_path_domain(&text[at + 1..]),
+    }
 }
 
 fn is_path_domain(text: &str) -> bool {
@@ -47,23 +47,29 @@ fn is_path_domain(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || b"-*.".contains(c))
 }
 
-/// A decimal number of up to `digits` digits.
+/// A decimal number of up to `digits` digits, of which there are 19 at most.
+#[inline]
 pub(super) fn number<T: TryFrom<u64>>(text: &str, digits: usize) -> Option<T> {
-    if text.is_empty() || text.len() > digits || !text.bytes().all(|c| c.is_ascii_digit()) {
+    if text.is_empty() || text.len() > digits {
         return None;
     }
-    let value: u64 = text.parse().ok()?;
+    let mut value = 0;
+    for octet in text.bytes() {
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
     T::try_from(value).ok()
 }
 
 /// `package/item`, `package/*` or `*/*`.
 pub(crate) fn package_item(text: &str) -> Option<PackageItem> {
-    let (package, item) = text.split_once('/')?;
+    let slash = text.bytes().position(|c| c == b'/')?;
+    let (package, item) = (&text[..slash], &text[slash + 1..]);
     let is_item = is_name(package) && (is_name(item) || item == "*");
-    (is_item || text == "*/*").then(|| PackageItem {
-        package: Name::new(package),
-        item: Name::new(item),
-    })
+    (is_item || text == "*/*").then(|| PackageItem::new(package, item))
 }
 
 /// `yyyymmddThhmmssss`.
@@ -86,6 +92,7 @@ pub(super) fn request_id(text: &str) -> Option<u32> {
 }
 
 /// What `token` stands for among `choices`.
+#[inline]
 pub(super) fn choose<T: Copy>(token: Token, choices: &[(Token, T)]) -> Option<T> {
     let choice = choices.iter().find(|(choice, _)| *choice == token)?;
     Some(choice.1)
@@ -99,7 +106,10 @@ impl<'a> Parser<'a> {
         read: impl FnOnce(&'a str) -> Option<T>,
     ) -> Parsed<T> {
         let word = self.word(expected)?;
-        read(word.text).ok_or_else(|| self.failure_at(word.at, expected))
+        match read(word.text) {
+            Some(what) => Ok(what),
+            None => self.fail_at(word.at, expected),
+        }
     }
 
     /// `= word`, understood by `read`.
@@ -128,8 +138,11 @@ impl<'a> Parser<'a> {
         expected: &'static str,
         choices: &[(Token, T)],
     ) -> Parsed<T> {
-        self.read(expected, |text| choose(Token::of(text)?, choices))
-            .map_err(|failure| failure.with_code(ErrorCode::UNKNOWN_VALUE))
+        let word = self.maybe_word();
+        match word.token().and_then(|token| choose(token, choices)) {
+            Some(what) => Ok(what),
+            None => Err(self.failed(word.at, expected, ErrorCode::UNKNOWN_VALUE)),
+        }
     }
 
     /// `= ON` or `= OFF`.
@@ -139,7 +152,16 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn package_item(&mut self) -> Parsed<PackageItem> {
-        self.read("a package/item name", package_item)
+        self.package_item_or("a package/item name")
+    }
+
+    /// A package/item name, or a failure that says what is `expected`.
+    pub(super) fn package_item_or(&mut self, expected: &'static str) -> Parsed<PackageItem> {
+        let Some((package, item)) = self.cursor.item() else {
+            return self.read(expected, package_item);
+        };
+        self.cursor.blank();
+        Ok(PackageItem::new(package, item))
     }
 
     pub(super) fn package_version(&mut self) -> Parsed<PackageVersion> {
@@ -162,7 +184,7 @@ impl<'a> Parser<'a> {
             return Ok(self.termination_id()?.into());
         }
         self.since_at(3, at)?;
-        let mut ids = Vec::new();
+        let mut ids = SmallVec::new();
         self.separated(&mut |parser: &mut Self| {
             ids.push(parser.termination_id()?);
             Ok(())
@@ -180,7 +202,10 @@ impl<'a> Parser<'a> {
 
     pub(super) fn quoted(&mut self) -> Parsed<&'a str> {
         match self.cursor.quoted() {
-            Some(text) => Ok(text),
+            Some(text) => {
+                self.cursor.blank();
+                Ok(text)
+            }
             None => self.fail("a quoted string on one line"),
         }
     }
@@ -214,10 +239,10 @@ impl<'a> Parser<'a> {
     fn bracketed_values(&mut self) -> Parsed<PropertyValue> {
         self.expect(b'[', "\"[\"")?;
         let first = self.value()?;
-        if self.cursor.eat(b':') {
+        if self.eat(b':') {
             let last = self.value()?;
             self.expect(b']', "\"]\"")?;
-            return Ok(PropertyValue::Range(first, last));
+            return Ok(PropertyValue::Range(Box::new([first, last])));
         }
         let mut values = vec![first];
         if self.eat(b',') {
@@ -232,8 +257,9 @@ impl<'a> Parser<'a> {
 
     /// `pkg/prop value`, the name already read.
     pub(super) fn property(&mut self, word: Word<'a>) -> Parsed<PropertyParm> {
-        let name = package_item(word.text)
-            .ok_or_else(|| self.unknown(word, "a known item or a package/property"))?;
+        let Some(name) = package_item(word.text) else {
+            return self.fail_at(word.at, "a known item or a package/property");
+        };
         let value = self.property_value()?;
         Ok(PropertyParm { name, value })
     }
@@ -241,17 +267,13 @@ impl<'a> Parser<'a> {
     /// `NAME value`, the name already read.
     pub(super) fn parm(&mut self, word: Word<'a>) -> Parsed<Parm> {
         if !is_name(word.text) {
-            return Err(self.unknown(word, "a parameter"));
+            return self.fail_at(word.at, "a parameter");
         }
         let value = self.property_value()?;
         Ok(Parm {
             name: Name::new(word.text),
             value,
         })
-    }
-
-    fn unknown(&self, word: Word<'_>, expected: &'static str) -> Failure {
-        self.failure_at(word.at, expected)
     }
 
     /// `=code{["text"]}`, the keyword already read.

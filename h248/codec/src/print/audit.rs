@@ -9,7 +9,7 @@ use crate::ast::{
 };
 use crate::token::Token;
 
-impl Writer<'_> {
+impl<const PRETTY: bool> Writer<PRETTY> {
     pub(super) fn audit_descriptor(&mut self, audit: &AuditDescriptor) {
         self.token(Token::Audit);
         self.list(&audit.items, Self::audit_item);
@@ -165,7 +165,7 @@ impl Writer<'_> {
     fn selection(&mut self, token: Token, selection: Option<(bool, Token)>) {
         self.token(token);
         if let Some((is_equal, value)) = selection {
-            self.operator(if is_equal { "=" } else { "#" });
+            self.operator(if is_equal { b'=' } else { b'#' });
             self.token(value);
         }
     }

@@ -8,7 +8,7 @@ use crate::ast::{
 };
 use crate::token::Token;
 
-impl Writer<'_> {
+impl<const PRETTY: bool> Writer<PRETTY> {
     fn command_head(
         &mut self,
         optional: bool,
@@ -83,7 +83,7 @@ impl Writer<'_> {
                 self.descriptors(&amm.descriptors);
             }
             CommandResult::AuditValue(audit) | CommandResult::AuditCapability(audit) => {
-                let context = if self.is_pretty {
+                let context = if PRETTY {
                     Token::Context.long()
                 } else {
                     Token::Context.short()
@@ -175,9 +175,9 @@ impl Writer<'_> {
                     self.equal();
                     self.put(kind);
                 } else {
-                    self.raw("[");
+                    self.out.push(b'[');
                     self.inline(kinds, |writer, kind| writer.put(kind));
-                    self.raw("]");
+                    self.out.push(b']');
                 }
                 if !properties.is_empty() {
                     self.list(properties, Self::property);

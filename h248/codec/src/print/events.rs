@@ -10,7 +10,7 @@ use crate::token::Token;
 /// A RequestID that is `*` when it is the highest number.
 pub(super) struct RequestId(pub(super) u32);
 
-impl Writer<'_> {
+impl<const PRETTY: bool> Writer<PRETTY> {
     pub(super) fn events(&mut self, events: &Events) {
         self.token(Token::Events);
         if events.events.is_empty() {
@@ -107,9 +107,9 @@ impl Writer<'_> {
             self.put(name);
         }
         if let Some(value) = &map.value {
-            self.raw("{");
+            self.out.push(b'{');
             self.raw(value);
-            self.raw("}");
+            self.out.push(b'}');
         }
     }
 
@@ -204,7 +204,7 @@ impl Writer<'_> {
     fn observed_event(&mut self, event: &ObservedEvent) {
         if let Some(time) = &event.time {
             self.put(time);
-            self.raw(":");
+            self.out.push(b':');
         }
         self.put(&event.name);
         self.optional_block(|writer| {

@@ -7,7 +7,7 @@ use crate::ast::{
 };
 use crate::token::Token;
 
-impl Writer<'_> {
+impl<const PRETTY: bool> Writer<PRETTY> {
     pub(super) fn media(&mut self, media: &Media) {
         self.token(Token::Media);
         self.optional_block(|writer| {
@@ -126,9 +126,9 @@ impl Writer<'_> {
             }
             values => {
                 self.equal();
-                self.raw("[");
+                self.out.push(b'[');
                 self.inline(values, Self::value);
-                self.raw("]");
+                self.out.push(b']');
             }
         }
     }

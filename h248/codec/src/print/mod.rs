@@ -11,6 +11,7 @@ mod audit;
 mod command;
 mod events;
 mod media;
+mod out;
 mod put;
 mod service;
 mod transaction;
@@ -22,6 +23,7 @@ use crate::ast::{
 use crate::lex::trimmed;
 use crate::parse::is_plain;
 use crate::token::Token;
+use out::{Out, TYPICAL_OCTETS};
 use put::Put;
 
 /// Token form and layout.
@@ -44,7 +46,10 @@ pub fn print(message: &Message, encoding: Encoding) -> Vec<u8> {
 
 /// Appends a message to `out`.
 pub fn print_into(message: &Message, encoding: Encoding, out: &mut Vec<u8>) {
-    Writer::new(out, encoding, message.version).message(message);
+    match encoding {
+        Encoding::Pretty => Writer::<true>::write(out, message.version, |w| w.message(message)),
+        Encoding::Compact => Writer::<false>::write(out, message.version, |w| w.message(message)),
+    }
 }
 
 /// Writes a message of `version` from `mid` with these transactions.
@@ -56,9 +61,16 @@ pub fn print_transactions(
     encoding: Encoding,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(TYPICAL_OCTETS);
-    let mut writer = Writer::new(&mut out, encoding, version);
-    writer.header(version, mid);
-    writer.transactions(transactions);
+    match encoding {
+        Encoding::Pretty => Writer::<true>::write(&mut out, version, |writer| {
+            writer.header(version, mid);
+            writer.transactions(transactions);
+        }),
+        Encoding::Compact => Writer::<false>::write(&mut out, version, |writer| {
+            writer.header(version, mid);
+            writer.transactions(transactions);
+        }),
+    }
     out
 }
 
@@ -66,33 +78,40 @@ pub fn print_transactions(
 #[must_use]
 pub fn print_transaction(transaction: &Transaction, version: u8, encoding: Encoding) -> Vec<u8> {
     let mut out = Vec::with_capacity(TYPICAL_OCTETS);
-    Writer::new(&mut out, encoding, version).transaction(transaction);
+    match encoding {
+        Encoding::Pretty => {
+            Writer::<true>::write(&mut out, version, |w| w.transaction(transaction));
+        }
+        Encoding::Compact => {
+            Writer::<false>::write(&mut out, version, |w| w.transaction(transaction));
+        }
+    }
     out
 }
 
-/// Room for most messages.
-const TYPICAL_OCTETS: usize = 512;
 /// Blanks per level of a pretty message.
 const INDENT: usize = 2;
 
-struct Writer<'o> {
-    out: &'o mut Vec<u8>,
-    is_pretty: bool,
+/// Writes with long tokens and one item a line if `PRETTY`, else with short ones and no blanks.
+struct Writer<const PRETTY: bool> {
+    out: Out,
     version: u8,
     depth: usize,
     /// No item has been written since the last opening brace.
     is_first: bool,
 }
 
-impl<'o> Writer<'o> {
-    fn new(out: &'o mut Vec<u8>, encoding: Encoding, version: u8) -> Self {
-        Self {
-            out,
-            is_pretty: encoding == Encoding::Pretty,
+impl<const PRETTY: bool> Writer<PRETTY> {
+    /// Appends to `out` what `body` writes.
+    fn write(out: &mut Vec<u8>, version: u8, body: impl FnOnce(&mut Self)) {
+        let mut writer = Self {
+            out: Out::behind(core::mem::take(out)),
             version,
             depth: 0,
             is_first: true,
-        }
+        };
+        body(&mut writer);
+        *out = writer.out.into_octets();
     }
 
     fn message(&mut self, message: &Message) {
@@ -110,7 +129,7 @@ impl<'o> Writer<'o> {
         match &message.body {
             MessageBody::Error(error) => {
                 self.error(error);
-                if self.is_pretty {
+                if PRETTY {
                     self.raw("\n");
                 }
             }
@@ -131,46 +150,55 @@ impl<'o> Writer<'o> {
         // Nothing but a blank ends a Segment, yet Erlang/OTP takes none after the last one.
         let mut ends_open = false;
         for (at, transaction) in transactions.iter().enumerate() {
-            if at > 0 && (self.is_pretty || ends_open) {
+            if at > 0 && (PRETTY || ends_open) {
                 self.raw("\n");
             }
             self.transaction(transaction);
             ends_open = matches!(transaction, Transaction::Segment { .. });
         }
-        if self.is_pretty && !ends_open {
+        if PRETTY && !ends_open {
             self.raw("\n");
         }
     }
 
+    #[inline]
     fn raw(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.put(text.as_bytes());
     }
 
+    #[inline]
     fn put(&mut self, what: impl Put) {
-        what.put(self.out);
+        what.put(&mut self.out);
     }
 
+    #[inline]
     fn token(&mut self, token: Token) {
-        self.raw(if self.is_pretty {
-            token.long()
+        if PRETTY {
+            self.raw(token.long());
         } else {
-            token.short()
-        });
+            self.out.short(token);
+        }
     }
 
     /// `=`, in its blanks if pretty.
+    #[inline]
     fn equal(&mut self) {
-        self.operator("=");
+        self.operator(b'=');
     }
 
-    fn operator(&mut self, operator: &str) {
-        let blank = if self.is_pretty { " " } else { "" };
-        self.raw(blank);
-        self.raw(operator);
-        self.raw(blank);
+    #[inline]
+    fn operator(&mut self, operator: u8) {
+        if PRETTY {
+            self.out.push(b' ');
+            self.out.push(operator);
+            self.out.push(b' ');
+        } else {
+            self.out.push(operator);
+        }
     }
 
     /// `token = value`.
+    #[inline]
     fn assign(&mut self, token: Token, value: impl Put) {
         self.token(token);
         self.equal();
@@ -189,29 +217,34 @@ impl<'o> Writer<'o> {
     }
 
     /// Begins an item of the block at hand.
+    #[inline]
     fn item(&mut self) {
         if !self.is_first {
-            self.raw(",");
+            self.out.push(b',');
         }
         self.is_first = false;
         self.new_line();
     }
 
+    #[inline]
     fn new_line(&mut self) {
-        if self.is_pretty {
+        if PRETTY {
             self.raw("\n");
             self.indent();
         }
     }
 
     fn indent(&mut self) {
-        let width = self.out.len() + self.depth * INDENT;
-        self.out.resize(width, b' ');
+        self.out.blanks(self.depth * INDENT);
     }
 
     /// A brace, with the blank before it if pretty.
+    #[inline]
     fn brace(&mut self) {
-        self.raw(if self.is_pretty { " {" } else { "{" });
+        if PRETTY {
+            self.out.push(b' ');
+        }
+        self.out.push(b'{');
     }
 
     /// `{ ... }` around what `body` writes.
@@ -224,18 +257,16 @@ impl<'o> Writer<'o> {
         if !self.is_first {
             self.new_line();
         }
-        self.raw("}");
+        self.out.push(b'}');
         self.is_first = false;
     }
 
     /// `{ ... }`, or nothing if `body` writes no item.
     fn optional_block(&mut self, body: impl FnOnce(&mut Self)) {
         let before = self.out.len();
-        self.brace();
-        let inside = self.out.len();
-        self.out.truncate(before);
         self.block(body);
-        if self.out.len() == inside + 1 {
+        // The braces alone.
+        if self.out.len() == before + 2 + usize::from(PRETTY) {
             self.out.truncate(before);
         }
     }
@@ -261,14 +292,14 @@ impl<'o> Writer<'o> {
     }
 
     fn comma(&mut self) {
-        self.raw(if self.is_pretty { ", " } else { "," });
+        self.raw(if PRETTY { ", " } else { "," });
     }
 
     /// `{ items }` on one line.
     fn inline_braces<T>(&mut self, items: &[T], print: impl FnMut(&mut Self, &T)) {
-        self.raw("{");
+        self.out.push(b'{');
         self.inline(items, print);
-        self.raw("}");
+        self.out.push(b'}');
     }
 
     /// `Error=code{"text"}`.
@@ -278,15 +309,15 @@ impl<'o> Writer<'o> {
         if let Some(text) = &error.text {
             self.quoted(text);
         }
-        self.raw("}");
+        self.out.push(b'}');
     }
 
     /// A quotedString: there is no escape, so what cannot stand in one is replaced.
     fn quoted(&mut self, text: &str) {
-        self.raw("\"");
+        self.out.push(b'"');
         if text.bytes().all(|c| matches!(c, b' '..=b'~') && c != b'"') {
             self.raw(text);
-            self.raw("\"");
+            self.out.push(b'"');
             return;
         }
         for c in text.chars() {
@@ -296,10 +327,9 @@ impl<'o> Writer<'o> {
                 _ if c.is_control() => ' ',
                 _ => c,
             };
-            self.out
-                .extend_from_slice(printed.encode_utf8(&mut [0; 4]).as_bytes());
+            self.raw(printed.encode_utf8(&mut [0; 4]));
         }
-        self.raw("\"");
+        self.out.push(b'"');
     }
 
     fn value(&mut self, value: &Value) {
@@ -324,32 +354,33 @@ impl<'o> Writer<'o> {
             }
             PropertyValue::AllOf(values) => {
                 self.equal();
-                self.raw("[");
+                self.out.push(b'[');
                 self.inline(values, Self::value);
-                self.raw("]");
+                self.out.push(b']');
             }
             PropertyValue::OneOf(values) => {
                 self.equal();
                 self.inline_braces(values, Self::value);
             }
-            PropertyValue::Range(first, last) => {
+            PropertyValue::Range(range) => {
+                let [first, last] = &**range;
                 self.equal();
-                self.raw("[");
+                self.out.push(b'[');
                 self.value(first);
-                self.raw(":");
+                self.out.push(b':');
                 self.value(last);
-                self.raw("]");
+                self.out.push(b']');
             }
             PropertyValue::GreaterThan(value) => {
-                self.operator(">");
+                self.operator(b'>');
                 self.value(value);
             }
             PropertyValue::LessThan(value) => {
-                self.operator("<");
+                self.operator(b'<');
                 self.value(value);
             }
             PropertyValue::NotEqual(value) => {
-                self.operator("#");
+                self.operator(b'#');
                 self.value(value);
             }
         }
@@ -360,21 +391,21 @@ impl<'o> Writer<'o> {
     fn octets(&mut self, octets: &OctetString) {
         self.brace();
         if let Some((mut text, line_end)) = trimmed(&octets.0) {
-            self.out.extend_from_slice(line_end);
+            self.out.put(line_end);
             while let Some(at) = memchr::memchr2(b'}', 0, text) {
-                self.out.extend_from_slice(&text[..at]);
+                self.out.put(&text[..at]);
                 if text[at] == b'}' {
                     self.raw("\\}");
                 }
                 text = &text[at + 1..];
             }
-            self.out.extend_from_slice(text);
-            self.out.extend_from_slice(line_end);
-            if self.is_pretty {
+            self.out.put(text);
+            self.out.put(line_end);
+            if PRETTY {
                 self.indent();
             }
         }
-        self.raw("}");
+        self.out.push(b'}');
     }
 }
 

@@ -1,8 +1,9 @@
 //! Leaves of the tree, written without the machinery of `core::fmt`: they are most of a message.
 
-use std::io::Write as _;
+use core::fmt::Write as _;
 
 use super::events::RequestId;
+use super::out::Out;
 use crate::ast::{
     ContextId, MId, Name, PackageItem, PackageVersion, TerminationId, TerminationIds, TimeStamp,
     TransactionId,
@@ -11,58 +12,88 @@ use crate::ast::{
 /// Something that stands on the wire as it is.
 pub(super) trait Put {
     /// Appends it.
-    fn put(&self, out: &mut Vec<u8>);
+    fn put(&self, out: &mut Out);
 }
 
 impl<T: Put + ?Sized> Put for &T {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         (**self).put(out);
     }
 }
 
 impl Put for str {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_bytes());
+    #[inline]
+    fn put(&self, out: &mut Out) {
+        out.put(self.as_bytes());
     }
 }
 
 impl Put for u32 {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
+        let mut rest = *self;
+        if rest < 10 {
+            return out.push(digit(rest));
+        }
         let mut digits = [0; 10];
         let mut at = digits.len();
-        let mut rest = *self;
-        loop {
-            at -= 1;
-            digits[at] = b"0123456789"[(rest % 10) as usize];
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
+        while rest >= 10 {
+            at -= 2;
+            let pair = PAIRS[(rest % 100) as usize];
+            digits[at..at + 2].copy_from_slice(&pair);
+            rest /= 100;
         }
-        out.extend_from_slice(&digits[at..]);
+        if rest > 0 {
+            at -= 1;
+            digits[at] = digit(rest);
+        }
+        out.put(&digits[at..]);
     }
 }
 
+/// `00` to `99`.
+static PAIRS: [[u8; 2]; 100] = pairs();
+
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut pairs = [[0; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n as usize] = [digit(n / 10), digit(n % 10)];
+        n += 1;
+    }
+    pairs
+}
+
+/// The digit of a number below ten.
+const fn digit(n: u32) -> u8 {
+    b"0123456789"[(n % 10) as usize]
+}
+
 impl Put for u16 {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         u32::from(*self).put(out);
     }
 }
 
 impl Put for u8 {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         u32::from(*self).put(out);
     }
 }
 
 impl Put for Name {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         self.as_str().put(out);
     }
 }
 
 impl Put for PackageItem {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         if !self.package.as_str().is_empty() {
             self.package.put(out);
             out.push(b'/');
@@ -72,7 +103,8 @@ impl Put for PackageItem {
 }
 
 impl Put for PackageVersion {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         self.name.put(out);
         out.push(b'-');
         self.version.put(out);
@@ -80,13 +112,15 @@ impl Put for PackageVersion {
 }
 
 impl Put for TransactionId {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         self.0.put(out);
     }
 }
 
 impl Put for ContextId {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         match self {
             Self::Null => out.push(b'-'),
             Self::Choose => out.push(b'$'),
@@ -97,7 +131,8 @@ impl Put for ContextId {
 }
 
 impl Put for TerminationId {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         match self {
             Self::Root => "ROOT".put(out),
             Self::Choose => out.push(b'$'),
@@ -108,7 +143,8 @@ impl Put for TerminationId {
 }
 
 impl Put for TerminationIds {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         if let Some(id) = self.single() {
             return id.put(out);
         }
@@ -122,7 +158,8 @@ impl Put for TerminationIds {
 
 impl Put for RequestId {
     /// `*` when it is the highest number.
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         if self.0 == u32::MAX {
             out.push(b'*');
         } else {
@@ -132,15 +169,17 @@ impl Put for RequestId {
 }
 
 impl Put for TimeStamp {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.date);
+    #[inline]
+    fn put(&self, out: &mut Out) {
+        out.put(&self.date);
         out.push(b'T');
-        out.extend_from_slice(&self.time);
+        out.put(&self.time);
     }
 }
 
 impl Put for MId {
-    fn put(&self, out: &mut Vec<u8>) {
+    #[inline]
+    fn put(&self, out: &mut Out) {
         match self {
             Self::Domain { name, port } => {
                 out.push(b'<');
@@ -152,7 +191,7 @@ impl Put for MId {
                 }
             }
             Self::Ip { .. } | Self::Device(_) | Self::Mtp(_) => {
-                write!(out, "{self}").expect("a vector takes everything");
+                write!(out, "{self}").expect("a buffer takes everything");
             }
         }
     }

@@ -16,7 +16,7 @@ struct Common<'a> {
     time: Option<&'a TimeStamp>,
 }
 
-impl Writer<'_> {
+impl<const PRETTY: bool> Writer<PRETTY> {
     pub(super) fn service_change(&mut self, services: &ServiceChange) {
         self.token(Token::Services);
         self.block(|writer| {
@@ -97,7 +97,7 @@ impl Writer<'_> {
         if let Some(profile) = common.profile {
             self.item();
             self.assign(Token::Profile, &profile.name);
-            self.raw("/");
+            self.out.push(b'/');
             self.put(profile.version);
         }
         if let Some(version) = common.version {

@@ -8,7 +8,7 @@ use crate::ast::{
 };
 use crate::token::Token;
 
-impl Writer<'_> {
+impl<const PRETTY: bool> Writer<PRETTY> {
     pub(super) fn transaction(&mut self, transaction: &Transaction) {
         match transaction {
             Transaction::Request(request) => {
@@ -34,16 +34,16 @@ impl Writer<'_> {
     fn ack_range(&mut self, (first, last): &(TransactionId, TransactionId)) {
         self.put(first);
         if first != last {
-            self.raw("-");
+            self.out.push(b'-');
             self.put(last);
         }
     }
 
     fn segment(&mut self, segment: Segment) {
-        self.raw("/");
+        self.out.push(b'/');
         self.put(segment.number);
         if segment.is_last {
-            self.raw("/");
+            self.out.push(b'/');
             self.token(Token::End);
         }
     }

@@ -73,7 +73,10 @@ fn local_control() -> BoxedStrategy<LocalControl> {
 pub(crate) fn statistics() -> BoxedStrategy<Vec<Statistic>> {
     let statistic = (package_item(), vec(value(), 0..3));
     vec(
-        statistic.prop_map(|(name, values)| Statistic { name, values }),
+        statistic.prop_map(|(name, values)| Statistic {
+            name,
+            values: values.into(),
+        }),
         0..3,
     )
     .boxed()
@@ -183,7 +186,7 @@ fn signals() -> BoxedStrategy<Vec<SignalItem>> {
 }
 
 /// An Embed with events `levels` deep.
-fn embed(levels: u8) -> BoxedStrategy<Embed> {
+fn embed(levels: u8) -> BoxedStrategy<Box<Embed>> {
     let events = if levels == 0 {
         Just(None).boxed()
     } else {
@@ -192,6 +195,7 @@ fn embed(levels: u8) -> BoxedStrategy<Embed> {
     (option::of(signals()), events)
         .prop_map(|(signals, events)| Embed { signals, events })
         .prop_filter("something in it", |embed| *embed != Embed::default())
+        .prop_map(Box::new)
         .boxed()
 }
 
@@ -213,7 +217,7 @@ fn event_spec(levels: u8) -> BoxedStrategy<EventSpec> {
             stream: first.1,
             keep_active: first.2,
             embed,
-            digit_map: third.0,
+            digit_map: third.0.map(Box::new),
             notify: third.1,
             reset_events: fourth.0,
             parms: fourth.1,

@@ -218,7 +218,7 @@ fn command(version: u8) -> BoxedStrategy<Command> {
         ),
         (ids(), services()).prop_map(|(terminations, services)| Command::ServiceChange {
             terminations,
-            services
+            services: Box::new(services)
         }),
     ]
     .boxed()
@@ -246,7 +246,7 @@ fn result(version: u8) -> BoxedStrategy<CommandResult> {
         services_of_reply()
             .prop_filter("something in it", |s| *s
                 != ServiceChangeReplyParms::default())
-            .prop_map(ServiceChangeResult::Services),
+            .prop_map(|parms| ServiceChangeResult::Services(Box::new(parms))),
     ];
     let ids = move || terminations(version);
     prop_oneof![

@@ -32,7 +32,7 @@ pub(crate) fn termination() -> BoxedStrategy<TerminationId> {
 pub(crate) fn terminations(version: u8) -> BoxedStrategy<TerminationIds> {
     let most = if version >= 3 { 3 } else { 1 };
     vec(termination(), 1..=most)
-        .prop_map(TerminationIds)
+        .prop_map(|ids| TerminationIds(ids.into()))
         .boxed()
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn property_value() -> BoxedStrategy<PropertyValue> {
         4 => value().prop_map(PropertyValue::Is),
         1 => vec(value(), 1..4).prop_map(PropertyValue::AllOf),
         1 => vec(value(), 1..4).prop_map(PropertyValue::OneOf),
-        1 => (value(), value()).prop_map(|(from, to)| PropertyValue::Range(from, to)),
+        1 => (value(), value()).prop_map(|(from, to)| PropertyValue::Range(Box::new([from, to]))),
         1 => value().prop_map(PropertyValue::GreaterThan),
         1 => value().prop_map(PropertyValue::LessThan),
         1 => value().prop_map(PropertyValue::NotEqual),

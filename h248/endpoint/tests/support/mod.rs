@@ -174,7 +174,7 @@ pub(crate) fn service_change(
     let mut actions = audit();
     actions[0].commands[0].command = Command::ServiceChange {
         terminations: TerminationId::Root.into(),
-        services: h248::ast::ServiceChange {
+        services: Box::new(h248::ast::ServiceChange {
             method,
             reason: h248::ast::Value {
                 text: "903 MGC Directed Change".into(),
@@ -189,7 +189,7 @@ pub(crate) fn service_change(
             audit: Vec::new(),
             incomplete: false,
             extensions: Vec::new(),
-        },
+        }),
     };
     actions
 }

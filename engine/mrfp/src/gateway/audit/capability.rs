@@ -21,7 +21,7 @@ impl Values {
     fn capability(self) -> Option<PropertyValue> {
         let number = |n: u64| plain(n.to_string());
         Some(match self {
-            Self::Integer(from, to) => PropertyValue::Range(number(from), number(to)),
+            Self::Integer(from, to) => PropertyValue::Range(Box::new([number(from), number(to)])),
             Self::Boolean => PropertyValue::OneOf(vec![plain("ON"), plain("OFF")]),
             Self::Enumeration([word]) => PropertyValue::Is(plain(word)),
             Self::Enumeration(words) => PropertyValue::OneOf(words.iter().map(plain).collect()),
@@ -113,7 +113,7 @@ pub(super) fn statistics(wanted: &[PackageItem]) -> Vec<Statistic> {
         })
         .map(|name| Statistic {
             name: item(name),
-            values: Vec::new(),
+            values: [].into_iter().collect(),
         })
         .collect()
 }

@@ -246,8 +246,8 @@ fn has_value(
         PropertyValue::OneOf(list) | PropertyValue::AllOf(list) => list.iter().any(is_same),
         PropertyValue::GreaterThan(v) => than(v).is_some_and(|(n, v)| n > v),
         PropertyValue::LessThan(v) => than(v).is_some_and(|(n, v)| n < v),
-        PropertyValue::Range(from, to) => {
-            let (from, to) = (than(from), than(to));
+        PropertyValue::Range(range) => {
+            let [from, to] = range.each_ref().map(than);
             from.is_some_and(|(n, from)| n >= from) && to.is_some_and(|(n, to)| n <= to)
         }
     }
