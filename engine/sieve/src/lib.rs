@@ -18,6 +18,7 @@
 
 mod address;
 mod error;
+pub mod fuzzing;
 mod lex;
 pub mod limits;
 mod matching;

@@ -332,3 +332,62 @@ proptest! {
         }
     }
 }
+
+/// What scripts are made of, so that random ones are sometimes good.
+const PIECES: &[&str] = &[
+    "if ",
+    "elsif ",
+    "else ",
+    "not ",
+    "allof(",
+    "anyof(",
+    ")",
+    ", ",
+    " { ",
+    " } ",
+    "; ",
+    "keep;",
+    "discard;",
+    "stop;",
+    "reject \"no\";",
+    "ereject 'no';",
+    "require \"reject\";",
+    "true",
+    "false",
+    "header ",
+    "address ",
+    "exists ",
+    "size ",
+    ":over ",
+    ":under ",
+    ":is ",
+    ":contains ",
+    ":matches ",
+    ":all ",
+    ":domain ",
+    ":comparator ",
+    "\"i;octet\" ",
+    "\"From\" ",
+    "'Subject' ",
+    "[\"a\", 'b'] ",
+    "\"*a?\\\\*\" ",
+    "100K ",
+    "# comment\n",
+    "/* comment */ ",
+    "text:\nx\n.\n",
+];
+
+proptest! {
+    #[test]
+    fn any_script_is_compiled_or_refused_and_judges_alike(
+        pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..24),
+        message in "\n.\n.(From: [a-z<@>. ]{0,12}\n)?(Subject: [a*?\\\\é ]{0,8}\n)?",
+    ) {
+        fuzzing::judge((pieces.concat() + &message).as_bytes());
+    }
+
+    #[test]
+    fn any_octets_are_compiled_or_refused(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fuzzing::judge(&octets);
+    }
+}
