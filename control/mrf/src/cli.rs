@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Options;
 use crate::values::{
-    Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Version, HttpAddr, LogFormat, Mid,
-    MsrpAddr, MsrpMatch, Period, Reactor, SipListener, Switch, XdpInterface,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Pdu, H248Version, HttpAddr,
+    LogFormat, Mid, MsrpAddr, MsrpMatch, Period, Reactor, SipListener, Switch, XdpInterface,
 };
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
@@ -281,6 +281,11 @@ struct MediaArgs {
     /// [default: 25s]
     #[arg(long, value_name = "TIME", env = "MRF_H248_TIMEOUT")]
     h248_timeout: Option<Period>,
+    /// Octets of the longest H.248 message sent, where the other side or the network takes less than the
+    /// transport carries: longer replies go in segments (version 3, UDP) or become error 533
+    /// [default: what the transport carries]
+    #[arg(long, value_name = "BYTES", env = "MRF_H248_PDU")]
+    h248_pdu: Option<H248Pdu>,
     /// Highest H.248 version proposed at registration: 1, 2 or 3 [default: 2]
     #[arg(long, value_name = "1|2|3", env = "MRF_H248_VERSION")]
     h248_version: Option<H248Version>,
@@ -474,6 +479,7 @@ impl MediaArgs {
         options.h248_auth = self.h248_auth;
         options.h248_restart_delay = self.h248_restart_delay;
         options.h248_timeout = self.h248_timeout;
+        options.h248_pdu = self.h248_pdu;
         options.h248_version = self.h248_version;
         options.storage = self.storage;
     }

@@ -11,9 +11,9 @@ use toml::de::DeTable;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::position::{Fault, Position};
 use crate::values::{
-    Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Version, HttpAddr, LogFilter,
-    LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer, Period, Profile, Reactor,
-    SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Pdu, H248Version, HttpAddr,
+    LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer, Period, Profile,
+    Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
 };
 
 /// Every key at the top of a file.
@@ -32,6 +32,7 @@ pub const KEYS: &[&str] = &[
     "h248",
     "h248-after-loss",
     "h248-auth",
+    "h248-pdu",
     "h248-restart-delay",
     "h248-timeout",
     "h248-version",
@@ -133,6 +134,8 @@ pub struct Options {
     pub h248_restart_delay: Option<Period>,
     /// How long a controller may take to answer before it counts as lost.
     pub h248_timeout: Option<Period>,
+    /// Octets of the longest H.248 message sent.
+    pub h248_pdu: Option<H248Pdu>,
     /// Highest H.248 version proposed.
     pub h248_version: Option<H248Version>,
     /// Directory for messages played and recorded.
@@ -258,6 +261,7 @@ impl Options {
             h248_auth: self.h248_auth.or(fallback.h248_auth),
             h248_restart_delay: self.h248_restart_delay.or(fallback.h248_restart_delay),
             h248_timeout: self.h248_timeout.or(fallback.h248_timeout),
+            h248_pdu: self.h248_pdu.or(fallback.h248_pdu),
             h248_version: self.h248_version.or(fallback.h248_version),
             storage: self.storage.or(fallback.storage),
             sip: either(self.sip, fallback.sip),
@@ -438,6 +442,7 @@ deserialize_from_text!(
     BusyPoll,
     H248Version,
     AfterLoss,
+    H248Pdu,
     AuthHeader,
     MsrpMatch,
     Switch,

@@ -71,6 +71,7 @@ pub fn mrfp_beside(options: &Options, mgc: TransportAddr) -> mrfp::Config {
         mgc.kind(),
         SocketAddr::new(mgc.addr().ip(), 0),
     )];
+    config.h248_pdu_bytes_max = options.h248_pdu.map(|pdu| pdu.0);
     config.honour_sdp = options.honour_sdp.is_none_or(|switch| switch.0);
     config
 }

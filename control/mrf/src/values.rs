@@ -154,6 +154,25 @@ impl FromStr for H248Version {
     }
 }
 
+/// Octets of the longest H.248 message sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct H248Pdu(pub usize);
+
+/// Room for a reply with an error in it, whoever sends it.
+const H248_PDU_BYTES_MIN: usize = 512;
+
+impl FromStr for H248Pdu {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let range = H248_PDU_BYTES_MIN..=h248::Limits::MESSAGE_OCTETS;
+        match text.parse() {
+            Ok(bytes) if range.contains(&bytes) => Ok(Self(bytes)),
+            Ok(_) | Err(_) => Err(ValueError::new("expected octets, 512 to 65531")),
+        }
+    }
+}
+
 /// The name of the network interface of the xdp reactor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct XdpInterface(pub String);
@@ -542,6 +561,11 @@ mod tests {
         refused::<XdpInterface>("", "expected the name of a network interface");
         refused::<H248Version>("4", "expected 1, 2 or 3");
         refused::<AfterLoss>("reboot", "expected disconnected, failover or restart");
+        check("1400", H248Pdu(1400));
+        check("65531", H248Pdu(65_531));
+        for bad in ["511", "65532", "1k", "-1"] {
+            refused::<H248Pdu>(bad, "expected octets, 512 to 65531");
+        }
         refused::<AuthHeader>("check", "expected ignore or refuse");
         refused::<MsrpMatch>("host", "expected session-id or uri");
         check("50", BusyPoll(50));

@@ -122,6 +122,8 @@ pub struct Config {
     pub refuses_h248_authentication: bool,
     /// What a registration says after the controller was lost.
     pub after_loss: AfterLoss,
+    /// Octets of the longest H.248 message sent; `None`: what the transport carries.
+    pub h248_pdu_bytes_max: Option<usize>,
     /// Highest H.248 version offered, 1 to 3.
     pub version_max: u8,
     /// Longest random wait before the first registration (MWD).
@@ -160,6 +162,7 @@ impl Default for Config {
             encoding: Encoding::Compact,
             refuses_h248_authentication: false,
             after_loss: AfterLoss::default(),
+            h248_pdu_bytes_max: None,
             version_max: 2,
             restart_delay_max: Duration::ZERO,
             h248_timeout: Duration::from_secs(25),

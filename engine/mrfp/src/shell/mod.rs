@@ -247,6 +247,7 @@ async fn try_h248(config: &Config, reachable: IpAddr) -> io::Result<h248_endpoin
     endpoint.encoding = config.encoding;
     endpoint.refuses_authentication = config.refuses_h248_authentication;
     endpoint.version_max = config.version_max;
+    endpoint.pdu_bytes_max = config.h248_pdu_bytes_max;
     endpoint.timers.t_max = config.h248_timeout;
     endpoint.timers.long = endpoint
         .timers
