@@ -31,7 +31,6 @@ from sip import Agent, attribute, offer
 HOST, GUEST = "10.99.0.2", "10.99.0.1"
 HOST6, GUEST6 = "fd99::2", "fd99::1"
 CHECK_SECONDS = 120
-SESSIONS = 2000
 CLONE_NEWNET = 0x40000000
 SIOCETHTOOL = 0x8946
 
@@ -114,10 +113,11 @@ class World:
         finally:
             self.enter("guest")
 
-    def serve(self, env, *flags, host=HOST, command="run"):
+    def serve(self, env, *flags, host=HOST, command="run", transport="tcp"):
         """`mrf run` on xdp in `host`."""
         at = f"[{host}]" if ":" in host else host
-        words = ["--msrp", f"{at}:0", "--http", "off", "--shards", str(self.queues)]
+        listener = f"{at}:0" if transport == "tcp" else f"{transport}:{at}:0"
+        words = ["--msrp", listener, "--http", "off", "--shards", str(self.queues)]
         words += ["--h248", f"udp:{at}:0", "--reactor", "xdp", "--xdp-if", "h0"]
         words += ["--sip", f"udp:{at}:0"] if command == "run" else []
         with self.inside("host"):
@@ -266,13 +266,13 @@ def down_and_up(env):
         converse(env, world, what=interrupted)
 
 
-def sessions(env):
-    """2,000 sessions, every delivery verified by the load generator; H.248 shares the interface."""
+def loaded(env, flags, transport="tcp"):
+    """Conferences of the load generator, every delivery verified; H.248 shares the interface."""
     with World() as world:
-        mrf = world.serve(env, command="mrfp")
+        mrf = world.serve(env, command="mrfp", transport=transport)
         target = "udp:{}:{}".format(*mrf.address("h248.udp"))
-        load = [env.mrf, "load", "--via", "h248", "--target", target, "--conferences", str(SESSIONS // 20)]
-        load += ["--participants", "20", "--rate", "1000", "--duration", "3s", "--size", "1000"]
+        load = [env.mrf, "load", "--via", "h248", "--target", target, "--transport", transport]
+        load += ["--duration", "3s", *flags]
         child = Process("load", load, env.directory)
         lines = child.rest(CHECK_SECONDS)
         ensure(child.exit_code() == 0, f"exit {child.child.returncode}: {lines[-6:]}; {child.tail()}; {mrf.tail()}")
@@ -404,6 +404,9 @@ def loopback(env):
 
 LOOPBACK = ["msrp-talk-ipv", "msrp-talk-sip-tcp", "msrp-bodiless", "msrp-unknown-session", "msrp-second"]
 
+TWO_THOUSAND = ["--conferences", "100", "--participants", "20", "--size", "1000", "--rate", "100"]
+TWENTY = ["--conferences", "2", "--participants", "10", "--size", "5000", "--rate", "20"]
+
 CHECKS = {
     "xdp-talk-ipv4": plain,
     "xdp-talk-ipv6": functools.partial(plain, host=HOST6),
@@ -419,7 +422,10 @@ CHECKS = {
     "xdp-killed": killed,
     "xdp-others": others,
     "xdp-refusals": refusals,
-    "xdp-sessions": sessions,
+    "xdp-tls": functools.partial(loaded, flags=TWENTY, transport="tls"),
+    "xdp-ws": functools.partial(loaded, flags=TWENTY, transport="ws"),
+    "xdp-wss": functools.partial(loaded, flags=TWENTY, transport="wss"),
+    "xdp-sessions": functools.partial(loaded, flags=TWO_THOUSAND),
     "xdp-generic": loopback,
 }
 

@@ -38,7 +38,7 @@ use inbox::{Inbox, Note};
 type Done = Completion<Octets, Socket>;
 
 /// How soon to look again when there was no room for frames to send.
-const ROOM_RETRY: Duration = Duration::from_micros(200);
+const ROOM_RETRY: Duration = Duration::from_millis(1);
 
 /// One shard's part of an interface, to be given to its thread.
 #[derive(Debug)]
