@@ -134,8 +134,8 @@ pub struct MrfpCommandArgs {
     common: CommonArgs,
     #[command(flatten)]
     media: MediaArgs,
-    /// Controller to register with: udp:ADDR, tcp:ADDR or sctp:ADDR (SCTP in UDP, RFC 6951, one port for
-    /// both); repeatable, in order of preference
+    /// Controller to register with: udp:ADDR, tcp:ADDR or sctp:ADDR (the kernel's SCTP, or where it has none
+    /// SCTP in UDP, RFC 6951, one port for both); repeatable, in order of preference
     /// [default: none, any controller may speak first]
     #[arg(
         long,

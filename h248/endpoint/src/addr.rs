@@ -11,7 +11,7 @@ pub enum TransportKind {
     Udp,
     /// TPKT over TCP (H.248.1 Annex D.2): requests are never repeated.
     Tcp,
-    /// One message a user message (H.248.4), in UDP datagrams (RFC 6951).
+    /// One message a user message (H.248.4): through the kernel, or in UDP datagrams (RFC 6951).
     Sctp,
 }
 
@@ -67,7 +67,7 @@ pub enum TransportAddr {
     Udp(SocketAddr),
     /// TPKT over TCP.
     Tcp(SocketAddr),
-    /// SCTP in UDP; both have the same port.
+    /// SCTP; in UDP, both have the same port.
     Sctp(SocketAddr),
 }
 

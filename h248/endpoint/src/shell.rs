@@ -60,6 +60,8 @@ pub struct Shell {
     /// By [`TransportId::index`].
     sockets: Vec<Arc<UdpSocket>>,
     sctp_sockets: Vec<SctpSocket>,
+    /// Whether the kernel has SCTP, once somebody needed to know.
+    has_kernel_sctp: Option<bool>,
     connections: HashMap<Peer, Connection>,
     /// The last number of a TCP connection or SCTP association.
     connection_last: Arc<AtomicU32>,
@@ -145,6 +147,7 @@ impl Shell {
             bound: Vec::new(),
             sockets: Vec::new(),
             sctp_sockets: Vec::new(),
+            has_kernel_sctp: None,
             connections: HashMap::new(),
             connection_last: Arc::default(),
             inbound,
@@ -172,6 +175,21 @@ impl Shell {
                 self.tasks
                     .spawn(tcp::accept(listener, self.inbound.clone()));
             }
+            TransportAddr::Sctp(addr) if self.has_kernel_sctp(addr) => {
+                let listener = sctp::kernel::listen(addr)?;
+                let bound = listener.local_addr()?;
+                self.bound.push(TransportAddr::Sctp(bound));
+                let numbers = Arc::clone(&self.connection_last);
+                let task = sctp::kernel::accept(listener, numbers, self.inbound.clone());
+                self.tasks.spawn(task);
+                // For those whose kernel has none.
+                match udp::bind(bound).await {
+                    Ok(socket) => drop(self.add_sctp_socket(socket)),
+                    Err(cause) => {
+                        tracing::info!(addr = %bound, %cause, "H.248 over SCTP: not in UDP as well");
+                    }
+                }
+            }
             TransportAddr::Sctp(addr) => {
                 let socket = udp::bind(addr).await?;
                 self.bound.push(TransportAddr::Sctp(socket.local_addr()?));
@@ -179,6 +197,17 @@ impl Shell {
             }
         }
         Ok(())
+    }
+
+    /// Whether the kernel has SCTP for addresses like this one; says so once if it has not.
+    fn has_kernel_sctp(&mut self, addr: std::net::SocketAddr) -> bool {
+        *self.has_kernel_sctp.get_or_insert_with(|| {
+            let absence = sctp::kernel::absence(addr);
+            if let Some(cause) = &absence {
+                tracing::info!(%cause, "H.248 over SCTP: the kernel has none, so in UDP (RFC 6951)");
+            }
+            absence.is_none()
+        })
     }
 
     /// The addresses that were bound, in the order given, with the ports the system chose.
@@ -272,6 +301,10 @@ impl Shell {
             Inbound::SctpBound { mgc, socket } => {
                 let commands = self.add_sctp_socket(socket);
                 self.connect_sctp(&commands, mgc);
+            }
+            Inbound::SctpUnanswered { mgc, cause } => {
+                tracing::info!(%mgc, %cause, "H.248 over SCTP: no answer, trying in UDP");
+                self.connect_sctp_in_udp(mgc);
             }
             Inbound::AssociationOpened {
                 peer,
@@ -405,15 +438,22 @@ impl Shell {
                     self.tasks.spawn(bind_for(mgc, inbound));
                 }
             },
-            TransportAddr::Sctp(addr) => {
-                let is_like = |s: &&SctpSocket| s.is_ipv4 == addr.is_ipv4();
-                let socket = self.sctp_sockets.iter().find(is_like);
-                match socket.map(|s| s.commands.clone()) {
-                    Some(commands) => self.connect_sctp(&commands, mgc),
-                    None => {
-                        self.tasks.spawn(bind_for(mgc, inbound));
-                    }
-                }
+            TransportAddr::Sctp(addr) if self.has_kernel_sctp(addr) => {
+                let numbers = Arc::clone(&self.connection_last);
+                self.tasks
+                    .spawn(sctp::kernel::connect(mgc, numbers, inbound));
+            }
+            TransportAddr::Sctp(_) => self.connect_sctp_in_udp(mgc),
+        }
+    }
+
+    fn connect_sctp_in_udp(&mut self, mgc: TransportAddr) {
+        let is_like = |s: &&SctpSocket| s.is_ipv4 == mgc.addr().is_ipv4();
+        let socket = self.sctp_sockets.iter().find(is_like);
+        match socket.map(|s| s.commands.clone()) {
+            Some(commands) => self.connect_sctp(&commands, mgc),
+            None => {
+                self.tasks.spawn(bind_for(mgc, self.inbound.clone()));
             }
         }
     }

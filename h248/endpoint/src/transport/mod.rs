@@ -35,6 +35,11 @@ pub(crate) enum Inbound {
         mgc: TransportAddr,
         socket: UdpSocket,
     },
+    /// The kernel's SCTP got no answer.
+    SctpUnanswered {
+        mgc: TransportAddr,
+        cause: String,
+    },
     AssociationOpened {
         peer: Peer,
         /// Set if we asked for it.

@@ -21,6 +21,10 @@ use sctp_proto::{
 };
 
 use super::packet;
+use super::{
+    CLOSING_TIMEOUT, INIT_RETRANSMITS, OPENING_TIMEOUT, RTO_INITIAL_MS, RTO_MAX_MS, RTO_MIN_MS,
+    STREAM, STREAMS,
+};
 use crate::TransportAddr;
 use crate::limits::{CONNECTIONS_MAX, SCTP_MESSAGE_BYTES_MAX, SCTP_QUEUE_BYTES};
 
@@ -373,8 +377,6 @@ fn words(reason: &AssociationError) -> String {
     reason.to_string()
 }
 
-/// Timers fit for signalling: those of RFC 9260 section 16 would take a minute to repeat a lost
-/// message, when T-MAX has passed long ago.
 fn transport(local: u16, remote: u16) -> TransportConfig {
     TransportConfig::default()
         .with_local_port(local)
@@ -383,27 +385,19 @@ fn transport(local: u16, remote: u16) -> TransportConfig {
         .with_max_num_inbound_streams(STREAMS)
         .with_max_send_message_size(MESSAGE_BYTES)
         .with_max_receive_message_size(MESSAGE_BYTES)
-        .with_max_init_retransmits(Some(8))
+        .with_max_init_retransmits(Some(INIT_RETRANSMITS.into()))
         .with_max_data_retransmits(None)
-        .with_rto_initial_ms(500)
-        .with_rto_min_ms(100)
-        .with_rto_max_ms(2_000)
+        .with_rto_initial_ms(RTO_INITIAL_MS.into())
+        .with_rto_min_ms(RTO_MIN_MS.into())
+        .with_rto_max_ms(RTO_MAX_MS.into())
 }
 
 /// Written over by [`packet::mark`].
 const PPID: PayloadProtocolIdentifier = PayloadProtocolIdentifier::Unknown;
-/// The stream we send on.
-const STREAM: u16 = 0;
-/// Streams offered in each direction.
-const STREAMS: u16 = 16;
 #[expect(clippy::cast_possible_truncation, reason = "64 KiB")]
 const MESSAGE_BYTES: u32 = SCTP_MESSAGE_BYTES_MAX as u32;
-/// How long an association may take to come up.
-const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a peer may acknowledge nothing of what it was sent, and send nothing itself.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long an association may take to go down.
-const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

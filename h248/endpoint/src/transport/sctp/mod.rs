@@ -1,17 +1,25 @@
-//! SCTP (H.248.4) in UDP datagrams (RFC 6951), one task per socket.
+//! SCTP (H.248.4): through the kernel where it has SCTP ([`kernel`]), and in UDP datagrams (RFC 6951), one
+//! task per socket.
 //!
-//! The SCTP port is the UDP port on either side. A kernel's SCTP speaks with us when its
+//! In UDP, the SCTP port is the UDP port on either side. A kernel's SCTP speaks with that side when its
 //! encapsulation listens on that port too (Linux: `net.sctp.udp_port` and `encap_port`).
 //!
-//! Deviation: bare SCTP over IP is not spoken. It needs a kernel that has it, and socket options for
-//! the payload protocol identifier that no safe interface offers.
+//! ```text
+//! listen:   kernel has SCTP? -- yes --> both, on one port number
+//!                            -- no ---> UDP
+//! connect:  kernel has SCTP? -- yes --> kernel -- up, or refused --> that is the outcome
+//!                            |                 -- no answer ------+
+//!                            -- no -------------------------------+--> UDP
+//! ```
 
 mod associations;
+pub(crate) mod kernel;
 mod packet;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::UdpSocket;
@@ -131,6 +139,25 @@ fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
+/// Payload protocol identifier of H.248 (H.248.4; IANA, SCTP payload protocol identifiers).
+const PPID_H248: u32 = 7;
+/// The stream we send on.
+const STREAM: u16 = 0;
+/// Streams offered in each direction.
+const STREAMS: u16 = 16;
+/// Timers fit for signalling: those of RFC 9260 section 16 would take a minute to repeat a lost
+/// message, when T-MAX has passed long ago.
+const RTO_INITIAL_MS: u32 = 500;
+const RTO_MIN_MS: u32 = 100;
+const RTO_MAX_MS: u32 = 2_000;
+/// Times that an INIT is repeated.
+const INIT_RETRANSMITS: u16 = 8;
+/// How long a path is idle before it is asked for a sign of life.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long an association may take to come up.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an association may take to go down.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Octets of the longest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// Consecutive errors after which a socket is not read any more.

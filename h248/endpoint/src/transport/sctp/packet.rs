@@ -3,10 +3,9 @@
 //! The protocol crate knows the identifiers of WebRTC alone; ours is written over what it puts into
 //! DATA chunks, and the checksum made anew.
 
+use super::PPID_H248;
 use crc::{CRC_32_ISCSI, Crc};
 
-/// Payload protocol identifier of H.248 (H.248.4; IANA, SCTP payload protocol identifiers).
-const PPID_H248: u32 = 7;
 /// Octets of the common header (RFC 9260 section 3.1).
 const HEADER_BYTES: usize = 12;
 /// Octets of the header of a DATA chunk (section 3.3.1); the identifier is its last four.
