@@ -111,7 +111,7 @@ pub(crate) const NETFAIL: (&str, &str) = ("nt", "netfail");
 pub(crate) const NICK: (&str, &str) = ("xmrf", "nick");
 
 /// The RequestID of our Events descriptors: there is one a termination.
-const REQUEST: u32 = 1;
+pub(crate) const REQUEST: u32 = 1;
 
 fn armed(events: &[(&str, &str)]) -> Descriptor {
     let spec = |&(package, item): &(&str, &str)| EventSpec {

@@ -5,8 +5,8 @@ use super::{
     Timer, TransactionId, add, debug, info, warn,
 };
 use crate::commands::{
-    Added, NETFAIL, NICK, Observed, added, check, control, mid_text, modify, modify_mode, observed,
-    statistics, subtract, termination_text,
+    Added, NETFAIL, NICK, Observed, REQUEST, added, check, control, mid_text, modify, modify_mode,
+    observed, statistics, subtract, termination_text,
 };
 use crate::media::{Offer, Reserved, local};
 use crate::terms::Profile;
@@ -355,10 +355,13 @@ impl Focus {
                 observed,
                 ..
             } => {
-                self.handle_observed(mid, context, terminations, observed);
+                let is_ours = observed.request_id == REQUEST;
+                if is_ours {
+                    self.handle_observed(mid, context, terminations, observed);
+                }
                 Some(CommandResult::Notify {
                     terminations: terminations.clone(),
-                    error: None,
+                    error: (!is_ours).then(|| error(458, "Unexpected Event/Request ID")),
                 })
             }
             Command::ServiceChange {

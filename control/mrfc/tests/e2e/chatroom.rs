@@ -81,6 +81,21 @@ async fn who_loses_its_connection_and_brings_no_other_is_removed() {
 }
 
 #[tokio::test]
+async fn an_event_that_nobody_asked_for_is_refused_and_changes_nothing() {
+    let mut config = config();
+    config.media_grace = Duration::ZERO;
+    let mut bench = Bench::start(config).await;
+    let mut client = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut client, 0).await;
+    until_acknowledged(&mut client, dialog).await;
+    bench.mrfp.notify_unasked(("nt", "netfail")).await;
+    assert_eq!(bench.mrfp.seen().await, Seen::NotifyRefused(458));
+    // It is still there, or this would not be answered so.
+    let again = client.request(dialog, Method::Invite, Some(OFFER)).await;
+    assert_eq!(again.expect("answered").code, 200);
+}
+
+#[tokio::test]
 async fn who_brings_another_connection_in_time_stays() {
     let mut bench = Bench::start(config()).await;
     let mut client = bench.client(0).await;

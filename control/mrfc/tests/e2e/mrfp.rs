@@ -9,7 +9,7 @@ use h248::ast::{
 };
 use h248_endpoint::{
     Config, Departure, Event, RegistrationConfig, Request, Role, Shell, TransportAddr, error,
-    error_reply,
+    error_reply, first_error,
 };
 use tokio::sync::mpsc;
 
@@ -33,6 +33,8 @@ pub(crate) enum Seen {
     },
     /// An event that we reported was answered.
     Notified,
+    /// It was refused with this code.
+    NotifyRefused(u16),
     Subtract {
         context: u32,
         termination: String,
@@ -44,7 +46,7 @@ enum Script {
     Release,
     FailNext(u16),
     Depart(Departure),
-    Notify(u32, String, (&'static str, &'static str), Option<String>),
+    Notify(ActionRequest),
 }
 
 pub(crate) struct FakeMrfp {
@@ -113,8 +115,14 @@ impl FakeMrfp {
         nick: Option<&str>,
     ) {
         let nick = nick.map(str::to_owned);
-        self.tell(Script::Notify(context, termination.to_owned(), event, nick))
-            .await;
+        let action = notify(context, termination, (1, event), nick);
+        self.tell(Script::Notify(action)).await;
+    }
+
+    /// Reports an event that nobody asked for.
+    pub(crate) async fn notify_unasked(&self, event: (&'static str, &'static str)) {
+        let action = notify(1, "t/1", (99, event), None);
+        self.tell(Script::Notify(action)).await;
     }
 
     async fn tell(&self, script: Script) {
@@ -144,8 +152,10 @@ impl Worker {
                 event = self.shell.next() => {
                     match event {
                         Event::Request(request) => self.handle(request).await,
-                        Event::Reply { .. } => {
-                            self.seen.send(Seen::Notified).await.expect("the test lives");
+                        Event::Reply { reply, .. } => {
+                            let refused = first_error(&reply.body).map(|e| e.code);
+                            let seen = refused.map_or(Seen::Notified, Seen::NotifyRefused);
+                            self.seen.send(seen).await.expect("the test lives");
                         }
                         _ => {}
                     }
@@ -164,8 +174,7 @@ impl Worker {
             }
             Script::FailNext(code) => self.fail_next = Some(code),
             Script::Depart(departure) => self.shell.depart(departure),
-            Script::Notify(context, termination, event, nick) => {
-                let action = notify(context, &termination, event, nick);
+            Script::Notify(action) => {
                 let peer = self.peer.expect("somebody asked before");
                 self.shell.send_request(peer, vec![action]).expect("sent");
             }
@@ -241,7 +250,7 @@ impl Worker {
 fn notify(
     context: u32,
     termination: &str,
-    (package, item): (&str, &str),
+    (request_id, (package, item)): (u32, (&str, &str)),
     nick: Option<String>,
 ) -> ActionRequest {
     let parm = |text: String| Parm {
@@ -263,7 +272,7 @@ fn notify(
     let command = Command::Notify {
         terminations: TerminationId::Name(Name::new(termination)).into(),
         observed: ObservedEvents {
-            request_id: 1,
+            request_id,
             events: vec![event],
         },
         error: None,

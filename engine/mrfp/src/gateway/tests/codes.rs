@@ -156,7 +156,10 @@ const AUDIT: &str = "T=1{C=-{AV=ROOT{AT{}}}}";
 /// Codes that this gateway never gives, and why.
 const NEVER: &[(u16, &str)] = &[
     (401, "what breaks the protocol has a code that says more"),
-    (458, "controllers say it of a Notify"),
+    (
+        458,
+        "controllers say it of a Notify; a test of the bundled one provokes it",
+    ),
     (
         459,
         "requests are never segmented, and the segments of a reply are asked for again",
