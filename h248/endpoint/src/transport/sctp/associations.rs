@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,8 +23,8 @@ use sctp_proto::{
 
 use super::packet;
 use super::{
-    CLOSING_TIMEOUT, INIT_RETRANSMITS, OPENING_TIMEOUT, RTO_INITIAL_MS, RTO_MAX_MS, RTO_MIN_MS,
-    STREAM, STREAMS,
+    CLOSING_TIMEOUT, HEARTBEAT_INTERVAL, INIT_RETRANSMITS, OPENING_TIMEOUT, RTO_INITIAL_MS,
+    RTO_MAX_MS, RTO_MIN_MS, STREAM, STREAMS,
 };
 use crate::TransportAddr;
 use crate::limits::{CONNECTIONS_MAX, SCTP_MESSAGE_BYTES_MAX, SCTP_QUEUE_BYTES};
@@ -63,6 +64,8 @@ pub(crate) struct Associations {
     by_index: HashMap<u32, AssociationHandle>,
     /// Numbers of connections, shared with the other transports.
     numbers: Arc<AtomicU32>,
+    /// What the information in heartbeats comes from: who answers has seen it.
+    secret: RandomState,
     steps: VecDeque<Step>,
 }
 
@@ -72,8 +75,14 @@ struct Held {
     addr: SocketAddr,
     mgc: Option<TransportAddr>,
     state: State,
-    /// While octets of ours await an acknowledgement: when silence means that the peer is gone.
+    /// While the peer owes an answer: when its silence means that it is gone.
     silent_at: Option<Instant>,
+    /// The tag of what goes to the peer.
+    tag: Option<[u8; 4]>,
+    /// When the peer will have been silent for so long that it is asked for a sign of life.
+    beat_at: Instant,
+    /// The information in the heartbeat that is not answered yet.
+    beat: Option<[u8; 8]>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -94,6 +103,7 @@ impl Associations {
             held: HashMap::new(),
             by_index: HashMap::new(),
             numbers,
+            secret: RandomState::new(),
             steps: VecDeque::new(),
         }
     }
@@ -108,7 +118,7 @@ impl Associations {
         let of_held = |held: &Held| {
             let own = match held.state {
                 State::Opening { until } | State::Closing { until } => Some(until),
-                State::Open => held.silent_at,
+                State::Open => held.silent_at.into_iter().chain([held.beat_at]).min(),
             };
             held.association.poll_timeout().into_iter().chain(own).min()
         };
@@ -138,7 +148,17 @@ impl Associations {
         if packet::is_first(octets) && self.held.len() >= CONNECTIONS_MAX {
             return;
         }
-        let octets = Bytes::copy_from_slice(octets);
+        let mut octets = octets.to_vec();
+        if let Some(beat) = packet::take_heartbeat_ack(&mut octets) {
+            let mut held = self.held.values_mut();
+            if let Some(held) = held.find(|held| held.addr == from && held.beat == Some(beat)) {
+                held.hear(now);
+            }
+            if packet::is_bare(&octets) {
+                return;
+            }
+        }
+        let octets = Bytes::from(octets);
         match self.endpoint.handle(now, from, None, None, octets) {
             Some((handle, DatagramEvent::NewAssociation(association))) => {
                 self.hold(now, handle, association, from, None);
@@ -147,7 +167,7 @@ impl Associations {
             Some((handle, DatagramEvent::AssociationEvent(event))) => {
                 if let Some(held) = self.held.get_mut(&handle) {
                     held.association.handle_event(event);
-                    held.silent_at = None;
+                    held.hear(now);
                 }
                 self.serve(now, handle);
             }
@@ -222,6 +242,7 @@ impl Associations {
                 State::Open if held.silent_at.is_some_and(|at| at <= now) => {
                     self.end(handle, "no acknowledgement in time".to_owned());
                 }
+                State::Open if held.beat_at <= now => self.beat(now, handle),
                 State::Opening { .. } | State::Closing { .. } | State::Open => {
                     if held.association.poll_timeout().is_some_and(|at| at <= now) {
                         held.association.handle_timeout(now);
@@ -251,6 +272,9 @@ impl Associations {
             mgc,
             state,
             silent_at: None,
+            tag: None,
+            beat_at: now + HEARTBEAT_INTERVAL,
+            beat: None,
         };
         self.held.insert(handle, held);
         self.by_index.insert(index, handle);
@@ -282,23 +306,47 @@ impl Associations {
             .get_mut(&handle)
             .and_then(|held| held.association.poll_transmit(now))
         {
-            self.transmit(transmit);
+            let tag = self.transmit(transmit);
+            if let (Some(tag), Some(held)) = (tag, self.held.get_mut(&handle)) {
+                held.tag = Some(tag);
+            }
         }
         if let Some(reason) = lost {
             self.end(handle, words(&reason));
         }
     }
 
-    fn transmit(&mut self, transmit: Transmit) {
+    /// Asks a peer that has been silent for a sign of life (RFC 9260 section 8.3).
+    fn beat(&mut self, now: Instant, handle: AssociationHandle) {
+        let Some(held) = self.held.get_mut(&handle) else {
+            return;
+        };
+        held.beat_at = now + HEARTBEAT_INTERVAL;
+        let Some(tag) = held.tag else {
+            return;
+        };
+        let beat = self.secret.hash_one((held.index, now)).to_be_bytes();
+        held.beat = Some(beat);
+        held.silent_at.get_or_insert(now + SILENCE_TIMEOUT);
+        let to = held.addr;
+        let octets = packet::heartbeat((self.port, to.port()), tag, beat).into();
+        self.steps.push_back(Step::Transmit { to, octets });
+    }
+
+    /// Sends packets, and returns the tag that they bear.
+    fn transmit(&mut self, transmit: Transmit) -> Option<[u8; 4]> {
         let to = transmit.remote;
+        let mut tag = None;
         if let Payload::RawEncode(packets) = transmit.payload {
             for packet in packets {
                 let mut octets = Vec::from(packet);
                 packet::mark(&mut octets);
+                tag = packet::tag(&octets);
                 let octets = Bytes::from(octets);
                 self.steps.push_back(Step::Transmit { to, octets });
             }
         }
+        tag
     }
 
     /// Ends an association that failed, and says so to whom it concerns.
@@ -342,11 +390,19 @@ impl Held {
         });
     }
 
-    /// The protocol crate repeats for ever and sends no heartbeats: who acknowledges nothing for some
-    /// time is gone.
+    /// Notes that the peer is there.
+    fn hear(&mut self, now: Instant) {
+        self.silent_at = None;
+        self.beat = None;
+        self.beat_at = now + HEARTBEAT_INTERVAL;
+    }
+
+    /// The protocol crate repeats for ever and sends no heartbeats: who answers nothing for some time is
+    /// gone.
     fn watch(&mut self, now: Instant) {
         let unsent = self.association.stream(STREAM);
-        let awaits = unsent.is_ok_and(|stream| stream.buffered_amount().is_ok_and(|n| n > 0));
+        let awaits = self.beat.is_some()
+            || unsent.is_ok_and(|stream| stream.buffered_amount().is_ok_and(|n| n > 0));
         let silent_at = self.silent_at.unwrap_or(now + SILENCE_TIMEOUT);
         self.silent_at = awaits.then_some(silent_at);
     }
@@ -396,7 +452,7 @@ fn transport(local: u16, remote: u16) -> TransportConfig {
 const PPID: PayloadProtocolIdentifier = PayloadProtocolIdentifier::Unknown;
 #[expect(clippy::cast_possible_truncation, reason = "64 KiB")]
 const MESSAGE_BYTES: u32 = SCTP_MESSAGE_BYTES_MAX as u32;
-/// How long a peer may acknowledge nothing of what it was sent, and send nothing itself.
+/// How long a peer may answer nothing of what it was sent, heartbeats among it, and send nothing itself.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[cfg(test)]

@@ -172,6 +172,30 @@ fn a_peer_that_falls_silent_is_noticed_as_soon_as_it_owes_an_answer() {
 }
 
 #[test]
+fn an_idle_peer_is_asked_for_signs_of_life_and_noticed_when_it_gives_none() {
+    let mut world = World::connected(10, 11);
+    let started = world.now;
+    world.run_until(|w| w.now > started + SILENCE_TIMEOUT * 10);
+    for told in &world.told {
+        assert_eq!(told.len(), 1, "a peer that answers stays: {told:?}");
+    }
+    world.loss_percent = 100;
+    let started = world.now;
+    world.run_until(|w| w.told.iter().all(|told| told.len() == 2));
+    let took = world.now - started;
+    let soonest = SILENCE_TIMEOUT - HEARTBEAT_INTERVAL;
+    // What was still on its way when the link broke counts as heard.
+    let latest = SILENCE_TIMEOUT + HEARTBEAT_INTERVAL + Duration::from_millis(10);
+    assert!((soonest..=latest).contains(&took), "{took:?}");
+    let silence = "closed: no acknowledgement in time";
+    assert!(
+        world.told.iter().all(|told| told[1] == silence),
+        "{:?}",
+        world.told
+    );
+}
+
+#[test]
 fn a_controller_that_is_not_there_is_reported() {
     let mut world = World::new(100, 1);
     world.ends[1].connect(world.now, World::mgc());
