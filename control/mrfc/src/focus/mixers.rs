@@ -2,7 +2,7 @@
 
 use super::{
     Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Peer, Placed, Task, TerminationId,
-    Timer, TransactionId, add, debug, info, warn,
+    Timer, TransactionId, add, info, warn,
 };
 use crate::commands::{
     Added, NETFAIL, NICK, Observed, REQUEST, added, check, control, mid_text, modify, modify_mode,
@@ -37,8 +37,9 @@ impl Focus {
             }
             H248Event::Reply { id, reply, .. } => self.handle_reply(id, &reply),
             H248Event::Failed { id, reason, .. } => {
-                debug!(transaction = id.0, %reason, "H.248 request failed");
-                self.handle_failed(id);
+                let task = self.tasks.remove(&id).map(|(task, _)| task);
+                self.log_failure(id, task.as_ref(), &reason);
+                self.handle_failed(task);
             }
             H248Event::Request(request) => self.handle_request(&request),
             // Of a gateway only; or logged by the endpoint.
@@ -233,11 +234,11 @@ impl Focus {
     fn handle_reply(&mut self, id: TransactionId, reply: &TransactionReply) {
         let outcome = check(reply);
         let error = h248_endpoint::first_error(&reply.body).map(h248_endpoint::describe);
+        let task = self.ended_task(id);
         if let Some(error) = &error {
             add(&self.counters.h248_failures, 1);
-            info!(transaction = id.0, %error, "H.248 error");
+            self.log_failure(id, task.as_ref(), error);
         }
-        let task = self.ended_task(id);
         if let Some(Task::Add { leg, .. } | Task::Modify(leg)) = &task
             && let Some(leg) = self.legs.get_mut(leg)
         {
@@ -272,10 +273,26 @@ impl Focus {
         Some(task)
     }
 
-    fn handle_failed(&mut self, id: TransactionId) {
+    /// One line that a search for the leg, its Call-ID or its termination finds.
+    fn log_failure(&self, id: TransactionId, task: Option<&Task>, why: &dyn core::fmt::Display) {
+        let about = match task {
+            Some(Task::Add { leg, .. } | Task::Modify(leg) | Task::Subtract(leg)) => Some(leg),
+            Some(Task::Unwatched) | None => None,
+        };
+        let found = about.and_then(|id| Some((id.0, self.legs.get(id)?)));
+        let Some((leg, found)) = found else {
+            return info!(transaction = id.0, %why, "H.248 request failed");
+        };
+        let placed = found.placed.as_ref();
+        let termination = placed.map(|p| termination_text(&p.added.termination));
+        info!(conference = %found.conference, leg, call_id = %found.call_id,
+            termination = termination.as_deref(), transaction = id.0, %why, "H.248 request failed");
+    }
+
+    fn handle_failed(&mut self, task: Option<Task>) {
         add(&self.counters.h248_failures, 1);
         let failure = MixerFailure::Unavailable;
-        match self.tasks.remove(&id).map(|(task, _)| task) {
+        match task {
             None | Some(Task::Unwatched) => {}
             Some(Task::Add { leg, .. }) => self.tell(leg, Event::TerminationFailed(leg, failure)),
             Some(Task::Modify(leg)) => self.tell(leg, Event::ChangeFailed(leg, failure)),
@@ -297,7 +314,8 @@ impl Focus {
             self.send(&mrfp, subtract(&added), Task::Unwatched);
             return self.tell(id, Event::TerminationFailed(id, MixerFailure::Unavailable));
         };
-        debug!(leg = id.0, context = added.context, termination = %termination_text(&added.termination), "added");
+        info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, context = added.context,
+            termination = %termination_text(&added.termination), "termination added");
         if let Some(room) = self.rooms.get_mut(&leg.conference) {
             room.context = Some(added.context);
         }

@@ -5,6 +5,7 @@
 )]
 
 mod chatroom;
+mod endings;
 mod factory;
 mod joins;
 mod mrfp;

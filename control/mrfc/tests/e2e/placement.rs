@@ -1,10 +1,8 @@
 //! Several MRFPs, and what is left of legs that end in different ways.
 
-use super::{Bench, OFFER, check_refused, config, until_acknowledged, until_bye};
-use crate::mrfp::{FakeMrfp, Seen};
-use crate::phones::refer;
+use super::{Bench, OFFER, check_refused, config};
+use crate::mrfp::FakeMrfp;
 use h248_endpoint::Departure;
-use mrfc::Action;
 use sip::Call;
 
 /// Joins a conference; the MRFP it was placed on.
@@ -64,51 +62,4 @@ async fn what_the_mrfp_says_against_an_offer_is_passed_on() {
     };
     let refused = client.invite(&call).await.expect("placed").response;
     check_refused(&refused, 488, "Warning", "449 scripted");
-}
-
-#[tokio::test]
-async fn whatever_ends_a_leg_its_termination_is_subtracted_once() {
-    let mut config = config();
-    config.create_on_join = true;
-    let mut bench = Bench::start(config).await;
-    let (mut added, mut subtracted) = (0, 0);
-    let mut client = bench.client(0).await;
-    for (serial, ending) in (1..=24).zip((0..4).cycle()) {
-        let (dialog, seen) = bench.join(&mut client, 0).await;
-        assert!(matches!(seen, Seen::Add { .. }), "{seen:?}");
-        added += 1;
-        until_acknowledged(&mut client, dialog).await;
-        let gone = Action::Remove {
-            participant: serial,
-        };
-        match ending {
-            0 => assert_eq!(client.bye(dialog).await.expect("answered").code, 200),
-            1 => bench.mrfc.act("conference1", gone).await.expect("begun"),
-            2 => {
-                let closed = bench.mrfc.act("conference1", Action::Close).await;
-                closed.expect("begun");
-            }
-            _ => {
-                let to = "<sip:user1_public1@home1.net;method=BYE>";
-                let silent = [("Refer-Sub", "false")];
-                assert_eq!(refer(&mut client, dialog, to, &silent).await.code, 202);
-            }
-        }
-        if ending != 0 {
-            until_bye(&mut client).await;
-        }
-        let seen = bench.mrfp.seen().await;
-        assert!(matches!(seen, Seen::Subtract { .. }), "{seen:?}");
-        subtracted += 1;
-    }
-    while bench.mrfc.metrics().participants > 0 {
-        tokio::task::yield_now().await;
-    }
-    let metrics = bench.mrfc.metrics();
-    assert_eq!((added, subtracted), (24, 24));
-    assert_eq!(
-        (metrics.adds, metrics.subtracts, metrics.leaves),
-        (24, 24, 24)
-    );
-    assert_eq!((metrics.refers, metrics.h248_failures), (6, 0));
 }

@@ -177,6 +177,10 @@ async fn a_refer_that_cannot_be_served_is_refused() {
         let refused = refer(&mut one, dialog, refer_to, &[]).await;
         assert_eq!(refused.code, code, "{refer_to}");
     }
+    // RFC 5368: who requires a list of targets learns that there is none.
+    let several = [("Require", "multiple-refer")];
+    let refused = refer(&mut one, dialog, "<cid:list@127.0.0.1>", &several).await;
+    check_refused(&refused, 420, "Unsupported", "multiple-refer");
     let outside = |from: &str, uri: &str| Call {
         uri: uri.into(),
         from: from.into(),

@@ -1,0 +1,237 @@
+//! Whatever ends a leg, its termination is subtracted exactly once, and nothing is left of it.
+
+use super::{Bench, OFFER, config, until_acknowledged, until_bye};
+use crate::mrfp::Seen;
+use crate::phones::{Callee, refer};
+use clock::Duration;
+use h248_endpoint::Departure;
+use mrfc::Action;
+use sip::{DialogId, Event, Method, SipClient};
+
+/// How a leg comes to its end.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Leaves,
+    IsRemoved,
+    IsReferredAway,
+    ConferenceCloses,
+    LosesItsConnection,
+    FailsToChangeAndLeaves,
+    CancelsBeforeItsTermination,
+    GetsNoTermination,
+    DeclinesOurCall,
+    LeavesAfterOurCall,
+    IsRemovedWhileItRings,
+}
+
+const ENDINGS: [Ending; 11] = [
+    Ending::Leaves,
+    Ending::IsRemoved,
+    Ending::IsReferredAway,
+    Ending::ConferenceCloses,
+    Ending::LosesItsConnection,
+    Ending::FailsToChangeAndLeaves,
+    Ending::CancelsBeforeItsTermination,
+    Ending::GetsNoTermination,
+    Ending::DeclinesOurCall,
+    Ending::LeavesAfterOurCall,
+    Ending::IsRemovedWhileItRings,
+];
+
+/// What must have been sent to the MRFP.
+#[derive(Default)]
+struct Model {
+    adds: u64,
+    subtracts: u64,
+}
+
+struct Play {
+    bench: Bench,
+    client: SipClient,
+    model: Model,
+}
+
+impl Play {
+    async fn new() -> Self {
+        let mut config = config();
+        config.media_grace = Duration::ZERO;
+        let bench = Bench::start(config).await;
+        let client = bench.client(0).await;
+        Self {
+            bench,
+            client,
+            model: Model::default(),
+        }
+    }
+
+    async fn added(&mut self) {
+        let seen = self.bench.mrfp.seen().await;
+        assert!(matches!(seen, Seen::Add { .. }), "{seen:?}");
+        self.model.adds += 1;
+    }
+
+    async fn subtracted(&mut self) {
+        let seen = self.bench.mrfp.seen().await;
+        assert!(matches!(seen, Seen::Subtract { .. }), "{seen:?}");
+        self.model.subtracts += 1;
+    }
+
+    async fn join(&mut self) -> DialogId {
+        let (dialog, seen) = self.bench.join(&mut self.client, 0).await;
+        assert!(matches!(seen, Seen::Add { .. }), "{seen:?}");
+        self.model.adds += 1;
+        until_acknowledged(&mut self.client, dialog).await;
+        dialog
+    }
+
+    /// The context, and number and termination of the last participant.
+    async fn last(&self) -> (u32, u64, String) {
+        let all = self.bench.mrfc.conferences().await;
+        let last = all[0].participants.last().expect("somebody is there");
+        let termination = last.termination.clone().expect("it has one");
+        (all[0].context.expect("it is mixed"), last.id, termination)
+    }
+
+    async fn act(&self, action: Action) {
+        assert_eq!(self.bench.mrfc.act("conference1", action).await, Ok(()));
+    }
+
+    async fn play(&mut self, ending: Ending) {
+        match ending {
+            Ending::CancelsBeforeItsTermination => {
+                self.bench.mrfp.hold().await;
+                let call = self.bench.call(0);
+                let dialog = self.client.start(&call).await.expect("placed");
+                self.added().await;
+                self.client.cancel(dialog).await;
+                let outcome = self.client.outcome(dialog).await.expect("answered");
+                assert_eq!(outcome.response.code, 487);
+                self.bench.mrfp.release().await;
+            }
+            Ending::GetsNoTermination => {
+                self.bench.mrfp.fail_next(510).await;
+                let call = self.bench.call(0);
+                let outcome = self.client.invite(&call).await.expect("placed");
+                assert_eq!(outcome.response.code, 503);
+                return self.added().await;
+            }
+            Ending::DeclinesOurCall
+            | Ending::LeavesAfterOurCall
+            | Ending::IsRemovedWhileItRings => {
+                self.play_called(ending).await;
+            }
+            Ending::Leaves
+            | Ending::IsRemoved
+            | Ending::IsReferredAway
+            | Ending::ConferenceCloses
+            | Ending::LosesItsConnection
+            | Ending::FailsToChangeAndLeaves => self.play_joined(ending).await,
+        }
+        self.subtracted().await;
+    }
+
+    async fn play_joined(&mut self, ending: Ending) {
+        let dialog = self.join().await;
+        let (context, participant, termination) = self.last().await;
+        match ending {
+            Ending::IsRemoved => self.act(Action::Remove { participant }).await,
+            Ending::ConferenceCloses => self.act(Action::Close).await,
+            Ending::IsReferredAway => {
+                let to = "<sip:user1_public1@home1.net;method=BYE>";
+                let silent = [("Refer-Sub", "false")];
+                let referred = refer(&mut self.client, dialog, to, &silent).await;
+                assert_eq!(referred.code, 202);
+            }
+            Ending::LosesItsConnection => {
+                let event = ("nt", "netfail");
+                let mrfp = &mut self.bench.mrfp;
+                mrfp.notify(context, &termination, event, None).await;
+                assert_eq!(mrfp.seen().await, Seen::Notified);
+            }
+            _ => {
+                if matches!(ending, Ending::FailsToChangeAndLeaves) {
+                    self.bench.mrfp.fail_next(449).await;
+                    let moved = OFFER.replace("s111271", "s2");
+                    let changed = self.client.request(dialog, Method::Invite, Some(&moved));
+                    assert_eq!(changed.await.expect("answered").code, 488);
+                    let seen = self.bench.mrfp.seen().await;
+                    assert!(matches!(seen, Seen::Modify { .. }), "{seen:?}");
+                }
+                let left = self.client.bye(dialog).await.expect("answered");
+                return assert_eq!(left.code, 200);
+            }
+        }
+        until_bye(&mut self.client).await;
+    }
+
+    async fn play_called(&mut self, ending: Ending) {
+        let mut two = Callee::new(&self.bench, 0).await;
+        self.act(Action::Invite(two.uri.clone())).await;
+        self.added().await;
+        let (dialog, txn, _) = two.invited().await;
+        match ending {
+            Ending::LeavesAfterOurCall => {
+                two.answer(txn, 200).await;
+                let seen = self.bench.mrfp.seen().await;
+                assert!(matches!(seen, Seen::Modify { .. }), "{seen:?}");
+                let left = two.client.bye(dialog).await.expect("answered");
+                assert_eq!(left.code, 200);
+            }
+            Ending::IsRemovedWhileItRings => {
+                two.answer(txn, 180).await;
+                let (_, participant, _) = self.last().await;
+                self.act(Action::Remove { participant }).await;
+                let is_cancelled = |event| matches!(event, Some(Event::Cancelled { .. }));
+                while !is_cancelled(two.client.next_event().await) {}
+            }
+            _ => two.answer(txn, 603).await,
+        }
+    }
+
+    /// Waits until nobody is left, and then nothing must be left.
+    async fn over(&self) {
+        while self.bench.mrfc.metrics().participants > 0 {
+            tokio::task::yield_now().await;
+        }
+        let all = self.bench.mrfc.conferences().await;
+        let left = (all.len(), all[0].context, all[0].participants.len());
+        assert_eq!(left, (1, None, 0));
+        let metrics = self.bench.mrfc.metrics();
+        let sent = (metrics.adds, metrics.subtracts);
+        assert_eq!(sent, (self.model.adds, self.model.subtracts));
+    }
+}
+
+/// As many endings as there are, in an order that the seed decides, some of them twice.
+fn order(seed: u64) -> Vec<Ending> {
+    let mut state = seed;
+    let mut all = ENDINGS.to_vec();
+    let mut next = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % below
+    };
+    all.push(ENDINGS[next(ENDINGS.len())]);
+    all.push(ENDINGS[next(ENDINGS.len())]);
+    for at in (1..all.len()).rev() {
+        all.swap(at, next(at + 1));
+    }
+    all
+}
+
+#[tokio::test]
+async fn whatever_ends_a_leg_in_whatever_order_nothing_is_left_of_it() {
+    for seed in [1, 2, 3, 4] {
+        let mut play = Play::new().await;
+        for ending in order(seed) {
+            play.play(ending).await;
+            play.over().await;
+        }
+        // With its MRFP a termination goes without a Subtract.
+        play.join().await;
+        play.bench.mrfp.depart(Departure::Forced).await;
+        assert!(until_bye(&mut play.client).await.contains("cause=503"));
+        play.over().await;
+    }
+}
