@@ -12,6 +12,7 @@ import check_agents
 import check_h248
 import check_msrp
 import check_relay
+import check_secured
 import check_sip
 import check_wire
 import check_written
@@ -19,7 +20,17 @@ import check_xdp
 from process import Failure, stop_all
 
 # The last judges what the others made the servers write.
-GROUPS = [check_sip, check_agents, check_msrp, check_h248, check_relay, check_wire, check_xdp, check_written]
+GROUPS = [
+    check_sip,
+    check_secured,
+    check_agents,
+    check_msrp,
+    check_h248,
+    check_relay,
+    check_wire,
+    check_xdp,
+    check_written,
+]
 
 
 class Environment:

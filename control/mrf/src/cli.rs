@@ -311,8 +311,8 @@ struct FocusArgs {
     /// of the system]
     #[arg(long, value_name = "FILE", env = "MRF_TLS_CA")]
     tls_ca: Option<PathBuf>,
-    /// Who may call from outside the trust domain: lines of NAME:PASSWORD (digest authentication)
-    /// [default: none: anybody may]
+    /// Who may call from outside the trust domain: lines of NAME:PASSWORD (digest authentication); From
+    /// must be NAME at the first --domain, or NAME is USER@HOST [default: none: anybody may]
     #[arg(long, value_name = "FILE", env = "MRF_USERS")]
     users: Option<PathBuf>,
     /// Who the focus is when its calls are asked: lines of REALM:NAME:PASSWORD [default: none]

@@ -16,9 +16,6 @@ pub struct Secrets {
     pub credentials: Vec<Credentials>,
 }
 
-/// The realm where neither it nor a domain is configured.
-const REALM: &str = "mrf";
-
 /// Reads the files that `options` name.
 ///
 /// # Errors
@@ -30,8 +27,11 @@ pub fn read(options: &Options) -> anyhow::Result<Secrets> {
         let lines = lines::<2>("--users", path, "NAME:PASSWORD")?;
         let passwords = lines.into_iter().map(|[name, word]| (name, Secret(word)));
         let realm = options.realm.clone().or(options.domain.first().cloned());
+        let Some(realm) = realm else {
+            bail!("--users: name the realm (`realm`), or a domain (--domain)");
+        };
         secrets.users = Some(Users {
-            realm: realm.unwrap_or_else(|| REALM.to_owned()),
+            realm,
             passwords: passwords.collect(),
         });
     }
@@ -103,8 +103,19 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_without_its_text() {
         let path = with("bad", "ann:a\nhidden\n");
+        let nowhere = Options {
+            users: Some(with("good", "ann:a\n")),
+            ..Options::default()
+        };
+        assert!(
+            read(&nowhere)
+                .unwrap_err()
+                .to_string()
+                .contains("name the realm")
+        );
         let options = Options {
             users: Some(path),
+            realm: Some("home2.net".to_owned()),
             ..Options::default()
         };
         let error = read(&options).unwrap_err().to_string();

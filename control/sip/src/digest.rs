@@ -44,7 +44,7 @@ pub struct Credentials {
 pub struct Users {
     /// What challenges name.
     pub realm: String,
-    /// Names and passwords.
+    /// Names and passwords; a name without host is one at the realm. From must say the same.
     pub passwords: HashMap<String, Secret>,
 }
 
@@ -185,8 +185,10 @@ pub(crate) fn is_stale(value: &str) -> bool {
 /// What an Authorization field is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is this user.
-    User(String),
+    /// It is whom From names.
+    User,
+    /// It is another user than From names.
+    Another,
     /// There is none, or it does not fit: ask (again).
     Unknown,
     /// It fits, but its nonce is too old or was used: ask again, the user need not (RFC 7616 3.3).
@@ -284,7 +286,12 @@ impl Authenticator {
         if age > NONCE_LIFETIME || !self.count(now, nonce, count, made) {
             return Some(Verdict::Stale);
         }
-        Some(Verdict::User(user.to_owned()))
+        let is_from = is_from(request, user, &self.users.realm);
+        Some(if is_from {
+            Verdict::User
+        } else {
+            Verdict::Another
+        })
     }
 
     /// Notes the counter of a nonce; `false`: that was used already, or no more can be noted.
@@ -305,16 +312,14 @@ impl Authenticator {
     }
 }
 
-/// Whether From names the user who authenticated: `user`, or `user@host` where the name has a host.
-pub(crate) fn is_from(request: &Request, user: &str) -> bool {
+/// Whether From names the user who authenticated: `user@host`, or without a host `user@realm`.
+fn is_from(request: &Request, user: &str, realm: &str) -> bool {
     let Some(from) = request.headers.from() else {
         return false;
     };
     let name = from.uri.user().map(unescape).unwrap_or_default();
-    match user.rsplit_once('@') {
-        Some((user, host)) => name == user && from.uri.host().eq_ignore_ascii_case(host),
-        None => name == user,
-    }
+    let (user, host) = user.rsplit_once('@').unwrap_or((user, realm));
+    name == user && from.uri.host().eq_ignore_ascii_case(host)
 }
 
 #[cfg(test)]
@@ -416,6 +421,7 @@ mod tests {
 
     fn with_answer(method: Method, challenge: &str, own: Credentials) -> Request {
         let mut request = request(method, "sip:room@home2.net");
+        request.headers.push("From", "<sip:bob@home2.net>;tag=1");
         let text = answer(challenge, &[own], &request, "abc").expect("an answer");
         request.headers.push("Authorization", text);
         request
@@ -434,7 +440,7 @@ mod tests {
             let fresh = server.challenges(at(5), salt, false);
             let challenge = if salt == 7 { &fresh[1] } else { &fresh[0] };
             let asked = with_answer(Method::Invite, challenge, own("home2.net"));
-            assert_eq!(server.judge(at(6), &asked), Verdict::User("bob".into()));
+            assert_eq!(server.judge(at(6), &asked), Verdict::User);
             assert_eq!(server.judge(at(6), &asked), Verdict::Stale, "used");
         }
     }
@@ -482,9 +488,10 @@ mod tests {
         asked
             .headers
             .push("From", "\"B\" <sip:b%6fb@Home1.net>;tag=1");
-        assert!(is_from(&asked, "bob"));
-        assert!(is_from(&asked, "bob@home1.net"));
-        assert!(!is_from(&asked, "bob@home2.net"));
-        assert!(!is_from(&asked, "eve"));
+        assert!(is_from(&asked, "bob", "home1.net"));
+        assert!(is_from(&asked, "bob@home1.net", "home2.net"));
+        assert!(!is_from(&asked, "bob", "home2.net"));
+        assert!(!is_from(&asked, "bob@home2.net", "home1.net"));
+        assert!(!is_from(&asked, "eve", "home1.net"));
     }
 }

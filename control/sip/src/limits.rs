@@ -29,8 +29,8 @@ pub const DIALOGS_MAX: usize = 50_000;
 /// [`EVENTS_MAX`]: what belongs to a dialog still passes.
 pub const ADMITTED_MAX: usize = 2_000;
 /// A message that waited longer than this between socket and core shows that the core is overloaded:
-/// senders begin to repeat ([`T1`]). New dialogs get 503 until [`ON_TIME`] is kept again.
-pub const LATE: Duration = T1;
+/// senders have begun to repeat ([`T1`]). New dialogs get 503 until [`ON_TIME`] is kept again.
+pub const LATE: Duration = Duration::from_secs(1);
 /// See [`LATE`].
 pub const ON_TIME: Duration = Duration::from_millis(100);
 /// Octets that the system may keep of what comes to a UDP listener, so that a burst is not lost.
@@ -41,6 +41,8 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 512;
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 /// Nonces in use whose counter is kept; while there are more, answers to further ones are stale.
 pub const NONCES_MAX: usize = 65_536;
+/// Domains of one certificate that its connection is known by (RFC 5923).
+pub const ALIASES_MAX: usize = 8;
 /// Connections kept at once; further ones are closed on accept.
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Inputs (datagrams, stream messages) waiting for the core.

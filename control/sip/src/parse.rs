@@ -46,11 +46,15 @@ struct Head {
 enum Length {
     Absent,
     Octets(usize),
+    /// No letter or digit in it.
+    Placeholder,
     Unreadable,
 }
 
-/// Reads one UDP datagram. A missing or unreadable Content-Length means "to its end"
-/// (RFC 3261 18.3); one that reaches beyond it is an error.
+/// Reads one UDP datagram. A missing Content-Length means "to its end" (RFC 3261 18.3); one that
+/// reaches beyond it, or is no number, is an error.
+///
+/// Deviation: the `(…)` that the flows of 3GPP print counts as missing.
 #[must_use]
 pub fn parse_datagram(bytes: &[u8]) -> Parsed {
     let bytes = trim_line_ends(bytes);
@@ -67,7 +71,11 @@ pub fn parse_datagram(bytes: &[u8]) -> Parsed {
             head.defect = head.defect.or(Some("Content-Length Exceeds Datagram"));
             body
         }
-        Length::Absent | Length::Unreadable => body,
+        Length::Unreadable => {
+            head.defect = head.defect.or(Some("Content-Length Unreadable"));
+            body
+        }
+        Length::Absent | Length::Placeholder => body,
     };
     finish(head, body)
 }
@@ -137,7 +145,9 @@ impl StreamFramer {
             Length::Octets(count) if count <= BODY_BYTES_MAX => count,
             Length::Octets(_) => return Some(self.fatal(513, "Body Too Large")),
             Length::Absent => return Some(self.fatal(400, "Content-Length Missing")),
-            Length::Unreadable => return Some(self.fatal(400, "Content-Length Unreadable")),
+            Length::Placeholder | Length::Unreadable => {
+                return Some(self.fatal(400, "Content-Length Unreadable"));
+            }
         };
         let end = body_start + count;
         if self.buffer.len() < end {
@@ -267,6 +277,7 @@ fn parse_start(line: &str) -> Option<Start> {
 fn length(headers: &Headers) -> Length {
     match headers.get("Content-Length") {
         None => Length::Absent,
+        Some(value) if !value.bytes().any(|o| o.is_ascii_alphanumeric()) => Length::Placeholder,
         Some(value) => value
             .trim()
             .parse()

@@ -13,6 +13,10 @@ pub(crate) struct Via {
     /// Empty when there is none.
     pub(crate) branch: String,
     pub(crate) wants_rport: bool,
+    /// The sender listens at its `sent-by` and takes requests on this connection, too (RFC 5923).
+    pub(crate) has_alias: bool,
+    /// A parameter without name: `;;`.
+    pub(crate) has_gap: bool,
 }
 
 const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -40,6 +44,10 @@ impl Via {
             port,
             branch: branch.split_whitespace().next().unwrap_or("").to_owned(),
             wants_rport: parameter(parameters, "rport").is_some(),
+            has_alias: parameter(parameters, "alias").is_some(),
+            has_gap: split_outside_quotes(parameters, b';')
+                .skip(1)
+                .any(|part| part.trim().is_empty()),
         })
     }
 

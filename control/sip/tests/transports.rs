@@ -8,9 +8,10 @@
 
 use core::net::SocketAddr;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
-use sip::{Answer, Call, Event, Flow, Method, SipAddr, SipClient, Stack, StackConfig};
+use sip::{Answer, Call, Event, Flow, Hop, Invite, Method, SipAddr, SipClient, Stack, StackConfig};
 use sip::{TlsFiles, Transport};
 use std::path::{Path, PathBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// An authority and the certificates it made, in files that go with it.
 struct Authority {
@@ -258,4 +259,101 @@ async fn a_neighbour_is_trusted_by_its_certificate_or_its_address() {
     assert!(is_trusted("tcp:127.0.0.1:0", false, &["127.0.0.0/8"]).await);
     assert!(is_trusted("udp:127.0.0.1:0", false, &["127.0.0.1"]).await);
     assert!(!is_trusted("udp:127.0.0.1:0", false, &["scscf.home2.net"]).await);
+}
+
+/// Of a proxy that we call after it called us: through its connection, if it says so.
+async fn comes_back(alias: &str) -> bool {
+    let authority = Authority::new(&format!("alias-{alias}"));
+    let tls = TlsFiles {
+        certificate: authority.issue(&["example.net"], None),
+        client_ca: authority.ca(),
+        ..TlsFiles::default()
+    };
+    let mut stack = server("tls:127.0.0.1:0", tls, &[]).await;
+    let own = TlsFiles {
+        certificate: authority.issue(&["scscf.home2.net"], None),
+        ca: authority.ca(),
+        ..TlsFiles::default()
+    };
+    let connector = client_config(&own);
+    let stream = tokio::net::TcpStream::connect(stack.addrs()[0].addr).await;
+    let name = "example.net".try_into().expect("a name");
+    let mut stream = connector
+        .connect(name, stream.expect("connected"))
+        .await
+        .expect("a handshake");
+    let text = format!(
+        "OPTIONS sips:room@example.net SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:9;branch=z9hG4bK1{alias}\r\n\
+         From: <sip:a@b>;tag=1\r\nTo: <sip:room@example.net>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    stream.write_all(text.as_bytes()).await.expect("sent");
+    match stack.next_event().await.expect("the stack lives") {
+        Event::Request { txn, .. } => stack.handle().respond(txn, Answer::new(200)).await,
+        other => panic!("{other:?}"),
+    }
+    let invite = Invite {
+        uri: "sips:user@scscf.home2.net".into(),
+        hops: vec![Hop {
+            // Nobody listens there.
+            addr: "tls:127.0.0.1:9".parse().expect("an address"),
+            name: Some("scscf.home2.net".into()),
+            near: stack.addrs()[0].addr,
+        }],
+        is_proxy: false,
+        from: "sip:room@example.net".into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    stack
+        .handle()
+        .invite(invite)
+        .await
+        .expect("lives")
+        .expect("URIs");
+    let mut received = Vec::new();
+    let mut buffer = [0; 1_500];
+    loop {
+        tokio::select! {
+            count = stream.read(&mut buffer) => {
+                received.extend_from_slice(&buffer[..count.expect("open")]);
+                if String::from_utf8_lossy(&received).contains("INVITE sips:user@") {
+                    return true;
+                }
+            }
+            event = stack.next_event() => match event.expect("the stack lives") {
+                Event::Response { response, .. } => {
+                    assert_eq!(response.code, 503);
+                    return false;
+                }
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+}
+
+/// What a peer of ours would use: its own certificate, and the authority that it trusts.
+fn client_config(files: &TlsFiles) -> tokio_rustls::TlsConnector {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = CertificateDer::from_pem_file(files.ca.as_ref().expect("a file"));
+    roots.add(ca.expect("a certificate")).expect("an authority");
+    let own = files.certificate.as_ref().expect("a file");
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_file(own).expect("a certificate")],
+            PrivateKeyDer::from_pem_file(own).expect("a key"),
+        );
+    std::sync::Arc::new(config.expect("a pair")).into()
+}
+
+#[tokio::test]
+async fn a_peer_that_says_alias_is_called_through_its_connection() {
+    assert!(comes_back(";alias").await);
+    assert!(!comes_back("").await);
 }

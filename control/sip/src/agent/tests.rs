@@ -684,3 +684,6 @@ mod overload;
 
 #[path = "tests/digest.rs"]
 mod digest;
+
+#[path = "tests/torture.rs"]
+mod torture;

@@ -3,7 +3,7 @@
 use super::dialog::{Dialog, DialogState};
 use super::server::{ServerKey, ServerState};
 use super::{Agent, Answer, DialogId, Event, Flow, TxnId};
-use crate::digest::{Verdict, is_from};
+use crate::digest::Verdict;
 use crate::limits::RETRY_AFTER_SECONDS;
 use crate::message::{Method, Request};
 use crate::via::Via;
@@ -27,7 +27,8 @@ impl Basics {
                 return Err("Header Field Repeated");
             }
         }
-        let via = Via::top(headers).ok_or("Via Missing Or Malformed")?;
+        let via = Via::top(headers).filter(|via| !via.has_gap);
+        let via = via.ok_or("Via Missing Or Malformed")?;
         let from = headers.from().ok_or("From Missing Or Malformed")?;
         let to = headers.to().ok_or("To Missing Or Malformed")?;
         let call_id = headers.call_id().ok_or("Call-ID Missing")?;
@@ -50,7 +51,13 @@ impl Agent {
         let basics = match Basics::read(&request) {
             Ok(basics) => basics,
             Err(_) if request.method == Method::Ack => return,
+            // Whatever an unknown method means by it (RFC 4475 3.1.2.18).
+            Err(_) if matches!(request.method, Method::Other(_)) => {
+                let answer = Answer::new(501).with("Allow", self.config.allow_value());
+                return self.reply_stateless(flow, &request.headers, &answer);
+            }
             Err(reason) => {
+                self.counts.malformed += 1;
                 let mut answer = Answer::new(400);
                 answer.reason = Some(format!("Bad Request - {reason}"));
                 return self.reply_stateless(flow, &request.headers, &answer);
@@ -105,8 +112,8 @@ impl Agent {
             return false;
         }
         let is_stale = match authenticator.judge(now, request) {
-            Verdict::User(user) if is_from(request, &user) => return false,
-            Verdict::User(_) => {
+            Verdict::User => return false,
+            Verdict::Another => {
                 self.counts.forbidden += 1;
                 let mut answer = Answer::new(403);
                 answer.reason = Some("Forbidden - From Is Another User".to_owned());
@@ -152,6 +159,9 @@ impl Agent {
             .collect();
         if !unknown.is_empty() {
             return Some(Answer::new(420).with("Unsupported", unknown.join(", ")));
+        }
+        if request.method == Method::Invite && !accepts_sdp(request) {
+            return Some(Answer::new(406));
         }
         self.inspect_body(request)
     }
@@ -408,6 +418,16 @@ impl Agent {
             request: Box::new(request),
         });
     }
+}
+
+/// Whether an answer may hold a session description: Accept names it, or is not there (RFC 3261 20.1).
+fn accepts_sdp(request: &Request) -> bool {
+    let headers = &request.headers;
+    let is_it = |range: &str| headers.has_token("Accept", range);
+    headers.get("Accept").is_none()
+        || ["application/sdp", "application/*", "*/*"]
+            .into_iter()
+            .any(is_it)
 }
 
 /// Whether the dialog has what the method belongs to: a session, or anything at all.

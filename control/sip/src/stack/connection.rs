@@ -39,6 +39,8 @@ pub(super) struct Connection {
     pub(super) peer: Peer,
     /// Among those of its address.
     pub(super) is_counted: bool,
+    /// The domains of the peer's certificate, if one was verified.
+    pub(super) names: Vec<String>,
 }
 
 /// Whom a connection leads to.
@@ -118,6 +120,10 @@ pub(super) async fn run(mut link: Link) {
             link.trusted.iter().any(|one| one.is(address, &names))
         },
     };
+    if !names.is_empty() {
+        let secured = Input::Secured(link.channel, names);
+        let _ = link.inputs.send(secured).await;
+    }
     let reading = Reading {
         flow,
         inputs: link.inputs,

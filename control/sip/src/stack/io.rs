@@ -7,11 +7,13 @@ use super::{Command, Resolver, Tls, TlsFiles, Trace, near_addr};
 use crate::addr::{SipAddr, Transport};
 use crate::agent::{Agent, Destination, Event, Flow, Hop, Output, Target, TxnId};
 use crate::limits::{
-    CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DATAGRAM_BYTES_MAX, LATE,
-    LOOKUPS_MAX, ON_TIME, SEND_QUEUE_MAX,
+    ALIASES_MAX, CLOSE_TIMEOUT, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DATAGRAM_BYTES_MAX,
+    LATE, LOOKUPS_MAX, ON_TIME, SEND_QUEUE_MAX,
 };
+use crate::message::Request;
 use crate::parse::{Parsed, parse_datagram};
 use crate::trust::Trusted;
+use crate::via::Via;
 use clock::Instant;
 use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::Ordering;
@@ -39,6 +41,8 @@ pub(super) enum Input {
         bytes: Vec<u8>,
     },
     Accepted(TcpStream, SocketAddr, Transport),
+    /// The peer of a connection showed a certificate for these domains, and somebody vouched.
+    Secured(u64, Vec<String>),
     Ping(u64),
     Closed(u64),
     ConnectFailed(u64, Vec<Outgoing>),
@@ -220,10 +224,18 @@ impl Core {
             } => {
                 self.judge_delay(received.elapsed());
                 self.note(false, flow.remote, &bytes);
+                if let Parsed::Request(request) = &*parsed {
+                    self.learn_alias(flow, request);
+                }
                 self.agent.handle_received(self.now(), flow, *parsed);
             }
             Input::Accepted(stream, remote, transport) => {
                 self.handle_accepted(stream, remote, transport);
+            }
+            Input::Secured(channel, names) => {
+                if let Some(connection) = self.connections.get_mut(&channel) {
+                    connection.names = names;
+                }
             }
             Input::Ping(channel) => {
                 let pong = Outgoing::plain(PONG.to_vec());
@@ -240,6 +252,28 @@ impl Core {
                 self.lookups -= 1;
                 self.agent.handle_resolved(self.now(), txn, hops);
             }
+        }
+    }
+
+    /// A peer that a certificate vouches for takes requests to where it listens through the connection
+    /// that it opened, if it says so (RFC 5923 5).
+    fn learn_alias(&mut self, flow: Flow, request: &Request) {
+        let via = Via::top(&request.headers).filter(|via| via.has_alias);
+        let connection = self.connections.get(&flow.channel);
+        let (Some(via), Some(connection)) = (via, connection) else {
+            return;
+        };
+        if flow.transport != Transport::Tls {
+            return;
+        }
+        let port = via.port.unwrap_or(Transport::Tls.default_port());
+        for name in connection.names.iter().take(ALIASES_MAX) {
+            let peer = Peer {
+                transport: Transport::Tls,
+                addr: SocketAddr::new(flow.remote.ip(), port),
+                name: Some(name.to_ascii_lowercase()),
+            };
+            self.by_peer.entry(peer).or_insert(flow.channel);
         }
     }
 
@@ -445,6 +479,7 @@ impl Core {
                 sender,
                 peer,
                 is_counted: false,
+                names: Vec::new(),
             },
         );
         self.count_connections();
@@ -481,6 +516,9 @@ impl Core {
         };
         if self.by_peer.get(&connection.peer) == Some(&channel) {
             self.by_peer.remove(&connection.peer);
+        }
+        if !connection.names.is_empty() {
+            self.by_peer.retain(|_, known| *known != channel);
         }
         if connection.is_counted
             && let Entry::Occupied(mut count) = self.by_address.entry(connection.peer.addr.ip())

@@ -101,7 +101,7 @@ impl Resolver {
             let hop = Hop {
                 addr,
                 // What the user asked for, not what the DNS made of it (RFC 5922 7.2).
-                name: is_domain.then(|| host.to_owned()),
+                name: is_domain.then(|| host.to_ascii_lowercase()),
                 near,
             };
             if hops.len() < HOPS_MAX && !hops.contains(&hop) {

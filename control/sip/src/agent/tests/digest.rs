@@ -5,8 +5,11 @@ use crate::digest::{Credentials, Secret, Users};
 
 fn secured(mut bench: Bench) -> Bench {
     let passwords = [
-        ("alice".to_owned(), Secret("wonder:land".to_owned())),
-        ("eve".to_owned(), Secret("apple".to_owned())),
+        (
+            "alice@example.org".to_owned(),
+            Secret("wonder:land".to_owned()),
+        ),
+        ("eve@example.org".to_owned(), Secret("apple".to_owned())),
     ];
     bench.agent.authenticator = Some(crate::digest::Authenticator::new(
         Users {
@@ -36,7 +39,7 @@ fn carry(from: &Bench, to: &mut Bench) {
 #[test]
 fn a_call_is_made_again_with_an_answer_to_the_challenge() {
     let mut server = secured(Bench::new());
-    let mut client = known(Bench::new(), "alice", "wonder:land");
+    let mut client = known(Bench::new(), "alice@example.org", "wonder:land");
     let dialog = call(&mut client);
     let first = request(client.last());
     carry(&client, &mut server);
@@ -91,7 +94,7 @@ fn a_call_is_made_again_with_an_answer_to_the_challenge() {
 #[test]
 fn a_wrong_password_is_tried_once() {
     let mut server = secured(Bench::new());
-    let mut client = known(Bench::new(), "alice", "wonder");
+    let mut client = known(Bench::new(), "alice@example.org", "wonder");
     call(&mut client);
     for _ in 0..2 {
         carry(&client, &mut server);
@@ -112,7 +115,7 @@ fn a_wrong_password_is_tried_once() {
 #[test]
 fn nobody_speaks_for_another() {
     let mut server = secured(Bench::new());
-    let mut client = known(Bench::new(), "eve", "apple");
+    let mut client = known(Bench::new(), "eve@example.org", "apple");
     call(&mut client);
     carry(&client, &mut server);
     carry(&server, &mut client);
@@ -131,7 +134,7 @@ fn nobody_speaks_for_another() {
 #[test]
 fn an_old_nonce_costs_a_round_and_no_more() {
     let mut server = secured(Bench::new());
-    let mut client = known(Bench::new(), "alice", "wonder:land");
+    let mut client = known(Bench::new(), "alice@example.org", "wonder:land");
     call(&mut client);
     carry(&client, &mut server);
     carry(&server, &mut client);
