@@ -11,7 +11,7 @@ use toml::de::DeTable;
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::position::{Fault, Position};
 use crate::values::{
-    Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Pdu, H248Version, HttpAddr,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, Digest, H248Addr, H248Pdu, H248Version, HttpAddr,
     LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer, Period, Profile,
     Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
 };
@@ -25,6 +25,7 @@ pub const KEYS: &[&str] = &[
     "context-keep",
     "create-on-join",
     "credentials",
+    "digest",
     "domain",
     "drain",
     "end-with-creator",
@@ -182,6 +183,9 @@ pub struct Options {
     pub users: Option<PathBuf>,
     /// `--credentials`.
     pub credentials: Option<PathBuf>,
+    /// Hash functions offered to them, in order.
+    #[serde(deserialize_with = "one_or_many")]
+    pub digest: Vec<Digest>,
     /// The realm of `--users`.
     pub realm: Option<String>,
     /// Name servers.
@@ -283,6 +287,7 @@ impl Options {
             next_hop: self.next_hop.or(fallback.next_hop),
             users: self.users.or(fallback.users),
             credentials: self.credentials.or(fallback.credentials),
+            digest: either(self.digest, fallback.digest),
             realm: self.realm.or(fallback.realm),
             name_server: either(self.name_server, fallback.name_server),
             route: self.route.or(fallback.route),
@@ -435,6 +440,7 @@ deserialize_from_text!(
     MsrpAddr,
     Advertised,
     NameServer,
+    Digest,
     H248Addr,
     Mid,
     Reactor,

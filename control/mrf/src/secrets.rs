@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use sip::{Credentials, Secret, Users};
+use sip::{Algorithm, Credentials, Secret, Users};
 
 use crate::config::Options;
 
@@ -33,6 +33,11 @@ pub fn read(options: &Options) -> anyhow::Result<Secrets> {
         secrets.users = Some(Users {
             realm,
             passwords: passwords.collect(),
+            algorithms: if options.digest.is_empty() {
+                Algorithm::ALL.to_vec()
+            } else {
+                options.digest.iter().map(|digest| digest.0).collect()
+            },
         });
     }
     if let Some(path) = &options.credentials {

@@ -59,6 +59,19 @@ impl FromStr for SipListener {
     }
 }
 
+/// A hash function of digest authentication: `sha-256`, `md5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(pub sip::Algorithm);
+
+impl FromStr for Digest {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let known = sip::Algorithm::new(text).map(Self);
+        known.ok_or_else(|| ValueError::new("expected sha-256 or md5"))
+    }
+}
+
 /// A name server: `192.0.2.53`, `[2001:db8::53]:5353`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameServer(pub SocketAddr);
@@ -553,6 +566,8 @@ mod tests {
             "127.0.0.1:5353",
             NameServer("127.0.0.1:5353".parse().unwrap()),
         );
+        check("MD5", Digest(sip::Algorithm::Md5));
+        refused::<Digest>("sha-1", "expected sha-256 or md5");
         refused::<NameServer>("dns.example.net", "expected ADDRESS");
         refused::<SipListener>("sctp:127.0.0.1:5060", "use udp:, tcp:, tls:, ws: or wss:");
         refused::<Reactor>("epoll", "expected auto, uring, mio or xdp");

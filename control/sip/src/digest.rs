@@ -46,17 +46,28 @@ pub struct Users {
     pub realm: String,
     /// Names and passwords; a name without host is one at the realm. From must say the same.
     pub passwords: HashMap<String, Secret>,
+    /// The hash functions offered, in this order (RFC 8760 2.4), and no other taken.
+    pub algorithms: Vec<Algorithm>,
 }
 
-/// The hash functions of RFC 8760 that we know, the best first.
+/// A hash function of digest authentication (RFC 8760).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
+#[expect(missing_docs, reason = "the variants are the names of the RFC")]
+pub enum Algorithm {
     Sha256,
     Md5,
 }
 
 impl Algorithm {
-    pub(crate) const ALL: [Self; 2] = [Self::Sha256, Self::Md5];
+    /// Those that we know, the best first.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Md5];
+
+    /// By its token, without regard to case.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|a| a.token().eq_ignore_ascii_case(name))
+    }
 
     const fn token(self) -> &'static str {
         match self {
@@ -67,10 +78,7 @@ impl Algorithm {
 
     /// Without the parameter it is MD5 (RFC 7616 3.3).
     fn named(name: Option<&str>) -> Option<Self> {
-        let name = name.unwrap_or("MD5");
-        Self::ALL
-            .into_iter()
-            .find(|a| a.token().eq_ignore_ascii_case(name))
+        Self::new(name.unwrap_or("MD5"))
     }
 
     fn hash(self, text: &str) -> String {
@@ -214,7 +222,7 @@ impl Authenticator {
         }
     }
 
-    /// WWW-Authenticate fields, the best algorithm first (RFC 8760 2.4).
+    /// WWW-Authenticate fields, one an algorithm.
     pub(crate) fn challenges(&self, now: Instant, salt: u64, is_stale: bool) -> Vec<String> {
         let made = format!("{:08x}{salt:016x}", now.since(Instant::ZERO).as_secs());
         let nonce = format!("{made}{}", self.code(&made));
@@ -226,7 +234,7 @@ impl Authenticator {
                 algorithm.token()
             )
         };
-        Algorithm::ALL.map(field).to_vec()
+        self.users.algorithms.iter().copied().map(field).collect()
     }
 
     fn code(&self, made: &str) -> String {
@@ -266,8 +274,12 @@ impl Authenticator {
         let is_it = asked.user() == request.uri.user() && asked.host() == request.uri.host();
         let made = self.made(nonce)?;
         let password = self.users.passwords.get(user)?;
+        let algorithm = Algorithm::named(field.get("algorithm"))?;
+        if !self.users.algorithms.contains(&algorithm) {
+            return None;
+        }
         let work = Work {
-            algorithm: Algorithm::named(field.get("algorithm"))?,
+            algorithm,
             user,
             realm: &self.users.realm,
             password: &password.0,
@@ -411,6 +423,7 @@ mod tests {
         let users = Users {
             realm: "home2.net".to_owned(),
             passwords,
+            algorithms: Algorithm::ALL.to_vec(),
         };
         Authenticator::new(users, &mut StdRng::seed_from_u64(1))
     }
@@ -443,6 +456,18 @@ mod tests {
             assert_eq!(server.judge(at(6), &asked), Verdict::User);
             assert_eq!(server.judge(at(6), &asked), Verdict::Stale, "used");
         }
+    }
+
+    #[test]
+    fn only_what_is_offered_is_taken() {
+        let mut server = authenticator();
+        let md5 = server.challenges(at(5), 1, false)[1].clone();
+        server.users.algorithms = vec![Algorithm::Sha256];
+        assert_eq!(server.challenges(at(5), 1, false).len(), 1);
+        let asked = with_answer(Method::Invite, &md5, own("home2.net"));
+        assert_eq!(server.judge(at(6), &asked), Verdict::Unknown);
+        assert_eq!(Algorithm::new("sha-256"), Some(Algorithm::Sha256));
+        assert_eq!(Algorithm::new("SHA-512-256"), None);
     }
 
     #[test]

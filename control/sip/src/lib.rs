@@ -23,7 +23,7 @@ pub use agent::{
     Target, TxnId,
 };
 pub use client::{Call, ClientError, Outcome, SipClient};
-pub use digest::{Credentials, Secret, Users};
+pub use digest::{Algorithm, Credentials, Secret, Users};
 pub use message::{Headers, Method, Request, Response, reason_phrase};
 pub use parse::{Frame, Malformed, Parsed, StreamFramer, parse_datagram};
 pub use stack::{

@@ -18,9 +18,11 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
 };
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use rand::{Rng, RngExt};
+use std::sync::{Arc, OnceLock};
 use tracing::debug;
 
 /// How long one name server may take, and how often it is asked.
@@ -30,7 +32,9 @@ const QUERY_ATTEMPTS: usize = 2;
 /// Finds next hops. Clones share one cache.
 #[derive(Clone)]
 pub struct Resolver {
-    dns: Option<TokioResolver>,
+    servers: Arc<[SocketAddr]>,
+    /// Made for the first domain: most clients never look one up.
+    dns: Arc<OnceLock<Option<TokioResolver>>>,
 }
 
 impl core::fmt::Debug for Resolver {
@@ -52,32 +56,21 @@ impl Resolver {
     /// Asks `servers`; none: those of the system. The system's file of hosts comes first.
     #[must_use]
     pub fn new(servers: &[SocketAddr]) -> Self {
-        let provider = TokioRuntimeProvider::default;
-        let builder = if servers.is_empty() {
-            TokioResolver::builder(provider())
-        } else {
-            let servers = servers.iter().map(|server| {
-                let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-                for connection in &mut connections {
-                    connection.port = server.port();
-                }
-                NameServerConfig::new(server.ip(), true, connections.to_vec())
-            });
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
-            Ok(TokioResolver::builder_with_config(config, provider()))
-        };
-        let built = builder.and_then(|mut builder| {
-            let options = builder.options_mut();
-            options.timeout = QUERY_TIMEOUT;
-            options.attempts = QUERY_ATTEMPTS;
-            options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-            options.use_hosts_file = ResolveHosts::Always;
-            builder.build()
-        });
-        if let Err(error) = &built {
-            tracing::warn!(%error, "no name server: domains cannot be reached");
+        Self {
+            servers: servers.into(),
+            dns: Arc::default(),
         }
-        Self { dns: built.ok() }
+    }
+
+    fn dns(&self) -> Option<&TokioResolver> {
+        let dns = self.dns.get_or_init(|| {
+            let built = build(&self.servers);
+            if let Err(error) = &built {
+                tracing::warn!(%error, "no name server: domains cannot be reached");
+            }
+            built.ok()
+        });
+        dns.as_ref()
     }
 
     /// The hops to `target`, the best first, at most [`HOPS_MAX`]; none when it has none, or the name
@@ -149,7 +142,7 @@ impl Resolver {
     }
 
     async fn lookup(&self, name: &str, kind: RecordType) -> Vec<RData> {
-        let Some(dns) = &self.dns else {
+        let Some(dns) = self.dns() else {
             return Vec::new();
         };
         // A dot at its end: nothing of the system's search list is put behind it.
@@ -202,7 +195,7 @@ impl Resolver {
     }
 
     async fn addresses(&self, transport: Transport, host: &str, port: u16) -> Vec<SipAddr> {
-        let Some(dns) = &self.dns else {
+        let Some(dns) = self.dns() else {
             return Vec::new();
         };
         match dns
@@ -216,6 +209,29 @@ impl Resolver {
             }
         }
     }
+}
+
+fn build(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    let provider = TokioRuntimeProvider::default();
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder(provider)?
+    } else {
+        let servers = servers.iter().map(|server| {
+            let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            for connection in &mut connections {
+                connection.port = server.port();
+            }
+            NameServerConfig::new(server.ip(), true, connections.to_vec())
+        });
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+        TokioResolver::builder_with_config(config, provider)
+    };
+    let options = builder.options_mut();
+    options.timeout = QUERY_TIMEOUT;
+    options.attempts = QUERY_ATTEMPTS;
+    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    options.use_hosts_file = ResolveHosts::Always;
+    builder.build()
 }
 
 fn at(transport: Transport, ip: IpAddr, port: u16) -> SipAddr {

@@ -15,6 +15,7 @@ fn secured(mut bench: Bench) -> Bench {
         Users {
             realm: "home2.net".to_owned(),
             passwords: passwords.into(),
+            algorithms: crate::digest::Algorithm::ALL.to_vec(),
         },
         &mut StdRng::from_seed([3; 32]),
     ));
