@@ -236,7 +236,7 @@ fn logs_can_be_json() {
 #[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
     for args in [
-        &["run", "--reactor", "xdp"][..],
+        &["run", "--reactor", "dpdk"][..],
         &["run", "--sip", "sctp:127.0.0.1:0"],
         &["nothing"],
         &["decode", "http"],
