@@ -4,12 +4,14 @@
 //! head/*          one SEND with paths, Message-ID, Byte-Range, Content-Type; time per iteration is
 //!                 that of FRAMES frames, so elements per second is frames per second
 //! body/SIZE/*     streams of chunks of SIZE, once as large as fits a core's caches, once from memory
+//! rewrite         head and end-line for one recipient; elements per second is recipients per second
+//! reassembly/*    a message in pieces of 2,048 octets, every other one late
 //! hostile/*       a body of hyphens, of line ends with hyphens, of the words before the end-line
 //! ```
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memchr::memmem::Finder;
-use msrp::{Deframer, Item};
+use mrf_benches::frames::{chunk, deframed, reassembled, rewritten, text};
 
 const FRAMES: usize = 1_000;
 const END: &[u8] = b"-------d93kswow";
@@ -17,48 +19,6 @@ const END: &[u8] = b"-------d93kswow";
 const WARM_BYTES: usize = 4 << 20;
 /// Larger than the last-level caches of one socket.
 const COLD_BYTES: usize = 64 << 20;
-
-fn chunk(body: &[u8]) -> Vec<u8> {
-    let mut text = b"MSRP d93kswow SEND\r\n\
-        To-Path: msrp://192.0.2.1:2855/0aGm2s9fk3QwErTyUiOp;tcp\r\n\
-        From-Path: msrp://198.51.100.7:7654/jshA7weztasB81mPq0Zy;tcp\r\n\
-        Message-ID: 12339sdqwer\r\n"
-        .to_vec();
-    let range = format!(
-        "Byte-Range: 1-{0}/{0}\r\nContent-Type: text/plain\r\n\r\n",
-        body.len()
-    );
-    text.extend_from_slice(range.as_bytes());
-    text.extend_from_slice(body);
-    text.extend_from_slice(b"\r\n-------d93kswow$\r\n");
-    text
-}
-
-/// Text with blanks, hyphens and line feeds, the same every time.
-fn text(bytes: usize) -> Vec<u8> {
-    const LETTERS: &[u8; 51] = b"abcdefghijklmnopqrstuvwxyz ETAOIN.,-\n0123456789kswd";
-    (0..bytes as u64)
-        .map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40)
-        .map(|random| LETTERS[usize::try_from(random % 51).expect("small")])
-        .collect()
-}
-
-/// Frames and body octets in a stream of whole frames.
-fn deframed(octets: &[u8]) -> (usize, usize) {
-    let mut deframer = Deframer::default();
-    let (mut at, mut ends, mut body) = (0, 0, 0);
-    loop {
-        let step = deframer.next(&octets[at..]).expect("good chunks");
-        at += step.consumed;
-        match step.item {
-            Some(Item::End(_)) => ends += 1,
-            Some(Item::Body(msrp::Body::Input(range))) => body += range.len(),
-            Some(Item::Body(msrp::Body::Held(octets))) => body += octets.len(),
-            Some(Item::Head(head)) => assert_eq!(head.fault, None),
-            None => return (ends, body),
-        }
-    }
-}
 
 fn head(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("head");
@@ -108,5 +68,28 @@ fn hostile(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, head, body, hostile);
+fn rewrite(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("rewrite");
+    group.throughput(Throughput::Elements(1));
+    let mut out = Vec::new();
+    let octets = rewritten(&mut out, 300);
+    group.bench_function("one_recipient", |bencher| {
+        bencher.iter(|| assert_eq!(rewritten(&mut out, 300), octets));
+    });
+    group.finish();
+}
+
+fn reassembly(criterion: &mut Criterion) {
+    const PIECE: usize = 2_048;
+    let mut group = criterion.benchmark_group("reassembly");
+    for pieces in [1, 16, 60] {
+        group.throughput(Throughput::Bytes(pieces * PIECE as u64));
+        group.bench_function(BenchmarkId::new("pieces", pieces), |bencher| {
+            bencher.iter(|| assert!(reassembled(pieces, PIECE)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, head, body, rewrite, reassembly, hostile);
 criterion_main!(benches);

@@ -1,2 +1,7 @@
-//! Micro benchmarks; see `benches/`.
+//! What is benchmarked, each with a check of its own answer: by time in `benches/`, by instructions in
+//! `bin/instructions`.
 #![forbid(unsafe_code)]
+
+pub mod fan_out;
+pub mod frames;
+pub mod reservation;

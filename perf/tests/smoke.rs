@@ -6,15 +6,23 @@ use std::process::Command;
 fn a_quick_comparison_writes_a_record_with_pictures() {
     let folder = std::env::temp_dir().join(format!("mrf-compare-smoke-{}", std::process::id()));
     let output = Command::new(env!("CARGO_BIN_EXE_compare"))
-        .args(["--quick", "--reactors", "mio", "--scenarios"])
-        .args(["ten,room,one,many,all-read,stalled", "--out"])
+        .args(["--quick", "--reactors", "mio,xdp", "--scenarios"])
+        .args(["ten,tls,one,many,all-read,stalled,file", "--out"])
         .arg(&folder)
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let page = String::from_utf8(output.stdout).unwrap();
     let page = std::fs::read_to_string(page.trim()).unwrap();
-    for words in ["## Targets", "`room`", "`stalled`", "octets per session"] {
+    for words in [
+        "## Targets",
+        "`stalled`",
+        "| `tls`: ",
+        "MB more",
+        "## Reactors",
+        "octets per session",
+        "| `ten` | mrf xdp | the reactor xdp needs --xdp-if |",
+    ] {
         assert!(page.contains(words), "{words} is missing in\n{page}");
     }
     assert!(!page.contains("runs with faults"), "{page}");

@@ -1,7 +1,7 @@
 //! The system under test as a process: started, placed, watched, ended.
 
 use std::io;
-use std::process::{Child, Command};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -51,8 +51,18 @@ impl Process {
     }
 
     /// What it prints, if that is piped; once.
-    pub fn stdout(&mut self) -> Option<std::process::ChildStdout> {
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
+    }
+
+    /// Its standard input, output and error, if all are piped; once.
+    pub fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout, ChildStderr)> {
+        let child = &mut self.child;
+        Some((
+            child.stdin.take()?,
+            child.stdout.take()?,
+            child.stderr.take()?,
+        ))
     }
 
     /// Whether it ended by itself.

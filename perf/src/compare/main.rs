@@ -2,6 +2,7 @@
 //! writes a record with tables and pictures.
 #![forbid(unsafe_code)]
 
+mod job;
 mod machine;
 mod micro;
 mod plots;
@@ -16,16 +17,16 @@ use clap::Parser;
 
 use runner::Runner;
 use scenarios::Pace;
-use systems::{Kind, Place, Serve};
+use systems::{Inner, Kind, Place, Xdp};
 
 /// Compares this project with a bare forwarder and with peers; writes perf/record/DATE.md.
 #[derive(Debug, Parser)]
 #[command(name = "compare", version)]
 struct Arguments {
     #[command(subcommand)]
-    serve: Option<Serve>,
-    /// Reactors of this project and of the forwarder
-    #[arg(long, value_delimiter = ',', default_value = "uring,mio")]
+    serve: Option<Inner>,
+    /// Reactors of this project and of the forwarder; xdp needs --xdp-if
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "uring,mio")]
     reactors: Vec<Kind>,
     /// Peers, installed with apt when they are not there: kamailio
     #[arg(long, value_delimiter = ',')]
@@ -36,6 +37,14 @@ struct Arguments {
     /// Times everything is run; medians are told
     #[arg(long, default_value_t = 3)]
     repetitions: usize,
+    /// Octets of the large file [default: 1000000000, quick 10000000]
+    #[arg(long, value_name = "OCTETS")]
+    file_size: Option<u64>,
+    /// Minutes after which nothing further begins; what was left out is in the record
+    #[arg(long, value_name = "MINUTES", default_value_t = 11.0)]
+    budget: f64,
+    #[command(flatten)]
+    xdp: Xdp,
     /// Leave the sweeps behind the pictures out
     #[arg(long)]
     no_sweeps: bool,
@@ -57,9 +66,18 @@ fn main() -> anyhow::Result<()> {
     if let Some(serve) = &arguments.serve {
         return systems::serve(serve);
     }
-    let has_kamailio = arguments.peers.contains(&Peer::Kamailio);
-    if has_kamailio {
-        systems::install_kamailio()?;
+    let began = reactor::now();
+    let mut pace = if arguments.quick {
+        Pace::QUICK
+    } else {
+        Pace::FULL
+    };
+    pace.file = arguments.file_size.unwrap_or(pace.file);
+    let mut failures = Vec::new();
+    let mut has_kamailio = arguments.peers.contains(&Peer::Kamailio);
+    if has_kamailio && let Err(error) = systems::install_kamailio() {
+        has_kamailio = false;
+        failures.push(("all", "Kamailio".to_owned(), format!("{error:#}")));
     }
     let before = machine::Steal::now();
     let runner = Runner {
@@ -71,16 +89,14 @@ fn main() -> anyhow::Result<()> {
         } else {
             arguments.repetitions.max(1)
         },
-        pace: if arguments.quick {
-            Pace::QUICK
-        } else {
-            Pace::FULL
-        },
+        pace,
+        until: began + core::time::Duration::try_from_secs_f64(arguments.budget * 60.0)?,
         has_sweeps: !arguments.no_sweeps,
         is_quick: arguments.quick,
-        place: Place::choose(),
+        place: Place::choose(arguments.xdp),
     };
-    let results = runner.run()?;
+    let mut results = runner.run()?;
+    results.failures.splice(0..0, failures);
     let machine = machine::Machine::look(&before);
     let path = record::write(&arguments.out, &machine, &runner, &results)?;
     println!("{}", path.display());

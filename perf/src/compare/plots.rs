@@ -1,5 +1,6 @@
 //! Pictures, as SVG.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -48,12 +49,8 @@ pub(crate) fn draw(folder: &Path, results: &Results) -> anyhow::Result<Vec<&'sta
 }
 
 fn draw_throughput(folder: &Path, results: &Results) -> anyhow::Result<()> {
-    let systems: Vec<System> = results
-        .throughput
-        .values()
-        .next()
-        .map(|cell| cell.iter().map(|(system, _)| *system).collect())
-        .unwrap_or_default();
+    let cells = results.throughput.values().flatten();
+    let systems: BTreeSet<System> = cells.map(|(system, _)| *system).collect();
     let mut by_fan_out = Vec::new();
     let mut by_size = Vec::new();
     for system in systems {
@@ -124,7 +121,7 @@ fn draw_percentiles(folder: &Path, results: &Results) -> anyhow::Result<bool> {
         .iter()
         .filter(|((name, _), _)| ["pair-paced", ALL_READ].contains(name))
         .filter_map(|((name, system), runs)| {
-            let run = runs.first()?;
+            let run = runs.iter().flatten().next()?;
             Some(Line {
                 name: format!("{name}, {system}"),
                 points: run

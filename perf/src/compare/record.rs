@@ -9,7 +9,7 @@ use load::Summary;
 use crate::machine::{Machine, today};
 use crate::plots;
 use crate::runner::{Results, Runner};
-use crate::scenarios::{Baseline, Figure, Scenario};
+use crate::scenarios::{Baseline, FILE, Figure, Scenario};
 use crate::systems::{Kind, System};
 
 /// Writes everything below `out`; returns the page.
@@ -26,7 +26,9 @@ pub(crate) fn write(
     let mut page = String::new();
     head(&mut page, &date, machine, runner)?;
     targets(&mut page, runner, results)?;
+    reactors(&mut page, runner, results)?;
     figures(&mut page, results)?;
+    failures(&mut page, results)?;
     memory(&mut page, results)?;
     if !drawn.is_empty() {
         writeln!(page, "\n## Pictures\n")?;
@@ -78,6 +80,9 @@ fn targets(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::R
             for (name, baseline) in baselines(scenario, *kind) {
                 row(page, results, scenario, ours, (name, baseline))?;
             }
+            if scenario.name == FILE {
+                growth(page, results, ours)?;
+            }
         }
     }
     if let Some((parse, search)) = results.parser {
@@ -94,9 +99,15 @@ fn targets(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::R
 /// What a scenario of ours is held against: a run of which scenario by whom.
 fn baselines(scenario: &Scenario, kind: Kind) -> Vec<(&'static str, System)> {
     let name = scenario.name;
+    // Beside a reactor that the forwarder does not run on stands the one on io_uring.
+    let forwarder = System::Forward(if kind.has_forwarder() {
+        kind
+    } else {
+        Kind::Uring
+    });
     match scenario.baseline {
-        Baseline::Kamailio => vec![(name, System::Kamailio), (name, System::Forward(kind))],
-        Baseline::Forwarder => vec![(name, System::Forward(kind))],
+        Baseline::Kamailio => vec![(name, System::Kamailio), (name, forwarder)],
+        Baseline::Forwarder => vec![(name, forwarder)],
         Baseline::Scenario(other) => vec![(other, System::Mrf(kind))],
     }
 }
@@ -109,11 +120,12 @@ fn row(
     baseline: (&'static str, System),
 ) -> std::fmt::Result {
     let runs = results.runs.get(&(scenario.name, ours));
-    let (Some(runs), Some(others)) = (runs, results.runs.get(&baseline)) else {
-        return Ok(());
-    };
+    let others = results.runs.get(&baseline);
     let figure = scenario.goal.map_or(Figure::Messages, |goal| goal.figure);
-    let pairs = || runs.iter().zip(others);
+    let pairs = || {
+        let both = runs.into_iter().flatten().zip(others.into_iter().flatten());
+        both.filter_map(|(run, other)| run.as_ref().zip(other.as_ref()))
+    };
     let ratio = median(pairs().map(|(run, other)| figure.ratio(run, other)));
     let cpu = median(pairs().map(|(run, other)| {
         let nanos = |run: &Summary| run.target_nanos_per_delivery.unwrap_or(f64::NAN);
@@ -125,8 +137,10 @@ fn row(
         (Baseline::Kamailio, System::Forward(_))
     );
     let goal = scenario.goal.filter(|_| is_goal);
-    let is_bound = runs.iter().chain(others).any(Summary::is_generator_bound);
+    let is_bound =
+        pairs().any(|(run, other)| run.is_generator_bound() || other.is_generator_bound());
     let mark = match goal {
+        Some(_) if pairs().next().is_none() => "not measured",
         Some(goal) if goal.bound.is_met(ratio) => "met",
         Some(_) => "missed",
         None => "",
@@ -147,6 +161,98 @@ fn row(
     )
 }
 
+/// How much memory a large file takes while it passes.
+fn growth(page: &mut String, results: &Results, ours: System) -> std::fmt::Result {
+    let runs = results
+        .runs
+        .get(&(FILE, ours))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let grown = median(runs.filter_map(|run| {
+        let grown = run
+            .target_peak_bytes?
+            .saturating_sub(run.target_begun_bytes?);
+        Some(grown as f64 / 1e6)
+    }));
+    let mark = match grown {
+        grown if grown.is_nan() => "not measured",
+        grown if grown <= GROWTH_MB_MAX => "met",
+        _ => "missed",
+    };
+    writeln!(
+        page,
+        "| `{FILE}`: the same | {ours} | itself at the start | resident at most, MB more | at most \
+         {GROWTH_MB_MAX} | {grown:.1} MB | | {mark} |"
+    )
+}
+
+/// A file passes through queues that are bounded: the receive pool of 16 MiB and 4 MiB for each recipient.
+const GROWTH_MB_MAX: f64 = 64.0;
+
+/// The reactors beside each other, with what each asks of the system.
+fn reactors(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::Result {
+    let [first, others @ ..] = &runner.reactors[..] else {
+        return Ok(());
+    };
+    if others.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "\n## Reactors\n")?;
+    writeln!(
+        page,
+        "This project on {first}, held against its other reactors in the same repetition. System calls per \
+         delivery are of runs of their own, under `perf stat`; - where that cannot count.\n"
+    )?;
+    writeln!(
+        page,
+        "| scenario | beside | deliveries/s | p99 | CPU per delivery | calls per delivery, {first} | beside it |"
+    )?;
+    writeln!(page, "|---|---|---:|---:|---:|---:|---:|")?;
+    for scenario in &results.scenarios {
+        for other in others {
+            let runs = |kind| results.runs.get(&(scenario.name, System::Mrf(kind)));
+            let both = |of: fn(&Summary) -> f64| {
+                let pairs = runs(*first)
+                    .into_iter()
+                    .flatten()
+                    .zip(runs(*other).into_iter().flatten());
+                median(pairs.filter_map(|(a, b)| Some(of(a.as_ref()?) / of(b.as_ref()?))))
+            };
+            let calls = |kind| {
+                let calls = results.calls.get(&(scenario.name, kind));
+                calls.map_or("-".to_owned(), |calls| format!("{calls:.3}"))
+            };
+            writeln!(
+                page,
+                "| `{}` | {other} | {:.2} | {:.2} | {:.2} | {} | {} |",
+                scenario.name,
+                both(|run| run.delivered_per_second),
+                both(|run| run.latency.p99_us),
+                both(|run| run.target_nanos_per_delivery.unwrap_or(f64::NAN)),
+                calls(*first),
+                calls(*other),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What was not measured.
+fn failures(page: &mut String, results: &Results) -> std::fmt::Result {
+    if results.failures.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "\n## Not measured\n")?;
+    writeln!(page, "| scenario | system | why |")?;
+    writeln!(page, "|---|---|---|")?;
+    for (scenario, system, reason) in &results.failures {
+        let reason = reason.replace('|', "\\|").replace('\n', " ");
+        writeln!(page, "| `{scenario}` | {system} | {reason} |")?;
+    }
+    Ok(())
+}
+
 fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
     writeln!(page, "\n## Figures\n")?;
     writeln!(
@@ -162,7 +268,11 @@ fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
             if *name != scenario.name {
                 continue;
             }
-            let of = |figure: fn(&Summary) -> f64| median(runs.iter().map(figure));
+            let runs: Vec<&Summary> = runs.iter().flatten().collect();
+            if runs.is_empty() {
+                continue;
+            }
+            let of = |figure: fn(&Summary) -> f64| median(runs.iter().map(|run| figure(run)));
             let faults = runs.iter().filter(|run| !run.counts.is_clean()).count();
             let verified = if faults == 0 {
                 "all".to_owned()
@@ -228,7 +338,7 @@ fn memory(page: &mut String, results: &Results) -> std::fmt::Result {
 
 /// The middle one; of an even number the higher of the two.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut all: Vec<f64> = values.collect();
+    let mut all: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }

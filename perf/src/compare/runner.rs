@@ -1,14 +1,15 @@
 //! Runs everything, interleaved.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use anyhow::ensure;
+use clock::Instant;
 use load::{Plan, Rate, Summary};
 
+use crate::job::{Job, Outcome};
 use crate::micro;
 use crate::scenarios::{self, Pace, Scenario};
-use crate::systems::{Kind, Place, System, measure, measure_with};
+use crate::systems::{Kind, Place, System};
 
 /// What to run.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Runner {
     pub(crate) only: Vec<String>,
     pub(crate) repetitions: usize,
     pub(crate) pace: Pace,
+    /// Nothing begins later.
+    pub(crate) until: Instant,
     pub(crate) has_sweeps: bool,
     pub(crate) is_quick: bool,
     pub(crate) place: Place,
@@ -27,8 +30,12 @@ pub(crate) struct Runner {
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     pub(crate) scenarios: Vec<Scenario>,
-    /// By scenario and system, one run per repetition.
-    pub(crate) runs: BTreeMap<(&'static str, System), Vec<Summary>>,
+    /// By scenario and system, for each repetition what came of it.
+    pub(crate) runs: BTreeMap<(&'static str, System), Vec<Option<Summary>>>,
+    /// System calls per delivery of this project, where they can be counted.
+    pub(crate) calls: BTreeMap<(&'static str, Kind), f64>,
+    /// What was not measured, and why.
+    pub(crate) failures: Vec<Failure>,
     /// Throughput: size, recipients.
     pub(crate) throughput: BTreeMap<(u64, u32), Vec<(System, Summary)>>,
     /// Latency over load: system, busy-polling, points of offered rate.
@@ -38,6 +45,15 @@ pub(crate) struct Results {
     /// The parser's and memmem's octets per second.
     pub(crate) parser: Option<(f64, f64)>,
 }
+
+/// Scenario, system, reason.
+pub(crate) type Failure = (&'static str, String, String);
+
+/// The reason when time is over.
+const NO_TIME: &str = "left out: the time for all (--budget) was over";
+
+/// Messages per second where half of the saturation is not needed, or could not be found.
+const HALF_UNKNOWN: f64 = 1_000.0;
 
 /// Resident memory of an MRFP with idle sessions.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +80,10 @@ const IDLE: [(u32, u32); 6] = [
 impl Runner {
     pub(crate) fn run(&self) -> anyhow::Result<Results> {
         let mut results = Results {
-            scenarios: self.scenarios()?,
             parser: Some(micro::parser()),
             ..Results::default()
         };
+        results.scenarios = self.scenarios(&mut results.failures)?;
         for repetition in 0..self.repetitions {
             for scenario in results.scenarios.clone() {
                 let mut systems = scenarios::systems(&scenario, &self.reactors, self.has_kamailio);
@@ -75,35 +91,78 @@ impl Runner {
                 let count = systems.len();
                 systems.rotate_left(repetition % count);
                 for system in systems {
-                    let summary = measure(system, &scenario.plan, &self.place)?;
-                    self.tell(scenario.name, system, &summary)?;
+                    let job = self.job(system, &scenario.plan);
+                    let run = self.measure(scenario.name, &job, &mut results.failures);
                     let runs = results.runs.entry((scenario.name, system)).or_default();
-                    runs.push(summary);
+                    runs.push(run.map(|outcome| outcome.summary));
                 }
             }
         }
+        self.count_calls(&mut results);
         if self.has_sweeps {
-            self.sweep_throughput(&mut results)?;
-            self.sweep_latency(&mut results)?;
-            self.sweep_memory(&mut results)?;
+            self.sweep_throughput(&mut results);
+            self.sweep_latency(&mut results);
+            self.sweep_memory(&mut results);
         }
         Ok(results)
     }
 
+    fn job(&self, system: System, plan: &Plan) -> Job {
+        Job {
+            system,
+            plan: plan.clone(),
+            place: self.place.clone(),
+            busy_poll_us: 0,
+            counts_calls: false,
+        }
+    }
+
+    /// One run, unless time is over; why there is none goes into the record.
+    fn measure(
+        &self,
+        name: &'static str,
+        job: &Job,
+        failures: &mut Vec<Failure>,
+    ) -> Option<Outcome> {
+        let outcome = if reactor::now() < self.until {
+            job.run().map_err(|error| format!("{error:#}"))
+        } else {
+            Err(NO_TIME.to_owned())
+        };
+        match outcome {
+            Ok(outcome) => {
+                tell(name, job.system, &outcome);
+                Some(outcome)
+            }
+            Err(reason) => {
+                eprintln!("{name:>12} {:<16} {reason}", job.system.to_string());
+                failures.push((name, job.system.to_string(), reason));
+                None
+            }
+        }
+    }
+
     /// The scenarios asked for; finds out first what half of the saturation is.
-    fn scenarios(&self) -> anyhow::Result<Vec<Scenario>> {
+    fn scenarios(&self, failures: &mut Vec<Failure>) -> anyhow::Result<Vec<Scenario>> {
         let is_wanted =
             |name: &str| self.only.is_empty() || self.only.iter().any(|one| one == name);
         let half = if is_wanted(scenarios::MANY) || is_wanted(scenarios::ONE) {
             let plan = scenarios::hundred_conferences(self.pace);
             let mut least = f64::MAX;
             for kind in &self.reactors {
-                let summary = measure(System::Mrf(*kind), &plan, &self.place)?;
-                least = least.min(summary.delivered_per_second / f64::from(plan.recipients()));
+                let job = self.job(System::Mrf(*kind), &plan);
+                if let Some(outcome) = self.measure("saturation", &job, failures) {
+                    let delivered = outcome.summary.delivered_per_second;
+                    least = least.min(delivered / f64::from(plan.recipients()));
+                }
             }
-            (least / 2.0).max(1.0)
+            if least < f64::MAX {
+                (least / 2.0).max(1.0)
+            } else {
+                HALF_UNKNOWN
+            }
         } else {
-            1_000.0
+            HALF_UNKNOWN
         };
         let mut all = scenarios::all(self.pace, half);
         for name in &self.only {
@@ -117,33 +176,31 @@ impl Runner {
         Ok(all)
     }
 
-    fn tell(&self, name: &str, system: System, summary: &Summary) -> std::io::Result<()> {
-        let mut out = std::io::stderr().lock();
-        writeln!(
-            out,
-            "{name:>12} {:<16} {:>10.0}/s {:>8.1} MB/s  p50 {:>8.1}  p99 {:>9.1} us  target {:>6.0} ns  generator {:>3.0} %{}",
-            system.to_string(),
-            summary.delivered_per_second,
-            summary.octets_per_second / 1e6,
-            summary.latency.p50_us,
-            summary.latency.p99_us,
-            summary.target_nanos_per_delivery.unwrap_or(0.0),
-            summary.generator_busy * 100.0,
-            if summary.counts.is_clean() {
-                String::new()
-            } else {
-                format!("  {:?}", summary.counts)
+    /// Once more with the system calls counted: that slows the system down, so that the other figures are
+    /// not taken from here.
+    fn count_calls(&self, results: &mut Results) {
+        for scenario in results.scenarios.clone() {
+            for kind in &self.reactors {
+                let system = System::Mrf(*kind);
+                let job = Job {
+                    counts_calls: true,
+                    ..self.job(system, &scenario.plan)
+                };
+                let outcome = self.measure(scenario.name, &job, &mut results.failures);
+                if let Some(calls) = outcome.and_then(|outcome| outcome.calls_per_delivery) {
+                    results.calls.insert((scenario.name, *kind), calls);
+                }
             }
-        )
+        }
     }
 
     fn contenders(&self) -> impl Iterator<Item = System> {
         let ours = self.reactors.iter().map(|kind| System::Mrf(*kind));
-        let limit = self.reactors.first().map(|kind| System::Forward(*kind));
-        ours.chain(limit)
+        let limit = self.reactors.iter().find(|kind| kind.has_forwarder());
+        ours.chain(limit.map(|kind| System::Forward(*kind)))
     }
 
-    fn sweep_throughput(&self, results: &mut Results) -> anyhow::Result<()> {
+    fn sweep_throughput(&self, results: &mut Results) {
         for size in SIZES {
             for recipients in RECIPIENTS {
                 let plan = Plan {
@@ -152,17 +209,17 @@ impl Runner {
                     ..self.pace.plan()
                 };
                 for system in self.contenders() {
-                    let summary = measure(system, &plan, &self.place)?;
-                    self.tell("throughput", system, &summary)?;
+                    let job = self.job(system, &plan);
                     let cell = results.throughput.entry((size, recipients)).or_default();
-                    cell.push((system, summary));
+                    if let Some(run) = self.measure("throughput", &job, &mut results.failures) {
+                        cell.push((system, run.summary));
+                    }
                 }
             }
         }
-        Ok(())
     }
 
-    fn sweep_latency(&self, results: &mut Results) -> anyhow::Result<()> {
+    fn sweep_latency(&self, results: &mut Results) {
         for rate in RATES {
             let plan = Plan {
                 participants: 11,
@@ -173,18 +230,21 @@ impl Runner {
             for kind in &self.reactors {
                 for busy_poll_us in BUSY_POLL_US {
                     let system = System::Mrf(*kind);
-                    let summary = measure_with(system, &plan, &self.place, busy_poll_us)?;
-                    self.tell("latency", system, &summary)?;
-                    let key = (system, busy_poll_us);
-                    results.latency.entry(key).or_default().push(summary);
+                    let job = Job {
+                        busy_poll_us,
+                        ..self.job(system, &plan)
+                    };
+                    if let Some(run) = self.measure("latency", &job, &mut results.failures) {
+                        let key = (system, busy_poll_us);
+                        results.latency.entry(key).or_default().push(run.summary);
+                    }
                 }
             }
         }
-        Ok(())
     }
 
     /// Idle sessions: they bind and say nothing more.
-    fn sweep_memory(&self, results: &mut Results) -> anyhow::Result<()> {
+    fn sweep_memory(&self, results: &mut Results) {
         let most = if self.is_quick { 2_000 } else { u32::MAX };
         for (sessions, per_connection) in IDLE.into_iter().filter(|(count, _)| *count <= most) {
             let conferences = (sessions / 20).max(1);
@@ -198,16 +258,40 @@ impl Runner {
                 ..Plan::default()
             };
             for kind in &self.reactors {
-                let summary = measure(System::Mrf(*kind), &plan, &self.place)?;
-                let octets = summary.target_resident_bytes.unwrap_or(0);
-                eprintln!("      memory mrf {kind:<12} {sessions} sessions: {octets} octets");
+                let job = self.job(System::Mrf(*kind), &plan);
+                let Some(run) = self.measure("memory", &job, &mut results.failures) else {
+                    continue;
+                };
                 results.memory.entry(*kind).or_default().push(Memory {
                     sessions,
                     per_connection,
-                    octets,
+                    octets: run.summary.target_resident_bytes.unwrap_or(0),
                 });
             }
         }
-        Ok(())
     }
+}
+
+fn tell(name: &str, system: System, outcome: &Outcome) {
+    let summary = &outcome.summary;
+    let calls = outcome
+        .calls_per_delivery
+        .map_or(String::new(), |calls| format!("  {calls:.3} calls"));
+    eprintln!(
+        "{name:>12} {:<16} {:>10.0}/s {:>8.1} MB/s  p50 {:>8.1}  p99 {:>9.1} us  target {:>6.0} ns  \
+         resident {:>6.1} MB  generator {:>3.0} %{calls}{}",
+        system.to_string(),
+        summary.delivered_per_second,
+        summary.octets_per_second / 1e6,
+        summary.latency.p50_us,
+        summary.latency.p99_us,
+        summary.target_nanos_per_delivery.unwrap_or(0.0),
+        summary.target_resident_bytes.unwrap_or(0) as f64 / 1e6,
+        summary.generator_busy * 100.0,
+        if summary.counts.is_clean() {
+            String::new()
+        } else {
+            format!("  {:?}", summary.counts)
+        }
+    );
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use load::{Plan, Rate, Summary};
+use load::{Plan, Rate, Summary, Transport};
 
 use crate::systems::{Kind, System};
 
@@ -124,12 +124,17 @@ impl Pace {
     }
 }
 
+/// A file that takes longer counts as what came of it until then.
+const FILE_TIME_MAX: Duration = Duration::from_secs(40);
+
 /// The scenario of many conferences, and the same load on one.
 pub(crate) const ONE: &str = "one";
 pub(crate) const MANY: &str = "many";
 /// Ten recipients, and the same with one that does not read.
 pub(crate) const ALL_READ: &str = "all-read";
 pub(crate) const STALLED: &str = "stalled";
+/// One large message.
+pub(crate) const FILE: &str = "file";
 
 /// All scenarios. `half` is half of what a hundred conferences can take, messages per second.
 pub(crate) fn all(pace: Pace, half: f64) -> Vec<Scenario> {
@@ -208,16 +213,26 @@ pub(crate) fn all(pace: Pace, half: f64) -> Vec<Scenario> {
             goal(Figure::Messages, AtLeast(0.70)),
         ),
         scenario(
-            "file",
-            "one file of 1 GB to 10 recipients",
+            FILE,
+            "one large file to 10 recipients",
             Plan {
                 messages: Some(1),
-                duration: Duration::from_secs(60),
+                duration: FILE_TIME_MAX,
                 warmup: Duration::ZERO,
                 ..plan(11, pace.file)
             },
             Forwarder,
             goal(Figure::Octets, AtLeast(0.90)),
+        ),
+        scenario(
+            "tls",
+            "1 to 10, 1 KiB, saturated, over TLS",
+            Plan {
+                transport: Transport::Tls,
+                ..plan(11, 1_024)
+            },
+            Baseline::Scenario("ten"),
+            goal(Figure::Messages, AtLeast(0.5)),
         ),
         scenario(
             "report",
@@ -273,7 +288,8 @@ pub(crate) fn hundred_conferences(pace: Pace) -> Plan {
 /// Who runs a scenario.
 pub(crate) fn systems(scenario: &Scenario, reactors: &[Kind], has_kamailio: bool) -> Vec<System> {
     let ours = reactors.iter().map(|kind| System::Mrf(*kind));
-    let limits = reactors.iter().map(|kind| System::Forward(*kind));
+    let limits = reactors.iter().filter(|kind| kind.has_forwarder());
+    let limits = limits.map(|kind| System::Forward(*kind));
     let peers = has_kamailio.then_some(System::Kamailio).into_iter();
     match scenario.baseline {
         Baseline::Kamailio => ours.chain(limits).chain(peers).collect(),

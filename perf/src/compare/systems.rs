@@ -1,26 +1,29 @@
 //! What is compared: this project on each reactor, the bare forwarder, Kamailio's relay.
 
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU8;
-use core::str::FromStr;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use h248_endpoint::TransportAddr;
+use load::Plan;
 use load::process::Process;
 use load::setup::h248::Controller;
 use load::setup::{Sessions, Target, forward, relay};
-use load::{Plan, Summary};
 use mrfp::ReactorKind;
 use reactor::{Mailbox, ShardLinks, ShardThreadConfig, bind_listeners, spawn_shard};
+use serde::{Deserialize, Serialize};
 use switch::ShardIndex;
 
+use crate::job::{self, Job};
+
 /// One contender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum System {
     /// This project.
     Mrf(Kind),
@@ -31,36 +34,41 @@ pub(crate) enum System {
 }
 
 /// A reactor, in an order of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
 pub(crate) enum Kind {
     Uring,
     Mio,
+    Xdp,
 }
 
 impl Kind {
-    fn reactor(self) -> ReactorKind {
+    fn name(self) -> &'static str {
         match self {
-            Self::Uring => ReactorKind::Uring,
-            Self::Mio => ReactorKind::Mio,
+            Self::Uring => "uring",
+            Self::Mio => "mio",
+            Self::Xdp => "xdp",
         }
+    }
+
+    fn reactor(self) -> anyhow::Result<ReactorKind> {
+        match self {
+            Self::Uring => Ok(ReactorKind::Uring),
+            Self::Mio => Ok(ReactorKind::Mio),
+            Self::Xdp => bail!("AF_XDP is served by mrf mrfp"),
+        }
+    }
+
+    /// Whether the bare forwarder runs on it: it listens on sockets of the system.
+    pub(crate) fn has_forwarder(self) -> bool {
+        self != Self::Xdp
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reactor().fmt(f)
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "uring" => Ok(Self::Uring),
-            "mio" => Ok(Self::Mio),
-            _ => Err("expected uring or mio".to_owned()),
-        }
+        f.write_str(self.name())
     }
 }
 
@@ -76,7 +84,7 @@ impl fmt::Display for System {
 
 /// What this program does when it is started by itself.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Serve {
+pub(crate) enum Inner {
     /// An MRFP with one shard
     #[command(hide = true)]
     ServeMrfp {
@@ -84,6 +92,8 @@ pub(crate) enum Serve {
         reactor: Kind,
         #[arg(long)]
         mgc: TransportAddr,
+        #[arg(long)]
+        listener: mrfp::Listener,
         #[arg(long, default_value_t = 0)]
         busy_poll_us: u64,
     },
@@ -93,20 +103,24 @@ pub(crate) enum Serve {
         #[arg(long)]
         reactor: Kind,
     },
+    /// One run, told in JSON
+    #[command(hide = true)]
+    RunOne,
 }
 
 /// Serves until it is killed.
-pub(crate) fn serve(command: &Serve) -> anyhow::Result<()> {
+pub(crate) fn serve(command: &Inner) -> anyhow::Result<()> {
     match command {
-        Serve::ServeMrfp {
+        Inner::ServeMrfp {
             reactor,
             mgc,
+            listener,
             busy_poll_us,
         } => {
             let config = mrfp::Config {
-                msrp: vec![any().into()],
+                msrp: vec![*listener],
                 mgcs: vec![*mgc],
-                reactor: reactor.reactor(),
+                reactor: reactor.reactor()?,
                 shards: NonZeroU8::new(1),
                 busy_poll: core::time::Duration::from_micros(*busy_poll_us),
                 ..mrfp::Config::default()
@@ -116,76 +130,81 @@ pub(crate) fn serve(command: &Serve) -> anyhow::Result<()> {
                 core::future::pending::<anyhow::Result<()>>().await
             })
         }
-        Serve::ServeForward { reactor } => {
+        Inner::ServeForward { reactor } => {
             let mailbox = Mailbox::new()?;
             let links = ShardLinks::new(std::slice::from_ref(&mailbox));
             let mut config =
                 ShardThreadConfig::new(ShardIndex(0), mailbox, links, Box::new(|_| ()));
-            config.reactor = reactor.reactor();
+            config.reactor = reactor.reactor()?;
             config.listeners = bind_listeners(&[any()], 1)?.remove(0);
             let shard = spawn_shard(config, load::forwarder::Forwarder::default)?;
             writeln!(std::io::stdout(), "{}", shard.local_addrs()[0])?;
             shard.join()?;
             Ok(())
         }
+        Inner::RunOne => job::run_one(),
     }
 }
 
 /// Where everything runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// Cores of the system under test.
     pub(crate) target: Vec<usize>,
     /// The core of the generator.
     pub(crate) generator: Option<usize>,
+    /// Of AF_XDP.
+    pub(crate) xdp: Xdp,
+}
+
+/// How an MRFP on AF_XDP is started and reached: its frames do not pass this host's own stack, so that the
+/// generator has to sit behind the other end of the interface.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+pub(crate) struct Xdp {
+    /// With the reactor xdp: the interface of the MRFP
+    #[arg(long, value_name = "IF")]
+    xdp_if: Option<String>,
+    /// With the reactor xdp: the address that the MRFP serves there
+    #[arg(long, value_name = "ADDR", requires = "xdp_if")]
+    xdp_addr: Option<IpAddr>,
+    /// With the reactor xdp: where the MRFP reaches the H.248 side of this program
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    xdp_near: Option<IpAddr>,
+    /// With the reactor xdp: words before the MRFP's command, for example ip netns exec NAME
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    xdp_wrap: String,
 }
 
 impl Place {
     /// The first core for the system under test, the last for the generator.
-    pub(crate) fn choose() -> Self {
+    pub(crate) fn choose(xdp: Xdp) -> Self {
         let cores = load::process::cores();
         match (cores.first(), cores.last()) {
             (Some(first), Some(last)) if first != last => Self {
                 target: vec![*first],
                 generator: Some(*last),
+                xdp,
             },
             _ => Self {
                 target: Vec::new(),
                 generator: None,
+                xdp,
             },
         }
     }
 }
 
-/// Starts a system afresh, runs a plan against it, stops it.
-pub(crate) fn measure(system: System, plan: &Plan, place: &Place) -> anyhow::Result<Summary> {
-    measure_with(system, plan, place, 0)
+/// Starts a system afresh, makes the sessions of a plan; the sessions end it.
+pub(crate) async fn begin(job: &Job) -> anyhow::Result<Sessions> {
+    let (plan, place) = (&job.plan, &job.place);
+    match job.system {
+        System::Mrf(kind) => mrf(kind, plan, place, job.busy_poll_us).await,
+        System::Forward(kind) => forwarder(kind, plan, place),
+        System::Kamailio => kamailio(plan, place).await,
+    }
 }
 
-/// The same with busy-polling, which only this project has.
-pub(crate) fn measure_with(
-    system: System,
-    plan: &Plan,
-    place: &Place,
-    busy_poll_us: u64,
-) -> anyhow::Result<Summary> {
-    let plan = Plan {
-        core: place.generator,
-        ..plan.clone()
-    };
-    runtime()?
-        .block_on(async {
-            let sessions = match system {
-                System::Mrf(kind) => mrf(kind, &plan, place, busy_poll_us).await?,
-                System::Forward(kind) => forwarder(kind, &plan, place)?,
-                System::Kamailio => kamailio(&plan, place)?,
-            };
-            load::run(&plan, sessions, |_| ()).await
-        })
-        .with_context(|| format!("{system}, {plan:?}"))
-}
-
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -195,7 +214,7 @@ fn any() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-fn again() -> anyhow::Result<Command> {
+pub(crate) fn again() -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.stdin(Stdio::null());
     Ok(command)
@@ -207,20 +226,48 @@ async fn mrf(
     place: &Place,
     busy_poll_us: u64,
 ) -> anyhow::Result<Sessions> {
-    let controller = Controller::listen(TransportAddr::Tcp(any())).await?;
-    let mut command = again()?;
-    command.args([
-        "serve-mrfp",
-        "--reactor",
-        &kind.to_string(),
-        "--mgc",
-        &controller.listens_on().to_string(),
-        "--busy-poll-us",
-        &busy_poll_us.to_string(),
-    ]);
+    let near = place.xdp.xdp_near.filter(|_| kind == Kind::Xdp);
+    let near = near.map_or(any(), |ip| SocketAddr::new(ip, 0));
+    let controller = Controller::listen(TransportAddr::Tcp(near)).await?;
+    let mgc = controller.listens_on().to_string();
+    let transport = plan.transport.name();
+    let command = if kind == Kind::Xdp {
+        let (interface, addr) = (&place.xdp.xdp_if, place.xdp.xdp_addr);
+        let interface = interface
+            .as_ref()
+            .context("the reactor xdp needs --xdp-if")?;
+        let addr = addr.context("the reactor xdp needs --xdp-addr")?;
+        // Port 0 is the system's to choose, which does not listen here.
+        let listener = format!("{transport}:{}", SocketAddr::new(addr, XDP_PORT));
+        let program = std::env::current_exe()?.with_file_name("mrf");
+        let mut words = place.xdp.xdp_wrap.split_whitespace();
+        let mut command = Command::new(words.next().map_or(program.as_os_str(), OsStr::new));
+        command.args(words);
+        if !place.xdp.xdp_wrap.trim().is_empty() {
+            command.arg(&program);
+        }
+        command
+            .args(["mrfp", "--reactor", "xdp", "--xdp-if", interface])
+            .args(["--msrp", &listener, "--mgc", &mgc, "--shards", "1"])
+            .args(["--http", "off", "--busy-poll-us", &busy_poll_us.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    } else {
+        let mut command = again()?;
+        command
+            .args(["serve-mrfp", "--reactor", kind.name(), "--mgc", &mgc])
+            .args(["--listener", &format!("{transport}:{}", any())])
+            .args(["--busy-poll-us", &busy_poll_us.to_string()])
+            .stdout(Stdio::null());
+        command
+    };
     let process = Process::start(command, &place.target)?;
     controller.sessions(Target::from(process), plan).await
 }
+
+/// Where an MRFP on AF_XDP listens.
+const XDP_PORT: u16 = 2855;
 
 fn forwarder(kind: Kind, plan: &Plan, place: &Place) -> anyhow::Result<Sessions> {
     let mut command = again()?;
@@ -235,12 +282,15 @@ fn forwarder(kind: Kind, plan: &Plan, place: &Place) -> anyhow::Result<Sessions>
     forward::sessions(addr, Target::from(process), plan)
 }
 
+/// How often to look whether a system listens.
+const LOOK: core::time::Duration = core::time::Duration::from_millis(5);
+
 const KAMAILIO: &str = include_str!("../../kamailio/kamailio.cfg");
 
 /// Processes of Kamailio that forward. More than one do not help on one core.
 const KAMAILIO_WORKERS: &str = "1";
 
-fn kamailio(plan: &Plan, place: &Place) -> anyhow::Result<Sessions> {
+async fn kamailio(plan: &Plan, place: &Place) -> anyhow::Result<Sessions> {
     let port = TcpListener::bind(any())?.local_addr()?.port();
     let dir = std::env::temp_dir().join(format!("mrf-compare-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
@@ -264,7 +314,7 @@ fn kamailio(plan: &Plan, place: &Place) -> anyhow::Result<Sessions> {
     let relay = SocketAddr::from(([127, 0, 0, 1], port));
     while TcpStream::connect(relay).is_err() {
         ensure!(!process.has_ended(), "Kamailio did not start");
-        std::thread::yield_now();
+        tokio::time::sleep(LOOK).await;
     }
     relay::sessions(relay, Target::from(process), plan)
 }

@@ -1,0 +1,127 @@
+//! The switch alone: 16 messages arrive in one buffer and leave to N recipients, without a
+//! reactor: 16 x N deliveries.
+
+use std::rc::Rc;
+
+use clock::Instant;
+use switch::{
+    Command, ConnId, ContextKey, Input, Limits, Order, Output, SessionConfig, SessionKey, Shard,
+    ShardConfig, ShardIndex, Via,
+};
+
+/// Messages that arrive at once.
+pub const MESSAGES: usize = 16;
+
+/// A shard with one sender and its recipients.
+#[expect(missing_debug_implementations, reason = "nobody prints it")]
+pub struct FanOut {
+    shard: Shard<Rc<[u8]>>,
+    octets: Rc<[u8]>,
+}
+
+fn conn(index: u32) -> ConnId {
+    ConnId {
+        index,
+        generation: 0,
+    }
+}
+
+impl FanOut {
+    /// A conference with so many recipients and messages of so many octets.
+    pub fn new(recipients: u32, size: usize) -> Self {
+        let limits = Limits::default();
+        let config = ShardConfig {
+            index: ShardIndex(0),
+            shards: 1,
+            limits,
+            seed: [1; 32],
+        };
+        let mut bench = Self {
+            shard: Shard::new(config),
+            octets: Rc::new([]),
+        };
+        for n in 0..=recipients {
+            bench.join(n);
+        }
+        let body = "x".repeat(size);
+        let text: String = (0..MESSAGES)
+            .map(|i| {
+                format!(
+                    "MSRP bench{i:04} SEND\r\nTo-Path: msrp://h:1/s0;tcp\r\n\
+                     From-Path: msrp://p:1/p0;tcp\r\nMessage-ID: m{i:06}\r\n\
+                     Byte-Range: 1-{size}/{size}\r\nFailure-Report: no\r\n\
+                     Content-Type: text/plain\r\n\r\n{body}\r\n-------bench{i:04}$\r\n"
+                )
+            })
+            .collect();
+        bench.octets = text.into_bytes().into();
+        bench
+    }
+
+    fn feed(&mut self, input: Input<Rc<[u8]>>) -> usize {
+        self.shard.handle(Instant::ZERO, input);
+        let mut sent = 0;
+        loop {
+            match self.shard.poll() {
+                Output::Transmit { conn, batch } => {
+                    sent += batch.octet_count();
+                    self.shard
+                        .handle(Instant::ZERO, Input::Sent { conn, batch });
+                }
+                Output::Wait(_) => return sent,
+                Output::Event(_)
+                | Output::Connect { .. }
+                | Output::Close { .. }
+                | Output::PauseReading { .. }
+                | Output::ResumeReading { .. }
+                | Output::Handover { .. } => {}
+            }
+        }
+    }
+
+    fn join(&mut self, n: u32) {
+        let config = SessionConfig {
+            remote_path: Some(format!("msrp://p:1/p{n};tcp").into_bytes().into()),
+            ..SessionConfig::new(
+                format!("msrp://h:1/s{n};tcp").into_bytes(),
+                format!("s{n}").into_bytes(),
+            )
+        };
+        let session = SessionKey {
+            termination: n,
+            stream: 1,
+        };
+        let order = Order::Install {
+            session,
+            context: ContextKey(1),
+            config: Box::new(config),
+        };
+        self.feed(Input::Command(Command { token: 0, order }));
+        let peer = "192.0.2.1:1".parse().expect("an address");
+        self.feed(Input::Accepted {
+            conn: conn(n),
+            peer,
+            via: Via::default(),
+        });
+        let text = format!(
+            "MSRP bind{n:04} SEND\r\nTo-Path: msrp://h:1/s{n};tcp\r\nFrom-Path: msrp://p:1/p{n};tcp\r\n\
+             Message-ID: bind\r\nByte-Range: 1-0/0\r\n-------bind{n:04}$\r\n"
+        );
+        let octets = text.into_bytes().into();
+        assert!(
+            self.feed(Input::Received {
+                conn: conn(n),
+                octets
+            }) > 0
+        );
+    }
+
+    /// [`MESSAGES`] messages arrive; the octets that leave.
+    pub fn run(&mut self) -> usize {
+        let octets = Rc::clone(&self.octets);
+        self.feed(Input::Received {
+            conn: conn(0),
+            octets,
+        })
+    }
+}
