@@ -52,6 +52,8 @@ pub(super) struct Core {
     pub(super) failure: Option<ErrorKind>,
     /// The shard whose queues its frames arrive at.
     pub(super) home: u8,
+    /// The number behind the last octet sent.
+    pub(super) sent: Option<u32>,
 }
 
 pub(super) struct Conn {
@@ -62,6 +64,7 @@ pub(super) struct Conn {
     pub(super) lease: Option<Arc<Lease>>,
     pub(super) failure: Option<ErrorKind>,
     pub(super) home: u8,
+    pub(super) sent: Option<u32>,
     pub(super) serial: u64,
     pub(super) role: Role,
     /// When the role ends by force.
@@ -85,6 +88,7 @@ impl Conn {
             lease: core.lease,
             failure: core.failure,
             home: core.home,
+            sent: core.sent,
             serial,
             role,
             until,
@@ -103,6 +107,7 @@ impl Conn {
             lease: self.lease,
             failure: self.failure,
             home: self.home,
+            sent: self.sent,
         }
     }
 
@@ -114,8 +119,9 @@ impl Conn {
         self.sockets.get::<tcp::Socket<'_>>(self.handle).state()
     }
 
-    pub(super) fn sockets(&mut self) -> &mut SocketSet<'static> {
-        &mut self.sockets
+    /// What smoltcp works on, and the number behind the last octet sent.
+    pub(super) fn parts(&mut self) -> (&mut SocketSet<'static>, &mut Option<u32>) {
+        (&mut self.sockets, &mut self.sent)
     }
 
     /// Octets received and octets to send: what a segment that belongs here moves.

@@ -154,6 +154,7 @@ impl Stack {
             sink: &mut Nowhere,
             header: None,
             packet_bytes_max: config.packet_bytes_max,
+            sent: None,
         };
         let mut interface = Interface::new(settings, &mut wire, smoltcp::time::Instant::ZERO);
         // Which addresses are ours was decided before a frame came here.
@@ -299,6 +300,7 @@ impl Stack {
             lease: None,
             failure: None,
             home: self.config.shard,
+            sent: None,
         };
         let role = Role::HalfOpen { listener };
         let key = self.insert(core, role, Some(now + HALF_OPEN_TIME));
@@ -348,14 +350,16 @@ impl Stack {
         let conn = &mut self.conns[index];
         let before = conn.progress();
         let answer = conn.header.unwrap_or(header);
+        let (sockets, sent) = conn.parts();
         let mut wire = Wire {
             packet: Some(&frame[segment.packet.clone()]),
             sink,
             header: Some(answer),
             packet_bytes_max: self.config.packet_bytes_max,
+            sent: Some(sent),
         };
         self.interface
-            .poll_ingress_single(instant(now), &mut wire, conn.sockets());
+            .poll_ingress_single(instant(now), &mut wire, sockets);
         // Only who moves the connection on may say where its answers go.
         if conn.progress() != before {
             conn.header = Some(header);
@@ -495,6 +499,7 @@ impl Stack {
             sink,
             header,
             packet_bytes_max: self.config.packet_bytes_max,
+            sent: None,
         }
     }
 }

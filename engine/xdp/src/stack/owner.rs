@@ -38,6 +38,7 @@ impl Stack {
             lease: Some(lease),
             failure: None,
             home: self.config.shard,
+            sent: None,
         };
         self.insert(core, Role::Connecting { request }, Some(now + CONNECT_TIME));
         Ok(())

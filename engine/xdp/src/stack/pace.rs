@@ -36,27 +36,30 @@ impl Stack {
     fn transmit_one(&mut self, now: Instant, key: Key, sink: &mut impl FrameSink) {
         let conn = &mut self.conns[key.index];
         let was_closed = conn.state() == State::Closed;
+        conn.is_dirty = false;
+        let header = conn.header;
+        let (sockets, octets_sent) = conn.parts();
         let mut wire = Wire {
             packet: None,
             sink,
-            header: conn.header,
+            header,
             packet_bytes_max: self.config.packet_bytes_max,
+            sent: Some(octets_sent),
         };
-        conn.is_dirty = false;
         let (at, mut sent) = (instant(now), 0);
         // One call sends one segment at most.
-        while self.interface.poll_egress(at, &mut wire, conn.sockets())
-            == PollResult::SocketStateChanged
-        {
+        while self.interface.poll_egress(at, &mut wire, sockets) == PollResult::SocketStateChanged {
             sent += 1;
             if sent == BURST_SEGMENTS {
-                self.soil(key);
                 break;
             }
         }
         let is_full = !wire.sink.has_room();
+        if sent == BURST_SEGMENTS {
+            self.soil(key);
+        }
         let conn = &mut self.conns[key.index];
-        let next = self.interface.poll_at(at, conn.sockets());
+        let next = self.interface.poll_at(at, conn.parts().0);
         let (until, state) = (conn.until, conn.state());
         match next {
             // Want of room is what leaves something to be done at once; whatever else does is looked

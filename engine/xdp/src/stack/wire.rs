@@ -27,6 +27,8 @@ pub(super) struct Wire<'a, S> {
     pub(super) header: Option<Header>,
     /// Octets of the largest IP packet.
     pub(super) packet_bytes_max: usize,
+    /// The number behind the last octet that the connection has sent.
+    pub(super) sent: Option<&'a mut Option<u32>>,
 }
 
 impl<S: FrameSink> Device for Wire<'_, S> {
@@ -47,6 +49,7 @@ impl<S: FrameSink> Device for Wire<'_, S> {
             ToSend {
                 sink: self.sink,
                 header,
+                sent: self.sent.as_deref_mut(),
             },
         ))
     }
@@ -56,6 +59,7 @@ impl<S: FrameSink> Device for Wire<'_, S> {
         self.sink.has_room().then_some(ToSend {
             sink: self.sink,
             header,
+            sent: self.sent.as_deref_mut(),
         })
     }
 
@@ -81,6 +85,7 @@ impl RxToken for Received<'_> {
 pub(super) struct ToSend<'a, S> {
     sink: &'a mut S,
     header: Option<Header>,
+    sent: Option<&'a mut Option<u32>>,
 }
 
 impl<S: FrameSink> TxToken for ToSend<'_, S> {
@@ -91,6 +96,9 @@ impl<S: FrameSink> TxToken for ToSend<'_, S> {
                     let (front, packet) = frame.split_at_mut(ETHERNET_BYTES);
                     front.copy_from_slice(&header);
                     let outcome = write(packet);
+                    if let Some(sent) = self.sent {
+                        number(packet, sent);
+                    }
                     let kind = match packet.first().map(|octet| octet >> 4) {
                         Some(6) => ETHERTYPE_IPV6,
                         _ => ETHERTYPE_IPV4,
@@ -111,6 +119,53 @@ impl<S: FrameSink> TxToken for ToSend<'_, S> {
             }
         }
     }
+}
+
+/// Gives an acknowledgement without data the number behind all that was sent (RFC 9293 3.10.7.4).
+///
+/// After a timeout smoltcp counts from the first octet that is not acknowledged, and so do its bare
+/// acknowledgements. A peer that has more than that takes them for old and does not look at what they
+/// acknowledge; if it is in the same situation, neither side ever gets out of it.
+fn number(packet: &mut [u8], sent: &mut Option<u32>) {
+    const RST: u8 = 0x04;
+    const SYN_FIN: u8 = 0x03;
+    let at = match packet.first() {
+        Some(first) if first >> 4 == 4 => usize::from(first & 0x0f) * 4,
+        Some(_) => 40,
+        None => return,
+    };
+    let Some(tcp) = packet.get_mut(at..).filter(|tcp| tcp.len() >= 20) else {
+        return;
+    };
+    let payload = tcp.len().saturating_sub(usize::from(tcp[12] >> 4) * 4);
+    let flags = tcp[13];
+    let own = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+    if payload == 0 && flags & (RST | SYN_FIN) == 0 {
+        if let Some(end) = *sent
+            && end.wrapping_sub(own).cast_signed() > 0
+        {
+            tcp[4..8].copy_from_slice(&end.to_be_bytes());
+            let check = u16::from_be_bytes([tcp[16], tcp[17]]);
+            let check = adjust(adjust(check, own >> 16, end >> 16), own, end);
+            tcp[16..18].copy_from_slice(&check.to_be_bytes());
+        }
+        return;
+    }
+    let controls = u32::from(flags & 1) + u32::from(flags >> 1 & 1);
+    let octets = u32::try_from(payload).expect("a packet is shorter than 64 KiB");
+    let end = own.wrapping_add(octets + controls);
+    if sent.is_none_or(|sent| end.wrapping_sub(sent).cast_signed() > 0) {
+        *sent = Some(end);
+    }
+}
+
+/// A checksum after the low 16 bits of a word have changed (RFC 1624).
+fn adjust(check: u16, old: u32, new: u32) -> u16 {
+    let mut sum = u32::from(!check) + (!old & 0xffff) + (new & 0xffff);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).expect("just folded")
 }
 
 fn target(packet: &[u8]) -> Option<IpAddr> {

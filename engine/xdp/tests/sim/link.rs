@@ -200,6 +200,9 @@ impl World {
     }
 }
 
+/// Seeds that have found something: both sides timed out, and took each other's acknowledgements for old.
+const FIXED_SEEDS: [u64; 4] = [31, 41, 47, 54];
+
 pub(crate) fn seeds(count: u64) -> Vec<u64> {
     let number = |name| {
         std::env::var(name)
@@ -208,6 +211,9 @@ pub(crate) fn seeds(count: u64) -> Vec<u64> {
     };
     match number("SIM_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("SIM_RUNS").unwrap_or(count)).collect(),
+        None => {
+            let first = 0..number("SIM_RUNS").unwrap_or(count);
+            first.chain(FIXED_SEEDS).collect()
+        }
     }
 }
