@@ -1,6 +1,6 @@
 //! Which version has what: a message with an item of a later version is refused.
 
-use h248::{Limits, parse};
+use h248::{Encoding, Limits, parse, print};
 
 /// Whether the versions 1, 2 and 3 take `body`.
 fn taken(body: &str) -> [bool; 3] {
@@ -94,4 +94,36 @@ fn the_third_version_added_selection_lists_attributes_and_segments() {
             "SM=1/1",
         ],
     );
+}
+
+/// What printing makes of `body` in a message of that version.
+fn reprinted(version: u8, body: &str, encoding: Encoding) -> String {
+    let text = format!("!/{version} <a> {body}");
+    let message = parse(text.as_bytes(), &Limits::default()).expect("a message");
+    String::from_utf8(print(&message, encoding)).expect("UTF-8")
+}
+
+#[test]
+fn what_became_a_keyword_later_is_a_parameter_like_any_other_before() {
+    let body = "T=1{C=1{MF=a{SG{a/b{SPADI=EX,SPARQ=1}}}}}";
+    for version in [1, 2] {
+        let pretty = reprinted(version, body, Encoding::Pretty);
+        assert!(pretty.contains("SPADI = EX"), "{pretty}");
+        assert!(pretty.contains("SPARQ = 1"), "{pretty}");
+    }
+    let pretty = reprinted(3, body, Encoding::Pretty);
+    assert!(pretty.contains("SPADirection = External"), "{pretty}");
+    assert!(pretty.contains("SPARequestID = 1"), "{pretty}");
+}
+
+#[test]
+fn attributes_of_a_context_and_its_list_come_once_each() {
+    let each = "T=1{C=1{CT{a/b=1},CT{CLT={2}},MF=a}}";
+    assert_eq!(taken(each), [false, false, true]);
+    for twice in [
+        "T=1{C=1{CT{a/b=1},CT{a/c=1},MF=a}}",
+        "T=1{C=1{CT{CLT={2}},CT{CLT={3}},MF=a}}",
+    ] {
+        assert_eq!(taken(twice), [false; 3], "{twice}");
+    }
 }

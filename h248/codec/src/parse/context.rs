@@ -42,7 +42,7 @@ impl<'a> Parser<'a> {
             }
             Some(Token::ContextAttr) => {
                 self.since(3, word)?;
-                self.context_attributes(properties)?;
+                self.context_attributes(word, seen, properties)?;
             }
             _ => return self.fail_at(word.at, "a context property"),
         }
@@ -55,8 +55,15 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// `{ pkg/prop value, ... }` or `{ ContextList = { ... } }`, possibly several of each.
-    fn context_attributes(&mut self, properties: &mut ContextProperties) -> Parsed<()> {
+    /// `{ pkg/prop value, ... }` or `{ ContextList = { ... } }`, each once; both in one as well.
+    fn context_attributes(
+        &mut self,
+        attr: Word<'a>,
+        seen: &mut u32,
+        properties: &mut ContextProperties,
+    ) -> Parsed<()> {
+        let twice = ErrorCode::PROPERTY_TWICE;
+        let (lists, attributes) = (properties.context_list.len(), properties.attributes.len());
         self.braced(|parser| {
             let word = parser.word("a package/property or ContextList")?;
             if word.is(Token::ContextList) {
@@ -66,7 +73,14 @@ impl<'a> Parser<'a> {
                 properties.attributes.push(parser.property(word)?);
             }
             Ok(())
-        })
+        })?;
+        if properties.attributes.len() > attributes {
+            self.once(seen, 4, attr, twice)?;
+        }
+        if properties.context_list.len() > lists {
+            self.once(seen, 5, attr, twice)?;
+        }
+        Ok(())
     }
 
     /// `= { ctx, ctx }`.

@@ -190,7 +190,11 @@ impl<'a> Parser<'a> {
     fn signal_parm(&mut self, signal: &mut Signal, seen: &mut u32) -> Parsed<()> {
         let word = self.word("a signal parameter")?;
         let is_bare = matches!(self.next(), Some(b',' | b'}'));
-        let token = word.token();
+        // Before version 3 these were names that any package might give a parameter.
+        let is_later = |token| matches!(token, Token::SpaDirection | Token::SpaRequestId);
+        let token = word
+            .token()
+            .filter(|token| self.version >= 3 || !is_later(*token));
         if let Some(bit) = token.and_then(signal_bit)
             && is_bare == (token == Some(Token::KeepActive))
         {
