@@ -168,7 +168,7 @@ impl World {
         };
         let config = SessionConfig {
             remote_path: Some(remote.clone().into_bytes().into()),
-            ..SessionConfig::new(local.clone().into_bytes(), id)
+            ..SessionConfig::new(local.clone().into_bytes(), &*id)
         };
         let context = ContextKey(context);
         let config = Box::new(config);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use clock::Duration;
 use msrp::{Deframer, Grammar, Item};
@@ -9,7 +10,7 @@ use reactor::sim::{ClientId, SimBackend, SimNet, SimShard, SimSocket};
 use reactor::{Control, ControlSender, Driver, DriverConfig, Mailbox, ShardLinks};
 use switch::{
     Command, ContextKey, Limits, Order, Profile, SessionConfig, SessionKey, Shard, ShardConfig,
-    ShardIndex,
+    ShardIndex, Terms,
 };
 
 /// Sessions of a run.
@@ -152,13 +153,16 @@ impl World {
             remote_path: Some(remote.into_bytes().into()),
             sends: choice & 1 == 0,
             receives: choice & 2 == 0,
-            send_bytes_max: (choice & 4 != 0).then_some(100),
-            receive_bytes_max: (choice & 8 != 0).then_some(1000),
-            profile: self.profile,
-            room: Some("sip:room@example.com".into()),
             user: Some(format!("sip:{person}@example.com").into()),
-            nicknames: true,
-            private_messages: true,
+            terms: Arc::new(Terms {
+                send_bytes_max: (choice & 4 != 0).then_some(100),
+                receive_bytes_max: (choice & 8 != 0).then_some(1000),
+                profile: self.profile,
+                room: Some("sip:room@example.com".into()),
+                nicknames: true,
+                private_messages: true,
+                ..Terms::default()
+            }),
             ..SessionConfig::new(local.into_bytes(), format!("local{person}").into_bytes())
         }
     }

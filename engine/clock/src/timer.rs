@@ -10,6 +10,7 @@
 //! Stale entries are dropped as they surface, and the heap is rebuilt when they outnumber the live
 //! ones, so it holds at most `2 * live + REBUILD_MIN` entries.
 
+use core::num::NonZeroU64;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -21,7 +22,8 @@ const REBUILD_MIN: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerKey {
     slot: u32,
-    sequence: u64,
+    /// Never 0, so that an optional key takes no more room.
+    sequence: NonZeroU64,
 }
 
 /// A set of deadlines, each with a value that says why it was set.
@@ -79,15 +81,13 @@ impl<T> TimerTable<T> {
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 timers")
         };
         self.heap.push(Reverse((at, self.sequence, slot)));
-        TimerKey {
-            slot,
-            sequence: self.sequence,
-        }
+        let sequence = NonZeroU64::new(self.sequence).expect("counted from 1");
+        TimerKey { slot, sequence }
     }
 
     /// Disarms `key` and returns its value; `None` if it fired or was cancelled before.
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
-        let value = self.take(key.slot, key.sequence)?;
+        let value = self.take(key.slot, key.sequence.get())?;
         if self.heap.len() > 2 * self.live + REBUILD_MIN {
             let slots = &self.slots;
             self.heap

@@ -74,7 +74,8 @@ struct Connecting {
 struct Conn {
     generation: u32,
     stream: TcpStream,
-    sending: Option<Sending>,
+    /// A batch that the socket did not take as a whole.
+    sending: Option<Box<Sending>>,
     /// The last read left something, or an edge came since.
     is_readable: bool,
     /// An edge said that the far end is done: there will be no more, so what is pending must be read
@@ -94,6 +95,13 @@ struct Sending {
     taken: usize,
     /// How many of them the driver knows of.
     told: usize,
+}
+
+impl Sending {
+    /// Octets taken since the last call.
+    fn progress(&mut self) -> usize {
+        self.taken - core::mem::replace(&mut self.told, self.taken)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,12 +246,21 @@ impl Mio {
     fn begin_send(&mut self, id: ConnId, batch: Batch<Octets>) -> Option<Batch<Octets>> {
         let conn = self.conn(id)?;
         debug_assert!(conn.sending.is_none(), "one batch at a time");
-        conn.sending = Some(Sending {
+        let mut sending = Sending {
             batch,
             taken: 0,
             told: 0,
-        });
-        self.push(id)
+        };
+        match push(&conn.stream, &mut sending) {
+            Ok(true) => return Some(sending.batch),
+            Ok(false) => {
+                let octets = sending.progress();
+                conn.sending = Some(Box::new(sending));
+                self.tell_progress(id, octets);
+            }
+            Err(error) => self.fail(id, error.kind()),
+        }
+        None
     }
 
     fn continue_send(&mut self, id: ConnId) {
@@ -259,17 +276,20 @@ impl Mio {
         let sending = conn.sending.as_mut()?;
         match push(&conn.stream, sending) {
             Ok(false) => {
-                let octets = sending.taken - sending.told;
-                sending.told = sending.taken;
-                if octets > 0 {
-                    self.outbox
-                        .push(Completion::Progressed { conn: id, octets });
-                }
+                let octets = sending.progress();
+                self.tell_progress(id, octets);
             }
             Ok(true) => return conn.sending.take().map(|sending| sending.batch),
             Err(error) => self.fail(id, error.kind()),
         }
         None
+    }
+
+    fn tell_progress(&mut self, id: ConnId, octets: usize) {
+        if octets > 0 {
+            let progress = Completion::Progressed { conn: id, octets };
+            self.outbox.push(progress);
+        }
     }
 
     fn note_readable(&mut self, id: ConnId) {
@@ -636,6 +656,10 @@ fn push(stream: &TcpStream, sending: &mut Sending) -> io::Result<bool> {
     }
     Ok(true)
 }
+
+/// What an idle connection may cost in this table, where nothing of it is on the heap.
+const IDLE_BYTES_MAX: usize = 64;
+const _: () = assert!(size_of::<Option<Conn>>() <= IDLE_BYTES_MAX);
 
 impl Tag {
     fn into_token(self) -> Token {

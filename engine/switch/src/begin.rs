@@ -11,7 +11,8 @@ use clock::Instant;
 use msrp::cpim::{self, CpimFault};
 use msrp::{Flag, StatusCode};
 
-use crate::api::{Octets, Profile, SessionConfig, SlowPolicy};
+use crate::api::Octets;
+use crate::config::{Profile, SessionConfig, SlowPolicy};
 use crate::connection::{Connection, Frame};
 use crate::ident::ORDINAL_MAX;
 use crate::limits::{BEGINNING_BYTES_MAX, Limits};
@@ -93,7 +94,7 @@ impl<B: Octets> Shard<B> {
     ) -> Result<(), Refusal> {
         let head = text.and_then(cpim::Head::parse);
         let entry = &self.sessions[sender.index as usize];
-        let (audience, wrapped) = match (entry.config.profile, &head) {
+        let (audience, wrapped) = match (entry.config.terms.profile, &head) {
             (Profile::Chatroom, Ok(head)) => {
                 (self.judge_addresses(sender, head)?, head.content_type)
             }
@@ -140,22 +141,22 @@ impl<B: Octets> Shard<B> {
             return Err(Refusal::SeveralRecipients);
         }
         let to = head.to.ok_or(Refusal::UnknownRecipient)?.uri;
-        let room = entry.config.room.as_deref();
+        let room = entry.config.terms.room.as_deref();
         if room.is_some_and(|room| is_same_user(room.as_bytes(), to)) {
             return Ok(Audience::Others);
         }
         let context = self.contexts.get(&entry.context);
         let sessions = context.into_iter().flat_map(|c| &c.sessions);
-        let configs = sessions.map(|s| &*self.sessions[s.index as usize].config);
+        let configs = sessions.map(|s| &self.sessions[s.index as usize].config);
         let is_it = |c: &&SessionConfig| c.user.as_deref().is_some_and(|u| is_one_of(to, u));
         let mut recipients = configs.filter(is_it).peekable();
         if recipients.peek().is_none() {
             return Err(Refusal::UnknownRecipient);
         }
-        if !entry.config.private_messages {
+        if !entry.config.terms.private_messages {
             return Err(Refusal::PrivateNotAllowed);
         }
-        if !recipients.any(|c| c.takes_private_messages) {
+        if !recipients.any(|c| c.terms.takes_private_messages) {
             return Err(Refusal::PrivateNotSupported);
         }
         Ok(Audience::User(to))
@@ -194,7 +195,7 @@ impl<B: Octets> Shard<B> {
             if !is_meant || !context.is_open(sender, to) || !is_addressed(entry, audience) {
                 continue;
             }
-            let is_unaided = entry.config.slow == SlowPolicy::Drop;
+            let is_unaided = entry.config.terms.slow == SlowPolicy::Drop;
             let may_drop = is_droppable || is_unaided;
             let refusal = if !entry.takes(kind) {
                 Some(StatusCode::UNSUPPORTED_MEDIA)
@@ -243,7 +244,8 @@ fn is_addressed(entry: &Session, audience: Audience<'_>) -> bool {
         Audience::Others => true,
         Audience::User(to) => {
             let user = entry.config.user.as_deref();
-            entry.config.takes_private_messages && user.is_some_and(|user| is_one_of(to, user))
+            entry.config.terms.takes_private_messages
+                && user.is_some_and(|user| is_one_of(to, user))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::security::Via;
 use crate::session::SessionRef;
 use crate::supply::{Due, Supply};
 
-/// A connection's state. Nothing in it is on the heap while the connection is idle.
+/// A connection's state. Of an idle one nothing is on the heap but the list of its sessions.
 #[derive(Debug)]
 pub(crate) struct Connection<B> {
     pub id: ConnId,
@@ -22,7 +22,8 @@ pub(crate) struct Connection<B> {
     /// Requests and responses that ended in the transport's current message; `None` while that is not
     /// known because the connection came from another shard within one.
     pub message_frames: Option<u8>,
-    pub deframer: Deframer,
+    /// While a frame is under way.
+    pub deframer: Option<Box<Deframer>>,
     /// Raw octets until the first request is read: another shard may have to read them again.
     pub prelude: Option<Vec<u8>>,
     /// The frame being received, between its head and its end-line.
@@ -182,7 +183,7 @@ impl<B> Connection<B> {
             peer,
             via: Via::default(),
             message_frames: Some(0),
-            deframer: Deframer::default(),
+            deframer: None,
             prelude: None,
             frame: None,
             sessions: Vec::new(),

@@ -10,8 +10,9 @@
 
 use msrp::{ByteRange, Flag, Head, StatusCode};
 
-use crate::api::{ConnId, Octets, Profile, SlowPolicy};
+use crate::api::{ConnId, Octets};
 use crate::batch::Batch;
+use crate::config::{Profile, SlowPolicy};
 use crate::connection::{Connection, OpenChunk};
 use crate::ident::{Stem, Tid};
 use crate::limits::{COPY_BYTES_MAX, FRAMED_CHUNK_BYTES_MAX, Limits, TURN_BYTES_MAX};
@@ -119,7 +120,9 @@ impl<B: Octets> Shard<B> {
                 if tx.in_flight.is_none() {
                     // It leaves as soon as the turn ends, and may well be taken at once.
                     *is_turn_full = true;
-                } else if session.config.slow == SlowPolicy::Slow && !connection.brake.is_stalled {
+                } else if session.config.terms.slow == SlowPolicy::Slow
+                    && !connection.brake.is_stalled
+                {
                     pressed.push((connection.id, from));
                 }
             }
@@ -343,10 +346,15 @@ fn refuses<B: Octets>(
         .total()
         .unwrap_or(0)
         .max(cut.range.offset() + cut.octets);
-    if session.config.send_bytes_max.is_some_and(|max| reach > max) {
+    if session
+        .config
+        .terms
+        .send_bytes_max
+        .is_some_and(|max| reach > max)
+    {
         return Some(End::Failed(StatusCode::STOP_SENDING));
     }
-    if session.config.slow == SlowPolicy::Drop
+    if session.config.terms.slow == SlowPolicy::Drop
         && connection.tx.queued() > limits.congestion_mark_bytes()
     {
         session.statistics.messages_dropped += 1;

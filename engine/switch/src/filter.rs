@@ -117,13 +117,13 @@ impl<B: Octets> Shard<B> {
     fn filter_out(&self, session: SessionRef) -> Option<&Arc<Script>> {
         let session = self.session_at(session)?;
         let config = &self.sessions[session.index as usize].config;
-        config.filter_out.as_ref()
+        config.terms.filter_out.as_ref()
     }
 
     fn filter_in(&self, session: SessionRef) -> Option<&Arc<Script>> {
         let session = self.session_at(session)?;
         let config = &self.sessions[session.index as usize].config;
-        config.filter_in.as_ref()
+        config.terms.filter_in.as_ref()
     }
 
     /// The filters that a message meets.

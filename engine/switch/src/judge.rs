@@ -4,8 +4,9 @@ use clock::Instant;
 use msrp::{ByteRange, FailureReport, Head, Method, MsrpUri, Start};
 
 use crate::answer::sole_uri;
-use crate::api::{ConnId, Matching, Octets, Profile};
+use crate::api::{ConnId, Octets};
 use crate::begin::{Audience, new_wrapper};
+use crate::config::{Matching, Profile};
 use crate::connection::{Chunk, Frame, Repeat, Trail};
 use crate::fan_out::write_fields;
 use crate::limits::{MESSAGE_BYTES_CEILING, MESSAGES_MAX};
@@ -45,7 +46,7 @@ impl<B: Octets> Shard<B> {
         entry.heard_at = now;
         match head.start {
             Start::Request(Method::Send) => {}
-            Start::Request(Method::Nickname) if entry.config.profile == Profile::Chatroom => {
+            Start::Request(Method::Nickname) if entry.config.terms.profile == Profile::Chatroom => {
                 return self.take_nickname(now, session, head);
             }
             Start::Request(_) | Start::Response { .. } => return Err(Refusal::UnknownMethod),
@@ -95,9 +96,9 @@ impl<B: Octets> Shard<B> {
 
     /// The session that a To-Path names, as far as its URI must match.
     pub(crate) fn named_session(&self, uri: &[u8]) -> Option<SessionRef> {
-        let session = *self.by_id.get(msrp::session_id_of(uri)?)?;
+        let session = self.sessions.of_id(msrp::session_id_of(uri)?)?;
         let config = &self.sessions[session.index as usize].config;
-        let is_named = match config.matching {
+        let is_named = match config.terms.matching {
             // TS 23.333: only the session-id part is matched; SBCs rewrite the rest.
             Matching::SessionId => true,
             Matching::Uri => match (MsrpUri::parse(uri), MsrpUri::parse(&config.local_path)) {
@@ -131,7 +132,7 @@ impl<B: Octets> Shard<B> {
         }
         let content_type = head.content_type.unwrap_or_default();
         let is_wrapped = is_type(content_type, b"message/cpim");
-        let is_room = entry.config.profile == Profile::Chatroom;
+        let is_room = entry.config.terms.profile == Profile::Chatroom;
         if !entry.accepts(content_type) || (is_room && !is_wrapped) {
             return Err(Refusal::ContentTypeNotAccepted);
         }
@@ -175,6 +176,7 @@ impl<B: Octets> Shard<B> {
     pub(crate) fn message_bytes_max(&self, session: SessionRef) -> u64 {
         let own = self.sessions[session.index as usize]
             .config
+            .terms
             .receive_bytes_max;
         own.unwrap_or(u64::MAX)
             .min(self.config.limits.message_bytes_max)
@@ -240,7 +242,7 @@ impl<B: Octets> Shard<B> {
         };
         let id = head.message_id.unwrap_or_default();
         message.context = entry.context;
-        message.profile = entry.config.profile;
+        message.profile = entry.config.terms.profile;
         message.id.extend_from_slice(id);
         message.from_path.extend_from_slice(head.from_path);
         message.success_wanted = head.success_report;

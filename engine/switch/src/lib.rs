@@ -7,6 +7,7 @@ mod api;
 mod batch;
 mod begin;
 mod closing;
+mod config;
 mod connection;
 mod context;
 mod ending;
@@ -31,15 +32,18 @@ mod refusal;
 mod report;
 mod security;
 mod session;
+mod sessions;
 mod shard;
 mod supply;
+mod text;
 mod users;
 
 pub use api::{
-    CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Matching, Octets,
-    Order, Output, Profile, SessionConfig, SessionKey, Setup, ShardIndex, SlowPolicy, Statistics,
+    CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Octets, Order,
+    Output, SessionKey, ShardIndex, Statistics,
 };
 pub use batch::Batch;
+pub use config::{Matching, Profile, SessionConfig, Setup, SlowPolicy, Terms};
 pub use ident::{owner_of, session_id};
 pub use limits::Limits;
 pub use news::{MessageNews, MessageOutcome};
@@ -47,3 +51,4 @@ pub use play::Play;
 pub use record::{Recorded, RecordedPart};
 pub use security::{Fingerprint, HashFunction, Misfit, Secured, Security, Via};
 pub use shard::{Shard, ShardConfig};
+pub use text::Text;

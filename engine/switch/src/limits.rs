@@ -36,6 +36,9 @@ pub const BATCH_POOL_MAX: usize = 128;
 /// Frames kept for reuse; more are freed.
 pub const FRAME_POOL_MAX: usize = 256;
 
+/// Deframers between two frames kept for reuse; more are freed.
+pub const DEFRAMER_POOL_MAX: usize = 64;
+
 /// Messages kept for reuse; more are freed.
 pub const MESSAGE_POOL_MAX: usize = 1024;
 

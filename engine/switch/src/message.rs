@@ -14,7 +14,8 @@ use msrp::cpim::Scanner;
 use msrp::{FailureReport, Outcome, Reassembly, StatusCode};
 
 use crate::ages::Neighbours;
-use crate::api::{ContextKey, Octets, Profile};
+use crate::api::{ContextKey, Octets};
+use crate::config::Profile;
 use crate::ident::{CHUNK_MASK, GENERATION_MASK};
 use crate::limits::DELIVERIES_KEEP_MAX;
 use crate::session::SessionRef;

@@ -1,7 +1,8 @@
 //! What is told of single messages to who asked: that one has passed a participant, that a filter
 //! stopped one, or could not judge it.
 
-use crate::api::{Event, Octets, Output, SessionConfig, SessionKey};
+use crate::api::{Event, Octets, Output, SessionKey};
+use crate::config::SessionConfig;
 use crate::message::DeliveryState;
 use crate::session::SessionRef;
 use crate::shard::Shard;
@@ -23,12 +24,12 @@ pub struct MessageNews {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageOutcome {
     /// All of it has come, whatever a filter made of it, or has gone out
-    /// ([`SessionConfig::tells_messages`]).
+    /// ([`crate::Terms::tells_messages`]).
     Passed {
         /// Octets of its body.
         octets: u64,
     },
-    /// The participant's filter discarded it ([`SessionConfig::tells_filtered`], as what follows).
+    /// The participant's filter discarded it ([`crate::Terms::tells_filtered`], as what follows).
     Discarded,
     /// The participant's filter rejected it.
     Rejected,
@@ -39,8 +40,8 @@ pub enum MessageOutcome {
 impl MessageOutcome {
     fn is_wanted(self, config: &SessionConfig) -> bool {
         match self {
-            Self::Passed { .. } => config.tells_messages,
-            Self::Discarded | Self::Rejected | Self::Unjudged => config.tells_filtered,
+            Self::Passed { .. } => config.terms.tells_messages,
+            Self::Discarded | Self::Rejected | Self::Unjudged => config.terms.tells_filtered,
         }
     }
 }

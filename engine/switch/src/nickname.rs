@@ -22,7 +22,7 @@ impl<B: Octets> Shard<B> {
         head: &Head<'_>,
     ) -> Result<(), Refusal> {
         let entry = &self.sessions[session.index as usize];
-        if !entry.config.nicknames {
+        if !entry.config.terms.nicknames {
             return Err(Refusal::NicknamesNotAllowed);
         }
         let value = head.use_nickname.and_then(unquote);
@@ -52,7 +52,7 @@ impl<B: Octets> Shard<B> {
     /// Whether a prepared nickname is reserved, or some other user's.
     fn is_nickname_taken(&self, now: Instant, session: SessionRef, wanted: &str) -> bool {
         let entry = &self.sessions[session.index as usize];
-        let reserved = &entry.config.reserved_nicknames;
+        let reserved = &entry.config.terms.reserved_nicknames;
         if reserved
             .iter()
             .any(|r| prepare(r).as_deref() == Some(wanted))

@@ -4,9 +4,9 @@ use clock::Instant;
 use msrp::StatusCode;
 
 use crate::api::{
-    ConnId, ConnectId, ContextKey, Event, LossCause, Octets, Order, Output, SessionConfig,
-    SessionKey, Setup, Statistics,
+    ConnId, ConnectId, ContextKey, Event, LossCause, Octets, Order, Output, SessionKey, Statistics,
 };
+use crate::config::{SessionConfig, Setup};
 use crate::ident::Tid;
 use crate::security::{Misfit, Security};
 use crate::session::{Link, Session, SessionRef};
@@ -18,13 +18,12 @@ impl<B: Octets> Shard<B> {
         now: Instant,
         key: SessionKey,
         context: ContextKey,
-        config: Box<SessionConfig>,
+        config: SessionConfig,
     ) {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let id = config.session_id.clone();
         self.next_seat += 1;
-        let index = self.sessions.insert(Session {
+        let session = self.sessions.insert(Session {
             generation,
             key,
             context,
@@ -41,10 +40,6 @@ impl<B: Octets> Shard<B> {
             nickname: None,
             recent: None,
         });
-        let index = u32::try_from(index).expect("fewer than 2^32 sessions");
-        let session = SessionRef { index, generation };
-        self.by_key.insert(key, session);
-        self.by_id.insert(id, session);
         self.contexts
             .entry(context)
             .or_default()
@@ -61,7 +56,7 @@ impl<B: Octets> Shard<B> {
             self.timers.cancel(timer);
         }
         let heard_at = entry.heard_at;
-        entry.idle = entry.config.idle_after.map(|after| {
+        entry.idle = entry.config.terms.idle_after.map(|after| {
             let at = (heard_at + after).max(now);
             self.timers.arm(at, Deadline::Idle(session))
         });
@@ -75,7 +70,7 @@ impl<B: Octets> Shard<B> {
         };
         let entry = &mut self.sessions[session.index as usize];
         entry.idle = None;
-        let Some(after) = entry.config.idle_after else {
+        let Some(after) = entry.config.terms.idle_after else {
             return;
         };
         if entry.conn().is_none() {
@@ -88,17 +83,15 @@ impl<B: Octets> Shard<B> {
         self.await_silence(now, session);
     }
 
-    pub(crate) fn update(&mut self, now: Instant, key: SessionKey, config: Box<SessionConfig>) {
-        let Some(&session) = self.by_key.get(&key) else {
+    pub(crate) fn update(&mut self, now: Instant, key: SessionKey, config: SessionConfig) {
+        let Some(session) = self.sessions.of_key(key) else {
             return;
         };
         let entry = &mut self.sessions[session.index as usize];
         if entry.config.session_id != config.session_id {
-            if self.by_id.get(&entry.config.session_id) == Some(&session) {
-                self.by_id.remove(&entry.config.session_id);
-            }
-            self.by_id.insert(config.session_id.clone(), session);
+            self.sessions.rename(session, config.session_id.clone());
         }
+        let entry = &mut self.sessions[session.index as usize];
         let moved = entry.config.setup != config.setup
             || entry.config.security != config.security
             || (entry.config.remote_path.is_some()
@@ -113,7 +106,7 @@ impl<B: Octets> Shard<B> {
         entry.paths = None;
         let is_deaf = was.sends && !entry.config.sends;
         let is_mute = was.receives && !entry.config.receives;
-        let waits_otherwise = was.idle_after != entry.config.idle_after;
+        let waits_otherwise = was.terms.idle_after != entry.config.terms.idle_after;
         self.plays.wake(session);
         if waits_otherwise {
             self.await_silence(now, session);
@@ -177,6 +170,8 @@ impl<B: Octets> Shard<B> {
         let Some(connection) = self.connection(conn) else {
             return;
         };
+        // Nearly always the only one.
+        connection.sessions.reserve_exact(1);
         connection.sessions.push(session);
         let peer = connection.peer;
         if let Some(timer) = connection.probation.take() {
@@ -243,7 +238,7 @@ impl<B: Octets> Shard<B> {
     }
 
     pub(crate) fn move_to(&mut self, now: Instant, key: SessionKey, context: ContextKey) {
-        let Some(&session) = self.by_key.get(&key) else {
+        let Some(session) = self.sessions.of_key(key) else {
             return;
         };
         let from = self.sessions[session.index as usize].context;
@@ -274,7 +269,7 @@ impl<B: Octets> Shard<B> {
     }
 
     pub(crate) fn remove(&mut self, now: Instant, key: SessionKey) -> Option<Statistics> {
-        let session = self.by_key.remove(&key)?;
+        let session = self.sessions.of_key(key)?;
         self.drop_plays(session);
         self.forget_messages_from(session);
         self.drop_deliveries_to(session);
@@ -287,12 +282,9 @@ impl<B: Octets> Shard<B> {
             Link::Bound(conn) => self.unbind(now, conn, session),
             Link::Waiting | Link::Lost => {}
         }
-        let entry = self.sessions.remove(session.index as usize);
+        let entry = self.sessions.remove(session);
         if let Some(timer) = entry.idle {
             self.timers.cancel(timer);
-        }
-        if self.by_id.get(&entry.config.session_id) == Some(&session) {
-            self.by_id.remove(&entry.config.session_id);
         }
         self.leave_context(entry.context, session);
         Some(entry.counters(now))
@@ -315,7 +307,7 @@ impl<B: Octets> Shard<B> {
 
     /// Takes its connection from a session, or stops opening one.
     pub(crate) fn release_link(&mut self, now: Instant, key: SessionKey) {
-        let Some(&session) = self.by_key.get(&key) else {
+        let Some(session) = self.sessions.of_key(key) else {
             return;
         };
         let entry = &mut self.sessions[session.index as usize];
@@ -338,7 +330,7 @@ impl<B: Octets> Shard<B> {
     }
 
     pub(crate) fn counters(&self, now: Instant, key: SessionKey) -> Option<Statistics> {
-        let session = self.by_key.get(&key)?;
+        let session = self.sessions.of_key(key)?;
         let entry = &self.sessions[session.index as usize];
         let mut counters = entry.counters(now);
         let conn = entry
@@ -352,7 +344,7 @@ impl<B: Octets> Shard<B> {
     }
 
     pub(crate) fn set_flow(&mut self, from: SessionKey, to: SessionKey, open: bool) {
-        let (Some(&from), Some(&to)) = (self.by_key.get(&from), self.by_key.get(&to)) else {
+        let (Some(from), Some(to)) = (self.sessions.of_key(from), self.sessions.of_key(to)) else {
             return;
         };
         let context = self.sessions[from.index as usize].context;

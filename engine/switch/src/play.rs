@@ -108,7 +108,7 @@ impl Plays {
 impl<B: Octets> Shard<B> {
     /// Plays a message, at once or when the session has its connection.
     pub(crate) fn play(&mut self, now: Instant, key: SessionKey, play: Play) {
-        let known = self.by_key.get(&key).copied();
+        let known = self.sessions.of_key(key);
         let Some(session) = known.filter(|_| self.plays.all.len() < PLAYS_MAX) else {
             let status = match known {
                 Some(_) => StatusCode::STOP_SENDING,
@@ -156,7 +156,7 @@ impl<B: Octets> Shard<B> {
         let (body, wants_answer) = (Arc::clone(&playing.play.body), playing.play.failure_report);
         let wants_report = playing.play.success_report;
         let length = body.len() as u64;
-        let max = entry.config.send_bytes_max;
+        let max = entry.config.terms.send_bytes_max;
         if max.is_some_and(|max| length > max) {
             return self.end_play(slot, StatusCode::STOP_SENDING);
         }
@@ -287,7 +287,7 @@ impl<B: Octets> Shard<B> {
 
     /// The gateway does not want it any more: nothing is told. What is on its way arrives.
     pub(crate) fn stop_play(&mut self, key: SessionKey, id: u64) {
-        let Some(&session) = self.by_key.get(&key) else {
+        let Some(session) = self.sessions.of_key(key) else {
             return;
         };
         for slot in self.plays.of_session(session) {

@@ -9,6 +9,7 @@ use crate::answer::sole_uri;
 use crate::api::{ConnId, LossCause, Octets, Output, ShardIndex};
 use crate::connection::Frame;
 use crate::ident::owner_of;
+use crate::limits::DEFRAMER_POOL_MAX;
 use crate::piece::Piece;
 use crate::refusal::Refusal;
 use crate::shard::Shard;
@@ -33,11 +34,10 @@ impl<B: Octets> Shard<B> {
         if let Some(prelude) = &mut connection.prelude {
             prelude.extend_from_slice(octets.as_ref());
         }
-        let mut deframer = core::mem::take(&mut connection.deframer);
+        let under_way = connection.deframer.take();
+        let mut deframer = self.deframer(under_way);
         let read = self.read(now, conn, &mut deframer, octets);
-        if let Some(connection) = self.connection(conn) {
-            connection.deframer = deframer;
-        }
+        self.keep_deframer(conn, deframer, matches!(read, Read::All));
         match read {
             Read::All => self.count_received(now, conn, octets.as_ref().len()),
             Read::Foreign(to) => self.hand_over(conn, to),
@@ -52,6 +52,25 @@ impl<B: Octets> Shard<B> {
             Read::TwoInOne => {
                 self.break_off(now, conn, "two chunks in one message of the transport")
             }
+        }
+    }
+
+    /// What cuts the next octets of a connection into frames: goes on with the frame under way.
+    fn deframer(&mut self, under_way: Option<Box<Deframer>>) -> Box<Deframer> {
+        under_way
+            .or_else(|| self.deframer_pool.pop())
+            .unwrap_or_else(|| Box::new(Deframer::new(self.config.limits.msrp)))
+    }
+
+    /// Gives it back to the shard between two frames, when nothing is known in it that a connection
+    /// would need. One that met a fault is of no further use.
+    fn keep_deframer(&mut self, conn: ConnId, deframer: Box<Deframer>, is_sound: bool) {
+        if is_sound && deframer.is_idle() {
+            if self.deframer_pool.len() < DEFRAMER_POOL_MAX {
+                self.deframer_pool.push(deframer);
+            }
+        } else if let Some(connection) = self.connection(conn) {
+            connection.deframer = Some(deframer);
         }
     }
 
@@ -74,7 +93,7 @@ impl<B: Octets> Shard<B> {
             return;
         };
         connection.message_frames = Some(0);
-        if !connection.deframer.is_idle() {
+        if connection.deframer.is_some() {
             self.break_off(
                 now,
                 conn,
@@ -190,7 +209,7 @@ impl<B: Octets> Shard<B> {
             return None;
         }
         let id = msrp::session_id_of(sole_uri(head)?)?;
-        if self.by_id.contains_key(id) {
+        if self.sessions.of_id(id).is_some() {
             return None;
         }
         owner_of(id).filter(|o| *o != self.config.index && o.0 < self.config.shards)

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use clock::{Instant, TimerKey};
 
-use crate::api::{ConnId, ConnectId, ContextKey, SessionConfig, SessionKey, Statistics};
+use crate::api::{ConnId, ConnectId, ContextKey, SessionKey, Statistics};
+use crate::config::{SessionConfig, Terms};
 use crate::recent::Recent;
 
 /// Names a session inside its shard; goes stale when the session ends.
@@ -22,7 +23,7 @@ pub(crate) struct Session {
     pub context: ContextKey,
     /// Its place in the conference; who came later has a higher one.
     pub seat: u64,
-    pub config: Box<SessionConfig>,
+    pub config: SessionConfig,
     /// The To-Path and From-Path fields of what is sent to it; made when first needed.
     pub paths: Option<Rc<[u8]>>,
     pub link: Link,
@@ -89,26 +90,26 @@ impl Session {
 
     /// Whether the participant may send this media type.
     pub(crate) fn accepts(&self, content_type: &[u8]) -> bool {
-        let types = &self.config.accept_types;
+        let types = &self.config.terms.accept_types;
         types.is_empty() || is_listed(types, content_type)
     }
 
     /// Whether the participant may send this media type inside a wrapper: what it may send bare,
     /// and what it may send wrapped only (RFC 4975 8.6).
     pub(crate) fn accepts_wrapped(&self, content_type: &[u8]) -> bool {
-        let types = &self.config.receive_wrapped_types;
+        let types = &self.config.terms.receive_wrapped_types;
         types.is_empty()
             || is_listed(types, content_type)
-            || is_listed(&self.config.accept_types, content_type)
+            || is_listed(&self.config.terms.accept_types, content_type)
     }
 
     /// Whether the participant takes a message of this kind.
     pub(crate) fn takes(&self, kind: Kind<'_>) -> bool {
-        let SessionConfig {
+        let Terms {
             send_types,
             send_wrapped_types,
             ..
-        } = &*self.config;
+        } = &*self.config.terms;
         let takes_bare = send_types.is_empty() || is_listed(send_types, kind.content_type);
         takes_bare
             && kind.wrapped.is_none_or(|wrapped| {

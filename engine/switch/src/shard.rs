@@ -22,16 +22,18 @@ use slab::Slab;
 use crate::ages::Ages;
 use crate::api::{
     CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Octets, Order,
-    Output, SessionKey, ShardIndex,
+    Output, ShardIndex,
 };
 use crate::batch::Batch;
+use crate::config::Setup;
 use crate::connection::{Connection, Frame};
 use crate::context::Context;
 use crate::limits::{FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
 use crate::message::{Hashed, Message};
 use crate::play::{PlayRef, Plays};
 use crate::security::{Misfit, Via};
-use crate::session::{Link, Session, SessionRef};
+use crate::session::{Link, SessionRef};
+use crate::sessions::Sessions;
 use crate::supply::Supply;
 
 /// What a shard is made with.
@@ -71,10 +73,8 @@ pub(crate) enum Deadline {
 pub struct Shard<B> {
     pub(crate) config: ShardConfig,
     pub(crate) rng: StdRng,
-    pub(crate) sessions: Slab<Session>,
+    pub(crate) sessions: Sessions,
     pub(crate) generation: u32,
-    pub(crate) by_key: HashMap<SessionKey, SessionRef>,
-    pub(crate) by_id: HashMap<Box<[u8]>, SessionRef>,
     pub(crate) contexts: HashMap<ContextKey, Context>,
     pub(crate) conns: Vec<Option<Box<Connection<B>>>>,
     pub(crate) messages: Slab<Message>,
@@ -111,6 +111,11 @@ pub struct Shard<B> {
     pub(crate) turn_bytes: usize,
     /// Enough is queued: it should leave before more is fed.
     pub(crate) is_turn_full: bool,
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection takes the box itself, not a copy of it"
+    )]
+    pub(crate) deframer_pool: Vec<Box<msrp::Deframer>>,
     /// Connections whose queue passed the hard limit in this turn.
     pub(crate) overflowed: Vec<ConnId>,
     /// Connections whose queue passed the soft limit in this turn, with who filled it.
@@ -126,10 +131,8 @@ impl<B: Octets> Shard<B> {
             hash_key: rng.random(),
             rng,
             config,
-            sessions: Slab::new(),
+            sessions: Sessions::default(),
             generation: 0,
-            by_key: HashMap::new(),
-            by_id: HashMap::new(),
             contexts: HashMap::new(),
             conns: Vec::new(),
             messages: Slab::new(),
@@ -152,6 +155,7 @@ impl<B: Octets> Shard<B> {
             frame_pool: Vec::new(),
             turn_bytes: 0,
             is_turn_full: false,
+            deframer_pool: Vec::new(),
             overflowed: Vec::new(),
             pressed: Vec::new(),
         }
@@ -258,7 +262,6 @@ impl<B: Octets> Shard<B> {
         connection.prelude = Some(Vec::new());
         let at = now + self.config.limits.probation;
         connection.probation = Some(self.timers.arm(at, Deadline::Probation(conn)));
-        connection.deframer = msrp::Deframer::new(self.config.limits.msrp);
         self.insert(connection);
     }
 
@@ -289,11 +292,10 @@ impl<B: Octets> Shard<B> {
             self.timers.cancel(timer);
         }
         let peer = match self.sessions[session.index as usize].config.setup {
-            crate::api::Setup::Active { to } => to,
-            crate::api::Setup::Passive => UNSPECIFIED,
+            Setup::Active { to } => to,
+            Setup::Passive => UNSPECIFIED,
         };
         let mut connection = Box::new(Connection::new(conn, peer, now));
-        connection.deframer = msrp::Deframer::new(self.config.limits.msrp);
         connection.via = via;
         self.insert(connection);
         if let Err(misfit) = self.check_security(now, conn, session) {
@@ -397,11 +399,11 @@ impl<B: Octets> Shard<B> {
                 context,
                 config,
             } => {
-                self.install(now, session, context, config);
+                self.install(now, session, context, *config);
                 None
             }
             Order::Update { session, config } => {
-                self.update(now, session, config);
+                self.update(now, session, *config);
                 None
             }
             Order::Move { session, context } => {

@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use clock::Duration;
 use common::{Frame, World, chunk, config, key, local, remote, send};
-use switch::{ContextKey, Event, Limits, Order, Profile, SessionConfig};
+use switch::{ContextKey, Event, Limits, Order, Profile, SessionConfig, Terms};
 
 const ROOM: &str = "sip:room@chat.example";
 
@@ -15,12 +17,15 @@ fn user(n: u32) -> String {
 
 fn member(n: u32) -> SessionConfig {
     SessionConfig {
-        profile: Profile::Chatroom,
-        room: Some(ROOM.into()),
         user: Some(user(n).into()),
-        nicknames: true,
-        reserved_nicknames: vec!["Admin".into()],
-        private_messages: true,
+        terms: Arc::new(Terms {
+            profile: Profile::Chatroom,
+            room: Some(ROOM.into()),
+            nicknames: true,
+            reserved_nicknames: vec!["Admin".into()],
+            private_messages: true,
+            ..Terms::default()
+        }),
         ..config(n)
     }
 }
@@ -177,9 +182,11 @@ fn a_private_message_goes_to_all_sessions_of_one_participant() {
 #[test]
 fn private_messages_need_the_room_and_the_recipient() {
     let mut world = room(3);
-    update(&mut world, 2, |c| c.takes_private_messages = false);
+    update(&mut world, 2, |c| {
+        c.terms_mut().takes_private_messages = false
+    });
     check_refused(&mut world, &wrapped(1, &user(2), "x"), "428");
-    update(&mut world, 1, |c| c.private_messages = false);
+    update(&mut world, 1, |c| c.terms_mut().private_messages = false);
     check_refused(&mut world, &wrapped(1, &user(3), "x"), "403");
 }
 
@@ -188,10 +195,12 @@ fn private_messages_need_the_room_and_the_recipient() {
 fn what_a_recipient_does_not_take_is_withheld_from_it_alone() {
     let mut world = room(4);
     update(&mut world, 2, |c| {
-        c.send_types = vec!["message/cpim".into()];
-        c.send_wrapped_types = vec!["text/plain".into()];
+        c.terms_mut().send_types = vec!["message/cpim".into()];
+        c.terms_mut().send_wrapped_types = vec!["text/plain".into()];
     });
-    update(&mut world, 3, |c| c.send_types = vec!["text/plain".into()]);
+    update(&mut world, 3, |c| {
+        c.terms_mut().send_types = vec!["text/plain".into()]
+    });
     let html = wrapped(1, ROOM, "x").replace("text/plain", "text/html");
     let extra = "Success-Report: yes\r\n";
     let got = say(&mut world, 1, "withheld", extra, &html);
@@ -206,7 +215,7 @@ fn what_a_recipient_does_not_take_is_withheld_from_it_alone() {
 fn a_sender_is_held_to_the_wrapped_types_it_may_send() {
     let mut world = room(3);
     update(&mut world, 1, |c| {
-        c.receive_wrapped_types = vec!["text/*".into()]
+        c.terms_mut().receive_wrapped_types = vec!["text/*".into()]
     });
     let body = wrapped(1, ROOM, "x");
     check_refused(&mut world, &body.replace("text/plain", "image/png"), "415");
@@ -405,7 +414,7 @@ fn nicknames_need_a_room_that_has_them() {
     let mut world = room(2);
     let both = "Use-Nickname: \"x\"\r\nSuccess-Report: yes\r\n";
     assert_eq!(nickname(&mut world, 1, both), "400");
-    update(&mut world, 1, |c| c.nicknames = false);
+    update(&mut world, 1, |c| c.terms_mut().nicknames = false);
     assert_eq!(take(&mut world, 1, "x"), "403");
     let mut world = World::conference(2);
     assert_eq!(

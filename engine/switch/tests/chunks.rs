@@ -193,8 +193,8 @@ fn a_recipient_gets_only_what_it_takes_and_the_sender_of_a_conference_is_told() 
     ] {
         let mut world = World::conference(3);
         update(&mut world, 2, |c| {
-            c.send_types = takes.iter().map(|t| (*t).into()).collect();
-            c.send_wrapped_types = wrapped.iter().map(|t| (*t).into()).collect();
+            c.terms_mut().send_types = takes.iter().map(|t| (*t).into()).collect();
+            c.terms_mut().send_wrapped_types = wrapped.iter().map(|t| (*t).into()).collect();
         });
         let body = b"From: <a:b>\r\nTo: <c:d>\r\n\r\nContent-Type: text/plain\r\n\r\nx";
         let text = String::from_utf8(send(1, "takestyp", "tt11", "", body)).expect("text");
@@ -329,7 +329,7 @@ fn what_is_queued_behind_a_batch_in_flight_still_leaves_before_the_close() {
 fn silence_is_told_and_counted_anew_from_anything_that_comes() {
     let after = Duration::from_secs(60);
     let mut world = World::conference(2);
-    update(&mut world, 1, |c| c.idle_after = Some(after));
+    update(&mut world, 1, |c| c.terms_mut().idle_after = Some(after));
     let told = |world: &mut World| {
         let is_idle = |e: &&Event| matches!(e, Event::Idle { session } if *session == key(1));
         let count = world.events.iter().filter(is_idle).count();
@@ -352,7 +352,7 @@ fn silence_is_told_and_counted_anew_from_anything_that_comes() {
     assert_eq!(told(&mut world), 1);
     world.advance(after);
     assert_eq!(told(&mut world), 1, "and again");
-    update(&mut world, 1, |c| c.idle_after = None);
+    update(&mut world, 1, |c| c.terms_mut().idle_after = None);
     world.advance(after * 2);
     assert_eq!(told(&mut world), 0);
 }
@@ -369,7 +369,7 @@ fn a_to_path_matches_by_session_id_alone_or_by_all_of_the_uri() {
     ] {
         for matching in [Matching::SessionId, Matching::Uri] {
             let mut world = World::conference(2);
-            update(&mut world, 1, |c| c.matching = matching);
+            update(&mut world, 1, |c| c.terms_mut().matching = matching);
             let text = String::from_utf8(send(1, "matching", "ma11", "", b"x")).expect("text");
             world.receive(1, text.replace(&local(1), uri).as_bytes());
             let is_taken = matching == Matching::SessionId || is_strict_match;

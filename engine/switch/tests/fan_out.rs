@@ -337,10 +337,10 @@ fn what_the_session_does_not_take_is_refused() {
         });
     };
     update(&mut world, &|c| {
-        c.accept_types = vec!["message/cpim".into()]
+        c.terms_mut().accept_types = vec!["message/cpim".into()]
     });
     refused(&mut world, 1, &text, 415);
-    update(&mut world, &|c| c.receive_bytes_max = Some(9));
+    update(&mut world, &|c| c.terms_mut().receive_bytes_max = Some(9));
     refused(&mut world, 1, &text, 413);
     update(&mut world, &|c| c.receives = false);
     refused(&mut world, 1, &text, 403);
@@ -354,7 +354,7 @@ fn what_the_session_does_not_take_is_refused() {
 fn a_message_that_outgrows_the_limit_is_stopped_in_the_middle() {
     let mut world = World::conference(2);
     let mut small = config(1);
-    small.receive_bytes_max = Some(4_000);
+    small.terms_mut().receive_bytes_max = Some(4_000);
     world.order(Order::Update {
         session: key(1),
         config: Box::new(small),

@@ -49,7 +49,8 @@ fn wrapped(n: u32, tid: &str, range: &str, body: &str, flag: char) -> Vec<u8> {
 
 #[test]
 fn what_the_incoming_filter_discards_is_acknowledged_and_goes_nowhere() {
-    let mut world = conference(|c| c.filter_in = script("if size :over 4 { discard; }"));
+    let mut world =
+        conference(|c| c.terms_mut().filter_in = script("if size :over 4 { discard; }"));
     let extra = "Success-Report: yes\r\n";
     world.receive(1, &send(1, "aaaa1", "mmmm1", extra, b"12345"));
     assert_eq!(seen(&mut world, 1), ["200"], "and no report");
@@ -65,7 +66,7 @@ fn what_the_incoming_filter_discards_is_acknowledged_and_goes_nowhere() {
 #[test]
 fn what_the_incoming_filter_rejects_is_refused_with_its_rest() {
     let reject = "require 'reject'; if header :contains 'content-type' 'plain' { reject 'no'; }";
-    let mut world = conference(|c| c.filter_in = script(reject));
+    let mut world = conference(|c| c.terms_mut().filter_in = script(reject));
     world.receive(1, &chunk(1, "aaaa1", "mmmm1", "1-3/6", "", b"abc", '+'));
     assert_eq!(seen(&mut world, 1), ["403"]);
     world.receive(1, &chunk(1, "aaaa2", "mmmm1", "4-6/6", "", b"def", '$'));
@@ -79,7 +80,7 @@ fn what_the_incoming_filter_rejects_is_refused_with_its_rest() {
 
 #[test]
 fn the_outgoing_filter_spares_its_own_participant_alone() {
-    let mut world = conference(|c| c.filter_out = script("discard;"));
+    let mut world = conference(|c| c.terms_mut().filter_out = script("discard;"));
     let extra = "Success-Report: yes\r\n";
     world.receive(2, &send(2, "aaaa1", "mmmm1", extra, b"hello"));
     assert!(seen(&mut world, 1).is_empty());
@@ -90,8 +91,10 @@ fn the_outgoing_filter_spares_its_own_participant_alone() {
 #[test]
 fn what_the_outgoing_filter_rejects_is_reported_as_failed_once() {
     let reject = script("require 'ereject'; ereject 'no';");
-    let mut world = conference(|c| c.filter_out.clone_from(&reject));
-    update(&mut world, 3, |c| c.filter_out.clone_from(&reject));
+    let mut world = conference(|c| c.terms_mut().filter_out.clone_from(&reject));
+    update(&mut world, 3, |c| {
+        c.terms_mut().filter_out.clone_from(&reject)
+    });
     world.receive(2, &send(2, "aaaa1", "mmmm1", "", b"hello"));
     let mut seen_by_sender = seen(&mut world, 2);
     seen_by_sender.sort();
@@ -112,7 +115,7 @@ fn filters_see_what_is_wrapped_but_not_the_text_behind_it() {
         ("size :over 1M", true),
     ] {
         let discard = format!("if {test} {{ discard; }}");
-        let mut world = conference(|c| c.filter_in = script(&discard));
+        let mut world = conference(|c| c.terms_mut().filter_in = script(&discard));
         let range = format!("1-{0}/{0}", WRAPPED.len());
         world.receive(1, &wrapped(1, "aaaa1", &range, WRAPPED, '$'));
         assert_eq!(!seen(&mut world, 2).is_empty(), passes, "{test}");
@@ -127,7 +130,7 @@ fn a_wrapped_message_is_held_until_its_heads_are_there_however_it_is_cut() {
     let text = wrapped(1, "aaaa1", &range, WRAPPED, '$');
     for (rule, passes) in [(discard, false), (keep, true)] {
         for cut in 1..text.len() {
-            let mut world = conference(|c| c.filter_in = script(rule));
+            let mut world = conference(|c| c.terms_mut().filter_in = script(rule));
             world.receive(1, &text[..cut]);
             world.receive(1, &text[cut..]);
             assert_eq!(seen(&mut world, 1), ["200"]);
@@ -140,7 +143,7 @@ fn a_wrapped_message_is_held_until_its_heads_are_there_however_it_is_cut() {
 #[test]
 fn a_filter_cannot_be_evaded() {
     let discard = "if anyof (size :over 10, exists 'subject') { discard; }";
-    let mut world = conference(|c| c.filter_in = script(discard));
+    let mut world = conference(|c| c.terms_mut().filter_in = script(discard));
     // A length that is not told is endless, unless the end is here.
     world.receive(1, &chunk(1, "aaaa1", "mmmm1", "1-*/*", "", b"abc", '+'));
     world.receive(1, &chunk(1, "aaaa2", "mmmm2", "1-*/*", "", b"abc", '$'));
@@ -163,7 +166,7 @@ fn a_filter_cannot_be_evaded() {
 
 #[test]
 fn an_aborted_beginning_is_forgotten() {
-    let mut world = conference(|c| c.filter_in = script("if exists 'x' { discard; }"));
+    let mut world = conference(|c| c.terms_mut().filter_in = script("if exists 'x' { discard; }"));
     world.receive(1, &wrapped(1, "aaaa1", "1-*/30", &WRAPPED[..9], '#'));
     assert!(seen(&mut world, 2).is_empty());
     assert_eq!(world.shard.message_count(), 0);
@@ -248,8 +251,8 @@ fn pieces_are_recorded_where_they_belong_and_an_abort_is_told() {
 #[test]
 fn what_a_filter_stops_is_not_recorded() {
     let mut world = conference(|c| {
-        c.filter_in = script("require 'reject'; reject 'no';");
-        c.filter_out = script("discard;");
+        c.terms_mut().filter_in = script("require 'reject'; reject 'no';");
+        c.terms_mut().filter_out = script("discard;");
         (c.record_in, c.record_out) = (Some(7), Some(8));
     });
     world.receive(1, &send(1, "aaaa1", "mmmm1", "", b"out"));

@@ -37,7 +37,7 @@ fn told(world: &mut World) -> Vec<(u32, String, bool, MessageOutcome)> {
 
 #[test]
 fn a_message_that_passed_is_told_of_once_on_each_side_that_asks() {
-    let mut world = conference(1, |c| c.tells_messages = true);
+    let mut world = conference(1, |c| c.terms_mut().tells_messages = true);
     world.receive(1, &chunk(1, "aaaa1", "mmmm1", "1-3/6", "", b"abc", '+'));
     assert_eq!(told(&mut world), [], "not before its end");
     world.receive(1, &chunk(1, "aaaa2", "mmmm1", "4-6/6", "", b"def", '$'));
@@ -60,12 +60,12 @@ fn what_a_filter_stops_is_told_of() {
     ] {
         for is_incoming in [true, false] {
             let mut world = conference(1, |c| {
-                c.tells_filtered = true;
-                c.tells_messages = verdict == "keep;";
+                c.terms_mut().tells_filtered = true;
+                c.terms_mut().tells_messages = verdict == "keep;";
                 if is_incoming {
-                    c.filter_in = script(verdict);
+                    c.terms_mut().filter_in = script(verdict);
                 } else {
-                    c.filter_out = script(verdict);
+                    c.terms_mut().filter_out = script(verdict);
                 }
             });
             let sender = if is_incoming { 1 } else { 2 };
@@ -80,11 +80,11 @@ fn what_a_filter_stops_is_told_of() {
 fn what_a_filter_cannot_judge_is_told_of() {
     for is_incoming in [true, false] {
         let mut world = conference(1, |c| {
-            c.tells_filtered = true;
+            c.terms_mut().tells_filtered = true;
             if is_incoming {
-                c.filter_in = script("discard;");
+                c.terms_mut().filter_in = script("discard;");
             } else {
-                c.filter_out = script("discard;");
+                c.terms_mut().filter_out = script("discard;");
             }
         });
         let sender = if is_incoming { 1 } else { 2 };
@@ -97,7 +97,7 @@ fn what_a_filter_cannot_judge_is_told_of() {
 
 #[test]
 fn nobody_is_told_who_did_not_ask() {
-    let mut world = conference(1, |c| c.filter_in = script("discard;"));
+    let mut world = conference(1, |c| c.terms_mut().filter_in = script("discard;"));
     world.receive(1, &send(1, "aaaa1", "mmmm1", "", b"x"));
     world.receive(2, &send(2, "aaaa2", "mmmm2", "", b"x"));
     assert_eq!(told(&mut world), []);

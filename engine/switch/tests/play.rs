@@ -210,7 +210,7 @@ fn what_is_stopped_is_not_sent_and_not_told() {
 fn a_message_larger_than_the_participant_takes_is_not_sent() {
     let mut world = World::new();
     let mut small = config(1);
-    small.send_bytes_max = Some(3);
+    small.terms_mut().send_bytes_max = Some(3);
     world.install(1, small);
     world.join(1);
     order(&mut world, 1, play(1, "four"));

@@ -97,7 +97,7 @@ fn a_turn_with_many_messages_leaves_in_one_batch_per_recipient() {
 
 fn drop_policy(world: &mut World, n: u32) {
     let mut config = Box::new(config(n));
-    config.slow = SlowPolicy::Drop;
+    config.terms_mut().slow = SlowPolicy::Drop;
     let session = key(n);
     world.order(Order::Update { session, config });
 }

@@ -176,7 +176,7 @@ fn a_recipient_that_leaves_no_longer_counts_and_one_that_is_lost_has_failed() {
 fn a_message_larger_than_a_recipient_takes_is_not_sent_to_it_and_reported() {
     let mut world = World::conference(3);
     let mut small = config(2);
-    small.send_bytes_max = Some(4);
+    small.terms_mut().send_bytes_max = Some(4);
     world.order(Order::Update {
         session: key(2),
         config: Box::new(small),

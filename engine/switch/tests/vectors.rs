@@ -192,21 +192,21 @@ impl Case {
 fn option_of(option: &str, config: &mut SessionConfig) {
     let (what, value) = option.split_once('=').unwrap_or((option, ""));
     match what {
-        "types" => config.accept_types = value.split(',').map(Into::into).collect(),
-        "max" => config.receive_bytes_max = Some(value.parse().expect("octets")),
-        "send-max" => config.send_bytes_max = Some(value.parse().expect("octets")),
-        "matching" => config.matching = Matching::Uri,
+        "types" => config.terms_mut().accept_types = value.split(',').map(Into::into).collect(),
+        "max" => config.terms_mut().receive_bytes_max = Some(value.parse().expect("octets")),
+        "send-max" => config.terms_mut().send_bytes_max = Some(value.parse().expect("octets")),
+        "matching" => config.terms_mut().matching = Matching::Uri,
         "user" => config.user = Some(value.replace(',', " ").into()),
         "room" => {
-            config.room = Some(value.into());
-            config.profile = Profile::Chatroom;
+            config.terms_mut().room = Some(value.into());
+            config.terms_mut().profile = Profile::Chatroom;
         }
-        "nicks" => config.nicknames = true,
-        "private" => config.private_messages = true,
-        "takes-no-private" => config.takes_private_messages = false,
-        "send-types" => config.send_types = value.split(',').map(Into::into).collect(),
+        "nicks" => config.terms_mut().nicknames = true,
+        "private" => config.terms_mut().private_messages = true,
+        "takes-no-private" => config.terms_mut().takes_private_messages = false,
+        "send-types" => config.terms_mut().send_types = value.split(',').map(Into::into).collect(),
         "send-wrapped" => {
-            config.send_wrapped_types = value.split(',').map(Into::into).collect();
+            config.terms_mut().send_wrapped_types = value.split(',').map(Into::into).collect();
         }
         "path" => config.remote_path = Some(value.replace(',', " ").into_bytes().into()),
         "unbound" => {}

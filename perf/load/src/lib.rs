@@ -16,6 +16,7 @@
 
 pub mod forwarder;
 mod generator;
+pub mod idle;
 mod ledger;
 pub mod limits;
 mod pattern;

@@ -68,3 +68,6 @@ pub const CONNECTIONS_PER_ADDRESS: u32 = 20_000;
 
 /// Above this share of its time at work the generator is said to have been the limit.
 pub const BUSY_SHARE_MAX: f64 = 0.95;
+
+/// Connections of idle sessions that are made before their answers are read.
+pub const IDLE_CONNECTIONS_AT_ONCE: usize = 256;

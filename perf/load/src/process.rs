@@ -3,7 +3,7 @@
 use std::io;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// A process of ours and all that it started. Dropping it ends it.
@@ -83,6 +83,19 @@ impl Drop for Process {
         }
         let _ = self.child.wait();
     }
+}
+
+/// Takes as many descriptors as this process may have; how many that is.
+pub fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "cannot raise the limit of open files");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 fn set_of(cores: &[usize]) -> CpuSet {

@@ -7,6 +7,7 @@ use clock::Instant;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::idle::Measured;
 use crate::limits::{BUSY_SHARE_MAX, LATENCY_MAX};
 use crate::plan::Transport;
 
@@ -256,6 +257,8 @@ pub struct Summary {
     pub target_resident_bytes: Option<u64>,
     /// The most that was ever resident, octets, what it shares with others included, where it is known.
     pub target_peak_bytes: Option<u64>,
+    /// What silent sessions beside the others cost, if there were any.
+    pub idle: Option<Measured>,
 }
 
 impl Summary {
@@ -339,6 +342,20 @@ impl Summary {
                 mb(self.target_begun_bytes),
                 mb(self.target_peak_bytes),
                 mb(self.target_resident_bytes)
+            )?;
+        }
+        if let Some(Measured {
+            sessions,
+            connections,
+            resident_bytes_each,
+        }) = self.idle
+        {
+            let each = resident_bytes_each.map_or("an unknown number of".to_owned(), |each| {
+                format!("{each:.0}")
+            });
+            writeln!(
+                out,
+                "idle          {sessions} sessions on {connections} connections, {each} octets resident for each"
             )?;
         }
         writeln!(

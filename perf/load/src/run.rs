@@ -21,6 +21,7 @@ use tokio::time::{Interval, interval_at};
 use crate::generator::{Generator, GeneratorConfig, LegConfig, Move, News, Ticket, Totals};
 use crate::limits::{CONNECTIONS_PER_ADDRESS, LEAVING_MAX};
 use crate::plan::Plan;
+use crate::process::raise_descriptor_limit;
 use crate::report::{Row, Summary};
 use crate::setup::{Keeper, Leg, Sessions};
 use crate::watch::Watch;
@@ -296,7 +297,7 @@ fn connect(number: u32, leg: &mut Leg) -> anyhow::Result<(OwnedFd, SocketAddr)> 
 }
 
 /// A socket that has not connected; on loopback from another address when ports run out.
-fn open(number: u32, to: SocketAddr) -> anyhow::Result<Socket> {
+pub(crate) fn open(number: u32, to: SocketAddr) -> anyhow::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))
         .context("no further socket; raise the limit of open files (ulimit -n)")?;
     let group = number / CONNECTIONS_PER_ADDRESS;
@@ -321,19 +322,6 @@ fn adopt(shard: &ShardHandle, ticket: Ticket, socket: OwnedFd, peer: SocketAddr)
     while let Err(Full(back)) = shard.send(control) {
         control = back;
         std::thread::yield_now();
-    }
-}
-
-/// As many descriptors as this process may have.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

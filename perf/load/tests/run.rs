@@ -148,22 +148,6 @@ async fn more_than_one_transaction_makes_a_large_conference() {
     expect_all(&plan, &summary);
 }
 
-/// Of 20,000 sessions all but a few are silent; four of them share a connection, as behind a border
-/// controller, so that the descriptors of an ordinary process suffice.
-#[tokio::test]
-async fn twenty_thousand_idle_sessions_do_not_disturb_the_few_that_talk() {
-    let plan = Plan {
-        conferences: 200,
-        participants: 100,
-        senders: 1,
-        messages: Some(2),
-        sessions_per_connection: 4,
-        ..plan()
-    };
-    let summary = over_h248(ReactorKind::Auto, plan.clone()).await;
-    expect_all(&plan, &summary);
-}
-
 fn forwarder() -> ShardHandle {
     let mailbox = Mailbox::new().unwrap();
     let links = ShardLinks::new(std::slice::from_ref(&mailbox));

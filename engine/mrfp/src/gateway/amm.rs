@@ -324,8 +324,10 @@ impl Core {
     /// Streams that have statistics of their own tell them beside the termination's (version 3).
     fn own_statistics(&self, number: u32) -> Vec<Descriptor> {
         let streams = &self.terminations[&number].settings.streams;
-        let kept = streams.iter().filter(|(_, s)| s.statistics.is_some());
-        let told = kept.map(|(&id, _)| h248::ast::Stream {
+        let kept = streams
+            .iter()
+            .filter(|(_, s)| s.extras().statistics.is_some());
+        let told = kept.map(|(id, _)| h248::ast::Stream {
             id,
             parms: StreamParms {
                 statistics: Some(Vec::new()),

@@ -185,11 +185,11 @@ impl Core {
         if id == 0 {
             return Err(Fault::ValueUnsupported("Stream=0".to_owned()));
         }
-        if !settings.streams.contains_key(&id) && settings.streams.len() >= max {
+        if !settings.streams.contains(id) && settings.streams.len() >= max {
             return Err(Fault::InsufficientResources(format!("{max} streams")));
         }
         let mut shown = StreamParms::default();
-        let stream = settings.streams.entry(id).or_default();
+        let stream = settings.streams.get_or_make(id);
         if let Some(control) = &parms.local_control {
             media::set_control(stream, control, self.config.has_storage)?;
         }
@@ -200,7 +200,7 @@ impl Core {
                 let text = stream
                     .local
                     .as_ref()
-                    .map(|l| l.text.clone())
+                    .map(|l| l.text.to_vec())
                     .unwrap_or_default();
                 shown.local = Some(h248::ast::OctetString(text));
             }
@@ -212,17 +212,18 @@ impl Core {
                 return Err(Fault::LocalMissing(id));
             }
             if let (true, Some(remote)) = (is_chosen, &stream.remote) {
-                shown.remote = Some(h248::ast::OctetString(remote.text.clone()));
+                shown.remote = Some(h248::ast::OctetString(remote.text.to_vec()));
             }
         }
         if let Some(list) = &parms.statistics {
             list.iter()
                 .try_for_each(|s| package::check_statistic(&s.name))?;
             let names = list.iter().map(|s| s.name.clone());
-            stream.statistics = Some(names.collect());
+            let names = Some(names.collect());
+            stream.change_extras(|extras| extras.statistics = names);
         }
         if (parms.local.is_some() || parms.remote.is_some()) && stream.is_empty() {
-            settings.streams.remove(&id);
+            settings.streams.remove(id);
         }
         let is_shown = shown != StreamParms::default();
         Ok(is_shown.then_some(h248::ast::Stream { id, parms: shown }))
@@ -259,14 +260,14 @@ fn apply_signal(
     applied: &mut Applied,
 ) -> Result<(), Fault> {
     let wanted = signal.stream.filter(|s| *s != 0);
-    if let Some(stream) = wanted.filter(|s| !settings.streams.contains_key(s)) {
+    if let Some(stream) = wanted.filter(|s| !settings.streams.contains(*s)) {
         return Err(Fault::ValueUnsupported(format!("Stream={stream}")));
     }
     let streams = settings
         .streams
         .iter_mut()
-        .filter(|(id, _)| wanted.is_none_or(|w| w == **id));
-    for (&id, stream) in streams {
+        .filter(|(id, _)| wanted.is_none_or(|w| w == *id));
+    for (id, stream) in streams {
         let is_tls = matches!(kind, SignalKind::EstablishTls | SignalKind::ReleaseTls);
         if is_tls && !stream.is_secure() {
             return Err(Fault::SignalUngenerable(written(&signal.name)));

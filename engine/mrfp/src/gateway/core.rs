@@ -21,6 +21,7 @@ use super::notify::{self, Notice};
 use super::overload::{self, Overload};
 use super::package::item;
 use super::quota::Watch;
+use super::session::SharedTerms;
 use super::signals::Runs;
 use crate::storage;
 
@@ -86,8 +87,9 @@ pub(super) enum Alarm {
 #[derive(Debug)]
 pub(super) struct Core {
     pub config: Config,
-    pub contexts: BTreeMap<u32, Context>,
-    pub terminations: BTreeMap<u32, Termination>,
+    /// Boxed, as are terminations: half of the room in a map's nodes is empty.
+    pub contexts: BTreeMap<u32, Box<Context>>,
+    pub terminations: BTreeMap<u32, Box<Termination>>,
     pub root_properties: Vec<PropertyParm>,
     pub root_events: Events,
     pub silence: Silence,
@@ -112,6 +114,7 @@ pub(super) struct Core {
     pub watched: BTreeSet<u32>,
     /// What streams counted that ended before their termination.
     pub retired: HashMap<u32, Statistics>,
+    terms: SharedTerms,
     last_context: u32,
     last_termination: u32,
     last_token: u64,
@@ -144,6 +147,7 @@ impl Core {
             timers: TimerTable::default(),
             watched: BTreeSet::new(),
             retired: HashMap::new(),
+            terms: SharedTerms::default(),
             last_context: 0,
             last_termination: 0,
             last_token: 0,
@@ -326,7 +330,7 @@ impl Core {
         let place = self
             .contexts
             .entry(context)
-            .or_insert_with(|| Context::new(shard));
+            .or_insert_with(|| Box::new(Context::new(shard)));
         place.terminations.insert(number);
         let termination = Termination {
             number,
@@ -338,7 +342,7 @@ impl Core {
             watch: Watch::default(),
             runs: Runs::new(),
         };
-        self.terminations.insert(number, termination);
+        self.terminations.insert(number, Box::new(termination));
         self.sync(number, &Settings::default(), &BTreeSet::new(), draft);
         self.load_filters(number);
         self.change_signals(number, &[], draft);
@@ -397,21 +401,14 @@ impl Core {
         };
         let (shard, context) = (termination.shard, termination.context);
         let new = &termination.settings;
-        let ids: BTreeSet<u16> = old
-            .streams
-            .keys()
-            .chain(new.streams.keys())
-            .copied()
-            .collect();
+        let ids: BTreeSet<u16> = old.streams.ids().chain(new.streams.ids()).collect();
         let changes: Vec<_> = ids
             .into_iter()
             .map(|id| {
                 let matching = self.config.matching;
                 let config = |s: &Settings| {
                     let wanted = Wanted::of(&s.events, id);
-                    s.streams
-                        .get(&id)?
-                        .config(s.service_state, matching, wanted)
+                    s.streams.get(id)?.config(s.service_state, matching, wanted)
                 };
                 (id, config(old), config(new))
             })
@@ -423,7 +420,8 @@ impl Core {
             };
             match (before, after) {
                 (None, None) => {}
-                (None, Some(config)) => {
+                (None, Some(mut config)) => {
+                    self.terms.share(&mut config);
                     let context = self.group(context, stream);
                     let order = Order::Install {
                         session,
@@ -439,8 +437,9 @@ impl Core {
                     self.order_for(shard, order, draft, None, Some(number));
                     self.loads[usize::from(shard.0)] -= 1;
                 }
-                (Some(before), Some(config)) => {
+                (Some(before), Some(mut config)) => {
                     if before != config || renewed.contains(&stream) {
+                        self.terms.share(&mut config);
                         let order = Order::Update {
                             session,
                             config: Box::new(config),
@@ -471,7 +470,7 @@ impl Core {
         }
         self.end_watch(number, &termination.watch);
         self.end_signals(&termination);
-        for (&stream, state) in &termination.settings.streams {
+        for (stream, state) in termination.settings.streams.iter() {
             if state.local.is_some() {
                 let order = Order::Remove {
                     session: termination.session(stream),

@@ -26,6 +26,9 @@ pub(super) const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 /// at more rarely.
 pub(super) const COUNTS_PER_SECOND_MAX: usize = 1_000;
 
+/// Terms of sessions that are remembered, so that whoever gets the same shares them.
+pub(super) const SHARED_TERMS_MAX: usize = 32;
+
 /// Quotas of one termination; beyond it error 510.
 pub(super) const QUOTAS_MAX: usize = 16;
 

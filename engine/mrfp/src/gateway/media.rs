@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use h248::ast::{LocalControl, OctetString, StreamMode};
 use sdp::{Choice, Description, Host, MessageBuilder, MessageError, MessageMedia, MsrpUri, Path};
-use switch::{Fingerprint, ShardIndex};
+use switch::{Fingerprint, ShardIndex, Text};
 
 use super::fault::Fault;
 use super::mf::Filters;
@@ -45,7 +45,8 @@ pub(super) fn set_control(
     package::check_properties(&control.properties, Place::Stream)?;
     stream.mode = Mode(mode);
     let properties = (stream.properties.as_slice(), control.properties.as_slice());
-    stream.filters = Filters::compile(&stream.filters, properties, has_storage)?;
+    let filters = Filters::compile(&stream.extras().filters, properties, has_storage)?;
+    stream.change_extras(|extras| extras.filters = filters);
     stream.properties.clone_from(&control.properties);
     Ok(())
 }
@@ -69,11 +70,12 @@ pub(super) fn set_local(
         transport,
         addr: address,
     } = choose_address(&media, site)?;
-    let is_alike =
-        |l: &&Local| l.address.is_ipv4() == address.is_ipv4() && l.transport == transport;
+    let is_alike = |l: &&Local| l.is_ip6 == address.is_ipv6() && l.transport == transport;
     let kept = stream.local.as_ref().filter(is_alike);
-    let (session_id, path) = match kept {
-        Some(local) => (local.session_id.clone(), local.path.clone()),
+    let path = match kept {
+        Some(local) => core::str::from_utf8(&local.path)
+            .expect("a path of ours")
+            .to_owned(),
         None => new_path(transport, address, site.shard, random),
     };
     let is_chosen = check_local_path(&media, &path)?
@@ -81,14 +83,14 @@ pub(super) fn set_local(
         || media.host.is_none()
         || media.port == Choice::Choose
         || alternatives.len() > 1;
-    let obeyed = obeyed(&media, site.honour_sdp)?;
+    let obeyed = obeyed(&media, site.honour_sdp)?.into();
     let text = write_local(&media, address, &path, site);
+    let path = part_of(&text, path.as_bytes());
     stream.local = Some(Local {
         text,
-        address,
+        is_ip6: address.is_ipv6(),
         transport,
         path,
-        session_id,
         obeyed,
     });
     Ok(is_chosen)
@@ -139,15 +141,12 @@ pub(super) fn set_remote(
         of_media.or(of_sdp)
     };
     let is_chosen = alternatives.len() > 1;
+    let text = Text::from(if is_chosen { source } else { &octets.0 });
     stream.remote = Some(Remote {
-        text: if is_chosen {
-            source.to_vec()
-        } else {
-            octets.0.clone()
-        },
-        path: path.as_str().to_owned(),
+        path: part_of(&text, path.as_str().as_bytes()),
+        text,
         to,
-        obeyed: obeyed(&media, honour_sdp)?,
+        obeyed: obeyed(&media, honour_sdp)?.into(),
     });
     Ok(is_chosen)
 }
@@ -252,12 +251,7 @@ fn choose_address(media: &MessageMedia, site: &Site<'_>) -> Result<Listener, Fau
     })
 }
 
-fn new_path(
-    transport: Transport,
-    address: SocketAddr,
-    shard: ShardIndex,
-    random: u128,
-) -> (Box<[u8]>, String) {
+fn new_path(transport: Transport, address: SocketAddr, shard: ShardIndex, random: u128) -> String {
     let session_id = switch::session_id(shard, random);
     let text = core::str::from_utf8(&session_id).expect("letters and digits");
     let scheme = if transport.is_secure() {
@@ -270,8 +264,12 @@ fn new_path(
     } else {
         "tcp"
     };
-    let path = format!("{scheme}://{address}/{text};{parameter}");
-    (session_id, path)
+    format!("{scheme}://{address}/{text};{parameter}")
+}
+
+/// Some octets as a part of a text where they stand, or else by themselves.
+fn part_of(text: &Text, octets: &[u8]) -> Text {
+    text.find(octets).unwrap_or_else(|| octets.into())
 }
 
 /// Whether what is written out in a path with `$` is as in ours.
@@ -308,7 +306,7 @@ fn check_local_path(media: &MessageMedia, ours: &str) -> Result<bool, Fault> {
 
 fn obeyed(media: &MessageMedia, honour_sdp: bool) -> Result<Obeyed, Fault> {
     if !honour_sdp {
-        return Ok(Obeyed::default());
+        return Ok(Obeyed::NOTHING);
     }
     let written = &media.fingerprints;
     let parse = |f: &sdp::Fingerprint| Fingerprint::parse(&f.hash, &f.value);
@@ -329,7 +327,7 @@ fn obeyed(media: &MessageMedia, honour_sdp: bool) -> Result<Obeyed, Fault> {
 }
 
 /// The full description, with the attributes we obey.
-fn write_local(media: &MessageMedia, address: SocketAddr, path: &str, site: &Site<'_>) -> Vec<u8> {
+fn write_local(media: &MessageMedia, address: SocketAddr, path: &str, site: &Site<'_>) -> Text {
     let mut builder = MessageBuilder::new(address, path);
     builder.origin_id = u64::from(site.termination);
     builder.origin_version = 1;
@@ -346,7 +344,7 @@ fn write_local(media: &MessageMedia, address: SocketAddr, path: &str, site: &Sit
         let is_tls = media.transport == sdp::Transport::Tls;
         builder.fingerprint = site.fingerprint.filter(|_| is_tls).map(written);
     }
-    builder.write().into_bytes()
+    builder.write().as_str().into()
 }
 
 fn written(fingerprint: &Fingerprint) -> sdp::Fingerprint {

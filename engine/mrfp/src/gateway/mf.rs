@@ -146,8 +146,9 @@ impl Core {
         let Some(termination) = self.terminations.get_mut(&number) else {
             return;
         };
-        let streams = termination.settings.streams.values_mut();
-        for (_, filter) in streams.flat_map(|s| s.filters.all()) {
+        let streams = termination.settings.streams.iter_mut();
+        let extras = streams.filter_map(|(_, stream)| stream.extras_mut());
+        for (_, filter) in extras.flat_map(|extras| extras.filters.all()) {
             let Some(Filter::Referred(referred)) = filter else {
                 continue;
             };
@@ -178,8 +179,9 @@ impl Core {
         };
         let mut settings = termination.settings.clone();
         let mut faults = Vec::new();
-        for (&stream, state) in &mut settings.streams {
-            for (is_incoming, filter) in state.filters.all() {
+        for (stream, state) in settings.streams.iter_mut() {
+            let filters = state.extras_mut().map(|extras| extras.filters.all());
+            for (is_incoming, filter) in filters.into_iter().flatten() {
                 let Some(Filter::Referred(referred)) = filter else {
                     continue;
                 };

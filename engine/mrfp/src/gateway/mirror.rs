@@ -1,19 +1,22 @@
 //! The gateway's own picture of contexts and terminations: what is there, not how it works.
 
 use core::net::SocketAddr;
+use core::ops::Deref;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use clock::TimerKey;
 use h248::ast::{
     Events, LocalControl, Name, ObservedEvent, PackageItem, PropertyParm, ServiceState, StreamMode,
     TerminationId,
 };
-use switch::{ContextKey, Fingerprint, SessionKey, ShardIndex};
+use switch::{ContextKey, Fingerprint, SessionKey, ShardIndex, Text};
 
 use super::mf::Filters;
 use super::quality::Quality;
 use super::quota::{Quota, Watch};
 use super::signals::{Lasting, Runs};
+use super::streams::Streams;
 use super::topology::Topology;
 use crate::Transport;
 
@@ -69,7 +72,7 @@ pub(super) struct NotifyState {
 /// All that Add, Modify and Move set. A copy is changed and put in place when all went well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
-    pub streams: BTreeMap<u16, Stream>,
+    pub streams: Streams,
     pub events: Events,
     /// What `msrpstat/mquota` in `events` grants, and how much of it is used.
     pub quotas: Vec<Quota>,
@@ -83,7 +86,7 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             events: Events::default(),
             quotas: Vec::new(),
             qualities: Vec::new(),
@@ -101,14 +104,21 @@ pub(super) struct Stream {
     pub properties: Vec<PropertyParm>,
     pub local: Option<Local>,
     pub remote: Option<Remote>,
-    /// Compiled from `properties`.
+    /// What few streams have.
+    extras: Option<Box<Extras>>,
+    /// EstBNC was signalled and not taken back: we open the connection.
+    pub is_established: bool,
+}
+
+/// What few streams have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Extras {
+    /// Compiled from the properties of the stream.
     pub filters: Filters,
     /// Recordings of what comes from the participant and of what goes to it.
     pub records: [Option<u64>; 2],
     /// The stream has statistics of its own (version 3): these, or all if none is named.
     pub statistics: Option<Vec<PackageItem>>,
-    /// EstBNC was signalled and not taken back: we open the connection.
-    pub is_established: bool,
 }
 
 /// Mode, with its default (H.248.1 section 7.1.7).
@@ -125,30 +135,48 @@ impl Default for Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Local {
     /// The session description as returned to the controller.
-    pub text: Vec<u8>,
-    pub address: SocketAddr,
+    pub text: Text,
+    pub is_ip6: bool,
     /// What the participant speaks to us, unless we connect to it.
     pub transport: Transport,
-    pub path: String,
-    pub session_id: Box<[u8]>,
-    /// Obeyed SDP attributes; nothing unless `honour_sdp`.
-    pub obeyed: Obeyed,
+    /// Part of `text`.
+    pub path: Text,
+    pub obeyed: Honoured,
 }
 
 /// What the participant offers us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Remote {
     /// The session description as received (the chosen one, of several).
-    pub text: Vec<u8>,
-    pub path: String,
+    pub text: Text,
+    /// Part of `text`, if it stands there in one piece.
+    pub path: Text,
     /// Where to connect to, if anything numeric was said.
     pub to: Option<SocketAddr>,
-    /// Obeyed SDP attributes; nothing unless `honour_sdp`.
-    pub obeyed: Obeyed,
+    pub obeyed: Honoured,
+}
+
+/// Obeyed SDP attributes, on the heap if there are any: nothing unless `honour_sdp`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Honoured(Option<Arc<Obeyed>>);
+
+impl From<Obeyed> for Honoured {
+    fn from(obeyed: Obeyed) -> Self {
+        Self((obeyed != Obeyed::NOTHING).then(|| Arc::new(obeyed)))
+    }
+}
+
+impl Deref for Honoured {
+    type Target = Obeyed;
+
+    fn deref(&self) -> &Obeyed {
+        static NOTHING: Obeyed = Obeyed::NOTHING;
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
 }
 
 /// SDP attributes that an MRFP ignores by TS 29.333 and may be told to obey.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Obeyed {
     pub setup: Option<sdp::Setup>,
     pub max_size: Option<u64>,
@@ -167,7 +195,49 @@ impl Settings {
     }
 }
 
+impl Local {
+    /// The session-id, a part of `path`.
+    pub(super) fn session_id(&self) -> Text {
+        let id = msrp::session_id_of(&self.path).expect("a path of ours has one");
+        self.path.find(id).expect("it stands there")
+    }
+}
+
+impl Obeyed {
+    pub(super) const NOTHING: Self = Self {
+        setup: None,
+        max_size: None,
+        accept_types: Vec::new(),
+        accept_wrapped_types: Vec::new(),
+        fingerprints: Vec::new(),
+        chatroom: None,
+    };
+}
+
 impl Stream {
+    pub(super) fn extras(&self) -> &Extras {
+        static NONE: Extras = Extras {
+            filters: Filters {
+                incoming: None,
+                outgoing: None,
+            },
+            records: [None; 2],
+            statistics: None,
+        };
+        self.extras.as_deref().unwrap_or(&NONE)
+    }
+
+    /// Those that the stream has, for changes that take nothing away.
+    pub(super) fn extras_mut(&mut self) -> Option<&mut Extras> {
+        self.extras.as_deref_mut()
+    }
+
+    pub(super) fn change_extras(&mut self, change: impl FnOnce(&mut Extras)) {
+        let mut extras = self.extras.take().unwrap_or_default();
+        change(&mut extras);
+        self.extras = Some(extras).filter(|e| **e != Extras::default());
+    }
+
     /// Whether the stream has neither side: it is no more (H.248.1 section 7.1.6).
     pub(super) fn is_empty(&self) -> bool {
         self.local.is_none() && self.remote.is_none()
@@ -211,7 +281,7 @@ impl Termination {
     pub(super) fn sessions(&self) -> impl Iterator<Item = SessionKey> {
         let streams = self.settings.streams.iter();
         let with_session = streams.filter(|(_, stream)| stream.local.is_some());
-        with_session.map(|(&id, _)| self.session(id))
+        with_session.map(|(id, _)| self.session(id))
     }
 
     pub(super) fn session(&self, stream: u16) -> SessionKey {

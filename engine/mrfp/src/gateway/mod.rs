@@ -43,6 +43,7 @@ mod service;
 mod session;
 mod signals;
 mod statistics;
+mod streams;
 #[cfg(test)]
 #[expect(
     clippy::wildcard_enum_match_arm,

@@ -125,7 +125,7 @@ impl Core {
         let parms = [parm("Type", plain(change))];
         self.observe(now, session, BNC_CHANGE, &parms);
         let termination = self.terminations.get(&session.termination);
-        let stream = termination.and_then(|t| t.settings.streams.get(&session.stream));
+        let stream = termination.and_then(|t| t.settings.streams.get(session.stream));
         if stream.is_some_and(Stream::is_secure) {
             self.observe(now, session, TLS_CHANGE, &parms);
         }

@@ -90,8 +90,8 @@ fn check_place(settings: &Settings, list: Option<u16>, signal: &Signal) -> Resul
 /// The stream that a signal names, or the first.
 fn stream_of(settings: &Settings, signal: &Signal) -> Result<u16, Fault> {
     let wanted = signal.stream.filter(|s| *s != 0);
-    let stream = wanted.or_else(|| settings.streams.keys().next().copied());
-    let stream = stream.filter(|s| settings.streams.contains_key(s));
+    let stream = wanted.or_else(|| settings.streams.ids().next());
+    let stream = stream.filter(|s| settings.streams.contains(*s));
     stream.ok_or_else(|| match wanted {
         Some(stream) => Fault::ValueUnsupported(format!("Stream={stream}")),
         None => Fault::SignalUngenerable(written(&signal.name)),

@@ -226,7 +226,7 @@ impl Core {
         let streams = termination.settings.streams.iter();
         let sessions: Vec<SessionKey> = streams
             .filter(|(_, stream)| stream.local.is_some())
-            .map(|(&id, _)| termination.session(id))
+            .map(|(id, _)| termination.session(id))
             .collect();
         let mut slots = Vec::new();
         for session in sessions {

@@ -21,7 +21,7 @@ impl Settings {
     /// Forgets the sessions, whose names are of another shard; which streams had one.
     fn give_up_sessions(&mut self) -> Vec<u16> {
         let streams = self.streams.iter_mut();
-        let with_session = streams.filter_map(|(id, s)| s.local.take().map(|_| *id));
+        let with_session = streams.filter_map(|(id, s)| s.local.take().map(|_| id));
         with_session.collect()
     }
 }
@@ -118,7 +118,7 @@ impl Core {
             settings.give_up_sessions()
         };
         let applied = self.apply(&mut settings, (to, number), descriptors)?;
-        let has_local = |id| settings.streams.get(id).is_some_and(|s| s.local.is_some());
+        let has_local = |id: &u16| settings.streams.get(*id).is_some_and(|s| s.local.is_some());
         if let Some(id) = given_up.iter().find(|id| !has_local(id)) {
             return Err(Fault::InsufficientResources(format!(
                 "one core: this context is on another one, Local of Stream={id} must be given anew"
@@ -166,7 +166,7 @@ impl Core {
         let place = self
             .contexts
             .entry(context)
-            .or_insert_with(|| mirror::Context::new(shard));
+            .or_insert_with(|| Box::new(mirror::Context::new(shard)));
         place.terminations.insert(number);
         for session in sessions {
             let context = self.group(context, session.stream);

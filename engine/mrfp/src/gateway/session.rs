@@ -4,14 +4,18 @@
 //! The private package `xmrf` carries what no standard package has (docs/H248.md). Its `profile`,
 //! `room`, `slow` and `reserved` are the conference's: all sessions of a context have the same.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use clock::Duration;
 use h248::ast::{ServiceState, StreamMode};
-use switch::{Matching, Profile, Security, SessionConfig, Setup, SlowPolicy};
+use switch::{Matching, Profile, Security, SessionConfig, Setup, SlowPolicy, Terms};
 
 use super::core::Core;
 use super::fault::{Fault, percent_unescaped};
+use super::limits::SHARED_TERMS_MAX;
 use super::mf::Filter;
-use super::mirror::{Settings, Stream};
+use super::mirror::{Local, Settings, Stream};
 use super::news::Wanted;
 use super::package::{number_of, value_of};
 
@@ -62,8 +66,7 @@ impl Stream {
             StreamMode::ReceiveOnly => (false, true),
             StreamMode::Inactive | StreamMode::Loopback => (false, false),
         };
-        let mut config = SessionConfig::new(local.path.as_bytes(), local.session_id.clone());
-        config.matching = matching;
+        let mut config = SessionConfig::new(local.path.clone(), local.session_id());
         config.setup = self.setup();
         let is_blocked = |package| {
             let blocking = value_of(&self.properties, (package, "bceb"));
@@ -77,50 +80,88 @@ impl Stream {
         }
         config.sends = sends && is_up;
         config.receives = receives && is_up;
-        config.receive_bytes_max = local.obeyed.max_size;
-        config.accept_types = types(&local.obeyed.accept_types);
-        config.receive_wrapped_types = types(&local.obeyed.accept_wrapped_types);
-        if let Some(remote) = &self.remote {
-            config.remote_path = Some(remote.path.as_bytes().into());
-            config.send_bytes_max = remote.obeyed.max_size;
-            config.send_types = types(&remote.obeyed.accept_types);
-            config.send_wrapped_types = types(&remote.obeyed.accept_wrapped_types);
-            if let Some(tokens) = &remote.obeyed.chatroom {
-                config.takes_private_messages = tokens.iter().any(|t| t == PRIVATE_MESSAGES);
-            }
-        }
-        config.filter_in = self.filters.incoming.as_ref().map(Filter::script);
-        config.filter_out = self.filters.outgoing.as_ref().map(Filter::script);
-        config.tells_messages = wanted.messages;
-        config.tells_filtered = wanted.filtered;
-        [config.record_in, config.record_out] = self.records;
-        self.apply_private(&mut config);
+        config.remote_path = self.remote.as_ref().map(|remote| remote.path.clone());
+        [config.record_in, config.record_out] = self.extras().records;
+        config.user = self.private("user").map(|u| percent_unescaped(u).into());
+        let mut terms = self.terms(local, matching);
+        terms.tells_messages = wanted.messages;
+        terms.tells_filtered = wanted.filtered;
+        config.terms = Arc::new(terms);
         Some(config)
     }
 
+    /// The part of it that names nobody.
+    fn terms(&self, local: &Local, matching: Matching) -> Terms {
+        let mut terms = Terms {
+            matching,
+            receive_bytes_max: local.obeyed.max_size,
+            accept_types: types(&local.obeyed.accept_types),
+            receive_wrapped_types: types(&local.obeyed.accept_wrapped_types),
+            filter_in: self.extras().filters.incoming.as_ref().map(Filter::script),
+            filter_out: self.extras().filters.outgoing.as_ref().map(Filter::script),
+            ..Terms::default()
+        };
+        if let Some(remote) = &self.remote {
+            terms.send_bytes_max = remote.obeyed.max_size;
+            terms.send_types = types(&remote.obeyed.accept_types);
+            terms.send_wrapped_types = types(&remote.obeyed.accept_wrapped_types);
+            if let Some(tokens) = &remote.obeyed.chatroom {
+                terms.takes_private_messages = tokens.iter().any(|t| t == PRIVATE_MESSAGES);
+            }
+        }
+        self.apply_private(&mut terms);
+        terms
+    }
+
+    /// A property of package `xmrf`.
+    fn private(&self, name: &'static str) -> Option<&str> {
+        value_of(&self.properties, ("xmrf", name))
+    }
+
     /// What package `xmrf` says.
-    fn apply_private(&self, config: &mut SessionConfig) {
-        let text = |name| value_of(&self.properties, ("xmrf", name));
-        let is = |name, word: &str| text(name).is_some_and(|t| t.eq_ignore_ascii_case(word));
+    fn apply_private(&self, terms: &mut Terms) {
+        let is = |name, word: &str| {
+            let said = self.private(name);
+            said.is_some_and(|t| t.eq_ignore_ascii_case(word))
+        };
         if is("profile", "chatroom") {
-            config.profile = Profile::Chatroom;
+            terms.profile = Profile::Chatroom;
         }
         if is("slow", "drop") {
-            config.slow = SlowPolicy::Drop;
+            terms.slow = SlowPolicy::Drop;
         }
-        let written = |name| text(name).map(|t| percent_unescaped(t).into_boxed_str());
-        config.room = written("room");
-        config.user = written("user");
-        config.nicknames = is("nicks", "on");
-        config.private_messages = is("private", "on");
-        let reserved = text("reserved").unwrap_or_default().split(',');
-        config.reserved_nicknames = reserved
+        terms.room = self.private("room").map(|r| percent_unescaped(r).into());
+        terms.nicknames = is("nicks", "on");
+        terms.private_messages = is("private", "on");
+        let reserved = self.private("reserved").unwrap_or_default().split(',');
+        terms.reserved_nicknames = reserved
             .map(str::trim)
             .filter(|n| !n.is_empty())
             .map(|n| percent_unescaped(n).into())
             .collect();
         let idle = number_of(&self.properties, ("xmrf", "idle")).unwrap_or(0);
-        config.idle_after = (idle > 0).then(|| Duration::from_secs(idle));
+        terms.idle_after = (idle > 0).then(|| Duration::from_secs(idle));
+    }
+}
+
+/// Terms that were given out lately: who gets the same ones shares them.
+#[derive(Debug, Default)]
+pub(super) struct SharedTerms(VecDeque<Arc<Terms>>);
+
+impl SharedTerms {
+    /// Replaces a session's terms by equal ones that another session has.
+    pub(super) fn share(&mut self, config: &mut SessionConfig) {
+        match self.0.iter().position(|known| *known == config.terms) {
+            Some(at) => {
+                config.terms = Arc::clone(&self.0[at]);
+                // What is asked for often is found first, and stays.
+                self.0.swap(0, at);
+            }
+            None => {
+                self.0.truncate(SHARED_TERMS_MAX - 1);
+                self.0.push_front(Arc::clone(&config.terms));
+            }
+        }
     }
 }
 

@@ -122,8 +122,11 @@ impl Settings {
                 place[usize::from(!record.is_incoming)] = Some(signal.serial);
             }
         }
-        for (id, stream) in &mut self.streams {
-            stream.records = places.remove(id).unwrap_or_default();
+        for (id, stream) in self.streams.iter_mut() {
+            let records = places.remove(&id).unwrap_or_default();
+            if stream.extras().records != records {
+                stream.change_extras(|extras| extras.records = records);
+            }
         }
     }
 }

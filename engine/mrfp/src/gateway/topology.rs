@@ -264,11 +264,11 @@ impl Core {
         let of_b = |id: &u16| {
             b.settings
                 .streams
-                .get(id)
+                .get(*id)
                 .is_some_and(|s| s.local.is_some())
         };
         let of_a = a.settings.streams.iter().filter(|(_, s)| s.local.is_some());
-        of_a.map(|(&id, _)| id).filter(of_b).collect()
+        of_a.map(|(id, _)| id).filter(of_b).collect()
     }
 }
 

@@ -112,6 +112,18 @@ impl Controller {
         })
     }
 
+    /// Makes sessions beside those of [`Self::sessions`]; nobody will ever let one of them leave.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::sessions`].
+    pub async fn add_silent(&mut self, plan: &Plan) -> anyhow::Result<Vec<Leg>> {
+        self.registered().await?;
+        let legs = self.add(plan).await?;
+        (self.terminations, self.contexts) = (Vec::new(), Vec::new());
+        Ok(legs)
+    }
+
     async fn add(&mut self, plan: &Plan) -> anyhow::Result<Vec<Leg>> {
         self.plan = plan.clone();
         let mut legs: Vec<Option<Added>> = Vec::new();

@@ -8,6 +8,7 @@ use h248::ast::{
 use crate::gateway::fault::{Fault, written};
 use crate::gateway::mirror::Settings;
 use crate::gateway::package::{self, Place};
+use switch::Text;
 
 /// Media as it is now. Statistics are left to be filled in: of all streams that keep their own.
 pub(super) fn current(settings: &Settings) -> Media {
@@ -16,13 +17,13 @@ pub(super) fn current(settings: &Settings) -> Media {
         buffer: Some(EventBufferControl::Off),
         properties: Vec::new(),
     };
-    let text = |text: &Vec<u8>| OctetString(text.clone());
-    let streams = settings.streams.iter().map(|(&id, stream)| {
+    let text = |text: &Text| OctetString(text.to_vec());
+    let streams = settings.streams.iter().map(|(id, stream)| {
         let parms = StreamParms {
             local_control: Some(stream.control()),
             local: stream.local.as_ref().map(|l| text(&l.text)),
             remote: stream.remote.as_ref().map(|r| text(&r.text)),
-            statistics: stream.statistics.as_ref().map(|_| Vec::new()),
+            statistics: stream.extras().statistics.as_ref().map(|_| Vec::new()),
         };
         h248::ast::Stream { id, parms }
     });

@@ -217,8 +217,8 @@ impl Core {
             .settings
             .streams
             .iter()
-            .filter(|(id, stream)| stream.local.is_some() && only.is_none_or(|o| o == **id))
-            .map(|(&id, _)| termination.session(id))
+            .filter(|(id, stream)| stream.local.is_some() && only.is_none_or(|o| o == *id))
+            .map(|(id, _)| termination.session(id))
             .collect();
         for session in sessions {
             self.order_for(shard, Order::Audit { session }, draft, Some(slot), None);
@@ -261,8 +261,8 @@ impl Core {
     ) -> Vec<(u16, Vec<PackageItem>)> {
         let termination = self.terminations.get(&number);
         let kept = |stream| {
-            let stream = termination.and_then(|t| t.settings.streams.get(&stream));
-            stream.and_then(|s| s.statistics.clone())
+            let stream = termination.and_then(|t| t.settings.streams.get(stream));
+            stream.and_then(|s| s.extras().statistics.clone())
         };
         awaited_streams(items)
             .into_iter()
@@ -296,7 +296,7 @@ impl Core {
         let media = || {
             let streams = &termination.settings.streams;
             let first = Some(1).filter(|_| streams.is_empty());
-            self.media_capability(streams.keys().copied().chain(first))
+            self.media_capability(streams.ids().chain(first))
         };
         match entry {
             AuditItem::Whole(AuditToken::Media) => Descriptor::Media(media()),

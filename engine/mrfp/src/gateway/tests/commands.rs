@@ -20,8 +20,8 @@ fn the_first_participant_makes_a_context_and_gets_a_whole_local() {
         .strip_prefix("msrp://198.51.100.7:2855/")
         .and_then(|p| p.strip_suffix(";tcp"));
     let config = bench.config();
-    assert_eq!(config.local_path.as_ref(), path.as_bytes());
-    assert_eq!(config.session_id.as_ref(), id.unwrap().as_bytes());
+    assert_eq!(&*config.local_path, path.as_bytes());
+    assert_eq!(&*config.session_id, id.unwrap().as_bytes());
     assert_eq!(switch::owner_of(&config.session_id), Some(ShardIndex(0)));
     let remote = b"msrp://192.0.2.10:7394/2s93i93idj;tcp".as_slice();
     assert_eq!(config.remote_path.as_deref(), Some(remote));

@@ -412,13 +412,13 @@ fn filters_are_compiled_and_part_of_local_control() {
     let filtered =
         |script: &str| format!("C=1{{MF=msrp/1{{M{{ST=1{{O{{MO=SR,mf/imf=\"{script}\"}}}}}}}}}}");
     bench.call(&filtered("if size :over 100K { discard; }"));
-    let first = bench.config().filter_in.expect("a filter");
+    let first = bench.config().terms.filter_in.clone().expect("a filter");
     bench.call(&filtered(
         "if header :is %22From%22 'a' { keep; }%0D%0Adiscard;",
     ));
     let config = bench.config();
-    assert!(config.filter_out.is_none());
-    let second = config.filter_in.expect("a filter");
+    assert!(config.terms.filter_out.is_none());
+    let second = config.terms.filter_in.clone().expect("a filter");
     assert_ne!(first, second);
     bench.call(&filtered(
         "if header :is %22From%22 'a' { keep; }%0D%0Adiscard;",
@@ -426,9 +426,9 @@ fn filters_are_compiled_and_part_of_local_control() {
     assert!(bench.orders.is_empty(), "nothing new");
     bench.call("C=1{MF=msrp/1{M{ST=1{O{MO=SR,mf/omf=\"discard;\"}}}}}");
     let config = bench.config();
-    assert!(config.filter_in.is_none() && config.filter_out.is_some());
+    assert!(config.terms.filter_in.is_none() && config.terms.filter_out.is_some());
     bench.call("C=1{MF=msrp/1{M{ST=1{O{MO=SR}}}}}");
-    assert!(bench.config().filter_out.is_none());
+    assert!(bench.config().terms.filter_out.is_none());
 }
 
 #[test]
@@ -486,19 +486,22 @@ fn a_filter_in_the_storage_rejects_everything_until_it_is_there() {
     bench.check(&set, "C=1{MF=msrp/1}");
     let path = storage::StoragePath::parse("filters/no-spam").unwrap();
     assert_eq!(bench.storage, [storage::Order::Load { id: 1, path }]);
-    let closed = bench.config().filter_in.expect("a filter");
+    let closed = bench.config().terms.filter_in.clone().expect("a filter");
     stored(
         &mut bench,
         loaded(1, "if header :is \"From\" \"x\"\r\n{ discard; }"),
     );
-    let open = bench.config().filter_in.expect("a filter");
+    let open = bench.config().terms.filter_in.clone().expect("a filter");
     assert_ne!(closed, open);
     assert!(open.reads_fields());
     bench.call(&set);
     assert!(bench.orders.is_empty(), "nothing new");
     assert_eq!(bench.storage.len(), 1);
     bench.call(&referred("mf/imf=\"discard;\""));
-    assert_ne!(bench.config().filter_in.expect("a filter"), open);
+    assert_ne!(
+        bench.config().terms.filter_in.clone().expect("a filter"),
+        open
+    );
 }
 
 #[test]
@@ -574,8 +577,8 @@ fn what_became_of_single_messages_is_told_to_who_names_the_event() {
         let mut bench = bench();
         bench.call(&format!("C=1{{MF=msrp/1{{E=5{{{armed}}}}}}}"));
         let config = bench.config();
-        assert_eq!(config.tells_messages, armed.contains("imi"));
-        assert_eq!(config.tells_filtered, armed.contains("mf/"));
+        assert_eq!(config.terms.tells_messages, armed.contains("imi"));
+        assert_eq!(config.terms.tells_filtered, armed.contains("mf/"));
         let news = MessageNews {
             session: SessionKey {
                 termination: 1,
@@ -590,7 +593,7 @@ fn what_became_of_single_messages_is_told_to_who_names_the_event() {
         bench.call("C=1{MF=msrp/1{E=6{*/*,msrpstat/*,mf/fm{ST=2}}}}");
         let config = bench.config();
         assert!(
-            !config.tells_messages && !config.tells_filtered,
+            !config.terms.tells_messages && !config.terms.tells_filtered,
             "not named"
         );
     }

@@ -76,7 +76,7 @@ impl Model {
         let mirrored: BTreeSet<SessionKey> = core
             .terminations
             .values()
-            .flat_map(|t| t.settings.streams.iter().map(move |(id, s)| (t, *id, s)))
+            .flat_map(|t| t.settings.streams.iter().map(move |(id, s)| (t, id, s)))
             .filter(|(_, _, stream)| stream.local.is_some())
             .map(|(t, id, _)| t.session(id))
             .collect();

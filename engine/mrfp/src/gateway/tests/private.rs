@@ -22,24 +22,28 @@ fn a_chat_room_is_made_of_properties() {
         )
     ));
     let config = bench.config();
-    assert_eq!(config.profile, Profile::Chatroom);
-    assert_eq!(config.room.as_deref(), Some("sip:room@example.net"));
+    assert_eq!(config.terms.profile, Profile::Chatroom);
+    assert_eq!(config.terms.room.as_deref(), Some("sip:room@example.net"));
     assert_eq!(config.user.as_deref(), Some("sip:a\"b@x"));
-    assert!(config.nicknames && config.private_messages);
-    assert_eq!(config.slow, SlowPolicy::Drop);
-    assert_eq!(config.idle_after, Some(Duration::from_secs(60)));
+    assert!(config.terms.nicknames && config.terms.private_messages);
+    assert_eq!(config.terms.slow, SlowPolicy::Drop);
+    assert_eq!(config.terms.idle_after, Some(Duration::from_secs(60)));
     assert_eq!(
-        config.reserved_nicknames,
+        config.terms.reserved_nicknames,
         ["admin".into(), "The % one".into()]
     );
     bench.call("C=1{MF=msrp/1{M{ST=1{O{MO=SR}}}}}");
     let config = bench.config();
-    assert_eq!(config.profile, Profile::ThreeGpp);
+    assert_eq!(config.terms.profile, Profile::ThreeGpp);
     assert_eq!(
-        (config.room, config.user, config.idle_after),
+        (
+            config.terms.room.clone(),
+            config.user,
+            config.terms.idle_after
+        ),
         (None, None, None)
     );
-    assert!(!config.nicknames && !config.private_messages);
+    assert!(!config.terms.nicknames && !config.terms.private_messages);
 }
 
 #[test]
@@ -133,15 +137,15 @@ fn what_participants_accept_is_obeyed_from_their_descriptions() {
     );
     bench.call(&format!("C=${{A=${{M{{ST=1{{{local},{remote}}}}}}}}}"));
     let config = bench.config();
-    assert_eq!(config.accept_types, ["message/cpim".into()]);
-    assert_eq!(config.receive_wrapped_types, ["text/plain".into()]);
+    assert_eq!(config.terms.accept_types, ["message/cpim".into()]);
+    assert_eq!(config.terms.receive_wrapped_types, ["text/plain".into()]);
     assert_eq!(
-        config.send_types,
+        config.terms.send_types,
         ["message/cpim".into(), "text/plain".into()]
     );
-    assert_eq!(config.send_wrapped_types, ["*".into()]);
-    assert!(config.takes_private_messages);
+    assert_eq!(config.terms.send_wrapped_types, ["*".into()]);
+    assert!(config.terms.takes_private_messages);
     let silent = remote.replace(" private-messages", "");
     bench.call(&format!("C=1{{MF=msrp/1{{M{{ST=1{{{silent}}}}}}}}}"));
-    assert!(!bench.config().takes_private_messages);
+    assert!(!bench.config().terms.takes_private_messages);
 }

@@ -22,18 +22,18 @@ fn attributes_outside_the_profile_are_ignored_unless_honoured() {
     let remote = "a=max-size:2000\na=setup:passive\n";
     let config = configured(Bench::new(), local, remote);
     assert_eq!(
-        (config.receive_bytes_max, config.send_bytes_max),
+        (config.terms.receive_bytes_max, config.terms.send_bytes_max),
         (None, None)
     );
-    assert!(config.accept_types.is_empty());
+    assert!(config.terms.accept_types.is_empty());
     assert_eq!(config.setup, Setup::Passive);
     let config = configured(honouring(), local, remote);
     assert_eq!(
-        (config.receive_bytes_max, config.send_bytes_max),
+        (config.terms.receive_bytes_max, config.terms.send_bytes_max),
         (Some(1000), Some(2000))
     );
     assert_eq!(
-        config.accept_types,
+        config.terms.accept_types,
         ["text/plain".into(), "message/cpim".into()]
     );
     assert_eq!(config.setup, ACTIVE);
@@ -226,7 +226,7 @@ fn session_ids_differ() {
         .orders
         .iter()
         .map(|(_, order)| match order {
-            Order::Install { config, .. } => config.session_id.clone(),
+            Order::Install { config, .. } => config.session_id.to_vec(),
             other => panic!("{other:?}"),
         })
         .collect();
