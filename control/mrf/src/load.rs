@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use h248_endpoint::TransportAddr;
+use load::idle::{self, Idle, Measured};
 use load::process::{Process, cores};
 use load::setup::h248::Controller;
 use load::setup::{Sessions, Target, forward, relay, sip};
@@ -37,13 +38,15 @@ fn play(args: &LoadArgs) -> anyhow::Result<bool> {
         .enable_all()
         .build()?;
     let summary = runtime.block_on(async {
-        let sessions = sessions(args, &plan).await?;
+        let (sessions, kept) = sessions(args, &plan).await?;
         Row::print_heading(&mut std::io::stdout())?;
         let print = |row: &Row| {
             // Nobody reads any more: the summary will fail as well.
             let _ = row.print(&mut std::io::stdout());
         };
-        load::run(&plan, sessions, print).await
+        let mut summary = load::run(&plan, sessions, print).await?;
+        summary.idle = kept.map(|(_, measured)| measured);
+        anyhow::Ok(summary)
     })?;
     summary.print(&mut std::io::stdout().lock())?;
     if let Some(path) = &args.json {
@@ -97,19 +100,25 @@ fn target_cores() -> Vec<usize> {
     cores
 }
 
-async fn sessions(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
-    match args.via {
-        LoadVia::H248 => by_h248(args, plan).await,
-        LoadVia::Sip => by_sip(args, plan).await,
+/// Sessions that are silent, and what they cost.
+type Kept = (Idle, Measured);
+
+async fn sessions(args: &LoadArgs, plan: &Plan) -> anyhow::Result<(Sessions, Option<Kept>)> {
+    let is_by_h248 = matches!(args.via, LoadVia::H248);
+    ensure!(args.idle == 0 || is_by_h248, "--idle needs --via h248");
+    let sessions = match args.via {
+        LoadVia::H248 => return by_h248(args, plan).await,
+        LoadVia::Sip => by_sip(args, plan).await?,
         LoadVia::Relay => {
             let relay = address(args)?.context("--via relay needs --target ADDRESS:PORT")?;
-            relay::sessions(relay, watched(args), plan)
+            relay::sessions(relay, watched(args), plan)?
         }
         LoadVia::Forward => {
             let forwarder = address(args)?.context("--via forward needs --target ADDRESS:PORT")?;
-            forward::sessions(forwarder, watched(args), plan)
+            forward::sessions(forwarder, watched(args), plan)?
         }
-    }
+    };
+    Ok((sessions, None))
 }
 
 fn watched(args: &LoadArgs) -> Target {
@@ -131,9 +140,9 @@ fn address(args: &LoadArgs) -> anyhow::Result<Option<SocketAddr>> {
 }
 
 /// Without `--target` an own MRFP registers; with one it is spoken to first.
-async fn by_h248(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
+async fn by_h248(args: &LoadArgs, plan: &Plan) -> anyhow::Result<(Sessions, Option<Kept>)> {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (controller, target) = match (&args.target, args.h248) {
+    let (mut controller, target) = match (&args.target, args.h248) {
         (None, None) => {
             let controller = Controller::listen(TransportAddr::Tcp(loopback)).await?;
             let mgc = controller.listens_on().to_string();
@@ -156,7 +165,13 @@ async fn by_h248(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
             (controller, watched(args))
         }
     };
-    controller.sessions(target, plan).await
+    let kept = if args.idle > 0 {
+        Some(idle::measure(&mut controller, plan, args.idle, target.id).await?)
+    } else {
+        None
+    };
+    let sessions = controller.sessions(target, plan).await?;
+    Ok((sessions, kept))
 }
 
 /// Without `--target` an own system is called.

@@ -108,7 +108,11 @@ pub struct LoadArgs {
     /// Participants of each that stop reading after they have joined
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub stalled: u32,
-    /// Recipients that share one connection
+    /// With h248: sessions that join before, in conferences of as many participants, and stay silent;
+    /// what each costs is told
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub idle: u32,
+    /// Recipients that share one connection, and so do the silent ones of --idle
     #[arg(long, value_name = "N", default_value = "1")]
     pub sessions_per_connection: NonZeroU32,
     /// Octets of a message: a number, or one with k, M or G (powers of 1000); up to 1G
