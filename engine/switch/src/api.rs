@@ -1,5 +1,6 @@
 //! What goes into a shard and what comes out of it: plain data.
 
+use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -44,6 +45,14 @@ pub struct SessionKey {
     pub termination: u32,
     /// H.248 StreamID, 1 to 65535.
     pub stream: u16,
+}
+
+/// As in log lines: the name that the gateway gave the termination, which the controller's lines
+/// have too, and the stream.
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "msrp/{} stream {}", self.termination, self.stream)
+    }
 }
 
 /// Correlates an outgoing connect with its outcome.

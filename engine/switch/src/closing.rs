@@ -71,7 +71,7 @@ impl<B: Octets> Shard<B> {
             if let Some(session) = self.session_at(session) {
                 self.sessions[session.index as usize].link = Link::Lost;
                 let key = self.sessions[session.index as usize].key;
-                tracing::info!(session = ?key, ?cause, "session lost its connection");
+                tracing::info!(session = %key, ?cause, "session lost its connection");
                 self.fail_plays(session);
                 self.abort_messages_from(session);
                 self.fail_deliveries_to(session, msrp::StatusCode::TIMEOUT);

@@ -181,10 +181,9 @@ impl<B: Octets> Shard<B> {
         entry.link = Link::Bound(conn);
         entry.heard_at = now;
         self.plays.wake(session);
-        let event = Event::Bound {
-            session: entry.key,
-            peer,
-        };
+        let session = entry.key;
+        tracing::info!(%session, %peer, "session bound to a connection");
+        let event = Event::Bound { session, peer };
         self.outputs.push_back(Output::Event(event));
     }
 
@@ -208,7 +207,7 @@ impl<B: Octets> Shard<B> {
         {
             entry.link = Link::Lost;
             let session = entry.key;
-            tracing::warn!(%peer, ?session, %misfit, "session given up");
+            tracing::warn!(%peer, %session, %misfit, "session given up");
             let cause = LossCause::Security(misfit);
             let event = Event::Lost { session, cause };
             self.outputs.push_back(Output::Event(event));

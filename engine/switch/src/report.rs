@@ -50,7 +50,7 @@ impl<B: Octets> Shard<B> {
         if is_success(status) {
             message.note_answer(ordinal);
         } else {
-            tracing::info!(session = ?session.key, status = status.as_u16(),
+            tracing::info!(session = %session.key, status = status.as_u16(),
                 "recipient refused a message");
             self.fail_delivery(conn, serial.slot, ordinal, status);
         }

@@ -294,7 +294,12 @@ impl Termination {
 
 /// `msrp/<number>`.
 pub(super) fn id_of(number: u32) -> TerminationId {
-    TerminationId::Name(Name::new(&format!("{PREFIX}/{number}")))
+    TerminationId::Name(name_of(number))
+}
+
+/// The name in it.
+pub(super) fn name_of(number: u32) -> Name {
+    Name::new(&format!("{PREFIX}/{number}"))
 }
 
 /// The number in `msrp/<number>`, as this gateway writes it.
@@ -352,6 +357,16 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_switch_calls_a_termination_in_its_log_lines_what_we_call_it() {
+        let session = SessionKey {
+            termination: 42,
+            stream: 1,
+        };
+        let name = name_of(session.termination);
+        assert_eq!(session.to_string(), format!("{} stream 1", name.as_str()));
+    }
 
     #[test]
     fn names_are_read_without_case_and_only_as_written_by_us() {
