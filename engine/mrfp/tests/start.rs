@@ -24,6 +24,8 @@ struct Controller {
     shell: Shell,
     gateway: Option<Peer>,
     gone: bool,
+    /// What the gateway asked for.
+    told: String,
 }
 
 impl Controller {
@@ -41,6 +43,7 @@ impl Controller {
             shell,
             gateway: None,
             gone: false,
+            told: String::new(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Controller {
                 Event::Reply { reply, .. } => return Some(reply.body),
                 Event::Failed { reason, .. } => panic!("{reason}"),
                 Event::Request(request) => {
+                    self.told += &format!("{:?}\n", request.request);
                     let reply = ReplyBody::Actions(Vec::new());
                     self.shell.reply(request.key, reply);
                 }
@@ -250,6 +254,66 @@ async fn a_conference_of_two_over_udp_and_mio() {
 #[tokio::test]
 async fn a_conference_of_two_over_tcp_and_the_best_reactor() {
     conference(ReactorKind::Auto, "tcp:127.0.0.1:0").await;
+}
+
+async fn failed_shard(reactor: ReactorKind) {
+    let mut controller = Controller::new("tcp:127.0.0.1:0").await;
+    let mgc = controller.shell.bound()[0];
+    let mrfp = mrfp(reactor, &[mgc]).await;
+    controller.until(|c| c.gateway.is_some()).await;
+    let alice = controller.add("$", "alice").await;
+    let bob = controller.add("$", "bob").await;
+    mrfp.fail_shard(0);
+    controller
+        .until(|c| c.told.contains("904 Termination malfunctioning"))
+        .await;
+    let of_alice = format!(
+        "{:?}",
+        controller.call("C=1{AV=msrp/1{AT{M{TS{SI}}}}}").await
+    );
+    assert!(of_alice.contains("OutOfService"), "{of_alice}");
+    // Nobody is on the shard that took the place of the first one: the next conference goes there.
+    let carol = controller.add("$", "carol").await;
+    let dave = controller.add("3", "dave").await;
+    let is_first = |path: &str| {
+        let id = path.rsplit('/').next().unwrap().split(';').next().unwrap();
+        switch::owner_of(id.as_bytes()) == Some(switch::ShardIndex(0))
+    };
+    assert!(is_first(&alice) && !is_first(&bob));
+    assert!(is_first(&carol) && is_first(&dave));
+    let addr = mrfp.msrp_addrs()[0];
+    let talk = tokio::task::spawn_blocking(move || {
+        let mut alice = Participant::connect(addr, &alice, "alice");
+        alice.send("aaaa1111", None);
+        alice.expect(&["MSRP aaaa1111 481"]);
+        let mut bob = Participant::connect(addr, &bob, "bob");
+        bob.send("bbbb1111", None);
+        bob.expect(&["MSRP bbbb1111 200"]);
+        let mut carol = Participant::connect(addr, &carol, "carol");
+        let mut dave = Participant::connect(addr, &dave, "dave");
+        for (participant, id) in [(&mut carol, "cccc1111"), (&mut dave, "dddd1111")] {
+            participant.send(id, None);
+            participant.expect(&[&format!("MSRP {id} 200")]);
+        }
+        carol.send("cccc2222", Some("Hello, Dave"));
+        carol.expect(&["MSRP cccc2222 200"]);
+        dave.expect(&[" SEND\r\n", "Hello, Dave"]);
+    });
+    talk.await.unwrap();
+    let reply = format!("{:?}", controller.call("C=1{S=*}").await);
+    assert!(reply.contains("Subtract"), "{reply}");
+    assert_eq!(mrfp.metrics().terminations, 3);
+    tokio::join!(mrfp.shutdown(Duration::ZERO), controller.until(|c| c.gone));
+}
+
+#[tokio::test]
+async fn another_shard_takes_the_place_of_one_that_failed_on_mio() {
+    failed_shard(ReactorKind::Mio).await;
+}
+
+#[tokio::test]
+async fn another_shard_takes_the_place_of_one_that_failed_on_the_best_reactor() {
+    failed_shard(ReactorKind::Auto).await;
 }
 
 #[tokio::test]

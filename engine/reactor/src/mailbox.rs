@@ -9,7 +9,7 @@
 //! costs its senders no system call beyond the first of a turn.
 
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -47,7 +47,8 @@ pub struct Full<S>(pub Control<S>);
 #[derive(Debug)]
 struct Shared<S> {
     queue: ArrayQueue<Control<S>>,
-    is_stopping: AtomicBool,
+    /// One of `RUNNING`, `STOPPING` and `FAILING`.
+    order: AtomicU8,
     is_woken: AtomicBool,
     /// An eventfd; absent in simulations, which look at `is_woken`.
     waker: Option<File>,
@@ -91,10 +92,30 @@ impl<S> ControlSender<S> {
 
     /// Makes the shard return from its loop after its current turn; cannot fail.
     pub fn stop(&self) {
-        self.0.is_stopping.store(true, Ordering::SeqCst);
+        self.0.order.store(STOPPING, Ordering::SeqCst);
         self.0.wake();
     }
+
+    /// Makes the shard panic in its next turn. For tests of what becomes of the others, and of whoever
+    /// has to start it anew.
+    pub fn fail(&self) {
+        self.0.order.store(FAILING, Ordering::SeqCst);
+        self.0.wake();
+    }
+
+    /// The receiving side for another shard in the place of one that must have ended; what was queued for
+    /// that one is dropped.
+    #[must_use]
+    pub fn renew(&self) -> Mailbox<S> {
+        while self.0.queue.pop().is_some() {}
+        self.0.order.store(RUNNING, Ordering::SeqCst);
+        Mailbox(Arc::clone(&self.0))
+    }
 }
+
+const RUNNING: u8 = 0;
+const STOPPING: u8 = 1;
+const FAILING: u8 = 2;
 
 /// The receiving side, owned by one shard.
 #[derive(Debug)]
@@ -119,7 +140,7 @@ impl<S> Mailbox<S> {
     fn with_waker(waker: Option<File>) -> Self {
         Self(Arc::new(Shared {
             queue: ArrayQueue::new(MAILBOX_MAX),
-            is_stopping: AtomicBool::new(false),
+            order: AtomicU8::new(RUNNING),
             is_woken: AtomicBool::new(false),
             waker,
         }))
@@ -153,8 +174,13 @@ impl<S> Mailbox<S> {
         self.0.queue.pop()
     }
 
+    /// # Panics
+    ///
+    /// If the shard was told to fail.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.0.is_stopping.load(Ordering::SeqCst)
+        let order = self.0.order.load(Ordering::SeqCst);
+        assert_ne!(order, FAILING, "the shard was told to fail");
+        order == STOPPING
     }
 
     pub(crate) fn has_news(&self) -> bool {
@@ -235,6 +261,22 @@ mod tests {
         assert_eq!(wakes(&mailbox), 1);
         assert!(mailbox.pop().is_some() && mailbox.pop().is_some() && mailbox.pop().is_none());
         assert!(mailbox.is_stopping());
+    }
+
+    #[test]
+    fn a_mailbox_is_renewed_empty_and_wakes_again() {
+        let mailbox = Mailbox::new().unwrap();
+        let sender = mailbox.sender();
+        sender.send(adopt()).unwrap();
+        sender.fail();
+        assert_eq!(wakes(&mailbox), 1);
+        drop(mailbox);
+        let renewed = sender.renew();
+        assert!(!renewed.is_stopping() && renewed.pop().is_none());
+        renewed.rearm();
+        sender.send(adopt()).unwrap();
+        assert_eq!(wakes(&renewed), 1);
+        assert!(renewed.pop().is_some());
     }
 
     #[test]

@@ -85,6 +85,16 @@ pub fn bind_listeners(
     Ok(shards)
 }
 
+/// Listens once more on addresses that other shards of [`bind_listeners`] may listen on, for a shard in
+/// the place of one that has ended.
+///
+/// # Errors
+///
+/// The system's.
+pub fn rebind_listeners(addrs: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    addrs.iter().map(|addr| listen(*addr)).collect()
+}
+
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = open(addr)?;
     socket.set_reuse_port(true)?;

@@ -186,6 +186,15 @@ impl ShardHandle {
         self.control.stop();
     }
 
+    /// Waits for the shard to end, and gives its mailbox for another one in its place: to those who have
+    /// a way to this shard that one is the same. What was queued for it is dropped.
+    ///
+    /// Besides the mailbox: the reactor's fault, or that the shard panicked.
+    pub fn reclaim(mut self) -> (io::Result<()>, Mailbox<Socket>) {
+        let ended = self.thread.take().map_or(Ok(()), outcome);
+        (ended, self.control.renew())
+    }
+
     /// Waits for the shard to end.
     ///
     /// # Errors

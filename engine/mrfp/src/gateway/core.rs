@@ -430,13 +430,13 @@ impl Core {
                         config: Box::new(config),
                     };
                     self.order(shard, order, draft);
-                    self.loads[usize::from(shard.0)] += 1;
+                    self.change_load(shard, 1);
                     self.cut_new_session(number, stream, draft);
                 }
                 (Some(_), None) => {
                     let order = Order::Remove { session };
                     self.order_for(shard, order, draft, None, Some(number));
-                    self.loads[usize::from(shard.0)] -= 1;
+                    self.change_load(shard, -1);
                 }
                 (Some(before), Some(mut config)) => {
                     if before != config || renewed.contains(&stream) {
@@ -482,7 +482,7 @@ impl Core {
                 if let Some(token) = draft.tokens.last_mut() {
                     token.stream_slot = of_streams.get(&stream).copied();
                 }
-                self.loads[usize::from(termination.shard.0)] -= 1;
+                self.change_load(termination.shard, -1);
             }
         }
         self.leave(termination.context, number);

@@ -2,7 +2,7 @@
 //! (ServiceChange Forced, H.248.1 section 7.2.8).
 //!
 //! A shard that is no more: what was on it is out of service (904) until the controller subtracts
-//! it. A controller that did not come back for `context_keep`: what it had is released, and the next
+//! it, also when another one is in its place. A controller that did not come back for `context_keep`: what it had is released, and the next
 //! one is told (915) when it is there.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -12,9 +12,9 @@ use h248::ast::{
     ActionRequest, Command, ContextId, ServiceChange, ServiceChangeMethod, ServiceState,
     TerminationId,
 };
-use switch::ShardIndex;
+use switch::{Order, ShardIndex};
 
-use super::core::{Alarm, Core};
+use super::core::{Alarm, Core, Service};
 use super::draft::Draft;
 use super::fault::Fault;
 
@@ -43,9 +43,21 @@ enum Cause {
     Released,
 }
 
+/// Where contexts and terminations are whose shard is no more.
+const NOWHERE: ShardIndex = ShardIndex(u8::MAX);
+
+const _: () = assert!(switch::limits::SHARDS_MAX < NOWHERE.0);
+
 impl Core {
     pub(super) fn is_lost(&self, shard: ShardIndex) -> bool {
-        self.lost.shards.contains(&shard)
+        shard == NOWHERE || self.lost.shards.contains(&shard)
+    }
+
+    /// Counts sessions that come to a shard or go; those of one that is no more are not counted.
+    pub(super) fn change_load(&mut self, shard: ShardIndex, sessions: i32) {
+        if let Some(load) = self.loads.get_mut(usize::from(shard.0)) {
+            *load = load.saturating_add_signed(sessions);
+        }
     }
 
     /// Nothing can be changed on a termination whose shard is no more.
@@ -58,7 +70,7 @@ impl Core {
     }
 
     /// Takes all terminations of a shard that is no more out of service, and puts nothing there
-    /// again.
+    /// until there is another one.
     pub(super) fn lose_shard(&mut self, shard: ShardIndex) {
         if !self.lost.shards.insert(shard) {
             return;
@@ -68,6 +80,7 @@ impl Core {
         let mut terminations = Vec::new();
         for termination in self.terminations.values_mut() {
             if termination.shard == shard {
+                termination.shard = NOWHERE;
                 termination.settings.service_state = ServiceState::OutOfService;
                 termination.settings.quotas.clear();
                 termination.settings.qualities.clear();
@@ -78,8 +91,20 @@ impl Core {
         for number in terminations {
             self.forget_look(number);
         }
+        for place in self.contexts.values_mut().filter(|p| p.shard == shard) {
+            place.shard = NOWHERE;
+        }
+        self.loads[usize::from(shard.0)] = 0;
         let contexts = contexts.into_iter().map(|number| (number, Cause::Shard));
         self.lost.contexts.extend(contexts);
+    }
+
+    /// There is another shard in the place of one that was lost, and nothing is on it.
+    pub(super) fn regain_shard(&mut self, shard: ShardIndex, draft: &mut Draft) {
+        self.lost.shards.remove(&shard);
+        if self.service == Service::Draining {
+            self.order(shard, Order::Drain, draft);
+        }
     }
 
     /// The next loss to tell the controller; one at a time.

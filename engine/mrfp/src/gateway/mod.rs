@@ -358,7 +358,7 @@ impl<K: Copy> Gateway<K> {
     }
 
     /// A shard is no more: its orders will never be confirmed, its terminations are out of service
-    /// until they are subtracted. Replies that waited for it go out with what there is.
+    /// until they are subtracted. Nothing it said may be handed in afterwards. Replies that waited for it go out with what there is.
     pub fn handle_shard_lost(&mut self, shard: ShardIndex) {
         self.core.lose_shard(shard);
         let lost: Vec<u64> = self
@@ -368,6 +368,11 @@ impl<K: Copy> Gateway<K> {
             .map(|(&id, _)| id)
             .collect();
         lost.into_iter().for_each(|token| self.done(token, None));
+    }
+
+    /// Another shard, with nothing on it, is in the place of one that was lost.
+    pub fn handle_shard_regained(&mut self, now: Instant, shard: ShardIndex) {
+        self.run(now, |core, draft| core.regain_shard(shard, draft));
     }
 
     /// What the controller has set on ROOT about timers and Pendings (H.248.1 Annex E.2).

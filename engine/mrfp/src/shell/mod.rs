@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clock::Duration;
 use h248_endpoint::{RegistrationConfig, TransportAddr};
 use rand::RngExt;
-use reactor::ReactorKind;
+use reactor::{ControlSender, ReactorKind, Socket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -98,6 +98,7 @@ pub struct Mrfp {
     /// Says until when the end may take.
     leave: mpsc::Sender<Duration>,
     task: JoinHandle<()>,
+    senders: Vec<ControlSender<Socket>>,
 }
 
 /// What the task shows to the outside.
@@ -130,7 +131,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
     let handle = storage.as_ref().map(|s| s.handle.clone());
     let tls = Tls::open(&config)?;
     let (shards, inbox) = start_shards(&config, handle, tls.as_ref()).await?;
-    let msrp = shards.listeners(&config);
+    let msrp = shards.listeners().to_vec();
     let addresses = address::advertised(&msrp, config.advertise)?;
     let h248 = open_h248(&config, addresses[0].addr.ip()).await?;
     let gateway = Gateway::new(
@@ -155,6 +156,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
     let (reactor, count) = (shards.reactor(), shards.count());
     let msrp_addrs: Vec<_> = msrp.iter().map(ToString::to_string).collect();
     tracing::info!(?msrp_addrs, ?h248_addrs, %reactor, shards = count, "MRFP started");
+    let senders = shards.senders();
     let task = Task::new(
         (gateway, h248),
         (shards, inbox),
@@ -171,6 +173,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
         shared,
         registered,
         leave,
+        senders,
         task: tokio::spawn(task.run(leaving)),
     })
 }
@@ -315,6 +318,14 @@ impl Mrfp {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Makes a shard panic, as a fault in it would: to try out what becomes of its conferences and of
+    /// those on other shards. Within seconds another one is started in its place.
+    pub fn fail_shard(&self, shard: u8) {
+        if let Some(sender) = self.senders.get(usize::from(shard)) {
+            sender.fail();
+        }
     }
 
     /// Takes leave: announces the end (ServiceChange Graceful, reason 908), takes no new

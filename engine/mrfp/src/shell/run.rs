@@ -180,38 +180,40 @@ impl Task {
 
     fn handle_shard(&mut self, shard: ShardIndex, event: switch::Event) {
         let now = reactor::now();
-        let mut next = Some((shard, event));
-        for _ in 0..EVENTS_PER_TURN_MAX {
-            let Some((shard, event)) = next else { return };
-            match &event {
-                switch::Event::Done { .. } => self.shards.confirmed(shard),
-                switch::Event::Lost { session, cause } => {
-                    tracing::info!(
-                        termination = session.termination,
-                        stream = session.stream,
-                        ?cause,
-                        "MSRP connection lost"
-                    );
-                }
-                switch::Event::Bound { session, .. } => {
-                    tracing::debug!(
-                        termination = session.termination,
-                        stream = session.stream,
-                        "MSRP connection bound"
-                    );
-                }
-                switch::Event::Idle { .. }
-                | switch::Event::Nickname { .. }
-                | switch::Event::Message(_)
-                | switch::Event::Recorded(_)
-                | switch::Event::Played { .. } => {}
+        self.handle_event(now, shard, event);
+        for _ in 1..EVENTS_PER_TURN_MAX {
+            let Some((shard, event)) = self.inbox.try_next() else {
+                return;
+            };
+            self.handle_event(now, shard, event);
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, shard: ShardIndex, event: switch::Event) {
+        match &event {
+            switch::Event::Done { .. } => self.shards.confirmed(shard),
+            switch::Event::Lost { session, cause } => {
+                tracing::info!(
+                    termination = session.termination,
+                    stream = session.stream,
+                    ?cause,
+                    "MSRP connection lost"
+                );
             }
-            self.gateway.handle_event(now, shard, event);
-            next = self.inbox.try_next();
+            switch::Event::Bound { session, .. } => {
+                tracing::debug!(
+                    termination = session.termination,
+                    stream = session.stream,
+                    "MSRP connection bound"
+                );
+            }
+            switch::Event::Idle { .. }
+            | switch::Event::Nickname { .. }
+            | switch::Event::Message(_)
+            | switch::Event::Recorded(_)
+            | switch::Event::Played { .. } => {}
         }
-        if let Some((shard, event)) = next {
-            self.gateway.handle_event(now, shard, event);
-        }
+        self.gateway.handle_event(now, shard, event);
     }
 
     fn handle_time(&mut self, now: Instant) {
@@ -227,16 +229,30 @@ impl Task {
                 CARE_INTERVAL
             };
         self.gateway.set_epoch(epoch());
-        for shard in self.shards.newly_dead() {
+        self.look_after_shards(now);
+        let dropped = self.shards.take_dropped();
+        if dropped > 0 {
+            tracing::warn!(dropped, "events dropped: the control task is overloaded");
+        }
+    }
+
+    fn look_after_shards(&mut self, now: Instant) {
+        let dead = self.shards.newly_dead();
+        if !dead.is_empty() {
+            // The last words of the dead must not be taken for the first ones of who comes after them.
+            for (shard, event) in self.inbox.take_all() {
+                self.handle_event(now, shard, event);
+            }
+        }
+        for shard in dead {
             tracing::error!(
                 shard = shard.0,
                 "a shard has died; its conferences are out of service"
             );
             self.gateway.handle_shard_lost(shard);
         }
-        let dropped = self.shards.take_dropped();
-        if dropped > 0 {
-            tracing::warn!(dropped, "events dropped: the control task is overloaded");
+        for shard in self.shards.restart(now) {
+            self.gateway.handle_shard_regained(now, shard);
         }
     }
 

@@ -3,11 +3,13 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::io;
+use std::net::TcpListener;
 use std::sync::Arc;
 
+use clock::{Duration, Instant};
 use rand::RngExt;
 use reactor::{
-    Control, Credentials, EventSink, Mailbox, ReactorKind, ShardHandle, ShardLinks,
+    Control, ControlSender, Credentials, EventSink, Mailbox, ReactorKind, ShardHandle, ShardLinks,
     ShardThreadConfig, Socket, XdpShard,
 };
 use switch::{Command, Event, Shard, ShardConfig, ShardIndex};
@@ -25,20 +27,45 @@ const ORDERS_OPEN_MAX: usize = reactor::limits::MAILBOX_MAX / 2;
 /// they are dropped and counted. (A confirmation is never dropped: there is room for one per order.)
 const EVENTS_MAX: usize = 65_536;
 
+/// Times a shard is started anew within [`RESTART_WINDOW`]; beyond it that waits until the window has
+/// passed over the first of them.
+const RESTARTS_MAX: usize = 3;
+
+/// See [`RESTARTS_MAX`].
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
+
 /// All shards.
 #[derive(Debug)]
 pub(super) struct Shards {
-    handles: Vec<ShardHandle>,
+    nursery: Nursery,
+    listeners: Vec<Listener>,
     lanes: Vec<Lane>,
-    dropped: Arc<AtomicU64>,
 }
 
-/// What waits for one shard.
-#[derive(Debug, Default)]
+/// What starts shards.
+struct Nursery {
+    config: Config,
+    reactor: ReactorKind,
+    count: u8,
+    cores: usize,
+    links: ShardLinks<Socket>,
+    done: mpsc::Sender<(ShardIndex, Event)>,
+    others: mpsc::Sender<(ShardIndex, Event)>,
+    dropped: Arc<AtomicU64>,
+    storage: Option<Storage>,
+    credentials: Option<Credentials>,
+}
+
+/// One shard, and what waits for it.
+#[derive(Debug)]
 struct Lane {
+    /// `None` when it could not be started anew.
+    handle: Option<ShardHandle>,
+    sender: ControlSender<Socket>,
     waiting: VecDeque<Command>,
     open: usize,
     is_dead: bool,
+    restarts: Restarts,
 }
 
 /// Where shards' events arrive.
@@ -56,6 +83,15 @@ impl Inbox {
             Some(event) = self.others.recv() => event,
             else => core::future::pending().await,
         }
+    }
+
+    /// All events that are there.
+    pub(super) fn take_all(&mut self) -> Vec<(ShardIndex, Event)> {
+        let mut all = Vec::new();
+        for queue in [&mut self.done, &mut self.others] {
+            all.extend((0..queue.len()).map_while(|_| queue.try_recv().ok()));
+        }
+        all
     }
 
     /// An event that is already there.
@@ -91,71 +127,56 @@ impl Shards {
         let mailboxes = (0..count)
             .map(|shard| Mailbox::new().map_err(|e| failed(shard, e)))
             .collect::<Result<Vec<_>, _>>()?;
-        let links = ShardLinks::new(&mailboxes);
         let (done_tx, done) = mpsc::channel(usize::from(count) * ORDERS_OPEN_MAX);
         let (others_tx, others) = mpsc::channel(EVENTS_MAX);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let cores = cores();
-        let mut handles = Vec::new();
         let places = match reactor {
             ReactorKind::Xdp => bypass(config, &mailboxes)?,
             ReactorKind::Auto | ReactorKind::Uring | ReactorKind::Mio => listen(config, count)?,
         };
+        let nursery = Nursery {
+            config: config.clone(),
+            reactor,
+            count,
+            cores: cores(),
+            links: ShardLinks::new(&mailboxes),
+            done: done_tx,
+            others: others_tx,
+            dropped: Arc::default(),
+            storage: storage.cloned(),
+            credentials: credentials.cloned(),
+        };
+        let mut lanes = Vec::new();
         for ((shard, mailbox), place) in (0..count).zip(mailboxes).zip(places) {
-            let index = ShardIndex(shard);
-            let events = sink(
-                index,
-                done_tx.clone(),
-                others_tx.clone(),
-                Arc::clone(&dropped),
-                storage.cloned(),
-            );
-            let mut thread = ShardThreadConfig::new(index, mailbox, links.clone(), events);
-            thread.reactor = reactor;
-            thread.busy_poll = config.busy_poll;
-            match place {
-                Place::System(listeners) => thread.listeners = listeners,
-                Place::Xdp(shard) => thread.xdp = Some(*shard),
-            }
-            thread.transports = config.msrp.iter().map(|one| one.transport).collect();
-            thread.credentials = credentials.cloned();
-            // Pinning more threads than cores, or the only one, would help nobody.
-            thread.core = (count > 1 && usize::from(count) <= cores).then_some(usize::from(shard));
-            let logic = ShardConfig {
-                index,
-                shards: count,
-                limits: config.switch_limits,
-                seed: rand::rng().random(),
-            };
-            let handle = reactor::spawn_shard(thread, move || Shard::new(logic));
-            handles.push(handle.map_err(|e| failed(shard, e))?);
+            let handle = nursery.start(ShardIndex(shard), mailbox, place);
+            lanes.push(Lane::new(handle.map_err(|e| failed(shard, e))?));
         }
-        let lanes = handles.iter().map(|_| Lane::default()).collect();
-        Ok((
-            Self {
-                handles,
-                lanes,
-                dropped,
-            },
-            Inbox { done, others },
-        ))
+        let addrs = lanes[0].handle.iter().flat_map(ShardHandle::local_addrs);
+        let asked = config.msrp.iter().zip(addrs);
+        let listeners = asked.map(|(asked, &addr)| Listener { addr, ..*asked });
+        let shards = Self {
+            listeners: listeners.collect(),
+            nursery,
+            lanes,
+        };
+        Ok((shards, Inbox { done, others }))
     }
 
     pub(super) fn count(&self) -> u8 {
-        u8::try_from(self.handles.len()).expect("at most 62")
+        self.nursery.count
     }
 
     pub(super) fn reactor(&self) -> ReactorKind {
-        self.handles[0].reactor()
+        self.nursery.reactor
     }
 
     /// The listeners of the configuration, with their ports.
-    pub(super) fn listeners(&self, config: &Config) -> Vec<Listener> {
-        let addrs = self.handles[0].local_addrs();
-        let asked = config.msrp.iter().zip(addrs);
-        asked
-            .map(|(asked, &addr)| Listener { addr, ..*asked })
-            .collect()
+    pub(super) fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The ways to the shards; to whoever is started in the place of one as well.
+    pub(super) fn senders(&self) -> Vec<ControlSender<Socket>> {
+        self.lanes.iter().map(|lane| lane.sender.clone()).collect()
     }
 
     /// Queues an order. Returns whether it is stuck behind a full mailbox.
@@ -178,13 +199,12 @@ impl Shards {
     }
 
     fn feed(&mut self, shard: ShardIndex) -> bool {
-        let index = usize::from(shard.0);
-        let (lane, handle) = (&mut self.lanes[index], &self.handles[index]);
+        let lane = &mut self.lanes[usize::from(shard.0)];
         while lane.open < ORDERS_OPEN_MAX {
             let Some(command) = lane.waiting.pop_front() else {
                 return false;
             };
-            match handle.send(Control::Command(command)) {
+            match lane.sender.send(Control::Command(command)) {
                 Ok(()) => lane.open += 1,
                 Err(reactor::Full(Control::Command(command))) => {
                     lane.waiting.push_front(command);
@@ -196,31 +216,155 @@ impl Shards {
         false
     }
 
-    /// Shards whose thread has ended since the last call.
+    /// Shards whose thread has ended since the last call. All they have said is in the inbox, and has to
+    /// be taken from there before one is started in their place.
     pub(super) fn newly_dead(&mut self) -> Vec<ShardIndex> {
         let mut dead = Vec::new();
-        for (index, handle) in self.handles.iter().enumerate() {
-            if handle.is_finished() && !self.lanes[index].is_dead {
-                self.lanes[index].is_dead = true;
-                dead.push(ShardIndex(u8::try_from(index).expect("at most 62")));
+        for (index, lane) in (0..).zip(&mut self.lanes) {
+            let has_ended = lane.handle.as_ref().is_some_and(ShardHandle::is_finished);
+            if has_ended && !lane.is_dead {
+                lane.is_dead = true;
+                dead.push(ShardIndex(index));
             }
         }
         dead
     }
 
+    /// Starts dead shards anew, those that did not die too often; which ones. On AF_XDP none: their
+    /// queues and addresses are shared out once.
+    pub(super) fn restart(&mut self, now: Instant) -> Vec<ShardIndex> {
+        let mut started = Vec::new();
+        if self.nursery.reactor == ReactorKind::Xdp {
+            return started;
+        }
+        for (index, lane) in (0..).zip(&mut self.lanes) {
+            if !lane.is_dead || !lane.restarts.may_begin(now) {
+                continue;
+            }
+            let shard = ShardIndex(index);
+            match lane.restart(shard, &self.nursery, &self.listeners) {
+                Ok(()) => {
+                    tracing::warn!(shard = index, "a shard was started anew");
+                    started.push(shard);
+                }
+                Err(error) => tracing::error!(shard = index, %error, "cannot start a shard anew"),
+            }
+        }
+        started
+    }
+
     /// Events dropped since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
-        self.dropped.swap(0, Ordering::Relaxed)
+        self.nursery.dropped.swap(0, Ordering::Relaxed)
     }
 
     /// Stops all and waits for them.
     pub(super) fn stop(self) {
-        self.handles.iter().for_each(ShardHandle::stop);
-        for (shard, handle) in self.handles.into_iter().enumerate() {
-            if let Err(error) = handle.join() {
+        self.lanes.iter().for_each(|lane| lane.sender.stop());
+        for (shard, lane) in self.lanes.into_iter().enumerate() {
+            if let Some(Err(error)) = lane.handle.map(ShardHandle::join) {
                 tracing::error!(shard, %error, "a shard failed");
             }
         }
+    }
+}
+
+/// When a shard was started anew, the last times.
+#[derive(Debug, Default)]
+struct Restarts(VecDeque<Instant>);
+
+impl Restarts {
+    /// Whether another one may begin, which then counts.
+    fn may_begin(&mut self, now: Instant) -> bool {
+        let is_past = |at: &Instant| now.since(*at) >= RESTART_WINDOW;
+        while self.0.front().is_some_and(is_past) {
+            self.0.pop_front();
+        }
+        let may = self.0.len() < RESTARTS_MAX;
+        if may {
+            self.0.push_back(now);
+        }
+        may
+    }
+}
+
+impl Lane {
+    fn new(handle: ShardHandle) -> Self {
+        Self {
+            sender: handle.sender(),
+            handle: Some(handle),
+            waiting: VecDeque::new(),
+            open: 0,
+            is_dead: false,
+            restarts: Restarts::default(),
+        }
+    }
+
+    fn restart(
+        &mut self,
+        shard: ShardIndex,
+        nursery: &Nursery,
+        listeners: &[Listener],
+    ) -> io::Result<()> {
+        self.waiting.clear();
+        self.open = 0;
+        let mailbox = match self.handle.take() {
+            Some(handle) => {
+                let (ended, mailbox) = handle.reclaim();
+                if let Err(error) = ended {
+                    tracing::error!(shard = shard.0, %error, "why the shard has died");
+                }
+                mailbox
+            }
+            None => self.sender.renew(),
+        };
+        let addrs: Vec<_> = listeners.iter().map(|listener| listener.addr).collect();
+        let place = Place::System(reactor::rebind_listeners(&addrs)?);
+        self.handle = Some(nursery.start(shard, mailbox, place)?);
+        self.is_dead = false;
+        Ok(())
+    }
+}
+
+impl Nursery {
+    fn start(
+        &self,
+        index: ShardIndex,
+        mailbox: Mailbox<Socket>,
+        place: Place,
+    ) -> io::Result<ShardHandle> {
+        let events = sink(
+            index,
+            self.done.clone(),
+            self.others.clone(),
+            Arc::clone(&self.dropped),
+            self.storage.clone(),
+        );
+        let mut thread = ShardThreadConfig::new(index, mailbox, self.links.clone(), events);
+        thread.reactor = self.reactor;
+        thread.busy_poll = self.config.busy_poll;
+        match place {
+            Place::System(listeners) => thread.listeners = listeners,
+            Place::Xdp(shard) => thread.xdp = Some(*shard),
+        }
+        thread.transports = self.config.msrp.iter().map(|one| one.transport).collect();
+        thread.credentials.clone_from(&self.credentials);
+        // Pinning more threads than cores, or the only one, would help nobody.
+        let is_pinned = self.count > 1 && usize::from(self.count) <= self.cores;
+        thread.core = is_pinned.then_some(usize::from(index.0));
+        let logic = ShardConfig {
+            index,
+            shards: self.count,
+            limits: self.config.switch_limits,
+            seed: rand::rng().random(),
+        };
+        reactor::spawn_shard(thread, move || Shard::new(logic))
+    }
+}
+
+impl core::fmt::Debug for Nursery {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Nursery").finish_non_exhaustive()
     }
 }
 
@@ -251,7 +395,7 @@ fn queues(config: &Config) -> usize {
 
 /// Where a shard's connections come from.
 enum Place {
-    System(Vec<std::net::TcpListener>),
+    System(Vec<TcpListener>),
     Xdp(Box<XdpShard>),
 }
 
@@ -316,4 +460,27 @@ fn sink(
             dropped.fetch_add(1, Ordering::Relaxed);
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_dies_too_often_waits_until_the_window_has_passed() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let mut restarts = Restarts::default();
+        for (seconds, may) in [
+            (0, true),
+            (10, true),
+            (20, true),
+            (21, false),
+            (59, false),
+            (60, true),
+            (61, false),
+            (70, true),
+        ] {
+            assert_eq!(restarts.may_begin(at(seconds)), may, "{seconds} s");
+        }
+    }
 }

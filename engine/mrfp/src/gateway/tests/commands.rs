@@ -461,6 +461,47 @@ fn no_reply_hangs_on_a_lost_shard_and_what_was_there_is_out_of_service() {
 }
 
 #[test]
+fn another_shard_takes_new_contexts_and_knows_nothing_of_the_old_ones() {
+    let mut bench = Bench::with(|c| c.shards = 1);
+    bench.call(&format!("C=${{{},{}}}", add(), add()));
+    bench.gateway.handle_shard_lost(ShardIndex(0));
+    bench.drain();
+    bench.check(&format!("C=${{{}}}", add()), "C=${A=${ER=503{}}}");
+    assert_eq!(bench.gateway.metrics().shards[0].sessions, 0);
+    bench
+        .gateway
+        .handle_shard_regained(bench.now, ShardIndex(0));
+    bench.drain();
+    bench.orders.clear();
+    bench.call(&format!("C=${{{}}}", add()));
+    assert_eq!(bench.order_names(), ["0: install 3.1 in 2"]);
+    bench.check("C=1{MF=msrp/2{M{TS{SI=IV}}}}", "C=1{MF=msrp/2{ER=503{}}}");
+    bench.check(&format!("C=1{{{}}}", add()), "C=1{A=${ER=503{}}}");
+    bench.check(
+        "C=1{AV=msrp/1{AT{M{TS{SI}}}}}",
+        "C=1{AV=msrp/1{M{TS{SI=OS}}}}",
+    );
+    bench.orders.clear();
+    bench.call("C=1{S=*}");
+    assert_eq!(bench.order_names(), [""; 0], "nothing is asked of it");
+    assert_eq!(bench.gateway.metrics().shards[0].sessions, 1);
+}
+
+#[test]
+fn another_shard_drains_as_the_one_before_it() {
+    let mut bench = Bench::conference();
+    bench.gateway.drain(bench.now);
+    bench.gateway.handle_shard_lost(ShardIndex(1));
+    bench.drain();
+    bench.orders.clear();
+    bench
+        .gateway
+        .handle_shard_regained(bench.now, ShardIndex(1));
+    bench.drain();
+    assert_eq!(bench.order_names(), ["1: drain "]);
+}
+
+#[test]
 fn losses_are_told_one_context_at_a_time_while_somebody_listens() {
     let mut bench = Bench::with(|c| c.shards = 1);
     for _ in 0..4 {
