@@ -67,6 +67,10 @@ pub const RECEIVE_CHUNKS: u32 = 2048;
 /// Chunks for frames to send, per queue; with none free, connections wait for one.
 pub const SEND_CHUNKS: u32 = 2048;
 
+/// Entries of the fill ring, twice the chunks that circulate in it: the kernel shows what it received before it
+/// shows that it took the chunk out of this ring, so for a moment a chunk counts in both.
+pub const FILL_ENTRIES: u32 = 2 * RECEIVE_CHUNKS;
+
 /// Binding to a queue that its last user has just left is tried for this long.
 pub const REBIND_TIME: Duration = Duration::from_secs(2);
 

@@ -19,7 +19,7 @@ use super::memory::Mapping;
 use super::ring::Ring;
 use super::{check, owned};
 use crate::frame::ETHERNET_BYTES;
-use crate::limits::{CHUNK_BYTES, PACKET_BYTES_MAX, RECEIVE_CHUNKS, SEND_CHUNKS};
+use crate::limits::{CHUNK_BYTES, FILL_ENTRIES, PACKET_BYTES_MAX, RECEIVE_CHUNKS, SEND_CHUNKS};
 use crate::stack::FrameSink;
 
 /// Chunks that the largest frame takes.
@@ -110,7 +110,7 @@ impl Queue {
         area.chunk_size = u32::try_from(CHUNK_BYTES).expect("a page");
         set(socket.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, &area).map_err(OpenError::Memory)?;
         let rings = [
-            (libc::XDP_UMEM_FILL_RING, RECEIVE_CHUNKS),
+            (libc::XDP_UMEM_FILL_RING, FILL_ENTRIES),
             (libc::XDP_UMEM_COMPLETION_RING, SEND_CHUNKS),
             (libc::XDP_RX_RING, RECEIVE_CHUNKS),
             (libc::XDP_TX_RING, SEND_CHUNKS),
@@ -128,7 +128,7 @@ impl Queue {
         let rx =
             Ring::map(fd, RECEIVE_CHUNKS, libc::XDP_PGOFF_RX_RING, &offsets.rx).map_err(map)?;
         let tx = Ring::map(fd, SEND_CHUNKS, libc::XDP_PGOFF_TX_RING, &offsets.tx).map_err(map)?;
-        let mut fill = Ring::map(fd, RECEIVE_CHUNKS, fill, &offsets.fr).map_err(map)?;
+        let mut fill = Ring::map(fd, FILL_ENTRIES, fill, &offsets.fr).map_err(map)?;
         let completion = Ring::map(fd, SEND_CHUNKS, completion, &offsets.cr).map_err(map)?;
         for chunk in 0..RECEIVE_CHUNKS {
             fill.push(u64::from(chunk) * CHUNK_BYTES as u64);
