@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 
 from msrp import WAIT_SECONDS
@@ -18,6 +19,15 @@ class Kamailio(Process):
         command += ["-P", os.path.join(env.directory, "kamailio.pid"), "-w", env.directory]
         super().__init__("kamailio", command, env.directory, start_new_session=True)
         poll(self._listens, WAIT_SECONDS, "kamailio listens")
+
+    def stop(self, how=signal.SIGTERM):
+        """Ends it with its workers, whom a killed master leaves behind."""
+        code = super().stop(how)
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        return code
 
     def _listens(self):
         ensure(self.child.poll() is None, f"kamailio ended; {self.tail()}")
