@@ -125,11 +125,11 @@ def is_bound(host, port, transport):
             return True
 
 
-def apart(env, *flags, trace=True):
-    """A controller and, under its control, an MRFP in a process of its own."""
+def apart(env, *flags, mrfp_flags=("--shards", "1"), trace=True):
+    """A controller with `flags` and, under its control, an MRFP in a process of its own."""
     mrfc = Mrf(env, "mrfc", *without(listeners(), "--msrp", "--shards", "--http"), *flags, trace=trace)
     mgc = f"tcp:{join_address(*mrfc.address('h248.tcp'))}"
-    media = ["--msrp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--shards", "1"]
+    media = ["--msrp", "127.0.0.1:0", "--http", "127.0.0.1:0", *mrfp_flags]
     return mrfc, Mrf(env, "mrfp", "--mgc", mgc, *media, trace=trace)
 
 
