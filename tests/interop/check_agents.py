@@ -10,7 +10,7 @@ from check_msrp import Participant, bind, seed_message
 from check_sip import free_port, listeners
 from kamailio import Kamailio, fill
 from msrp import Endpoint, own_path
-from process import Mrf, Process, ensure, join_address
+from process import Mrf, Process, ensure, join_address, output
 from sip import attribute, offer
 
 STEP_SECONDS = 20
@@ -60,10 +60,8 @@ class Agent(Endpoint):
 def sofia(env, transport, focus, proxy=None):
     """The agent of sofia-sip, in the conference."""
     program = os.path.join(env.directory, "sofia")
-    flags = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "sofia-sip-ua"], capture_output=True, text=True, check=True
-    )
-    run(["gcc", "-Wall", "-o", program, env.path("sofia.c"), *flags.stdout.split()])
+    flags = output(["pkg-config", "--cflags", "--libs", "sofia-sip-ua"], BUILD_SECONDS).split()
+    output(["gcc", "-Wall", "-o", program, env.path("sofia.c"), *flags], BUILD_SECONDS)
     own = f"sip:127.0.0.1:{free_port('127.0.0.1', transport)};transport={transport}"
     target = f"sip:lobby@{join_address(*focus)};transport={transport}"
     route = [f"sip:127.0.0.1:{proxy.port};transport={transport};lr"] if proxy else []
@@ -74,15 +72,10 @@ def sipjs(env, transport, focus):
     """The agent of SIP.js, in the conference."""
     for name in ("package.json", "agent.mjs"):
         shutil.copy(env.path("sipjs", name), env.directory)
-    run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", env.directory])
+    install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", env.directory]
+    output(install, BUILD_SECONDS)
     url = f"{transport}://{join_address(*focus)}"
     return Agent(env, "sipjs", ["node", "agent.mjs", url, "sip:lobby@home2.example", "offer.sdp"])
-
-
-def run(command):
-    """A command that must do."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
-    ensure(done.returncode == 0, f"{command[0]}: {done.stderr}")
 
 
 def talk_with(mrf, party, name):

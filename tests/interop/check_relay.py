@@ -8,13 +8,12 @@ import functools
 import os
 import queue
 import socket
-import subprocess
 import threading
 
 from check_h248 import Controller
 from kamailio import Kamailio, fill
 from msrp import WAIT_SECONDS, Endpoint, Reader, ident, own_path
-from process import ensure, poll
+from process import ensure, output, poll
 
 MESSAGE_BYTES = 10 << 20
 # Kamailio loses bodies above 10,240 octets.
@@ -38,8 +37,7 @@ class Relay(Kamailio):
         """A certificate for the relay and its key, in one file."""
         path = os.path.join(env.directory, "relay.pem")
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=relay"]
-        made = subprocess.run([*command, "-keyout", path, "-out", f"{path}.crt"], capture_output=True, check=False)
-        ensure(made.returncode == 0, f"openssl: {made.stderr.decode()}")
+        output([*command, "-keyout", path, "-out", f"{path}.crt"], WAIT_SECONDS)
         with open(path, "ab") as both, open(f"{path}.crt", "rb") as certificate:
             both.write(certificate.read())
         return path

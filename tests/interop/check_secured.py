@@ -8,7 +8,7 @@ import urllib.request
 
 from check_sip import has_ipv6, listeners
 from msrp import own_path
-from process import Failure, Mrf, ensure, join_address
+from process import Failure, Mrf, ensure, join_address, output
 from sip import Agent, offer
 
 DOMAIN = "home2.example"
@@ -17,11 +17,7 @@ HANDSHAKE_SECONDS = 20
 
 def openssl(*words, said=None):
     """Runs openssl; what it wrote on stdout."""
-    done = subprocess.run(
-        ["openssl", *words], input=said, capture_output=True, text=True, check=False, timeout=HANDSHAKE_SECONDS
-    )
-    ensure(done.returncode == 0, f"openssl {words[0]}: {done.stderr}")
-    return done.stdout
+    return output(["openssl", *words], HANDSHAKE_SECONDS, said)
 
 
 def certificates(env):

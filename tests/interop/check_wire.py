@@ -3,12 +3,11 @@
 import os
 import signal
 import socket
-import subprocess
 
 from check_msrp import NotReady, Participant, bind, seed_message, three_chunks
 from check_sip import listeners, without
 from msrp import ident
-from process import Mrf, Process, ensure, poll
+from process import Mrf, Process, ensure, output, poll
 
 CAPTURE_SECONDS = 20
 TSHARK_SECONDS = 120
@@ -57,9 +56,7 @@ def tshark(file, decode, condition, *fields):
         command += ["-e", field]
     for rule in decode:
         command += ["-d", rule]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TSHARK_SECONDS, check=False)
-    ensure(done.returncode == 0, f"tshark: {done.stderr}")
-    return done.stdout.splitlines()
+    return output(command, TSHARK_SECONDS).splitlines()
 
 
 def judge(file, decode, counts):

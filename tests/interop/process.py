@@ -35,6 +35,13 @@ def poll(question, seconds, what):
         time.sleep(0.02)
 
 
+def output(command, seconds, said=None):
+    """Runs a command that must do, with `said` on its stdin; what it wrote on stdout."""
+    done = subprocess.run(command, input=said, capture_output=True, text=True, check=False, timeout=seconds)
+    ensure(done.returncode == 0, f"{' '.join(command[:2])}: {done.stderr.strip()}")
+    return done.stdout
+
+
 class Process:
     """A child whose stdout is read line by line and whose stderr goes to a file."""
 
