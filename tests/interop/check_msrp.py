@@ -1,6 +1,7 @@
 """Two participants on plain sockets talk through a conference that they joined by SIP."""
 
 import functools
+import re
 
 from check_sip import has_ipv6, listeners
 from msrp import Endpoint, ident, own_path, parse_uri
@@ -19,11 +20,12 @@ class NotReady(Failure):
 class Participant(Endpoint):
     """A SIP dialog and the MSRP session that it set up."""
 
-    def __init__(self, mrf, user, transport="udp"):
+    def __init__(self, mrf, user, transport="udp", more=b"", **options):
         server = mrf.address(f"sip.{transport}")
         super().__init__(own_path(server[0]))
         self.agent = Agent(transport, server, user)
-        answer = self.agent.invite("sip:lobby@home2.example", offer(self.own_path, server[0]))
+        sdp = offer(self.own_path, server[0], **options) + more
+        answer = self.agent.invite("sip:lobby@home2.example", sdp)
         if answer.status == 503:
             raise NotReady(f"INVITE answered 503; {mrf.tail()}")
         ensure(answer.status == 200, f"INVITE answered {answer.status}; {mrf.tail()}")
@@ -157,6 +159,51 @@ def second_connection(_mrf, alice, bob):
     seed_message(alice, bob)
 
 
+def told(party, content_type, *said):
+    """The next message at `party` is one of the focus, and says all of `said`."""
+    message = party.message()
+    found = (message.frames[0].get("Content-Type"), message.body.decode())
+    ensure(found[0] == content_type and all(text in found[1] for text in said), f"{said}: {found}")
+    return found[1]
+
+
+def room(env, profile):
+    """A running system whose conferences tell in other words that they are rooms."""
+    path = f"{env.directory}/{profile}.toml"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f'profile = "{profile}"\nnotices = "on"\nnotice-room = "Raum {{room}} ä"\n')
+        file.write('notice-present = "Da: {names}"\n')
+    return Mrf(env, "run", *listeners(4), "--config", path, name=f"run-{profile}")
+
+
+# MSRP-CHAT-025.
+def notices(env):
+    """Who knows no chat rooms is told in plain text where it is and who comes and goes; the others not."""
+    mrf = room(env, "chatroom")
+    aware = Participant(mrf, "alice", more=b"a=chatroom:nickname\r\n")
+    bind(aware)
+    bob = Participant(mrf, "bob")
+    bind(bob)
+    said = told(bob, "message/cpim", "From: <sip:lobby@home2.example>", "text/plain", "Raum sip:lobby@home2.example ä")
+    ensure(re.search(r"Da: .*sip:alice@", said) and "sip:bob@" not in said.split("Da:")[1], said)
+    late = Participant(mrf, "carol", more=b"a=chatroom\r\n")
+    bind(late)
+    told(bob, "message/cpim", "Joined: ", "sip:carol@")
+    wrapped = "From: <sip:bob@home1.example>\r\nTo: <sip:lobby@home2.example>\r\n\r\n"
+    accepted(bob, bob.send((wrapped + "Content-Type: text/plain\r\n\r\nHello.").encode(), content_type="message/cpim"))
+    # The first thing that who knows chat rooms gets.
+    told(aware, "message/cpim", "Hello.")
+    for party in (aware, bob, late):
+        party.leave()
+    ensure(mrf.stop() == 0, f"SIGTERM: exit {mrf.child.returncode}; {mrf.tail()}")
+    mrf = room(env, "3gpp")
+    plain = Participant(mrf, "dora", types="text/plain")
+    bind(plain)
+    told(plain, "text/plain;charset=utf-8", "Raum sip:lobby@home2.example ä")
+    plain.leave()
+    ensure(mrf.stop() == 0, f"SIGTERM: exit {mrf.child.returncode}; {mrf.tail()}")
+
+
 def flow(env):
     """`mrf flow a.5.1` against an instance of its own; the seed's text goes out and comes in."""
     child = Process("flow", [env.mrf, "flow", "a.5.1", "--verbose"], env.directory)
@@ -174,4 +221,5 @@ def checks():
     yield "msrp-bodiless", functools.partial(conference, bodiless)
     yield "msrp-unknown-session", functools.partial(conference, unknown_session)
     yield "msrp-second-connection", functools.partial(conference, second_connection)
+    yield "msrp-notices", notices
     yield "flow-a.5.1", flow

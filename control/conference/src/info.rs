@@ -93,6 +93,17 @@ pub struct User {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl User {
+    /// What people call it: its nickname or name, with its URI.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.nickname.as_ref().or(self.display.as_ref()) {
+            Some(name) => format!("{name} <{}>", self.entity),
+            None => self.entity.clone(),
+        }
+    }
+}
+
 /// An endpoint of a user, with its one media stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {

@@ -11,6 +11,7 @@ mod conference;
 mod event;
 pub mod info;
 pub mod list;
+pub mod notice;
 mod policy;
 pub mod roster;
 mod rules;

@@ -3,7 +3,8 @@
 //! Every change raises the generation. A subscriber that knows generation *g* gets the users whose
 //! last change is later, and who is gone since; where that is not known any more, the whole.
 
-use crate::info::{Document, Endpoint, State, User};
+use crate::info::{Document, Endpoint, State, Status, User};
+use crate::notice::News;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Users that are gone and still known as such.
@@ -37,14 +38,32 @@ pub struct Entry {
     pub endpoint: Endpoint,
 }
 
+/// A user that is there.
+#[derive(Clone, Debug)]
+struct Present {
+    /// When something of it changed last.
+    changed: u64,
+    /// When it came, if it was connected at all.
+    came: Option<u64>,
+    user: User,
+}
+
+/// A user that is there no more.
+#[derive(Clone, Debug)]
+struct Gone {
+    went: u64,
+    came: Option<u64>,
+    user: User,
+}
+
 /// The roster of one conference.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
     generation: u64,
     description: Description,
     described: u64,
-    users: BTreeMap<String, (u64, User)>,
-    gone: VecDeque<(u64, User)>,
+    users: BTreeMap<String, Present>,
+    gone: VecDeque<Gone>,
     /// Who was gone at this generation or before is forgotten.
     forgotten: u64,
 }
@@ -81,14 +100,21 @@ impl Roster {
             (self.description, self.described) = (description, next);
         }
         let left = core::mem::take(&mut self.users);
-        for (entity, (changed, old)) in left {
+        for (entity, old) in left {
             match users.remove(&entity) {
-                Some(new) if new == old => {
-                    self.users.insert(entity, (changed, old));
+                Some(new) if new == old.user => {
+                    self.users.insert(entity, old);
                 }
-                Some(new) => {
+                Some(user) => {
                     is_changed = true;
-                    self.users.insert(entity, (next, new));
+                    let came = old.came.or(is_connected(&user).then_some(next));
+                    let changed = next;
+                    let present = Present {
+                        changed,
+                        came,
+                        user,
+                    };
+                    self.users.insert(entity, present);
                 }
                 None => {
                     is_changed = true;
@@ -96,27 +122,55 @@ impl Roster {
                 }
             }
         }
-        for (entity, new) in users {
+        for (entity, user) in users {
             is_changed = true;
-            self.gone.retain(|(_, user)| user.entity != entity);
-            self.users.insert(entity, (next, new));
+            self.gone.retain(|gone| gone.user.entity != entity);
+            let present = Present {
+                changed: next,
+                came: is_connected(&user).then_some(next),
+                user,
+            };
+            self.users.insert(entity, present);
         }
         if is_changed {
             self.generation = next;
         }
     }
 
-    fn bury(&mut self, generation: u64, user: User, parted: impl Fn(&Endpoint) -> Endpoint) {
-        let deleted = User {
+    fn bury(&mut self, went: u64, old: Present, parted: impl Fn(&Endpoint) -> Endpoint) {
+        let user = User {
             state: State::Deleted,
-            endpoints: user.endpoints.iter().map(parted).collect(),
-            ..user
+            endpoints: old.user.endpoints.iter().map(parted).collect(),
+            ..old.user
         };
-        self.gone.push_back((generation, deleted));
+        let came = old.came;
+        self.gone.push_back(Gone { went, came, user });
         if self.gone.len() > GONE_MAX
-            && let Some((generation, _)) = self.gone.pop_front()
+            && let Some(gone) = self.gone.pop_front()
         {
-            self.forgotten = generation;
+            self.forgotten = gone.went;
+        }
+    }
+
+    /// What `listener`, who knows generation `since`, is to be told: who came and went since, or
+    /// where that is not known any more who is here. It is not told of itself.
+    #[must_use]
+    pub fn news(&self, since: Option<u64>, listener: &str) -> News {
+        let known = since.filter(|since| *since >= self.forgotten);
+        let is_later = |at: Option<u64>| at.is_some_and(|at| known.is_none_or(|known| at > known));
+        let others = self.users.values().filter(|p| p.user.entity != listener);
+        let names = others.filter(|p| is_later(p.came));
+        let names = names.map(|p| p.user.name()).collect();
+        let is_missed = |gone: &&Gone| {
+            let is_known = gone.came.is_some() && !is_later(gone.came);
+            known.is_some() && is_known && is_later(Some(gone.went))
+        };
+        let went = self.gone.iter().filter(is_missed);
+        News {
+            is_first: since.is_none(),
+            is_whole: known.is_none(),
+            names,
+            went: went.map(|gone| gone.user.name()).collect(),
         }
     }
 
@@ -125,12 +179,10 @@ impl Roster {
     pub fn document(&self, since: Option<u64>, version: u32) -> Document {
         let since = since.filter(|since| *since >= self.forgotten);
         let is_later = |changed: u64| since.is_none_or(|since| changed > since);
-        let present = self.users.values().filter(|(at, _)| is_later(*at));
-        let gone = self
-            .gone
-            .iter()
-            .filter(|(at, _)| since.is_some() && is_later(*at));
-        let users = present.chain(gone).map(|(_, user)| user.clone());
+        let present = self.users.values().filter(|p| is_later(p.changed));
+        let gone = self.gone.iter();
+        let gone = gone.filter(|gone| since.is_some() && is_later(gone.went));
+        let users = present.map(|p| &p.user).chain(gone.map(|gone| &gone.user));
         Document {
             entity: self.description.entity.clone(),
             state: if since.is_some() {
@@ -141,9 +193,17 @@ impl Roster {
             version,
             description: is_later(self.described).then(|| self.description.clone()),
             user_count: Some(self.users.len()),
-            users: users.collect(),
+            users: users.cloned().collect(),
         }
     }
+}
+
+fn is_connected(user: &User) -> bool {
+    let is_here = |status| match status {
+        Status::Connected | Status::OnHold | Status::MutedViaFocus => true,
+        Status::Pending | Status::DialingOut | Status::Alerting | Status::Disconnected => false,
+    };
+    user.endpoints.iter().any(|one| is_here(one.status))
 }
 
 #[cfg(test)]
@@ -222,6 +282,51 @@ mod tests {
     }
 
     #[test]
+    fn news_is_who_came_and_went_and_not_what_else_changed() {
+        let mut roster = Roster::default();
+        let update = |roster: &mut Roster, entries: Vec<Entry>| {
+            roster.update(Description::default(), entries, parted);
+            roster.generation()
+        };
+        #[track_caller]
+        fn check(
+            roster: &Roster,
+            since: Option<u64>,
+            is_whole: bool,
+            names: &[&str],
+            went: &[&str],
+        ) {
+            let news = roster.news(since, "sip:a");
+            let shown = (news.is_first, news.is_whole, news.names, news.went);
+            let owned = |all: &[&str]| all.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+            assert_eq!(
+                shown,
+                (since.is_none(), is_whole, owned(names), owned(went))
+            );
+        }
+        let mut ringing = entry("sip:c");
+        ringing.endpoint.status = Status::Alerting;
+        let first = update(&mut roster, vec![entry("sip:a"), entry("sip:b"), ringing]);
+        check(&roster, None, true, &["sip:b"], &[]);
+        check(&roster, Some(first), false, &[], &[]);
+        let named = Entry {
+            nickname: Some("Bee".into()),
+            ..entry("sip:b")
+        };
+        let second = update(&mut roster, vec![entry("sip:a"), named, entry("sip:c")]);
+        check(&roster, Some(first), false, &["sip:c"], &[]);
+        check(&roster, None, true, &["Bee <sip:b>", "sip:c"], &[]);
+        // Who came and went meanwhile was never there.
+        update(
+            &mut roster,
+            vec![entry("sip:a"), entry("sip:c"), entry("sip:d")],
+        );
+        update(&mut roster, vec![entry("sip:a"), entry("sip:c")]);
+        check(&roster, Some(second), false, &[], &["Bee <sip:b>"]);
+        check(&roster, Some(first), false, &["sip:c"], &["Bee <sip:b>"]);
+    }
+
+    #[test]
     fn who_missed_too_much_gets_the_whole() {
         let mut roster = Roster::default();
         for serial in 0..=GONE_MAX + 1 {
@@ -232,6 +337,11 @@ mod tests {
         assert_eq!(
             shown(&roster, Some(roster.generation() - 1)).0,
             State::Partial
+        );
+        let news = roster.news(Some(1), "sip:0");
+        assert!(
+            news.is_whole && !news.is_first && news.names.len() == 1,
+            "{news:?}"
         );
     }
 }

@@ -46,7 +46,8 @@ async fn talk(args: ChatArgs) -> anyhow::Result<()> {
     let session = msrp::session_id(rand::random());
     let session = String::from_utf8_lossy(session.as_bytes()).into_owned();
     let from = |local: core::net::SocketAddr| format!("sip:{name}@{local}");
-    let mut caller = Caller::bind(&target, args.tls_ca.clone(), from, &session).await?;
+    let caller = Caller::bind(&target, args.tls_ca.clone(), from, &session).await?;
+    let mut caller = caller.knowing_rooms();
     let outcome = caller.invite(&target, Vec::new()).await?;
     let response = &outcome.response;
     if !(200..300).contains(&response.code) {

@@ -1,20 +1,24 @@
 //! The configuration file: TOML, the same keys as the flags, every fault with its place.
 
-use core::fmt;
+mod conference;
+mod text;
+
 use core::num::{NonZeroU8, NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use toml::de::DeTable;
 
 use crate::limits::CONFIG_BYTES_MAX;
+use text::{one_or_many, strings};
+
 use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, Digest, H248Addr, H248Pdu, H248Version, HttpAddr,
-    LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer, Period, Profile,
-    Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
+    LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer, NoticeText, Period,
+    Profile, Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
 };
+pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 
 /// Every key at the top of a file.
 pub const KEYS: &[&str] = &[
@@ -56,6 +60,11 @@ pub const KEYS: &[&str] = &[
     "msrp-match",
     "name-server",
     "next-hop",
+    "notice-joined",
+    "notice-left",
+    "notice-present",
+    "notice-room",
+    "notices",
     "offer-actpass",
     "offer-tls",
     "profile",
@@ -72,20 +81,6 @@ pub const KEYS: &[&str] = &[
     "trusted",
     "users",
     "xdp-if",
-];
-
-/// Every key of a `[[conference]]`.
-pub const CONFERENCE_KEYS: &[&str] = &[
-    "accept-types",
-    "accept-wrapped-types",
-    "max-participants",
-    "max-size",
-    "moderator",
-    "name",
-    "nicknames",
-    "private-messages",
-    "profile",
-    "subject",
 ];
 
 /// What was asked for, by flags, environment or file; absent means the default.
@@ -199,6 +194,16 @@ pub struct Options {
     pub offer_tls: Option<Switch>,
     /// How messages pass through conferences.
     pub profile: Option<Profile>,
+    /// Whether who knows no chat rooms is told about them.
+    pub notices: Option<Switch>,
+    /// What it is told when it joins.
+    pub notice_room: Option<NoticeText>,
+    /// How it is told who is there.
+    pub notice_present: Option<NoticeText>,
+    /// How it is told who came.
+    pub notice_joined: Option<NoticeText>,
+    /// How it is told who went.
+    pub notice_left: Option<NoticeText>,
     /// How long one may be without its MSRP connection.
     pub media_grace: Option<Period>,
     /// User part of the conference factory URI.
@@ -209,35 +214,6 @@ pub struct Options {
     pub cdr: Option<PathBuf>,
     /// Provisioned conferences.
     pub conference: Vec<ConferenceOptions>,
-}
-
-/// One `[[conference]]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct ConferenceOptions {
-    /// User part of its URI.
-    pub name: String,
-    /// Seats in it.
-    pub max_participants: Option<NonZeroU32>,
-    /// How messages pass.
-    pub profile: Option<Profile>,
-    /// What it is about.
-    pub subject: Option<String>,
-    /// Octets of the largest message.
-    pub max_size: Option<NonZeroU64>,
-    /// Media types accepted.
-    #[serde(default, deserialize_with = "strings")]
-    pub accept_types: Vec<String>,
-    /// Media types accepted inside Message/CPIM.
-    #[serde(default, deserialize_with = "strings")]
-    pub accept_wrapped_types: Vec<String>,
-    /// Whether participants may choose nicknames.
-    pub nicknames: Option<Switch>,
-    /// Whether messages to one participant pass.
-    pub private_messages: Option<Switch>,
-    /// URIs of moderators.
-    #[serde(default, deserialize_with = "one_or_many")]
-    pub moderator: Vec<SipUri>,
 }
 
 impl Options {
@@ -294,6 +270,11 @@ impl Options {
             offer_actpass: self.offer_actpass.or(fallback.offer_actpass),
             offer_tls: self.offer_tls.or(fallback.offer_tls),
             profile: self.profile.or(fallback.profile),
+            notices: self.notices.or(fallback.notices),
+            notice_room: self.notice_room.or(fallback.notice_room),
+            notice_present: self.notice_present.or(fallback.notice_present),
+            notice_joined: self.notice_joined.or(fallback.notice_joined),
+            notice_left: self.notice_left.or(fallback.notice_left),
             media_grace: self.media_grace.or(fallback.media_grace),
             factory: self.factory.or(fallback.factory),
             end_with_creator: self.end_with_creator.or(fallback.end_with_creator),
@@ -423,111 +404,6 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
-}
-
-/// Lets a type that parses from text be written in TOML as a string, a number or a boolean.
-macro_rules! deserialize_from_text {
-    ($($type:ty),+) => {
-        $(impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                from.deserialize_any(TextVisitor(core::marker::PhantomData))
-            }
-        })+
-    };
-}
-
-deserialize_from_text!(
-    MsrpAddr,
-    Advertised,
-    NameServer,
-    Digest,
-    H248Addr,
-    Mid,
-    Reactor,
-    XdpInterface,
-    BusyPoll,
-    H248Version,
-    AfterLoss,
-    H248Pdu,
-    AuthHeader,
-    MsrpMatch,
-    Switch,
-    SipListener,
-    NameOrOff,
-    Profile,
-    SipUri,
-    Trusted,
-    Whoever,
-    HttpAddr,
-    Period,
-    LogFilter,
-    LogFormat
-);
-
-struct TextVisitor<T>(core::marker::PhantomData<T>);
-
-impl<T> Visitor<'_> for TextVisitor<T>
-where
-    T: core::str::FromStr,
-    T::Err: fmt::Display,
-{
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<T, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
-        self.visit_str(&value.to_string())
-    }
-}
-
-/// A single value or an array of them.
-fn one_or_many<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + core::str::FromStr,
-    T::Err: fmt::Display,
-{
-    from.deserialize_any(ListVisitor(core::marker::PhantomData))
-}
-
-struct ListVisitor<T>(core::marker::PhantomData<T>);
-
-impl<'de, T> Visitor<'de> for ListVisitor<T>
-where
-    T: Deserialize<'de> + core::str::FromStr,
-    T::Err: fmt::Display,
-{
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or an array of strings")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
-        Ok(vec![text.parse().map_err(E::custom)?])
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
-        let mut all = Vec::new();
-        while let Some(item) = items.next_element()? {
-            all.push(item);
-        }
-        Ok(all)
-    }
-}
-
-fn strings<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    from.deserialize_any(ListVisitor(core::marker::PhantomData))
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ pub struct Caller {
     socket: TcpSocket,
     msrp: SocketAddr,
     path: String,
+    knows_rooms: bool,
 }
 
 /// A participant whose call was answered.
@@ -144,7 +145,17 @@ impl Caller {
             sip,
             socket,
             msrp,
+            knows_rooms: false,
         })
+    }
+
+    /// It says that it knows chat rooms, and so is told nothing about them (RFC 7701 8 and 11).
+    #[must_use]
+    pub fn knowing_rooms(self) -> Self {
+        Self {
+            knows_rooms: true,
+            ..self
+        }
     }
 
     /// Our URI.
@@ -175,6 +186,8 @@ impl Caller {
         offer.max_size = Some(MESSAGE_BYTES_MAX as u64);
         offer.has_cema = true;
         offer.setup = Some(Setup::Active);
+        // Neither nicknames nor private messages: a chat has no way to show which is which.
+        offer.chatroom = self.knows_rooms.then(Vec::new);
         offer.write()
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use h248_endpoint::TransportAddr;
 
 use crate::config::{ConferenceOptions, Options};
-use crate::values::LogFormat;
+use crate::values::{LogFormat, NoticeText};
 
 /// Less would take a controller for lost that is only busy.
 const H248_TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -146,6 +146,14 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     config.rules.watch = rule(options.may_watch, config.rules.watch);
     config.rules.moderators = options.moderator.iter().map(|uri| uri.0.clone()).collect();
     config.profile = options.profile.map_or(config.profile, |profile| profile.0);
+    config.notices = options.notices.map(|switch| switch.0);
+    let own = mrfc::OwnTexts {
+        room: text(options.notice_room.as_ref()),
+        present: text(options.notice_present.as_ref()),
+        joined: text(options.notice_joined.as_ref()),
+        left: text(options.notice_left.as_ref()),
+    };
+    config.notice_texts = own.or(&config.notice_texts);
     config.media_grace = options
         .media_grace
         .map_or(config.media_grace, |grace| grace.0);
@@ -182,7 +190,18 @@ pub fn conference(asked: &ConferenceOptions) -> mrfc::ConferenceConfig {
     conference.nicknames = asked.nicknames.is_none_or(|switch| switch.0);
     conference.private_messages = asked.private_messages.is_none_or(|switch| switch.0);
     conference.moderators = asked.moderator.iter().map(|uri| uri.0.clone()).collect();
+    conference.notices = asked.notices.map(|switch| switch.0);
+    conference.notice_texts = mrfc::OwnTexts {
+        room: text(asked.notice_room.as_ref()),
+        present: text(asked.notice_present.as_ref()),
+        joined: text(asked.notice_joined.as_ref()),
+        left: text(asked.notice_left.as_ref()),
+    };
     conference
+}
+
+fn text(given: Option<&NoticeText>) -> Option<String> {
+    given.map(|text| text.0.clone())
 }
 
 /// Where a listener is reached from this host: a wildcard address through loopback.
@@ -242,8 +261,10 @@ mod tests {
             "http = \"off\"\ndrain = \"1s\"\nmgc = [\"tcp:127.0.0.1:1\"]\nmax-size = 99\n\
              trusted = [\"192.0.2.0/24\", \"::1\"]\nmay-invite = \"nobody\"\n\
              next-hop = \"udp:192.0.2.1:5060\"\nmoderator = \"sip:m@home2.net\"\n\
+             notices = \"off\"\nnotice-left = \"weg: {names}\"\n\
              max-participants = 5\n[[conference]]\nname = \"a\"\n[[conference]]\nname = \"b\"\n\
-             max-participants = 7\nprofile = \"chatroom\"\nprivate-messages = \"off\"\n",
+             max-participants = 7\nprofile = \"chatroom\"\nprivate-messages = \"off\"\n\
+             notices = \"on\"\nnotice-joined = \"da: {names}\"\n",
         )
         .unwrap();
         assert_eq!(Common::new(&options).http, None);
@@ -265,5 +286,12 @@ mod tests {
         let room = &config.conferences[1];
         assert_eq!(room.profile, Some(mrfc::Profile::Chatroom));
         assert!(room.nicknames && !room.private_messages);
+        assert_eq!((config.notices, room.notices), (Some(false), Some(true)));
+        let general = mrfc::NoticeTexts {
+            left: "weg: {names}".into(),
+            ..mrfc::NoticeTexts::default()
+        };
+        assert_eq!(config.notice_texts, general);
+        assert_eq!(room.notice_texts.joined.as_deref(), Some("da: {names}"));
     }
 }

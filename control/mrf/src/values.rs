@@ -10,6 +10,7 @@ use core::time::Duration;
 use h248::ast::{MId, Name};
 use h248_endpoint::TransportAddr;
 use load::Rate;
+use mrfc::NOTICE_TEXT_BYTES_MAX as TEXT_BYTES_MAX;
 use mrfp::ReactorKind;
 use sip::{SipAddr, SipAddrError};
 
@@ -321,6 +322,22 @@ impl FromStr for Profile {
     }
 }
 
+/// A text of the notices to who knows no chat rooms: one line, with placeholders; none says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeText(pub String);
+
+impl FromStr for NoticeText {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+            let what = format!("expected a line of at most {TEXT_BYTES_MAX} octets");
+            return Err(ValueError(what));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// The user part of a URI, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameOrOff(pub Option<String>);
@@ -624,6 +641,14 @@ mod tests {
             Advertised("[2001:db8::1]:0".parse().unwrap()),
         );
         refused::<SipListener>("127.0.0.1:5060", "expected udp:");
+    }
+
+    #[test]
+    fn a_notice_is_one_line_that_is_not_long() {
+        check("", NoticeText(String::new()));
+        check("Here: {names}", NoticeText("Here: {names}".into()));
+        refused::<NoticeText>("a\nb", "expected a line of at most 512 octets");
+        refused::<NoticeText>(&"x".repeat(513), "expected a line of at most 512 octets");
     }
 
     #[test]

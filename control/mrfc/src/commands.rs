@@ -1,11 +1,12 @@
 //! H.248 commands for terminations, and what their replies say.
 
+use base64::Engine;
 use conference::MixerFailure;
 use h248::ast::{
     ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandResult, ContextId,
     Descriptor, ErrorDescriptor, EventSpec, Events, LocalControl, MId, Media, MediaStreams, Name,
-    ObservedEvent, OctetString, PackageItem, PropertyParm, PropertyValue, ReplyBody, Signal,
-    SignalItem, Stream, StreamMode, StreamParms, TerminationId, TransactionReply,
+    ObservedEvent, OctetString, PackageItem, Parm, PropertyParm, PropertyValue, ReplyBody, Signal,
+    SignalItem, Stream, StreamMode, StreamParms, TerminationId, TransactionReply, Value,
 };
 use h248_endpoint::first_error;
 
@@ -75,6 +76,42 @@ pub(crate) fn modify_mode(of: &Added, control: LocalControl) -> ActionRequest {
     action(ContextId::Id(of.context), command)
 }
 
+/// A text for a participant, in the form in which it takes such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message<'a> {
+    /// Told with its fate.
+    pub(crate) name: &'a str,
+    pub(crate) media_type: &'a str,
+    pub(crate) body: &'a str,
+}
+
+/// `Modify`: the MRFP sends a message of ours (`mess/sm` of H.248.69). Another Signals descriptor stops
+/// it if it has not gone out by then.
+pub(crate) fn play(of: &Added, message: &Message<'_>) -> ActionRequest {
+    let body = base64::engine::general_purpose::STANDARD.encode(message.body);
+    let parm = |name: &str, text: &str| Parm {
+        name: Name::new(name),
+        value: PropertyValue::Is(Value {
+            text: text.into(),
+            quoted: true,
+        }),
+    };
+    let reference = format!("data:{};base64,{body}", message.media_type);
+    let signal = Signal {
+        stream: Some(STREAM),
+        parms: vec![parm("mi", message.name), parm("mcr", &reference)],
+        ..Signal::from(PackageItem {
+            package: Name::new("mess"),
+            item: Name::new("sm"),
+        })
+    };
+    let amm = AmmRequest {
+        terminations: of.termination.clone().into(),
+        descriptors: vec![Descriptor::Signals(vec![SignalItem::Signal(signal)])],
+    };
+    action(ContextId::Id(of.context), Command::Modify(amm))
+}
+
 fn establish() -> Descriptor {
     let name = PackageItem {
         package: Name::new("tcpbcc"),
@@ -114,13 +151,15 @@ pub(crate) const NICK: (&str, &str) = ("xmrf", "nick");
 pub(crate) const REQUEST: u32 = 1;
 
 fn armed(events: &[(&str, &str)]) -> Descriptor {
+    let plays = events.contains(&MSRS);
     let spec = |&(package, item): &(&str, &str)| EventSpec {
         name: PackageItem {
             package: Name::new(package),
             item: Name::new(item),
         },
         stream: None,
-        keep_active: false,
+        // What is being played goes on.
+        keep_active: plays,
         embed: None,
         digit_map: None,
         notify: None,
@@ -134,9 +173,14 @@ fn armed(events: &[(&str, &str)]) -> Descriptor {
     })
 }
 
+/// What became of a message played (H.248.69).
+pub(crate) const MSRS: (&str, &str) = ("mess", "msrs");
+
 /// What an observed event tells of a participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Observed {
+    /// A message that was played to it: its name, and the MSRP status.
+    Played(String, u16),
     /// Its connection is lost.
     ConnectionLost,
     /// It chose a nickname, or gave it back.
@@ -150,14 +194,21 @@ pub(crate) fn observed(event: &ObservedEvent) -> Option<Observed> {
     if is(NETFAIL) {
         return Some(Observed::ConnectionLost);
     }
+    let value = |name: &str| {
+        let parm = event.parms.iter().find(|p| p.name == *name)?;
+        if let PropertyValue::Is(value) = &parm.value {
+            Some(sip::unescape(&value.text))
+        } else {
+            None
+        }
+    };
+    if is(MSRS) {
+        return Some(Observed::Played(value("mi")?, value("sc")?.parse().ok()?));
+    }
     if !is(NICK) {
         return None;
     }
-    let parm = event.parms.iter().find(|p| p.name == "nick")?;
-    let PropertyValue::Is(value) = &parm.value else {
-        return None;
-    };
-    let nickname = sip::unescape(&value.text);
+    let nickname = value("nick")?;
     Some(Observed::Nickname(Some(nickname).filter(|n| !n.is_empty())))
 }
 

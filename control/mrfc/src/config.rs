@@ -2,6 +2,7 @@
 
 use crate::terms::Profile;
 use clock::Duration;
+use conference::notice::Texts;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
@@ -31,6 +32,37 @@ pub struct ConferenceConfig {
     pub private_messages: bool,
     /// URIs of its moderators; none: those of [`Config::rules`].
     pub moderators: Vec<String>,
+    /// Whether who knows no chat rooms is told that this is one; `None` takes [`Config::notices`].
+    pub notices: Option<bool>,
+    /// What it is told; where one is missing that of [`Config::notice_texts`].
+    pub notice_texts: OwnTexts,
+}
+
+/// Texts of one conference that replace those of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnTexts {
+    /// [`NoticeTexts::room`](crate::NoticeTexts::room).
+    pub room: Option<String>,
+    /// [`NoticeTexts::present`](crate::NoticeTexts::present).
+    pub present: Option<String>,
+    /// [`NoticeTexts::joined`](crate::NoticeTexts::joined).
+    pub joined: Option<String>,
+    /// [`NoticeTexts::left`](crate::NoticeTexts::left).
+    pub left: Option<String>,
+}
+
+impl OwnTexts {
+    /// These, and what they leave open from `others`.
+    #[must_use]
+    pub fn or(&self, others: &Texts) -> Texts {
+        let or = |own: &Option<String>, other: &String| own.as_ref().unwrap_or(other).clone();
+        Texts {
+            room: or(&self.room, &others.room),
+            present: or(&self.present, &others.present),
+            joined: or(&self.joined, &others.joined),
+            left: or(&self.left, &others.left),
+        }
+    }
 }
 
 impl ConferenceConfig {
@@ -48,6 +80,8 @@ impl ConferenceConfig {
             nicknames: true,
             private_messages: true,
             moderators: Vec::new(),
+            notices: None,
+            notice_texts: OwnTexts::default(),
         }
     }
 }
@@ -91,6 +125,11 @@ pub struct Config {
     pub accept_types: Vec<String>,
     /// How messages pass through a conference.
     pub profile: Profile,
+    /// Whether who knows no chat rooms is told that it is in one, who else is, and who comes and goes
+    /// (RFC 7701 11); `None`: in conferences of [`Profile::Chatroom`]. The MRFP needs package `mess`.
+    pub notices: Option<bool>,
+    /// What it is told.
+    pub notice_texts: Texts,
     /// Seats in one conference.
     pub max_participants: u32,
     /// How the focus writes its Contact.
@@ -158,6 +197,8 @@ impl Default for Config {
                 .map(str::to_owned)
                 .to_vec(),
             profile: Profile::ThreeGpp,
+            notices: None,
+            notice_texts: Texts::default(),
             max_participants: 200,
             contact: ContactForm::HostPort,
             trusted: Vec::new(),

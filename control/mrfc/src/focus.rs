@@ -11,6 +11,7 @@ mod calls;
 mod joins;
 mod leg;
 mod mixers;
+mod notices;
 mod offers;
 mod refers;
 mod sessions;
@@ -111,6 +112,8 @@ enum Timer {
     MediaOver(ParticipantId),
     /// Something is to be told to a watcher, or it did not refresh.
     WatcherDue(WatcherId),
+    /// Something is to be told to a participant that knows no chat rooms, or it did not answer.
+    NoticeDue(ParticipantId),
 }
 
 /// An H.248 request under way.
@@ -121,6 +124,7 @@ enum Task {
     },
     Modify(ParticipantId),
     Subtract(ParticipantId),
+    Notice(ParticipantId),
     /// Nobody waits for its outcome: a termination that nobody wants any more, another mode.
     Unwatched,
 }
@@ -267,6 +271,7 @@ impl Focus {
                 Timer::ReferOver(id) => self.expire_refer(id).await,
                 Timer::MediaOver(id) => self.expel_unconnected(id),
                 Timer::WatcherDue(id) => self.notify_watcher(id).await,
+                Timer::NoticeDue(id) => self.tell_listener(id),
             }
         }
     }
@@ -384,7 +389,8 @@ impl Focus {
         };
         leg.is_sip_over = true;
         leg.txn = None;
-        for key in [leg.session_due.take(), leg.media_due.take()] {
+        let wake = leg.told.take().and_then(|told| told.wake);
+        for key in [leg.session_due.take(), leg.media_due.take(), wake] {
             key.map(|key| self.timers.cancel(key));
         }
         if let Some(dialog) = leg.dialog {

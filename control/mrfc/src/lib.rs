@@ -16,8 +16,9 @@ mod session_timer;
 mod status;
 mod terms;
 
+pub use conference::notice::{TEXT_BYTES_MAX as NOTICE_TEXT_BYTES_MAX, Texts as NoticeTexts};
 pub use conference::{Rules, WhoMay};
-pub use config::{ConferenceConfig, Config, ContactForm};
+pub use config::{ConferenceConfig, Config, ContactForm, OwnTexts};
 pub use status::{ConferenceStatus, Metrics, ParticipantStatus};
 pub use terms::Profile;
 

@@ -152,6 +152,24 @@ impl Offer {
         self.media.is_ip6
     }
 
+    /// Whether the peer knows chat rooms (RFC 7701 8).
+    pub(crate) fn knows_rooms(&self) -> bool {
+        self.media.chatroom.is_some()
+    }
+
+    /// Whether the peer takes this media type by itself; `*` takes all.
+    pub(crate) fn takes(&self, media_type: &str) -> bool {
+        is_listed(&self.media.accept_types, media_type)
+    }
+
+    /// Whether the peer takes this media type inside Message/CPIM: who says nothing of what is
+    /// wrapped, and what may come bare may come wrapped (RFC 4975 8.6).
+    pub(crate) fn takes_wrapped(&self, media_type: &str) -> bool {
+        let wrapped = &self.media.accept_wrapped_types;
+        self.takes("message/cpim")
+            && (wrapped.is_empty() || is_listed(wrapped, media_type) || self.takes(media_type))
+    }
+
     /// What the termination does: the peer's `sendonly` is our ReceiveOnly.
     pub(crate) fn mode(&self) -> StreamMode {
         match self.media.direction {
@@ -180,6 +198,15 @@ fn role(offered: Option<Setup>) -> Setup {
         // MSRP ignores `holdconn` and never sends it (RFC 6135 4.2.1).
         Some(Setup::Active | Setup::ActPass | Setup::HoldConn) | None => Setup::Passive,
     }
+}
+
+/// `*` stands for all types, `text/*` for all of text.
+fn is_listed(types: &[String], media_type: &str) -> bool {
+    let is_it = |listed: &str| match listed.strip_suffix('*') {
+        Some(family) => media_type.starts_with(&family.to_ascii_lowercase()),
+        None => listed.eq_ignore_ascii_case(media_type),
+    };
+    types.iter().any(|listed| is_it(listed))
 }
 
 fn remote(media: &MessageMedia) -> String {

@@ -112,6 +112,10 @@ counters! {
     subscriptions_refused,
     /// NOTIFYs of rosters sent.
     notifies,
+    /// Notices to participants that know no chat rooms.
+    notices,
+    /// Of these, those that did not reach them.
+    notices_failed,
     /// Gauge: subscriptions to rosters now.
     watchers,
     /// H.248 Adds sent.

@@ -3,6 +3,7 @@
 use crate::config::{ConferenceConfig, Config};
 use crate::media::Capabilities;
 use conference::Rules;
+use conference::notice::Texts;
 use h248::ast::{Name, PackageItem, PropertyParm, PropertyValue, Value};
 
 /// How messages pass through a conference.
@@ -23,6 +24,8 @@ pub(crate) struct Terms {
     pub(crate) rules: Rules,
     pub(crate) subject: Option<String>,
     pub(crate) seats_max: usize,
+    /// What is told to who knows no chat rooms, if anything.
+    pub(crate) notices: Option<Texts>,
     nicknames: bool,
     private_messages: bool,
 }
@@ -57,6 +60,8 @@ impl Terms {
             Profile::ThreeGpp => Vec::new(),
             Profile::Chatroom => words(&["*"]),
         };
+        let is_told = own.and_then(|own| own.notices).or(config.notices);
+        let is_told = is_told.unwrap_or(profile == Profile::Chatroom);
         let seats = own.and_then(|own| own.max_participants);
         let seats = seats.unwrap_or(config.max_participants);
         Self {
@@ -70,6 +75,10 @@ impl Terms {
             rules,
             subject: own.and_then(|own| own.subject.clone()),
             seats_max: usize::try_from(seats).unwrap_or(usize::MAX),
+            notices: is_told.then(|| {
+                let general = &config.notice_texts;
+                own.map_or_else(|| general.clone(), |own| own.notice_texts.or(general))
+            }),
             nicknames,
             private_messages,
         }
@@ -160,6 +169,39 @@ mod tests {
         let terms = Terms::new(&Config::default(), None);
         assert_eq!(terms.capabilities.chatroom, None);
         assert!(terms.properties("sip:c@x", "sip:a@x").is_empty());
+        assert_eq!(terms.notices, None);
         assert_eq!(terms.seats_max, 200);
+    }
+
+    #[test]
+    fn who_is_told_what_can_be_said_for_all_and_for_one() {
+        #[track_caller]
+        fn check(
+            general: Option<bool>,
+            one: Option<bool>,
+            profile: Profile,
+            expected: Option<&str>,
+        ) {
+            let config = Config {
+                notices: general,
+                ..Config::default()
+            };
+            let mut own = ConferenceConfig::new("room");
+            own.profile = Some(profile);
+            own.notices = one;
+            own.notice_texts.left = Some("weg: {names}".into());
+            let terms = Terms::new(&config, Some(&own));
+            let shown = terms.notices.as_ref().map(|texts| &*texts.left);
+            assert_eq!(shown, expected);
+            let joined = terms.notices.map(|texts| texts.joined);
+            assert!(joined.is_none_or(|joined| joined == config.notice_texts.joined));
+        }
+        let told = Some("weg: {names}");
+        check(None, None, Profile::Chatroom, told);
+        check(None, None, Profile::ThreeGpp, None);
+        check(Some(false), None, Profile::Chatroom, None);
+        check(Some(false), Some(true), Profile::ThreeGpp, told);
+        check(Some(true), None, Profile::ThreeGpp, told);
+        check(None, Some(false), Profile::Chatroom, None);
     }
 }

@@ -1,5 +1,6 @@
 //! One participant: its dialog, its termination, and what is known of it.
 
+use super::notices::Told;
 use super::refers::ReferId;
 use crate::cdr::Record;
 use crate::commands::{Added, mid_text, termination_text};
@@ -45,6 +46,8 @@ pub(super) struct Leg {
     pub(super) session_due: Option<TimerKey>,
     /// Its connection is lost.
     pub(super) media_due: Option<TimerKey>,
+    /// What it was told of the conference, where it knows no chat rooms.
+    pub(super) told: Option<Told>,
     /// Our last description.
     pub(super) answer: String,
     pub(super) is_connected: bool,
@@ -98,6 +101,7 @@ impl Leg {
             session: None,
             session_due: None,
             media_due: None,
+            told: None,
             answer: String::new(),
             is_connected: false,
             joined_at: None,

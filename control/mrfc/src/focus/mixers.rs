@@ -5,12 +5,13 @@ use super::{
     Timer, TransactionId, add, info, warn,
 };
 use crate::commands::{
-    Added, NETFAIL, NICK, Observed, REQUEST, added, check, control, mid_text, modify, modify_mode,
-    observed, statistics, subtract, termination_text,
+    Added, MSRS, NETFAIL, NICK, Observed, REQUEST, added, check, control, mid_text, modify,
+    modify_mode, observed, statistics, subtract, termination_text,
 };
 use crate::media::{Offer, Reserved, local};
 use crate::terms::Profile;
 use conference::MixerFailure;
+use conference::notice::Outcome;
 use h248::ast::{
     ActionReply, ActionRequest, Command, CommandReply, CommandResult, ContextId, LocalControl,
     ObservedEvents, ReplyBody, ServiceChangeMethod, ServiceChangeResult, StreamMode,
@@ -137,12 +138,15 @@ impl Focus {
         let control = self.control(id, offer);
         let local = local(&leg.side(), &terms.capabilities);
         let connects = offer.is_some_and(|offer| offer.connects_anew(None));
-        let events: &[_] = match terms.profile {
-            Profile::ThreeGpp => &[NETFAIL],
-            Profile::Chatroom => &[NETFAIL, NICK],
-        };
+        let mut events = vec![NETFAIL];
+        if terms.profile == Profile::Chatroom {
+            events.push(NICK);
+        }
+        if terms.notices.is_some() {
+            events.push(MSRS);
+        }
         let remote = offer.map(Offer::remote);
-        let action = crate::commands::add(context, &local, remote, control, connects, events);
+        let action = crate::commands::add(context, &local, remote, control, connects, &events);
         add(&self.counters.adds, 1);
         let sent = mrfp.and_then(|mrfp| {
             let task = Task::Add {
@@ -216,7 +220,7 @@ impl Focus {
         }
     }
 
-    fn send(&mut self, mrfp: &MId, action: ActionRequest, task: Task) -> Option<()> {
+    pub(super) fn send(&mut self, mrfp: &MId, action: ActionRequest, task: Task) -> Option<()> {
         let peer = self.peer_of(mrfp)?;
         match self.h248.send_request(peer, vec![action]) {
             Ok(id) => {
@@ -246,6 +250,9 @@ impl Focus {
         }
         match task {
             None | Some(Task::Unwatched) => {}
+            Some(Task::Notice(leg)) if outcome.is_err() => self.notice_over(leg, Outcome::Refused),
+            // Its fate comes as an event.
+            Some(Task::Notice(_)) => {}
             Some(Task::Add { leg, mrfp }) => self.handle_added(leg, mrfp, added(reply)),
             Some(Task::Modify(leg)) => {
                 let event = match outcome {
@@ -276,7 +283,9 @@ impl Focus {
     /// One line that a search for the leg, its Call-ID or its termination finds.
     fn log_failure(&self, id: TransactionId, task: Option<&Task>, why: &dyn core::fmt::Display) {
         let about = match task {
-            Some(Task::Add { leg, .. } | Task::Modify(leg) | Task::Subtract(leg)) => Some(leg),
+            Some(
+                Task::Add { leg, .. } | Task::Modify(leg) | Task::Subtract(leg) | Task::Notice(leg),
+            ) => Some(leg),
             Some(Task::Unwatched) | None => None,
         };
         let found = about.and_then(|id| Some((id.0, self.legs.get(id)?)));
@@ -297,6 +306,7 @@ impl Focus {
             Some(Task::Add { leg, .. }) => self.tell(leg, Event::TerminationFailed(leg, failure)),
             Some(Task::Modify(leg)) => self.tell(leg, Event::ChangeFailed(leg, failure)),
             Some(Task::Subtract(leg)) => self.tell(leg, Event::Subtracted(leg)),
+            Some(Task::Notice(leg)) => self.notice_over(leg, Outcome::Lost),
         }
     }
 
@@ -415,6 +425,7 @@ impl Focus {
                 match observed(event) {
                     Some(Observed::ConnectionLost) => self.start_media_grace(id),
                     Some(Observed::Nickname(nickname)) => self.name_leg(id, nickname),
+                    Some(Observed::Played(name, status)) => self.notice_told(id, &name, status),
                     None => {}
                 }
             }

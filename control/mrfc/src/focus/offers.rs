@@ -4,6 +4,7 @@ use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, info};
 use crate::answers::{answer_with, not_acceptable, read_body, read_offer, refusal};
 use crate::media::{Offer, Unusable};
 use crate::session_timer::SessionTimer;
+use conference::notice::Outcome;
 use sip::{DialogId, Method, Request, TxnId};
 use tracing::debug;
 
@@ -133,6 +134,11 @@ impl Focus {
         };
         if let Some(offer) = leg.next_offer.take() {
             leg.offer = Some(offer);
+        }
+        // It may be on hold now, or no longer, and listen or no longer.
+        self.changed.insert(leg.conference.clone());
+        if let Some(told) = &mut leg.told {
+            told.listener.answered(Outcome::Lost);
         }
         // Whoever changes its session brings what it lost.
         if let Some(key) = leg.media_due.take() {

@@ -142,6 +142,9 @@ impl Focus {
         for id in ids {
             self.notify_watcher(id).await;
         }
+        for name in &changed {
+            self.tell_listeners(name);
+        }
     }
 
     /// Does what is due for one subscription.
@@ -253,7 +256,10 @@ impl Focus {
     }
 
     /// Brings the roster up to the present, if anything changed.
-    fn refresh_roster(&mut self, name: &str) {
+    pub(super) fn refresh_roster(&mut self, name: &str) {
+        if self.rooms.get(name).is_none_or(|room| !room.is_stale) {
+            return;
+        }
         let Some(mut room) = self.rooms.remove(name) else {
             return;
         };

@@ -46,8 +46,8 @@ async fn a_chat_room_is_one_to_the_participant_and_to_the_mrfp() {
     }
     client.ack(outcome.dialog, None).await;
     until_acknowledged(&mut client, outcome.dialog).await;
-    let nick = Some("J%C3%BCrgen");
-    bench.mrfp.notify(1, "t/1", ("xmrf", "nick"), nick).await;
+    let nick = [("nick", "J%C3%BCrgen")];
+    bench.mrfp.notify(1, "t/1", ("xmrf", "nick"), &nick).await;
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
     let event = vec![("Event".to_owned(), "conference".to_owned())];
     let subscribed = client
@@ -74,7 +74,7 @@ async fn who_loses_its_connection_and_brings_no_other_is_removed() {
     let mut client = bench.client(0).await;
     let (dialog, _) = bench.join(&mut client, 0).await;
     until_acknowledged(&mut client, dialog).await;
-    bench.mrfp.notify(1, "t/1", ("nt", "netfail"), None).await;
+    bench.mrfp.notify(1, "t/1", ("nt", "netfail"), &[]).await;
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
     assert!(until_bye(&mut client).await.contains("cause=488"));
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
@@ -101,7 +101,7 @@ async fn who_brings_another_connection_in_time_stays() {
     let mut client = bench.client(0).await;
     let (dialog, _) = bench.join(&mut client, 0).await;
     until_acknowledged(&mut client, dialog).await;
-    bench.mrfp.notify(1, "t/1", ("nt", "netfail"), None).await;
+    bench.mrfp.notify(1, "t/1", ("nt", "netfail"), &[]).await;
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
     let moved = OFFER.replace("s111271", "s2");
     let changed = client

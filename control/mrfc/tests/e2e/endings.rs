@@ -145,7 +145,7 @@ impl Play {
             Ending::LosesItsConnection => {
                 let event = ("nt", "netfail");
                 let mrfp = &mut self.bench.mrfp;
-                mrfp.notify(context, &termination, event, None).await;
+                mrfp.notify(context, &termination, event, &[]).await;
                 assert_eq!(mrfp.seen().await, Seen::Notified);
             }
             _ => {

@@ -9,6 +9,7 @@ mod endings;
 mod factory;
 mod joins;
 mod mrfp;
+mod notices;
 mod phones;
 mod placement;
 mod refers;

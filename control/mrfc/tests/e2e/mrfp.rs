@@ -1,11 +1,12 @@
 //! A gateway that answers by script: it makes terminations, can hold its answers or fail, and
 //! tells the test what it was asked.
 
+use base64::Engine;
 use h248::ast::{
     ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandReply, CommandRequest,
     CommandResult, ContextId, ContextProperties, Descriptor, MId, Media, MediaStreams, Name,
     ObservedEvent, ObservedEvents, OctetString, PackageItem, Parm, PropertyValue, ReplyBody,
-    Stream, StreamParms, TerminationId, TerminationIds, Value,
+    SignalItem, Stream, StreamParms, TerminationId, TerminationIds, Value,
 };
 use h248_endpoint::{
     Config, Departure, Event, RegistrationConfig, Request, Role, Shell, TransportAddr, error,
@@ -30,6 +31,13 @@ pub(crate) enum Seen {
     /// A Modify of the mode alone.
     Mode {
         mode: String,
+    },
+    /// It is told to send a message: its name, media type and text.
+    Play {
+        termination: String,
+        name: String,
+        media_type: String,
+        text: String,
     },
     /// An event that we reported was answered.
     Notified,
@@ -106,22 +114,21 @@ impl FakeMrfp {
         self.tell(Script::Depart(departure)).await;
     }
 
-    /// Reports an event at a termination, with a nickname if it is about one.
+    /// Reports an event at a termination, with its parameters.
     pub(crate) async fn notify(
         &self,
         context: u32,
         termination: &str,
         event: (&'static str, &'static str),
-        nick: Option<&str>,
+        parms: &[(&str, &str)],
     ) {
-        let nick = nick.map(str::to_owned);
-        let action = notify(context, termination, (1, event), nick);
+        let action = notify(context, termination, (1, event), parms);
         self.tell(Script::Notify(action)).await;
     }
 
     /// Reports an event that nobody asked for.
     pub(crate) async fn notify_unasked(&self, event: (&'static str, &'static str)) {
-        let action = notify(1, "t/1", (99, event), None);
+        let action = notify(1, "t/1", (99, event), &[]);
         self.tell(Script::Notify(action)).await;
     }
 
@@ -251,12 +258,12 @@ fn notify(
     context: u32,
     termination: &str,
     (request_id, (package, item)): (u32, (&str, &str)),
-    nick: Option<String>,
+    parms: &[(&str, &str)],
 ) -> ActionRequest {
-    let parm = |text: String| Parm {
-        name: Name::new("nick"),
+    let parm = |&(name, text): &(&str, &str)| Parm {
+        name: Name::new(name),
         value: PropertyValue::Is(Value {
-            text: text.as_str().into(),
+            text: text.into(),
             quoted: true,
         }),
     };
@@ -267,7 +274,7 @@ fn notify(
             item: Name::new(item),
         },
         stream: None,
-        parms: nick.map(parm).into_iter().collect(),
+        parms: parms.iter().map(parm).collect(),
     };
     let command = Command::Notify {
         terminations: TerminationId::Name(Name::new(termination)).into(),
@@ -354,6 +361,9 @@ fn seen(context: ContextId, command: &Command) -> Option<Seen> {
             remote: text(parms(amm).remote.as_ref()),
             properties: properties(parms(amm)),
         }),
+        Command::Modify(amm) if matches!(amm.descriptors[..], [Descriptor::Signals(_)]) => {
+            Some(play(amm))
+        }
         Command::Modify(amm) if parms(amm).remote.is_none() => {
             let control = parms(amm).local_control.as_ref().expect("LocalControl");
             Some(Seen::Mode {
@@ -369,11 +379,44 @@ fn seen(context: ContextId, command: &Command) -> Option<Seen> {
         }),
         Command::Subtract { terminations, .. } => Some(Seen::Subtract {
             context: number.expect("a context"),
-            termination: match terminations.0.first() {
-                Some(TerminationId::Name(name)) => name.to_string(),
-                other => panic!("{other:?}"),
-            },
+            termination: one(terminations),
         }),
         _ => None,
+    }
+}
+
+fn one(terminations: &TerminationIds) -> String {
+    match terminations.0.first() {
+        Some(TerminationId::Name(name)) => name.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a `mess/sm` is to send.
+fn play(amm: &AmmRequest) -> Seen {
+    let signal = match amm.descriptors.first() {
+        Some(Descriptor::Signals(items)) => match items.first() {
+            Some(SignalItem::Signal(signal)) => signal,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(signal.name.package, "mess");
+    let parm = |name: &str| match &signal.parms.iter().find(|p| p.name == *name) {
+        Some(Parm {
+            value: PropertyValue::Is(value),
+            ..
+        }) => value.text.to_string(),
+        other => panic!("{name}: {other:?}"),
+    };
+    let reference = parm("mcr");
+    let data = reference.strip_prefix("data:").expect("a data: URI");
+    let (media_type, body) = data.split_once(";base64,").expect("in base64");
+    let octets = base64::engine::general_purpose::STANDARD.decode(body);
+    Seen::Play {
+        termination: one(&amm.terminations),
+        name: parm("mi"),
+        media_type: media_type.to_owned(),
+        text: String::from_utf8(octets.expect("base64")).expect("UTF-8"),
     }
 }
