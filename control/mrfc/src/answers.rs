@@ -4,6 +4,7 @@ use crate::body::Body;
 use crate::headers::Fields;
 use crate::limits::RETRY_AFTER_SECONDS;
 use crate::media::{Offer, Unusable};
+use crate::terms::Terms;
 use conference::Refusal;
 use sip::{Answer, Request};
 
@@ -15,12 +16,13 @@ pub(crate) fn read_body(request: &Request) -> Result<Body, Answer> {
     Body::of(request).map_err(|fault| bad_request(&fault))
 }
 
-/// The offer in a body, if there is one, or 488.
-pub(crate) fn read_offer(sdp: &[u8]) -> Result<Option<Offer>, Answer> {
+/// The offer in a body, if there is one, or 488 if it cannot be served on these terms.
+pub(crate) fn read_offer(sdp: &[u8], terms: &Terms) -> Result<Option<Offer>, Answer> {
     if sdp.is_empty() {
         return Ok(None);
     }
     Offer::parse(sdp)
+        .and_then(|offer| terms.admit(offer))
         .map(Some)
         .map_err(|unusable| not_acceptable(&unusable))
 }

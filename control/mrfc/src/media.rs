@@ -28,7 +28,7 @@ pub(crate) struct Offer {
 /// Why a description cannot be served: for the Warning of a 488 (RFC 3261 20.43).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unusable {
-    /// 302 transport, 304 media type, 399 anything else.
+    /// 302 transport, 304 media type, 305 media format, 399 anything else.
     pub(crate) warn_code: u16,
     pub(crate) text: String,
 }

@@ -1,7 +1,7 @@
 //! What holds in one conference: its profile, what it accepts, who may do what.
 
 use crate::config::{ConferenceConfig, Config};
-use crate::media::Capabilities;
+use crate::media::{Capabilities, Offer, Unusable};
 use conference::Rules;
 use conference::notice::Texts;
 use h248::ast::{Name, PackageItem, PropertyParm, PropertyValue, Value};
@@ -82,6 +82,15 @@ impl Terms {
             nicknames,
             private_messages,
         }
+    }
+
+    /// Whether a peer that says this can take part: in a chat room everything is wrapped (RFC 7701 5.2).
+    pub(crate) fn admit(&self, said: Offer) -> Result<Offer, Unusable> {
+        if self.profile == Profile::Chatroom && !said.takes("message/cpim") {
+            let text = "a chat room needs message/cpim in a=accept-types";
+            return Err(Unusable::new(305, text));
+        }
+        Ok(said)
     }
 
     /// What an MRFP must know of a participant of a chat room: the private package `xmrf`. Other

@@ -201,6 +201,8 @@ impl Focus {
     ) {
         self.sip.handle().ack(dialog, Vec::new(), Vec::new()).await;
         let own = self.config.session_expires;
+        let conference = self.legs.get(&id).map(|leg| leg.conference.as_str());
+        let terms = self.terms_of(conference.unwrap_or_default());
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
@@ -226,7 +228,7 @@ impl Focus {
                 Offer::parse_answer(body, leg.ours.setup)
             }
         };
-        match answer {
+        match answer.and_then(|answer| terms.admit(answer)) {
             Ok(offer) => {
                 leg.next_offer = Some(offer);
                 add(&self.counters.calls_accepted, 1);

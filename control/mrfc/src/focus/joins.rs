@@ -145,7 +145,9 @@ impl Focus {
         if self.is_draining || self.mrfps.is_empty() || self.legs.len() >= LEGS_MAX {
             return self.refuse_at_once(txn, busy()).await;
         }
-        let read = read_body(request).and_then(|body| Ok((read_offer(&body.sdp)?, body.invited)));
+        let terms = self.terms_of(&called.name);
+        let read = read_body(request);
+        let read = read.and_then(|body| Ok((read_offer(&body.sdp, &terms)?, body.invited)));
         let (offer, invited) = match read {
             Ok(read) => read,
             Err(answer) => return self.refuse_at_once(txn, answer).await,

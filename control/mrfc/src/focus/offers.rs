@@ -48,11 +48,15 @@ impl Focus {
         txn: TxnId,
         request: &Request,
     ) -> Result<Answer, Later> {
+        let Some(leg) = self.legs.get(&id) else {
+            return Ok(Answer::new(481));
+        };
+        let terms = self.terms_of(&leg.conference);
         let Some(leg) = self.legs.get_mut(&id) else {
             return Ok(Answer::new(481));
         };
         let session = SessionTimer::negotiate(&request.headers, self.config.session_expires);
-        let offer = match read_body(request).and_then(|body| read_offer(&body.sdp)) {
+        let offer = match read_body(request).and_then(|body| read_offer(&body.sdp, &terms)) {
             Ok(offer) => offer,
             Err(answer) => return Ok(answer),
         };
@@ -102,10 +106,15 @@ impl Focus {
         if !awaits {
             return;
         }
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        let terms = self.terms_of(&leg.conference);
+        let answer = Offer::parse_answer(body, leg.ours.setup);
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        match Offer::parse_answer(body, leg.ours.setup) {
+        match answer.and_then(|answer| terms.admit(answer)) {
             Ok(offer) if leg.offer.as_ref().is_some_and(|old| old.is_same_as(&offer)) => {}
             Ok(offer) => {
                 leg.next_offer = Some(offer);

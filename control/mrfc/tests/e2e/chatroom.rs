@@ -1,6 +1,6 @@
 //! Chat rooms (RFC 7701), and what MRFPs tell of participants.
 
-use super::{Bench, OFFER, config, header, until_acknowledged, until_bye};
+use super::{Bench, OFFER, check_refused, config, header, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
 use clock::Duration;
 use conference::info::Document;
@@ -64,6 +64,36 @@ async fn a_chat_room_is_one_to_the_participant_and_to_the_mrfp() {
     let document = Document::read(&request.body).expect("a document");
     let nickname = document.users[0].nickname.as_deref();
     assert_eq!(nickname, Some("J\u{fc}rgen"));
+}
+
+// MSRP-CHAT-001.
+#[tokio::test]
+async fn who_takes_no_wrapped_messages_does_not_get_into_a_chat_room() {
+    let mut config = config();
+    config.profile = Profile::Chatroom;
+    config.notices = Some(false);
+    let mut bench = Bench::start(config).await;
+    let mut client = bench.client(0).await;
+    let bare = OFFER.replace("message/cpim ", "");
+    let call = Call {
+        sdp: Some(bare.clone()),
+        ..bench.call(0)
+    };
+    let outcome = client.invite(&call).await.expect("placed");
+    check_refused(&outcome.response, 488, "Warning", "305 mrfc");
+    let (dialog, _) = bench.join(&mut client, 0).await;
+    let changed = client.request(dialog, Method::Invite, Some(&bare)).await;
+    check_refused(&changed.expect("answered"), 488, "Warning", "message/cpim");
+    // Nor by answering an offer of ours with that.
+    let call = Call {
+        sdp: None,
+        ..bench.call(0)
+    };
+    let outcome = client.invite(&call).await.expect("placed");
+    assert_eq!(outcome.response.code, 200);
+    assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
+    client.ack(outcome.dialog, Some(&bare)).await;
+    assert!(until_bye(&mut client).await.contains("cause=488"));
 }
 
 #[tokio::test]
