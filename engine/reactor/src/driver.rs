@@ -436,7 +436,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         self.logic.handle(now, Input::Progressed { conn, octets });
     }
 
-    fn complete_send(&mut self, now: Instant, id: ConnId, batch: Batch<B::Octets>) {
+    pub(crate) fn complete_send(&mut self, now: Instant, id: ConnId, batch: Batch<B::Octets>) {
         let Some(conn) = self.table.get_mut(id) else {
             return;
         };

@@ -18,10 +18,9 @@ use switch::{Batch, ConnId, ConnectId, Input};
 
 use crate::backend::{Backend, Completion, Op};
 use crate::driver::{Driver, Logic};
-use crate::layer::{Fault, Layer, Sink, Transport};
+use crate::layer::{Fault, Layer, Sink, Transport, Workshop};
 use crate::limits::{
-    HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, LAYER_KEEP_BYTES, LINGER, WEBSOCKET_PING_INTERVAL,
-    YOUTH_BYTES,
+    HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, LINGER, WEBSOCKET_PING_INTERVAL, YOUTH_BYTES,
 };
 use crate::table::{Conn, Layered, Opening, Piece};
 
@@ -38,8 +37,7 @@ pub(crate) struct Doorway {
     pings: VecDeque<(Instant, ConnId)>,
     /// Young connections with something left in their inbox; once each.
     unread: Vec<ConnId>,
-    /// Where octets stand between two layers.
-    scratch: Vec<u8>,
+    workshop: Workshop,
 }
 
 impl Doorway {
@@ -116,7 +114,8 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         socket: B::Socket,
         peer: SocketAddr,
     ) {
-        match Layer::connect(self.config.credentials.as_ref(), name, peer) {
+        let credentials = self.config.credentials.as_ref();
+        match Layer::connect(credentials, name, peer, &mut self.doorway.workshop) {
             Ok(layer) => {
                 let opening = Some(Opening::Connect(request));
                 let conn = self.attach(socket, peer, 0);
@@ -170,8 +169,8 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             backend: &mut self.backend,
             inbox: &mut layered.inbox,
         };
-        let scratch = &mut self.doorway.scratch;
-        let outcome = layered.layer.receive(octets.as_ref(), scratch, &mut inlet);
+        let workshop = &mut self.doorway.workshop;
+        let outcome = layered.layer.receive(octets.as_ref(), workshop, &mut inlet);
         let is_open = layered.opening.is_none();
         if !is_open && layered.layer.is_established() {
             self.establish(now, id);
@@ -317,7 +316,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         if layered.is_leaving {
             return;
         }
-        let outcome = layered.layer.send(&batch, &mut self.doorway.scratch);
+        let outcome = layered.layer.send(&batch, &mut self.doorway.workshop);
         // What it refers to is not needed any more, only the logic's answer.
         layered.sealed.insert(batch).clear();
         match outcome {
@@ -336,13 +335,10 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             return;
         };
         let is_moving = conn.handover.is_some();
+        self.doorway.workshop.reuse(wire.into_blocks());
         let Some(layered) = &mut conn.layered else {
             return;
         };
-        let mut spent = wire.into_copied();
-        spent.clear();
-        spent.shrink_to(LAYER_KEEP_BYTES);
-        layered.layer.reuse(spent);
         if core::mem::take(&mut layered.is_sealed_sent)
             && let Some(batch) = layered.sealed.take()
             && !is_moving
@@ -363,18 +359,19 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         let Some(layered) = &mut conn.layered else {
             return;
         };
-        let wire = match layered.layer.take_output(&mut self.doorway.scratch) {
+        let wire = match layered.layer.take_output(&mut self.doorway.workshop) {
             Ok(wire) => wire,
             Err(fault) => return self.fail_layer(now, id, &fault),
         };
         if !wire.is_empty() {
             layered.is_sealed_sent = layered.sealed.is_some();
             conn.is_sending = true;
-            let batch = Batch::from(wire);
-            self.backend.submit(Op::Send { conn: id, batch });
+            let batch = Batch::from(wire.into_blocks());
+            if let Some(batch) = self.backend.send(id, batch) {
+                self.complete_send(now, id, batch);
+            }
             return;
         }
-        layered.layer.reuse(wire);
         if layered.is_leaving {
             conn.is_shutting = true;
             self.backend.submit(Op::Close { conn: id });
@@ -388,7 +385,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             && !layered.is_leaving
         {
             layered.is_leaving = true;
-            if let Err(fault) = layered.layer.close(&mut self.doorway.scratch) {
+            if let Err(fault) = layered.layer.close(&mut self.doorway.workshop) {
                 tracing::debug!(%fault, "no farewell");
             }
         }

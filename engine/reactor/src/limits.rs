@@ -116,8 +116,19 @@ pub const WEBSOCKET_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Where plaintext stands between TLS and WebSocket, octets; one such space per shard.
 pub const LAYER_SCRATCH_BYTES: usize = 64 * 1024;
 
-/// Allocation that a connection keeps for what it sends through a layer, octets.
-pub const LAYER_KEEP_BYTES: usize = 16 * 1024;
+/// What leaves through a layer is kept in blocks of this many octets, below the size from which the C
+/// library maps memory for each allocation. A connection has none while nothing is being sent.
+pub const LAYER_BLOCK_BYTES: usize = 32 * 1024;
+
+/// Such blocks that a shard keeps for reuse; more are freed.
+pub const LAYER_BLOCKS_KEEP: usize = 256;
+
+/// Octets encrypted at a time: what one record holds (RFC 8446 section 5.1), so that what is copied
+/// there and back stays in the nearest cache.
+pub const RECORD_BYTES: usize = 16 * 1024;
+
+/// Runs that one record is gathered from; more of them end it early.
+pub const RECORD_RUNS_MAX: usize = 64;
 
 const _: () = assert!(IOVECS_STACK_MAX <= IOVECS_MAX);
 const _: () = assert!(READ_BYTES_MIN < PACKED_SLOT_BYTES);

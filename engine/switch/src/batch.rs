@@ -43,19 +43,33 @@ impl<B> Default for Batch<B> {
 
 impl<B> From<Vec<u8>> for Batch<B> {
     fn from(copied: Vec<u8>) -> Self {
-        let octets = copied.len();
-        let part = (octets > 0).then(|| Part::Copied(0, 0..octets));
+        Self::from(vec![copied])
+    }
+}
+
+impl<B> From<Vec<Vec<u8>>> for Batch<B> {
+    fn from(blocks: Vec<Vec<u8>>) -> Self {
+        let filled = blocks.iter().enumerate().filter(|(_, b)| !b.is_empty());
         Self {
-            blocks: vec![copied],
-            parts: part.into_iter().collect(),
-            octets,
-            ..Self::default()
+            parts: filled
+                .map(|(at, block)| Part::Copied(at, 0..block.len()))
+                .collect(),
+            octets: blocks.iter().map(Vec::len).sum(),
+            filling: blocks.len().saturating_sub(1),
+            blocks,
+            ends: Vec::new(),
         }
     }
 }
 
 impl<B> Batch<B> {
-    /// The first block of copied octets: all that [`From`] was given.
+    /// The blocks of copied octets: all that [`From`] was given.
+    #[must_use]
+    pub fn into_blocks(self) -> Vec<Vec<u8>> {
+        self.blocks
+    }
+
+    /// The first of them.
     #[must_use]
     pub fn into_copied(self) -> Vec<u8> {
         self.blocks.into_iter().next().unwrap_or_default()

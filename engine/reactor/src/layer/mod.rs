@@ -16,6 +16,7 @@ mod handshake;
 mod tests;
 mod tls;
 mod websocket;
+mod wire;
 
 use core::net::SocketAddr;
 use std::io;
@@ -27,8 +28,9 @@ pub use credentials::{Credentials, CredentialsError, Identity};
 use handshake::HandshakeFault;
 use tls::Tls;
 use websocket::{FrameFault, WebSocket};
+pub(crate) use wire::{Wire, Workshop};
 
-use crate::limits::LAYER_SCRATCH_BYTES;
+use crate::limits::{LAYER_SCRATCH_BYTES, RECORD_BYTES};
 
 /// What a listener speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -119,7 +121,7 @@ pub struct Layer {
     tls: Option<Box<Tls>>,
     websocket: Option<Box<WebSocket>>,
     /// Octets for the wire, to be taken by the driver.
-    out: Vec<u8>,
+    out: Wire,
 }
 
 impl Layer {
@@ -139,7 +141,7 @@ impl Layer {
         Ok(Some(Self {
             tls,
             websocket: transport.is_websocket().then(Box::default),
-            out: Vec::new(),
+            out: Wire::default(),
         }))
     }
 
@@ -148,11 +150,12 @@ impl Layer {
         credentials: Option<&Credentials>,
         name: &str,
         to: SocketAddr,
+        workshop: &mut Workshop,
     ) -> Result<Self, Fault> {
         let credentials = credentials.ok_or(Fault::NoCredentials)?;
         let mut tls = Tls::connect(credentials, name, to)?;
-        let mut out = Vec::new();
-        tls.flush(&mut out)?;
+        let mut out = Wire::default();
+        tls.flush(&mut out, workshop)?;
         Ok(Self {
             tls: Some(Box::new(tls)),
             websocket: None,
@@ -160,11 +163,11 @@ impl Layer {
         })
     }
 
-    /// Takes octets from the wire and hands on what they hold. `scratch` keeps its allocation only.
+    /// Takes octets from the wire and hands on what they hold.
     pub(crate) fn receive(
         &mut self,
         mut wire: &[u8],
-        scratch: &mut Vec<u8>,
+        workshop: &mut Workshop,
         sink: &mut impl Sink,
     ) -> Result<(), Fault> {
         let (tls, websocket) = match (&mut self.tls, &mut self.websocket) {
@@ -173,6 +176,7 @@ impl Layer {
             (None, Some(websocket)) => return websocket.receive(wire, sink),
             (None, None) => return Ok(()),
         };
+        let scratch = &mut workshop.scratch;
         scratch.resize(LAYER_SCRATCH_BYTES, 0);
         loop {
             let count = tls.decrypt(&mut wire, scratch)?;
@@ -184,41 +188,48 @@ impl Layer {
     }
 
     /// Writes what the layers themselves have to say.
-    fn write_own(&mut self, scratch: &mut Vec<u8>) -> Result<(), Fault> {
-        if let Some(websocket) = &mut self.websocket {
-            match &mut self.tls {
-                None => websocket.write_own(&mut self.out),
-                Some(tls) => {
-                    scratch.clear();
-                    websocket.write_own(scratch);
-                    if !scratch.is_empty() {
-                        tls.encrypt(core::iter::once(scratch.as_slice()), &mut self.out)?;
-                    }
-                }
+    fn write_own(&mut self, workshop: &mut Workshop) -> Result<(), Fault> {
+        let Self {
+            tls,
+            websocket,
+            out,
+        } = self;
+        if let Some(websocket) = websocket {
+            let mut own = Vec::new();
+            websocket.write_own(&mut own);
+            match tls {
+                None => out.put(&own, workshop),
+                Some(tls) => tls.encrypt(core::iter::once(own.as_slice()), out, workshop)?,
             }
         }
-        if let Some(tls) = &mut self.tls {
-            tls.flush(&mut self.out)?;
+        match tls {
+            None => Ok(()),
+            Some(tls) => tls.flush(out, workshop),
         }
-        Ok(())
     }
 
     /// Takes a batch of the logic, all of it.
     pub(crate) fn send<B: AsRef<[u8]> + Clone>(
         &mut self,
         batch: &Batch<B>,
-        scratch: &mut Vec<u8>,
+        workshop: &mut Workshop,
     ) -> Result<(), Fault> {
-        self.write_own(scratch)?;
-        match (&mut self.tls, &mut self.websocket) {
+        self.write_own(workshop)?;
+        let Self {
+            tls,
+            websocket,
+            out,
+        } = self;
+        match (tls, websocket) {
             (Some(tls), Some(websocket)) => {
-                scratch.clear();
-                websocket.frame(batch, scratch);
-                tls.encrypt(core::iter::once(scratch.as_slice()), &mut self.out)
+                let mut plain = core::mem::take(&mut workshop.plain);
+                let outcome = encrypt_frames(tls, websocket, batch, &mut plain, out, workshop);
+                workshop.plain = plain;
+                outcome
             }
-            (Some(tls), None) => tls.encrypt(batch.slices(), &mut self.out),
+            (Some(tls), None) => tls.encrypt(batch.slices(), out, workshop),
             (None, Some(websocket)) => {
-                websocket.frame(batch, &mut self.out);
+                websocket.frame(batch, |octets| out.put(octets, workshop));
                 Ok(())
             }
             (None, None) => Ok(()),
@@ -226,14 +237,14 @@ impl Layer {
     }
 
     /// Takes leave of the peer, if that was not done before.
-    pub(crate) fn close(&mut self, scratch: &mut Vec<u8>) -> Result<(), Fault> {
+    pub(crate) fn close(&mut self, workshop: &mut Workshop) -> Result<(), Fault> {
         if let Some(websocket) = &mut self.websocket {
             websocket.say_goodbye();
         }
-        self.write_own(scratch)?;
+        self.write_own(workshop)?;
         if let Some(tls) = &mut self.tls {
             tls.say_goodbye();
-            tls.flush(&mut self.out)?;
+            tls.flush(&mut self.out, workshop)?;
         }
         Ok(())
     }
@@ -247,16 +258,9 @@ impl Layer {
 
     /// Octets for the wire. What the layers themselves have to say waits until it is taken, one of a
     /// kind, so that a peer that does not read cannot make it grow.
-    pub(crate) fn take_output(&mut self, scratch: &mut Vec<u8>) -> Result<Vec<u8>, Fault> {
-        self.write_own(scratch)?;
+    pub(crate) fn take_output(&mut self, workshop: &mut Workshop) -> Result<Wire, Fault> {
+        self.write_own(workshop)?;
         Ok(core::mem::take(&mut self.out))
-    }
-
-    /// Gives back an empty vector for its allocation.
-    pub(crate) fn reuse(&mut self, spent: Vec<u8>) {
-        if self.out.capacity() == 0 {
-            self.out = spent;
-        }
     }
 
     /// Whether all handshakes are over.
@@ -286,6 +290,37 @@ impl Layer {
             is_framed: self.websocket.is_some(),
         }
     }
+}
+
+/// Frames a batch and encrypts what comes of it a record at a time; `plain` keeps its allocation only.
+fn encrypt_frames<B: AsRef<[u8]> + Clone>(
+    tls: &mut Tls,
+    websocket: &mut WebSocket,
+    batch: &Batch<B>,
+    plain: &mut Vec<u8>,
+    out: &mut Wire,
+    workshop: &mut Workshop,
+) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    let mut encrypt = |plain: &mut Vec<u8>| {
+        if outcome.is_ok() {
+            let runs = core::iter::once(plain.as_slice());
+            outcome = tls.encrypt(runs, out, workshop);
+        }
+        plain.clear();
+    };
+    plain.clear();
+    websocket.frame(batch, |mut octets| {
+        while plain.len() + octets.len() >= RECORD_BYTES {
+            let (now, later) = octets.split_at(RECORD_BYTES - plain.len());
+            plain.extend_from_slice(now);
+            encrypt(plain);
+            octets = later;
+        }
+        plain.extend_from_slice(octets);
+    });
+    encrypt(plain);
+    outcome
 }
 
 fn decrypt_into(tls: &mut Tls, wire: &mut &[u8], sink: &mut impl Sink) -> Result<(), Fault> {

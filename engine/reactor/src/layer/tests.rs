@@ -1,4 +1,4 @@
-//! WebSocket under every cut, against a plain encoder, and under random octets.
+//! WebSocket under every cut, against a plain encoder, and under random octets; how TLS fills its records.
 
 use std::rc::Rc;
 
@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use switch::Batch;
 
 use super::websocket::{FrameFault, WebSocket};
-use super::{Fault, Sink};
+use super::{Credentials, Fault, Identity, Layer, Sink, Transport, Workshop};
+use crate::limits::{LAYER_BLOCK_BYTES, RECORD_BYTES};
 
 type Octets = Rc<[u8]>;
 
@@ -102,12 +103,12 @@ fn each_chunk_leaves_as_one_message_also_over_several_batches() {
     batch.write(|text| text.extend_from_slice(b"one"));
     batch.end_message();
     batch.write(|text| text.extend_from_slice(b"two begins"));
-    websocket.frame(&batch, &mut out);
+    websocket.frame(&batch, |octets| out.extend_from_slice(octets));
     batch.clear();
     let shared: Octets = vec![b'x'; 70_000].into();
     batch.push(&shared, 0..70_000);
     batch.end_message();
-    websocket.frame(&batch, &mut out);
+    websocket.frame(&batch, |octets| out.extend_from_slice(octets));
     let mut expected = b"\x82\x03one\x02\x0Atwo begins\x80\x7F\0\0\0\0\0\x01\x11\x70".to_vec();
     expected.extend_from_slice(&shared);
     assert!(out == expected);
@@ -124,6 +125,69 @@ fn only_the_latest_ping_is_answered() {
     let mut out = Vec::new();
     websocket.write_own(&mut out);
     assert_eq!(out, b"\x8A\x06second");
+}
+
+/// Both ends of a connection over TLS after their handshakes.
+fn secured(workshop: &mut Workshop) -> (Layer, Layer) {
+    let identity = Identity::self_signed(&["mrf.example.net".to_owned()]).unwrap();
+    let credentials = Credentials::new(identity, None).unwrap();
+    let to = ([127, 0, 0, 1], 1).into();
+    let mut client = Layer::connect(Some(&credentials), "mrf.example.net", to, workshop).unwrap();
+    let server = Layer::accept(Transport::Tls, Some(&credentials)).unwrap();
+    let mut server = server.expect("TLS is a layer");
+    while !client.is_established() || !server.is_established() {
+        pass(&mut client, &mut server, workshop);
+        pass(&mut server, &mut client, workshop);
+    }
+    (client, server)
+}
+
+/// Hands what one has to send to the other; what it holds.
+fn pass(from: &mut Layer, to: &mut Layer, workshop: &mut Workshop) -> Vec<u8> {
+    let mut collector = Collector::default();
+    let blocks = from.take_output(workshop).unwrap().into_blocks();
+    for block in &blocks {
+        to.receive(block, workshop, &mut collector).unwrap();
+    }
+    workshop.reuse(blocks);
+    collector.open
+}
+
+#[test]
+fn small_and_large_runs_share_records_that_are_full() {
+    let mut workshop = Workshop::default();
+    let (mut client, mut server) = secured(&mut workshop);
+    let octets: Octets = (0..20_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let mut batch = Batch::<Octets>::default();
+    let mut expected = Vec::new();
+    for count in [1, 3_000, 20_000, 700, 9_000, 15_000, 2_500] {
+        batch.push(&octets, 0..count);
+        expected.extend_from_slice(&octets[..count]);
+    }
+    client.send(&batch, &mut workshop).unwrap();
+    let blocks = client.take_output(&mut workshop).unwrap().into_blocks();
+    assert!(
+        blocks
+            .iter()
+            .all(|b| !b.is_empty() && b.len() <= LAYER_BLOCK_BYTES)
+    );
+    let wire = blocks.concat();
+    let mut records = 0;
+    let mut rest = wire.as_slice();
+    while let [_, _, _, high, low, ..] = rest {
+        rest = &rest[5 + usize::from(u16::from_be_bytes([*high, *low]))..];
+        records += 1;
+    }
+    assert_eq!(records, expected.len().div_ceil(RECORD_BYTES));
+    let mut collector = Collector::default();
+    server
+        .receive(&wire, &mut workshop, &mut collector)
+        .unwrap();
+    assert!(collector.open == expected);
+    // The other way, in blocks that were used before.
+    workshop.reuse(blocks);
+    server.send(&batch, &mut workshop).unwrap();
+    assert!(pass(&mut server, &mut client, &mut workshop) == expected);
 }
 
 proptest! {

@@ -10,7 +10,8 @@ use switch::Secured;
 
 use super::Fault;
 use super::credentials::{Contexts, Credentials};
-use crate::limits::IOVECS_STACK_MAX;
+use super::wire::{Wire, Workshop};
+use crate::limits::{RECORD_BYTES, RECORD_RUNS_MAX};
 
 /// One connection's session. What the peer may make it hold is bounded by the library: a record, or a
 /// handshake of 64 KiB.
@@ -101,23 +102,30 @@ impl Tls {
     pub(super) fn encrypt<'a>(
         &mut self,
         runs: impl Iterator<Item = &'a [u8]>,
-        wire: &mut Vec<u8>,
+        wire: &mut Wire,
+        workshop: &mut Workshop,
     ) -> Result<(), Fault> {
-        let mut slices = [IoSlice::new(&[]); IOVECS_STACK_MAX];
-        let mut count = 0;
-        for run in runs {
-            slices[count] = IoSlice::new(run);
-            count += 1;
-            if count == slices.len() {
-                self.encrypt_slices(&slices)?;
-                count = 0;
+        let mut slices = [IoSlice::new(&[]); RECORD_RUNS_MAX];
+        let (mut count, mut room) = (0, RECORD_BYTES);
+        for mut run in runs {
+            while !run.is_empty() {
+                let (now, later) = run.split_at(run.len().min(room));
+                slices[count] = IoSlice::new(now);
+                count += 1;
+                room -= now.len();
+                run = later;
+                if room == 0 || count == slices.len() {
+                    self.encrypt_record(&slices[..count])?;
+                    self.flush(wire, workshop)?;
+                    (count, room) = (0, RECORD_BYTES);
+                }
             }
         }
-        self.encrypt_slices(&slices[..count])?;
-        self.flush(wire)
+        self.encrypt_record(&slices[..count])?;
+        self.flush(wire, workshop)
     }
 
-    fn encrypt_slices(&mut self, slices: &[IoSlice<'_>]) -> Result<(), Fault> {
+    fn encrypt_record(&mut self, slices: &[IoSlice<'_>]) -> Result<(), Fault> {
         let octet_count: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut writer = self.connection.writer();
         let taken = writer.write_vectored(slices).map_err(Fault::Buffer)?;
@@ -126,9 +134,15 @@ impl Tls {
     }
 
     /// Appends what the session itself has to say: handshake messages, alerts.
-    pub(super) fn flush(&mut self, wire: &mut Vec<u8>) -> Result<(), Fault> {
+    pub(super) fn flush(&mut self, wire: &mut Wire, workshop: &mut Workshop) -> Result<(), Fault> {
+        if !self.connection.wants_write() {
+            return Ok(());
+        }
+        let mut writer = wire.writer(workshop);
         while self.connection.wants_write() {
-            self.connection.write_tls(wire).map_err(Fault::Buffer)?;
+            self.connection
+                .write_tls(&mut writer)
+                .map_err(Fault::Buffer)?;
         }
         Ok(())
     }

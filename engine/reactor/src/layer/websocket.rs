@@ -288,7 +288,11 @@ impl WebSocket {
     }
 
     /// Appends the chunks of a batch, each as a message of its own (RFC 7977 section 5.1).
-    pub(super) fn frame<B: AsRef<[u8]> + Clone>(&mut self, batch: &Batch<B>, out: &mut Vec<u8>) {
+    pub(super) fn frame<B: AsRef<[u8]> + Clone>(
+        &mut self,
+        batch: &Batch<B>,
+        mut put: impl FnMut(&[u8]),
+    ) {
         if self.is_closed {
             return;
         }
@@ -308,13 +312,13 @@ impl WebSocket {
                 BINARY
             };
             self.is_sending = !is_final;
-            write_head(out, opcode, is_final, left);
+            put(Head::of(opcode, is_final, left).as_slice());
             while left > 0 {
                 if rest.is_empty() {
                     rest = slices.next().expect("slices hold what the batch counts");
                 }
                 let (now, later) = rest.split_at(rest.len().min(left));
-                out.extend_from_slice(now);
+                put(now);
                 left -= now.len();
                 rest = later;
             }
@@ -353,6 +357,31 @@ impl WebSocket {
 }
 
 impl Head {
+    /// Of a frame of ours: servers do not mask.
+    fn of(opcode: u8, is_final: bool, octet_count: usize) -> Self {
+        let mut head = Self::default();
+        head.push(&[opcode | if is_final { FINAL } else { 0 }]);
+        if let Some(short) = u8::try_from(octet_count).ok().filter(|n| *n < 126) {
+            head.push(&[short]);
+        } else if let Ok(medium) = u16::try_from(octet_count) {
+            head.push(&[126]);
+            head.push(&medium.to_be_bytes());
+        } else {
+            head.push(&[127]);
+            head.push(&(octet_count as u64).to_be_bytes());
+        }
+        head
+    }
+
+    fn push(&mut self, octets: &[u8]) {
+        self.octets[self.count..self.count + octets.len()].copy_from_slice(octets);
+        self.count += octets.len();
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.octets[..self.count]
+    }
+
     /// Takes octets until the header is whole.
     fn take(&mut self, octets: &mut &[u8]) -> Option<Result<Payload, FrameFault>> {
         while self.count < self.octet_count() {
@@ -458,20 +487,6 @@ impl Control {
 }
 
 fn write_control(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
-    write_head(out, opcode, true, payload.len());
+    out.extend_from_slice(Head::of(opcode, true, payload.len()).as_slice());
     out.extend_from_slice(payload);
-}
-
-/// Servers do not mask.
-fn write_head(out: &mut Vec<u8>, opcode: u8, is_final: bool, octet_count: usize) {
-    out.push(opcode | if is_final { FINAL } else { 0 });
-    if let Some(short) = u8::try_from(octet_count).ok().filter(|n| *n < 126) {
-        out.push(short);
-    } else if let Ok(medium) = u16::try_from(octet_count) {
-        out.push(126);
-        out.extend_from_slice(&medium.to_be_bytes());
-    } else {
-        out.push(127);
-        out.extend_from_slice(&(octet_count as u64).to_be_bytes());
-    }
 }
