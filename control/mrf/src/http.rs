@@ -29,12 +29,14 @@ pub async fn serve(listener: TcpListener, live: Arc<Live>, access: Access) -> st
 }
 
 fn router(live: Arc<Live>, access: Access) -> Router {
+    let by_host = from_fn_with_state(access.clone(), access::check_host);
     Router::new()
         .route("/", get(status_page))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .merge(api::routes().layer(from_fn_with_state(access, access::check)))
+        .layer(by_host)
         .with_state(live)
 }
 

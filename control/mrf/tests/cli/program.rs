@@ -219,11 +219,17 @@ impl Server {
         headers: &str,
         body: &str,
     ) -> (String, String) {
-        let mut stream = TcpStream::connect(self.get("http")).unwrap();
+        let host = self.get("http");
+        let mut stream = TcpStream::connect(host).unwrap();
         stream.set_read_timeout(Some(WITHIN)).unwrap();
         let size = body.len();
+        let host = if headers.starts_with("Host:") {
+            String::new()
+        } else {
+            format!("Host: {host}\r\n")
+        };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: mrf\r\nConnection: close\r\n{headers}\
+            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}\
              Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).unwrap();

@@ -32,6 +32,7 @@ fn run_is_ready_when_it_says_so_and_serves_its_pages() {
         "mrf_mrfp_registered 1",
         "mrf_mrfc_mrfps 1",
         "mrf_mrfc_participants 0",
+        "mrf_mrfc_h248_latency_seconds_count 0",
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line} in\n{metrics}");
     }
@@ -39,6 +40,25 @@ fn run_is_ready_when_it_says_so_and_serves_its_pages() {
     assert_eq!((&*status, &*json), (ok, "{\"conferences\":[]}"));
     assert!(server.http("/").1.contains("<b>ready</b>"));
     assert_eq!(server.http("/nothing").0, "HTTP/1.1 404 Not Found");
+}
+
+#[test]
+fn pages_of_other_hosts_reach_nothing_on_loopback() {
+    let server = Server::run();
+    for path in ["/", "/metrics", "/healthz", "/api/v1/conferences"] {
+        let (status, why) = server.http_with("GET", path, "Host: evil.example\r\n", "");
+        assert_eq!(status, "HTTP/1.1 421 Misdirected Request", "{path}");
+        assert!(why.contains("Host must be"), "{why}");
+    }
+    let make = "{\"name\":\"talk\"}";
+    let all = "/api/v1/conferences";
+    let origin = "Origin: http://evil.example\r\n";
+    let (status, why) = server.http_with("POST", all, origin, make);
+    assert_eq!(status, "HTTP/1.1 403 Forbidden");
+    assert!(why.contains("another origin"), "{why}");
+    let origin = format!("Origin: http://{}\r\n", server.get("http"));
+    let (status, _) = server.http_with("POST", all, &origin, make);
+    assert_eq!(status, "HTTP/1.1 201 Created");
 }
 
 #[test]
