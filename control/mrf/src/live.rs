@@ -68,7 +68,11 @@ impl Live {
     pub async fn counters(&self) -> Counters {
         let parts = self.parts.read().await;
         Counters {
-            mrfc: parts.mrfc.as_ref().map(Mrfc::metrics).or(parts.last.mrfc),
+            mrfc: parts
+                .mrfc
+                .as_ref()
+                .map(Mrfc::metrics)
+                .or_else(|| parts.last.mrfc.clone()),
             mrfp: parts
                 .mrfp
                 .as_ref()

@@ -11,6 +11,7 @@ mod headers;
 mod identity;
 mod limits;
 mod media;
+mod outcomes;
 mod refer;
 mod session_timer;
 mod status;
@@ -19,6 +20,7 @@ mod terms;
 pub use conference::notice::{TEXT_BYTES_MAX as NOTICE_TEXT_BYTES_MAX, Texts as NoticeTexts};
 pub use conference::{Rules, WhoMay};
 pub use config::{ConferenceConfig, Config, ContactForm, OwnTexts};
+pub use outcomes::{Codes, Latency, Outcomes};
 pub use status::{ConferenceStatus, Metrics, ParticipantStatus};
 pub use terms::Profile;
 

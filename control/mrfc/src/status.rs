@@ -1,6 +1,8 @@
 //! What can be seen from outside: counters and a snapshot of the conferences.
 
+use crate::outcomes::Outcomes;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A snapshot of the conferences, for a status page or an API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,9 +55,11 @@ pub struct ParticipantStatus {
 macro_rules! counters {
     ($(#[doc = $doc:literal] $name:ident),+ $(,)?) => {
         /// Counters since start, and gauges, at one moment.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Metrics {
             $(#[doc = $doc] pub $name: u64,)+
+            /// What became of requests, by code.
+            pub outcomes: Outcomes,
         }
 
         impl Metrics {
@@ -71,11 +75,21 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: AtomicU64,)+
+            /// Written by the focus alone.
+            outcomes: Mutex<Outcomes>,
         }
 
         impl Counters {
             pub(crate) fn snapshot(&self) -> Metrics {
-                Metrics { $($name: self.$name.load(Ordering::Relaxed),)+ }
+                Metrics {
+                    $($name: self.$name.load(Ordering::Relaxed),)+
+                    outcomes: self.outcomes().clone(),
+                }
+            }
+
+            pub(crate) fn outcomes(&self) -> MutexGuard<'_, Outcomes> {
+                // Whoever panicked while counting left counts all the same.
+                self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
             }
         }
     };
@@ -122,12 +136,10 @@ counters! {
     adds,
     /// H.248 Subtracts sent.
     subtracts,
-    /// H.248 transactions answered.
-    h248_replies,
-    /// Microseconds that those answers took, in sum.
-    h248_reply_microseconds,
-    /// H.248 transactions that failed or timed out.
+    /// H.248 requests that failed: refused, not answered in time, or not sent.
     h248_failures,
+    /// Of these, those that nobody answered in time.
+    h248_unanswered,
     /// Associations with MRFPs that were lost.
     mrfp_losses,
     /// SIP requests for new dialogs refused with 503: too many were waiting, or they waited too long.

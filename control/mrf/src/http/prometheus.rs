@@ -8,6 +8,7 @@ use crate::live::Counters;
 enum Kind {
     Counter,
     Gauge,
+    Histogram,
 }
 
 /// All counters as one page.
@@ -17,6 +18,7 @@ pub(super) fn text(counters: &Counters) -> String {
     page.sample("mrf_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     if let Some(metrics) = &counters.mrfc {
         mrfc(&mut page, metrics);
+        outcomes(&mut page, &metrics.outcomes);
     }
     if let Some(metrics) = &counters.mrfp {
         mrfp(&mut page, metrics);
@@ -40,6 +42,48 @@ fn mrfc(page: &mut Page, m: &mrfc::Metrics) {
             ),
         }
     }
+}
+
+fn outcomes(page: &mut Page, of: &mrfc::Outcomes) {
+    for (name, help, codes) in [
+        (
+            "mrf_mrfc_invite_outcomes_total",
+            "INVITEs to the focus (in) and calls of the focus (out), by final status code.",
+            &[
+                (Some(("direction", "in")), &of.invites_in),
+                (Some(("direction", "out")), &of.invites_out),
+            ][..],
+        ),
+        (
+            "mrf_mrfc_refer_responses_total",
+            "REFERs answered, by status code.",
+            &[(None, &of.refers)],
+        ),
+        (
+            "mrf_mrfc_refer_outcomes_total",
+            "What those who referred were told last, by status code.",
+            &[(None, &of.referred)],
+        ),
+        (
+            "mrf_mrfc_h248_errors_total",
+            "H.248 requests refused, by error code.",
+            &[(None, &of.h248_errors)],
+        ),
+    ] {
+        page.family(name, Kind::Counter, help);
+        for (label, codes) in codes {
+            for (code, count) in codes.iter() {
+                let code = match code {
+                    mrfc::Codes::OTHERS => "other".to_owned(),
+                    code => code.to_string(),
+                };
+                let labels: Vec<_> = label.iter().copied().chain([("code", &*code)]).collect();
+                page.sample(name, &labels, count);
+            }
+        }
+    }
+    let help = "From H.248 requests to their final answers.";
+    page.histogram("mrf_mrfc_h248_latency_seconds", help, &of.h248_latency);
 }
 
 fn mrfp(page: &mut Page, m: &mrfp::Metrics) {
@@ -187,6 +231,7 @@ impl Page {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
@@ -199,6 +244,18 @@ impl Page {
             format!("{{{}}}", labels.join(","))
         };
         let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, latency: &mrfc::Latency) {
+        self.family(name, Kind::Histogram, help);
+        let bucket = format!("{name}_bucket");
+        for (bound, count) in latency.cumulative() {
+            let bound = bound.as_secs_f64().to_string();
+            self.sample(&bucket, &[("le", &bound)], count);
+        }
+        self.sample(&bucket, &[("le", "+Inf")], latency.count());
+        self.sample(&format!("{name}_sum"), &[], latency.sum().as_secs_f64());
+        self.sample(&format!("{name}_count"), &[], latency.count());
     }
 
     fn single(&mut self, name: &str, kind: Kind, help: &str, value: u64) {
@@ -235,6 +292,10 @@ mod tests {
         let page = text(&counters());
         for line in [
             "mrf_mrfc_joins_total 9",
+            "mrf_mrfc_h248_latency_seconds_bucket{le=\"0.0005\"} 0",
+            "mrf_mrfc_h248_latency_seconds_bucket{le=\"10\"} 0",
+            "mrf_mrfc_h248_latency_seconds_bucket{le=\"+Inf\"} 0",
+            "mrf_mrfc_h248_latency_seconds_sum 0",
             "mrf_mrfp_registered 1",
             "mrf_mrfp_contexts 2",
             "mrf_mrfp_h248_errors_total{code=\"430\"} 3",
@@ -253,7 +314,11 @@ mod tests {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
                 family = rest.split(' ').next().unwrap().to_owned();
             } else if !line.starts_with('#') {
-                assert_eq!(line.split(['{', ' ']).next(), Some(&*family), "{line}");
+                let name = line.split(['{', ' ']).next().unwrap();
+                let is_part = ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .any(|part| name.strip_suffix(part) == Some(&*family));
+                assert!(name == family || is_part, "{line}");
             }
         }
     }

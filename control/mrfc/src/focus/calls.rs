@@ -232,6 +232,7 @@ impl Focus {
             Ok(offer) => {
                 leg.next_offer = Some(offer);
                 add(&self.counters.calls_accepted, 1);
+                self.counters.outcomes().invites_out.count(response.code);
                 self.restart_session(id);
                 self.tell(id, Event::Accepted(id));
                 self.tell_watchers(id, response.code, &response.reason)
@@ -255,6 +256,7 @@ impl Focus {
     /// Counts a call that came to nothing and tells who asked for it.
     pub(super) async fn fail_call(&mut self, id: ParticipantId, code: u16, reason: &str) {
         add(&self.counters.calls_failed, 1);
+        self.counters.outcomes().invites_out.count(code);
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.end("call failed");
             info!(conference = %leg.conference, leg = id.0, code, "our call failed");

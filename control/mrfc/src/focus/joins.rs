@@ -65,6 +65,8 @@ impl Focus {
                 };
                 if is_initial {
                     add(&self.counters.refusals, 1);
+                    // The stack answered it.
+                    self.counters.outcomes().invites_in.count(487);
                     self.handle_left(id, "cancelled").await;
                 } else if let Some(leg) = self.legs.get_mut(&id) {
                     leg.txn = None;
@@ -74,6 +76,7 @@ impl Focus {
                 // Of the initial INVITE: no other has provisional responses.
                 if let Some(&id) = self.by_dialog.get(&dialog) {
                     add(&self.counters.refusals, 1);
+                    self.counters.outcomes().invites_in.count(504);
                     self.handle_left(id, "not acknowledged").await;
                 }
             }
@@ -252,6 +255,7 @@ impl Focus {
 
     async fn refuse_at_once(&self, txn: TxnId, answer: Answer) {
         add(&self.counters.refusals, 1);
+        self.counters.outcomes().invites_in.count(answer.code);
         debug!(code = answer.code, "INVITE refused");
         self.sip.handle().respond(txn, answer).await;
     }
@@ -328,6 +332,7 @@ impl Focus {
             .describe(&leg.side(), &room.terms.capabilities, leg.origin);
         let answer = leg.ok_with_sdp();
         add(&self.counters.joins, 1);
+        self.counters.outcomes().invites_in.count(answer.code);
         let termination = crate::commands::termination_text(&placed.added.termination);
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, %termination, "joined");
         self.restart_session(id);

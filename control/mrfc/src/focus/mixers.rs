@@ -237,7 +237,11 @@ impl Focus {
 
     fn handle_reply(&mut self, id: TransactionId, reply: &TransactionReply) {
         let outcome = check(reply);
-        let error = h248_endpoint::first_error(&reply.body).map(h248_endpoint::describe);
+        let error = h248_endpoint::first_error(&reply.body);
+        if let Some(error) = error {
+            self.counters.outcomes().h248_errors.count(error.code);
+        }
+        let error = error.map(h248_endpoint::describe);
         let task = self.ended_task(id);
         if let Some(error) = &error {
             add(&self.counters.h248_failures, 1);
@@ -273,10 +277,8 @@ impl Focus {
     /// A request that was answered, and how long that took.
     fn ended_task(&mut self, id: TransactionId) -> Option<Task> {
         let (task, began) = self.tasks.remove(&id)?;
-        let took = self.now().since(began).as_micros();
-        add(&self.counters.h248_replies, 1);
-        let took = u64::try_from(took).unwrap_or(u64::MAX);
-        add(&self.counters.h248_reply_microseconds, took);
+        let took = self.now().since(began);
+        self.counters.outcomes().h248_latency.record(took);
         Some(task)
     }
 
@@ -300,6 +302,7 @@ impl Focus {
 
     fn handle_failed(&mut self, task: Option<Task>) {
         add(&self.counters.h248_failures, 1);
+        add(&self.counters.h248_unanswered, 1);
         let failure = MixerFailure::Unavailable;
         match task {
             None | Some(Task::Unwatched) => {}

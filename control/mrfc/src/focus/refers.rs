@@ -45,9 +45,13 @@ pub(super) struct Refer {
 impl Focus {
     pub(super) async fn handle_refer(&mut self, asked: Asked, request: &Request, flow: Flow) {
         match self.start_refer(&asked, request, flow).await {
-            Ok(()) => add(&self.counters.refers, 1),
+            Ok(()) => {
+                add(&self.counters.refers, 1);
+                self.counters.outcomes().refers.count(202);
+            }
             Err(answer) => {
                 add(&self.counters.refers_refused, 1);
+                self.counters.outcomes().refers.count(answer.code);
                 debug!(code = answer.code, "REFER refused");
                 self.sip.handle().respond(asked.txn, answer).await;
             }
@@ -232,6 +236,9 @@ impl Focus {
             return;
         }
         refer.news = Some((code, reason.to_owned()));
+        if is_last(code) {
+            self.counters.outcomes().referred.count(code);
+        }
         self.send_news(id).await;
     }
 

@@ -10,6 +10,7 @@ mod factory;
 mod joins;
 mod mrfp;
 mod notices;
+mod outcomes;
 mod phones;
 mod placement;
 mod refers;
