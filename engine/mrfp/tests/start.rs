@@ -64,6 +64,7 @@ impl Controller {
                     self.shell.reply(request.key, reply);
                 }
                 Event::Leaving { .. }
+                | Event::Late { .. }
                 | Event::RegistrationFailed { .. }
                 | Event::Departed
                 | Event::Problem(_) => {}

@@ -20,7 +20,7 @@ use crate::output::{Output, Problem, ProblemKind, RequestKey, describe};
 use crate::peers::{Peers, VERSION_FIRST};
 use crate::random::Random;
 use crate::replier::Running;
-use crate::requester::Outstanding;
+use crate::requester::{GivenUp, Outstanding};
 use crate::store::{Reply, Store};
 use crate::wire::{self, Body, Item};
 use crate::{Config, Peer, Timers, Tuning};
@@ -36,6 +36,7 @@ pub struct Endpoint {
     pub(crate) timers: TimerTable<Deadline>,
     pub(crate) random: Random,
     pub(crate) outstanding: HashMap<u32, Outstanding>,
+    pub(crate) given_up: GivenUp,
     pub(crate) id_last: u32,
     pub(crate) running: HashMap<u64, Running>,
     pub(crate) key_last: u64,
@@ -91,6 +92,7 @@ impl Endpoint {
             timers: TimerTable::default(),
             random,
             outstanding: HashMap::new(),
+            given_up: GivenUp::default(),
             id_last,
             running: HashMap::new(),
             key_last: 0,

@@ -180,7 +180,7 @@ impl World {
                 Output::Request(request) => self.execute(end, request.request.id.0, request.key),
                 Output::Reply { id, .. } => self.end(end, id.0, true),
                 Output::Failed { id, .. } => self.end(end, id.0, false),
-                Output::Problem(_) => {}
+                Output::Problem(_) | Output::Late { .. } => {}
                 Output::Wait(at) => {
                     self.waits[end] = at;
                     return;

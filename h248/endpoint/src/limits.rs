@@ -18,6 +18,8 @@ pub const SCTP_QUEUE_BYTES: usize = 16 << 20;
 pub const TPKT_HEADER_BYTES: usize = 4;
 /// Requests awaiting a reply from one peer.
 pub const PEER_OUTSTANDING_MAX: usize = 4_096;
+/// Requests that were given up and whose answer is still told when it comes; the oldest is forgotten.
+pub const GIVEN_UP_MAX: usize = 4_096;
 /// Peers with state (estimators, versions, acknowledgements due).
 pub const PEERS_MAX: usize = 4_096;
 /// Peer names (mId) whose requests are remembered.
@@ -45,8 +47,9 @@ pub const CONNECTIONS_MAX: usize = 1_024;
 /// Messages read from all transports and not yet handled; readers wait when it is full.
 pub const RECEIVED_QUEUE_MESSAGES: usize = 1_024;
 /// Messages waiting to be written to one TCP connection, or to be handed to one SCTP socket; one more
-/// closes the connection.
-pub const SEND_QUEUE_MESSAGES: usize = 1_024;
+/// closes the connection. All that may be outstanding at once has room, so that a burst of ours is no
+/// reason to lose an association.
+pub const SEND_QUEUE_MESSAGES: usize = 2 * (PEER_OUTSTANDING_MAX + REMOTE_RUNNING_MAX);
 
 const _: () = assert!(TPKT_MESSAGE_BYTES_MAX + TPKT_HEADER_BYTES == u16::MAX as usize);
 // A peer's negotiated version must not be evicted: an association has at most two addresses.

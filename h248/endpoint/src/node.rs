@@ -41,6 +41,18 @@ pub enum Event {
         /// Why.
         reason: FailReason,
     },
+    /// A request that was given up was executed and answered after all: what it made is there. At most once
+    /// for each, after its [`Self::Failed`], of the last [`crate::limits::GIVEN_UP_MAX`].
+    Late {
+        /// As returned by `send_request`.
+        id: TransactionId,
+        /// Who was asked.
+        peer: Peer,
+        /// Who answered, by name.
+        mid: MId,
+        /// The answer.
+        reply: TransactionReply,
+    },
     /// A control association exists (again). Gateway: `mid` is our controller. Controller: `mid`
     /// is a gateway.
     Registered(Registered),
@@ -343,6 +355,17 @@ impl Node {
                 return None;
             }
             Output::Failed { id, peer, reason } => Event::Failed { id, peer, reason },
+            Output::Late {
+                id,
+                peer,
+                mid,
+                reply,
+            } => Event::Late {
+                id,
+                peer,
+                mid,
+                reply,
+            },
         };
         Some(NodeOutput::Event(Box::new(event)))
     }

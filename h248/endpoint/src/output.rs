@@ -42,6 +42,18 @@ pub enum Output {
         /// Why.
         reason: FailReason,
     },
+    /// A request that was given up was executed and answered after all: what it made is there. At most once
+    /// for each, after its [`Self::Failed`], of the last [`crate::limits::GIVEN_UP_MAX`].
+    Late {
+        /// As returned by [`crate::Endpoint::send_request`].
+        id: TransactionId,
+        /// Who was asked.
+        peer: Peer,
+        /// Who answered, by name.
+        mid: MId,
+        /// The answer.
+        reply: TransactionReply,
+    },
     /// Something worth one log line; nothing to do.
     Problem(Problem),
     /// Nothing more before this instant (`None`: before the next input).

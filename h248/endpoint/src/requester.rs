@@ -6,7 +6,10 @@
 //!                   |  +--- Pending: longer timer, T-MAX anew
 //!                   |  +--- repeat (unreliable transports)
 //!                   +--- T-MAX | transport lost | error message | too many Pendings -> Failed
+//!                          +--- a reply after all -> Late
 //! ```
+
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use clock::{Duration, Instant, TimerKey};
@@ -17,7 +20,7 @@ use h248::ast::{
 
 use crate::backoff::Backoff;
 use crate::endpoint::{Deadline, Sender};
-use crate::limits::PEER_OUTSTANDING_MAX;
+use crate::limits::{GIVEN_UP_MAX, PEER_OUTSTANDING_MAX};
 use crate::output::{FailReason, Output, ProblemKind};
 use crate::segments::{Joined, Segments};
 use crate::wire::Broken;
@@ -38,6 +41,35 @@ pub(crate) struct Outstanding {
     pendings: u32,
     timer: TimerKey,
     segments: Option<Segments>,
+}
+
+/// Requests that ended without a reply though one may still come.
+#[derive(Debug, Default)]
+pub(crate) struct GivenUp {
+    peers: HashMap<u32, Peer>,
+    /// In the order of their ends; those answered since may still be among them.
+    order: VecDeque<u32>,
+}
+
+impl GivenUp {
+    fn add(&mut self, id: TransactionId, peer: Peer) {
+        if self.order.len() >= GIVEN_UP_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.peers.remove(&oldest);
+        }
+        self.order.push_back(id.0);
+        self.peers.insert(id.0, peer);
+    }
+
+    /// Whether `id` is among them; once.
+    fn take(&mut self, id: TransactionId, peer: Peer) -> bool {
+        let is_there = self.peers.get(&id.0) == Some(&peer);
+        if is_there {
+            self.peers.remove(&id.0);
+        }
+        is_there
+    }
 }
 
 /// Why a request was not sent.
@@ -147,7 +179,7 @@ impl Endpoint {
             });
         }
         if !self.is_outstanding_at(id, sender.peer) {
-            self.handle_late_reply(sender, &reply);
+            self.handle_late_reply(now, sender, reply);
             return;
         }
         if let Some(segment) = reply.segment.take() {
@@ -197,10 +229,19 @@ impl Endpoint {
         }
     }
 
-    /// A repeated reply: our acknowledgement was lost, or crossed it. One that asks for an
-    /// acknowledgement gets it again, however late.
-    fn handle_late_reply(&mut self, sender: Sender<'_>, reply: &TransactionReply) {
-        if reply.immediate_ack {
+    /// A reply to what was given up; or a repeated one: our acknowledgement was lost, or crossed it. One
+    /// that asks for an acknowledgement gets it again, however late.
+    fn handle_late_reply(&mut self, now: Instant, sender: Sender<'_>, reply: TransactionReply) {
+        let is_whole = reply.segment.is_none();
+        if is_whole && self.given_up.take(reply.id, sender.peer) {
+            self.acknowledge(now, sender.peer, reply.id, reply.immediate_ack);
+            self.output(Output::Late {
+                id: reply.id,
+                peer: sender.peer,
+                mid: sender.mid.clone(),
+                reply,
+            });
+        } else if reply.immediate_ack {
             let acks = Transaction::Ack(vec![(reply.id, reply.id)]);
             let version = self
                 .peers
@@ -335,6 +376,9 @@ impl Endpoint {
     fn fail(&mut self, id: TransactionId, reason: FailReason) {
         if let Some(outstanding) = self.remove(id) {
             let peer = outstanding.peer;
+            if matches!(reason, FailReason::TimedOut | FailReason::PendingLimit) {
+                self.given_up.add(id, peer);
+            }
             self.output(Output::Failed { id, peer, reason });
         }
     }

@@ -566,6 +566,9 @@ fn log(event: &Event) {
         Event::Failed { id, peer, reason } => {
             tracing::warn!(%peer, transaction = id.0, %reason, "H.248 request failed");
         }
+        Event::Late { id, peer, .. } => {
+            tracing::info!(%peer, transaction = id.0, "H.248 request answered too late");
+        }
         Event::Problem(problem) => log_problem(problem),
         Event::Request(_) | Event::Reply { .. } | Event::Departed => {}
     }

@@ -129,6 +129,7 @@ impl World {
                 }
                 Output::Reply { id, .. } => self.end(end, id.0, "reply"),
                 Output::Failed { id, .. } => self.end(end, id.0, "failed"),
+                Output::Late { .. } => {}
                 Output::Problem(problem) => panic!("{problem:?}"),
                 Output::Wait(at) => {
                     self.waits[end] = at;

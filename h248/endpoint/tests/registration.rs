@@ -206,6 +206,7 @@ fn describe(event: &Event) -> String {
             None => "reply".to_owned(),
         },
         Event::Failed { reason, .. } => format!("failed: {reason}"),
+        Event::Late { .. } => "late reply".to_owned(),
         Event::Registered(r) => format!(
             "registered {:?} {} v{} {:?}",
             r.method,

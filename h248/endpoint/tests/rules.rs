@@ -118,6 +118,7 @@ impl End {
                 }
                 Output::Reply { reply, .. } => format!("reply {}", words(&reply.body)),
                 Output::Failed { reason, .. } => format!("failed: {reason}"),
+                Output::Late { reply, .. } => format!("late {}", words(&reply.body)),
                 Output::Problem(problem) => match problem.kind {
                     ProblemKind::MessageUnreadable { code, .. } => format!("problem {code}"),
                     ProblemKind::TransactionUnreadable { code, .. } => format!("problem {code}"),
@@ -136,6 +137,23 @@ fn words(body: &ReplyBody) -> String {
             let counts = actions.iter().map(|a| a.commands.len().to_string());
             counts.collect::<Vec<_>>().join(",")
         }
+    }
+}
+
+#[test]
+fn a_reply_to_what_was_given_up_is_told_once() {
+    for mut end in [End::udp(), End::tcp()] {
+        let (id, _) = end.ask();
+        let told = end.pass(60_000);
+        assert_eq!(
+            told.last().map(String::as_str),
+            Some("failed: no reply within T-MAX")
+        );
+        let reply = format!("P={}{{ER=510{{\"test\"}}}}", id.0);
+        assert_eq!(end.hear(&reply), ["late 510"]);
+        assert_eq!(end.hear(&reply), [""; 0], "repeated");
+        let unknown = format!("P={}{{ER=510{{\"test\"}}}}", id.0 + 1);
+        assert_eq!(end.hear(&unknown), [""; 0], "never asked");
     }
 }
 

@@ -8,6 +8,7 @@
 mod support;
 
 use h248::ast::TransactionId;
+use h248_endpoint::limits::PEER_OUTSTANDING_MAX;
 use h248_endpoint::{
     AssociationConfig, Departure, Event, Registered, RegistrationConfig, Role, Shell,
     TransportAddr, first_error,
@@ -46,10 +47,14 @@ async fn register(controller: &mut Shell, gateway: &mut Shell) -> (Registered, R
 }
 
 /// The controller asks, the gateway answers.
-async fn converse(controller: &mut Shell, gateway: &mut Shell, registered: &Registered) {
-    const REQUESTS: usize = 100;
+async fn converse(
+    controller: &mut Shell,
+    gateway: &mut Shell,
+    registered: &Registered,
+    requests: usize,
+) {
     let mut ids: Vec<TransactionId> = Vec::new();
-    for _ in 0..REQUESTS {
+    for _ in 0..requests {
         ids.push(
             controller
                 .send_request(registered.peer, audit())
@@ -57,7 +62,7 @@ async fn converse(controller: &mut Shell, gateway: &mut Shell, registered: &Regi
         );
     }
     let mut answered: Vec<TransactionId> = Vec::new();
-    while answered.len() < REQUESTS {
+    while answered.len() < requests {
         tokio::select! {
             event = gateway.next() => match event {
                 Event::Request(request) => assert!(gateway.reply(request.key, refused(581))),
@@ -95,7 +100,7 @@ async fn requests_are_answered_over_every_transport() {
         assert_eq!((at_mgc.version, at_mgc.mid.clone()), (2, mid("mg")));
         assert_eq!((at_mg.version, at_mg.mid), (2, mid("mgc")));
         assert_eq!(at_mg.peer.addr, address.addr());
-        converse(&mut mgc, &mut mg, &at_mgc).await;
+        converse(&mut mgc, &mut mg, &at_mgc, 100).await;
         mg.depart(Departure::Forced);
         let (mut is_lost, mut is_departed) = (false, false);
         while !(is_lost && is_departed) {
@@ -119,9 +124,17 @@ async fn a_controller_serves_gateways_over_every_transport_at_once() {
     let (at_second, _) = register(&mut mgc, &mut second).await;
     let (at_third, _) = register(&mut mgc, &mut third).await;
     assert_eq!(mgc.associations().count(), 3);
-    converse(&mut mgc, &mut first, &at_first).await;
-    converse(&mut mgc, &mut second, &at_second).await;
-    converse(&mut mgc, &mut third, &at_third).await;
+    converse(&mut mgc, &mut first, &at_first, 100).await;
+    converse(&mut mgc, &mut second, &at_second, 100).await;
+    converse(&mut mgc, &mut third, &at_third, 100).await;
+}
+
+#[tokio::test]
+async fn all_that_may_be_outstanding_may_be_sent_at_once() {
+    let mut mgc = controller(&["tcp:127.0.0.1:0"]).await;
+    let mut mg = gateway("mg", mgc.bound()).await;
+    let (at_mgc, _) = register(&mut mgc, &mut mg).await;
+    converse(&mut mgc, &mut mg, &at_mgc, PEER_OUTSTANDING_MAX).await;
 }
 
 #[tokio::test]
@@ -171,7 +184,7 @@ async fn a_stream_that_is_no_tpkt_is_closed_and_others_live_on() {
     assert!(octets.is_empty());
     let mut mg = gateway("mg", &[address]).await;
     let (at_mgc, _) = register(&mut mgc, &mut mg).await;
-    converse(&mut mgc, &mut mg, &at_mgc).await;
+    converse(&mut mgc, &mut mg, &at_mgc, 100).await;
 }
 
 #[tokio::test]

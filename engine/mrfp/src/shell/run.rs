@@ -164,7 +164,11 @@ impl Task {
                 self.gateway.handle_control_lost(now);
             }
             Event::Departed => self.is_departed = true,
-            Event::Leaving { .. } | Event::RegistrationFailed { .. } | Event::Problem(_) => {}
+            // Notifies make nothing that would have to be undone.
+            Event::Late { .. }
+            | Event::Leaving { .. }
+            | Event::RegistrationFailed { .. }
+            | Event::Problem(_) => {}
         }
     }
 

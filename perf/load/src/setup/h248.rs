@@ -242,6 +242,7 @@ impl Controller {
                         self.shell.reply(request.key, reply);
                     }
                     Event::Registered(_)
+                    | Event::Late { .. }
                     | Event::Leaving { .. }
                     | Event::RegistrationFailed { .. }
                     | Event::Departed
