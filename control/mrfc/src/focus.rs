@@ -14,6 +14,7 @@ mod mixers;
 mod notices;
 mod offers;
 mod refers;
+mod requests;
 mod sessions;
 mod watchers;
 
@@ -28,7 +29,7 @@ use clock::{Instant, TimerKey, TimerTable};
 use conference::roster::Roster;
 use conference::subscription::EndReason;
 use conference::{Conference, Event, Hangup, Intent, ParticipantId, Policy, Refusal};
-use h248::ast::{MId, TerminationId, TransactionId};
+use h248::ast::{ActionRequest, MId, TerminationId, TransactionId};
 use h248_endpoint::{Peer, Shell};
 use leg::{Call, Leg, Placed};
 use refers::{Refer, ReferId};
@@ -91,6 +92,10 @@ struct Mrfp {
     peer: Peer,
     /// It announced its leave: no new conferences.
     is_leaving: bool,
+    /// Requests that it has not answered.
+    outstanding: usize,
+    /// Requests that wait until it has answered others.
+    backlog: VecDeque<(ActionRequest, Task)>,
 }
 
 /// What a NOTIFY was about.

@@ -20,5 +20,10 @@ pub(crate) const SUBSCRIPTION_SECONDS_MIN: u64 = 5;
 pub(crate) const LOOKUPS_MAX: usize = 64;
 /// MRFPs used at once; further ones register but get no conferences.
 pub(crate) const MRFPS_MAX: usize = 256;
+/// H.248 requests that one MRFP is asked at once; further ones (one a leg and a change) wait for their turn, so
+/// that no Subtract is lost to a burst.
+pub(crate) const REQUESTS_MAX: usize = 1_024;
 /// Seconds a refused peer is told to wait.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;
+
+const _: () = assert!(REQUESTS_MAX <= h248_endpoint::limits::PEER_OUTSTANDING_MAX / 2);

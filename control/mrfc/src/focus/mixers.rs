@@ -1,8 +1,8 @@
 //! The H.248 side: MRFPs come and go, terminations are added, changed and subtracted.
 
 use super::{
-    Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Peer, Placed, Task, TerminationId,
-    Timer, TransactionId, add, info, warn,
+    Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Placed, Task, TerminationId, Timer,
+    TransactionId, add, info, warn,
 };
 use crate::commands::{
     Added, MSRS, NETFAIL, NICK, Observed, REQUEST, added, check, control, mid_text, modify,
@@ -13,9 +13,9 @@ use crate::terms::Profile;
 use conference::MixerFailure;
 use conference::notice::Outcome;
 use h248::ast::{
-    ActionReply, ActionRequest, Command, CommandReply, CommandResult, ContextId, LocalControl,
-    ObservedEvents, ReplyBody, ServiceChangeMethod, ServiceChangeResult, StreamMode,
-    TerminationIds, TransactionReply,
+    ActionReply, Command, CommandReply, CommandResult, ContextId, LocalControl, ObservedEvents,
+    ReplyBody, ServiceChangeMethod, ServiceChangeResult, StreamMode, TerminationIds,
+    TransactionReply,
 };
 use h248_endpoint::{Event as H248Event, Registered, Request, error, error_reply};
 
@@ -26,7 +26,7 @@ impl Focus {
             H248Event::Lost { mid, reason, .. } => {
                 warn!(mrfp = %mid_text(&mid), %reason, "MRFP lost");
                 add(&self.counters.mrfp_losses, 1);
-                self.mrfps.retain(|m| m.mid != mid);
+                self.forget_mrfp(&mid);
                 self.publish_mrfps();
                 self.tell_rooms_of(&mid, Event::MixerLost);
             }
@@ -36,11 +36,22 @@ impl Focus {
                     mrfp.is_leaving = true;
                 }
             }
-            H248Event::Reply { id, reply, .. } => self.handle_reply(id, &reply),
-            H248Event::Failed { id, reason, .. } => {
+            H248Event::Reply {
+                id, peer, reply, ..
+            } => {
+                self.send_next(peer);
+                self.handle_reply(id, &reply);
+            }
+            H248Event::Failed { id, peer, reason } => {
+                self.send_next(peer);
                 let task = self.tasks.remove(&id).map(|(task, _)| task);
                 self.log_failure(id, task.as_ref(), &reason);
                 self.handle_failed(task);
+            }
+            H248Event::Late { mid, reply, .. } => {
+                if let Ok(added) = added(&reply) {
+                    self.discard(&mid, &added);
+                }
             }
             H248Event::Request(request) => self.handle_request(&request),
             // Of a gateway only; or logged by the endpoint.
@@ -57,12 +68,8 @@ impl Focus {
         if !is_known && self.mrfps.len() >= MRFPS_MAX {
             return warn!(mrfp = %mid_text(&mid), "too many MRFPs; not used");
         }
-        self.mrfps.retain(|m| m.mid != mid);
-        self.mrfps.push(Mrfp {
-            mid: mid.clone(),
-            peer,
-            is_leaving: false,
-        });
+        self.forget_mrfp(&mid);
+        self.mrfps.push(Mrfp::new(mid.clone(), peer));
         self.publish_mrfps();
         let kept = matches!(
             method,
@@ -111,10 +118,6 @@ impl Focus {
             several => several.iter().copied().min_by_key(|m| load(&m.mid)),
         };
         chosen.map(|m| m.mid.clone())
-    }
-
-    fn peer_of(&self, mid: &MId) -> Option<Peer> {
-        self.mrfps.iter().find(|m| m.mid == *mid).map(|m| m.peer)
     }
 
     pub(super) fn add_termination(&mut self, name: &str, id: ParticipantId, new_context: bool) {
@@ -220,21 +223,6 @@ impl Focus {
         }
     }
 
-    pub(super) fn send(&mut self, mrfp: &MId, action: ActionRequest, task: Task) -> Option<()> {
-        let peer = self.peer_of(mrfp)?;
-        match self.h248.send_request(peer, vec![action]) {
-            Ok(id) => {
-                self.tasks.insert(id, (task, self.now()));
-                Some(())
-            }
-            Err(error) => {
-                warn!(mrfp = %mid_text(mrfp), %error, "H.248 request not sent");
-                add(&self.counters.h248_failures, 1);
-                None
-            }
-        }
-    }
-
     fn handle_reply(&mut self, id: TransactionId, reply: &TransactionReply) {
         let outcome = check(reply);
         let error = h248_endpoint::first_error(&reply.body);
@@ -300,7 +288,7 @@ impl Focus {
             termination = termination.as_deref(), transaction = id.0, %why, "H.248 request failed");
     }
 
-    fn handle_failed(&mut self, task: Option<Task>) {
+    pub(super) fn handle_failed(&mut self, task: Option<Task>) {
         add(&self.counters.h248_failures, 1);
         add(&self.counters.h248_unanswered, 1);
         let failure = MixerFailure::Unavailable;
@@ -321,10 +309,7 @@ impl Focus {
         let reserved = Reserved::parse(&added.local);
         let leg = self.legs.get_mut(&id).filter(|leg| !leg.is_media_over);
         let (Some(leg), Some(reserved)) = (leg, reserved) else {
-            // Nobody waits for it, or it is of no use: it must not stay.
-            warn!(mrfp = %mid_text(&mrfp), context = added.context, "unusable termination subtracted");
-            add(&self.counters.subtracts, 1);
-            self.send(&mrfp, subtract(&added), Task::Unwatched);
+            self.discard(&mrfp, &added);
             return self.tell(id, Event::TerminationFailed(id, MixerFailure::Unavailable));
         };
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, context = added.context,
@@ -340,6 +325,13 @@ impl Focus {
             reserved,
         });
         self.tell(id, Event::TerminationReady(id));
+    }
+
+    /// Nobody waits for it (any more), or it is of no use: it must not stay.
+    fn discard(&mut self, mrfp: &MId, added: &Added) {
+        warn!(mrfp = %mid_text(mrfp), context = added.context, "unusable termination subtracted");
+        add(&self.counters.subtracts, 1);
+        self.send(mrfp, subtract(added), Task::Unwatched);
     }
 
     /// A request of an MRFP: events that nobody armed, or terminations going out of service.

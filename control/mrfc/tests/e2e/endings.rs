@@ -4,7 +4,7 @@ use super::{Bench, OFFER, config, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
 use crate::phones::{Callee, refer};
 use clock::Duration;
-use h248_endpoint::Departure;
+use h248_endpoint::{Departure, TransportAddr};
 use mrfc::Action;
 use sip::{DialogId, Event, Method, SipClient};
 
@@ -234,4 +234,75 @@ async fn whatever_ends_a_leg_in_whatever_order_nothing_is_left_of_it() {
         assert!(until_bye(&mut play.client).await.contains("cause=503"));
         play.over().await;
     }
+}
+
+#[tokio::test]
+async fn a_termination_that_comes_too_late_is_taken_back() {
+    let mut config = config();
+    config.h248_timeout = Duration::from_millis(200);
+    let mut bench = Bench::start(config).await;
+    let mut client = bench.client(0).await;
+    bench.mrfp.hold().await;
+    let outcome = client.invite(&bench.call(0)).await.expect("placed");
+    assert_eq!(outcome.response.code, 503);
+    assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
+    bench.mrfp.release().await;
+    let seen = bench.mrfp.seen().await;
+    assert!(matches!(seen, Seen::Subtract { .. }), "{seen:?}");
+}
+
+/// More than an MRFP is asked at once: what waits for its turn is done, too.
+#[tokio::test]
+async fn a_crowd_comes_and_goes_at_once() {
+    const CROWD: u32 = 1_100;
+    let mut config = config();
+    config.h248 = vec![TransportAddr::Tcp(
+        "127.0.0.1:0".parse().expect("an address"),
+    )];
+    config.max_participants = CROWD;
+    let mut bench = Bench::start(config).await;
+    let mut client = bench.client(0).await;
+    let call = bench.call(0);
+    // The first one makes the context; all others follow when it is there.
+    bench.mrfp.hold().await;
+    let mut dialogs = Vec::new();
+    for _ in 0..CROWD {
+        dialogs.push(client.start(&call).await.expect("placed"));
+    }
+    assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
+    while bench.mrfc.metrics().invites < u64::from(CROWD) {
+        tokio::task::yield_now().await;
+    }
+    bench.mrfp.release().await;
+    let joined = async {
+        for dialog in dialogs {
+            let outcome = client.outcome(dialog).await.expect("answered");
+            assert_eq!(outcome.response.code, 200);
+            client.ack(dialog, None).await;
+        }
+    };
+    let added = async {
+        for _ in 1..CROWD {
+            let seen = bench.mrfp.seen().await;
+            assert!(
+                matches!(
+                    seen,
+                    Seen::Add {
+                        context: Some(1),
+                        ..
+                    }
+                ),
+                "{seen:?}"
+            );
+        }
+    };
+    tokio::join!(joined, added);
+    let closed = bench.mrfc.act("conference1", Action::Close).await;
+    closed.expect("it was there");
+    for _ in 0..CROWD {
+        let seen = bench.mrfp.seen().await;
+        assert!(matches!(seen, Seen::Subtract { .. }), "{seen:?}");
+    }
+    let metrics = bench.mrfc.metrics();
+    assert_eq!((metrics.h248_failures, metrics.mrfp_losses), (0, 0));
 }
