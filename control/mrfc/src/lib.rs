@@ -260,6 +260,8 @@ impl Mrfc {
             (&all.sip_forbidden, &sip.forbidden),
             (&all.sip_connections_refused, &sip.connections_refused),
             (&all.sip_connections, &sip.connections),
+            (&all.sip_dialogs, &sip.dialogs),
+            (&all.sip_transactions, &sip.transactions),
         ] {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }

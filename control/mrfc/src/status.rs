@@ -154,6 +154,10 @@ counters! {
     sip_connections_refused,
     /// Gauge: SIP connections now.
     sip_connections,
+    /// Gauge: SIP dialogs now.
+    sip_dialogs,
+    /// Gauge: SIP transactions now; over UDP they are kept for 32 s after their end.
+    sip_transactions,
     /// Gauge: MRFPs associated now.
     mrfps,
     /// Gauge: conferences that exist now.

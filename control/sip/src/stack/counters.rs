@@ -13,6 +13,10 @@ pub struct Counters {
     pub challenged: AtomicU64,
     /// Requests whose sender is not who it says.
     pub forbidden: AtomicU64,
+    /// Gauge: dialogs now.
+    pub dialogs: AtomicU64,
+    /// Gauge: transactions now, both roles, those included that are only kept for repetitions.
+    pub transactions: AtomicU64,
     /// Gauge: connections now.
     pub connections: AtomicU64,
     /// Connections refused: too many, in all or from one address.

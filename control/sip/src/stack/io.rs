@@ -180,11 +180,7 @@ impl Core {
         loop {
             match self.agent.poll() {
                 Output::Wait(at) => {
-                    let (counters, counts) = (&self.sockets.counters, self.agent.counts());
-                    set(&counters.shed, counts.shed);
-                    set(&counters.malformed, counts.malformed);
-                    set(&counters.challenged, counts.challenged);
-                    set(&counters.forbidden, counts.forbidden);
+                    self.count();
                     return at;
                 }
                 Output::Event(event) => self.pending.push_back(event),
@@ -192,6 +188,17 @@ impl Core {
                 Output::Transmit { to, bytes, txn } => self.transmit(to, bytes, txn).await,
             }
         }
+    }
+
+    fn count(&self) {
+        let (counters, counts) = (&self.sockets.counters, self.agent.counts());
+        set(&counters.shed, counts.shed);
+        set(&counters.malformed, counts.malformed);
+        set(&counters.challenged, counts.challenged);
+        set(&counters.forbidden, counts.forbidden);
+        let size = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        set(&counters.dialogs, size(self.agent.dialog_count()));
+        set(&counters.transactions, size(self.agent.transaction_count()));
     }
 
     fn handle_command(&mut self, command: Command) {
