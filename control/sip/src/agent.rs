@@ -201,17 +201,13 @@ impl Agent {
         self.out.push_back(Output::Event(event));
     }
 
-    /// The address that peers see for `transport`: a listener of the family of `near`, with the
-    /// address of `near` where the listener has none of its own.
+    /// The address that peers see for `transport`: a listener of the family of `near` (`[::]` serves
+    /// both), with the address of `near` where the listener has none of its own.
     fn local_addr(&self, transport: Transport, near: SocketAddr) -> SocketAddr {
-        let listener = self
-            .config
-            .locals
-            .iter()
-            .filter(|l| l.transport == transport)
-            .map(|l| l.addr)
-            .find(|l| l.is_ipv6() == near.is_ipv6());
-        match listener {
+        let locals = self.config.locals.iter();
+        let mut listeners = locals.filter(|l| l.transport == transport).map(|l| l.addr);
+        let same = listeners.clone().find(|l| l.is_ipv6() == near.is_ipv6());
+        match same.or_else(|| listeners.find(|l| l.is_ipv6() && l.ip().is_unspecified())) {
             Some(addr) if addr.ip().is_unspecified() => SocketAddr::new(near.ip(), addr.port()),
             Some(addr) => addr,
             None => near,

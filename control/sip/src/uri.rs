@@ -1,6 +1,7 @@
 //! Request-URIs, Contacts and routes: kept as they came, with the parts a focus needs picked out.
 
 use core::fmt;
+use core::net::IpAddr;
 
 /// A URI. Its text is kept octet for octet (escapes, parameters, order); only blanks, which no URI
 /// may hold but some senders write after `sip:`, are dropped on the way in.
@@ -103,6 +104,12 @@ impl Uri {
         &self.host
     }
 
+    /// The host, if it is an address.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        ip_of(&self.host)
+    }
+
     /// The port, when written.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
@@ -120,6 +127,15 @@ impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// The address that a host is, an IPv4-mapped one as the IPv4 address that it stands for. The grammar of
+/// RFC 3261 wants one colon too many before the IPv4 part (RFC 5118 4.10).
+pub(crate) fn ip_of(host: &str) -> Option<IpAddr> {
+    let bare = host.trim_matches(['[', ']']);
+    let read = |text: &str| text.parse::<IpAddr>().ok();
+    let ip = read(bare).or_else(|| read(&bare.replacen(":::", "::", 1)));
+    ip.map(|ip| ip.to_canonical())
 }
 
 /// Splits `host[:port]`; IPv6 in brackets.

@@ -1,8 +1,8 @@
 //! The topmost Via: where a request came from and where its responses go (RFC 3261 18.2, RFC 3581).
 
 use crate::message::Headers;
-use crate::uri::{parameter, split_authority, split_outside_quotes};
-use core::net::{IpAddr, SocketAddr};
+use crate::uri::{ip_of, parameter, split_authority, split_outside_quotes};
+use core::net::SocketAddr;
 
 /// The parts of a topmost Via.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub(crate) fn stamp(value: &str, source: SocketAddr) -> String {
         .and_then(|left| left.trim().rsplit([' ', '\t']).next())
         .and_then(|sent_by| split_authority(sent_by).ok())
         .map_or("", |(host, _)| host);
-    let named: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    let named = ip_of(host);
     let mut stamped = top.trim_end().to_owned();
     let rport = stamp_rport(&mut stamped, source.port());
     if named != Some(source.ip()) || rport {

@@ -6,7 +6,7 @@
 )]
 
 use core::net::SocketAddr;
-use sip::{Answer, Event, Method, SipAddr, Stack, StackConfig, Transport};
+use sip::{Answer, Event, Invite, Method, SipAddr, Stack, StackConfig, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -67,6 +67,50 @@ async fn a_wildcard_listener_knows_its_address() {
     let mut buffer = [0; 1500];
     let count = socket.recv(&mut buffer).await.expect("answer");
     assert!(buffer[..count].starts_with(b"SIP/2.0 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn a_listener_for_both_families_knows_ipv4_peers_by_their_address() {
+    let config = StackConfig {
+        listen: vec!["udp:[::]:0".parse().expect("an address")],
+        allow: vec![Method::Options],
+        trusted: vec!["127.0.0.1".parse().expect("a neighbour")],
+        ..StackConfig::default()
+    };
+    let mut stack = Stack::bind(config).await.expect("a free port");
+    let port = stack.addrs()[0].addr.port();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("port");
+    let own = socket.local_addr().expect("addr");
+    let text = options(Transport::Udp, own.port(), "");
+    socket
+        .send_to(text.as_bytes(), ("127.0.0.1", port))
+        .await
+        .expect("sent");
+    let Some(Event::Request { txn, flow, .. }) = stack.next_event().await else {
+        panic!("no OPTIONS");
+    };
+    assert_eq!((flow.remote, flow.is_trusted), (own, true));
+    assert_eq!(flow.local, SocketAddr::from(([127, 0, 0, 1], port)));
+    stack.handle().respond(txn, Answer::new(200)).await;
+    let mut buffer = [0; 1500];
+    let count = socket.recv(&mut buffer).await.expect("answer");
+    let answer = String::from_utf8_lossy(&buffer[..count]);
+    assert!(!answer.contains("received="), "it named itself: {answer}");
+    // A request of ours gets there, too, and names an address that answers.
+    let invite = Invite {
+        uri: format!("sip:a@[::ffff:127.0.0.1]:{}", own.port()),
+        hops: Vec::new(),
+        is_proxy: false,
+        from: "sip:room@example.net".into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let started = stack.handle().start(Method::Subscribe, invite).await;
+    started.expect("the stack lives").expect("URIs");
+    let count = socket.recv(&mut buffer).await.expect("a request");
+    let request = String::from_utf8_lossy(&buffer[..count]);
+    let via = format!("Via: SIP/2.0/UDP 127.0.0.1:{port};");
+    assert!(request.contains(&via), "{request}");
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ use super::{Agent, Answer, Destination, DialogId, Event, Flow, Hop, Target, Time
 use crate::addr::{SipAddr, Transport};
 use crate::limits::{T1, T2, TIMEOUT};
 use crate::message::{Headers, Method, Request, Response};
-use crate::uri::{NameAddr, Uri};
+use crate::uri::{NameAddr, Uri, ip_of};
 use clock::{Duration, Instant, TimerKey};
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DialogState {
@@ -197,9 +197,8 @@ impl Dialog {
             .or(came_by.filter(|t| t.is_reliable() && !t.is_web_socket()));
         let near = self.flow.map(|f| f.local);
         let near = near.or(self.hops.first().map(|hop| hop.near));
-        let host = target.host.trim_matches(['[', ']']).parse::<IpAddr>();
-        match (host, near) {
-            (Ok(ip), Some(near)) if ip.is_ipv6() == near.is_ipv6() => {
+        match (ip_of(&target.host), near) {
+            (Some(ip), Some(near)) if ip.is_ipv6() == near.is_ipv6() => {
                 let transport = target.transport.unwrap_or(target.first_choice());
                 let port = target.port.unwrap_or(transport.default_port());
                 let addr = SipAddr {

@@ -687,3 +687,6 @@ mod digest;
 
 #[path = "tests/torture.rs"]
 mod torture;
+
+#[path = "tests/ipv6.rs"]
+mod ipv6;

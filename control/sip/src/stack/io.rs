@@ -406,18 +406,18 @@ impl Core {
         bytes: &[u8],
         txn: Option<TxnId>,
     ) {
-        let chosen = channel
-            .and_then(|c| usize::try_from(c).ok())
-            .and_then(|c| self.sockets.udp.get(c));
-        let fits =
-            |s: &&Arc<UdpSocket>| s.local_addr().is_ok_and(|a| a.is_ipv6() == addr.is_ipv6());
-        let socket = chosen
-            .filter(fits)
-            .or_else(|| self.sockets.udp.iter().find(fits))
-            .cloned();
+        let all = &self.sockets.udp;
+        let chosen = channel.and_then(|c| all.get(usize::try_from(c).ok()?));
+        let reaches = |socket: &Arc<UdpSocket>| {
+            let to = seen_from(socket.local_addr().ok()?, addr)?;
+            Some((Arc::clone(socket), to))
+        };
+        let way = chosen
+            .and_then(reaches)
+            .or_else(|| all.iter().find_map(reaches));
         self.note(true, addr, bytes);
-        let sent = match socket {
-            Some(socket) => socket.send_to(bytes, addr).await.map(|_| ()),
+        let sent = match way {
+            Some((socket, to)) => socket.send_to(bytes, to).await.map(|_| ()),
             None => Err(std::io::ErrorKind::AddrNotAvailable.into()),
         };
         if let Err(error) = sent {
@@ -544,6 +544,26 @@ impl Core {
     }
 }
 
+/// `addr` as a socket bound to `local` must write it; `None`: that socket does not get there. `[::]` gets
+/// to IPv4, too.
+fn seen_from(local: SocketAddr, addr: SocketAddr) -> Option<SocketAddr> {
+    match (local, addr) {
+        (SocketAddr::V6(local), SocketAddr::V4(addr)) if local.ip().is_unspecified() => {
+            let mapped = addr.ip().to_ipv6_mapped();
+            Some(SocketAddr::new(mapped.into(), addr.port()))
+        }
+        _ => (local.is_ipv6() == addr.is_ipv6()).then_some(addr),
+    }
+}
+
+/// An IPv4 peer of `[::]` by its own address: what trusts it, routes to it and names it knows that one.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        ip if ip == addr.ip() => addr,
+        ip => SocketAddr::new(ip, addr.port()),
+    }
+}
+
 async fn sleep_until(at: Option<tokio::time::Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
@@ -567,7 +587,7 @@ impl DatagramReader {
         };
         loop {
             let (count, remote) = match self.socket.recv_from(&mut buffer).await {
-                Ok(received) => received,
+                Ok((count, remote)) => (count, canonical(remote)),
                 Err(error) => {
                     // An ICMP error of an earlier datagram; the socket itself is well.
                     debug!(%error, "datagram receive failed");
@@ -612,7 +632,7 @@ async fn accept(transport: Transport, listener: TcpListener, inputs: mpsc::Sende
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                let accepted = Input::Accepted(stream, remote, transport);
+                let accepted = Input::Accepted(stream, canonical(remote), transport);
                 if inputs.send(accepted).await.is_err() {
                     return;
                 }

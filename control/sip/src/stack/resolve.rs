@@ -12,6 +12,7 @@ use crate::addr::{SipAddr, Transport};
 use crate::agent::{Hop, Target};
 use crate::limits::{HOPS_MAX, RESOLVE_TIMEOUT};
 use crate::stack::near_addr;
+use crate::uri::ip_of;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use hickory_resolver::TokioResolver;
@@ -77,7 +78,8 @@ impl Resolver {
     /// servers did not answer in time.
     pub async fn hops(&self, target: &Target) -> Vec<Hop> {
         let host = target.host.trim_matches(['[', ']']);
-        let found = if let Ok(ip) = host.parse::<IpAddr>() {
+        let ip = ip_of(host);
+        let found = if let Some(ip) = ip {
             let transport = target.transport.unwrap_or(target.first_choice());
             let port = target.port.unwrap_or(transport.default_port());
             vec![at(transport, ip, port)]
@@ -85,7 +87,6 @@ impl Resolver {
             let found = tokio::time::timeout(RESOLVE_TIMEOUT, self.search(target, host)).await;
             found.unwrap_or_default()
         };
-        let is_domain = host.parse::<IpAddr>().is_err();
         let mut hops = Vec::new();
         for addr in found {
             let Ok(near) = near_addr(addr.addr) else {
@@ -94,7 +95,7 @@ impl Resolver {
             let hop = Hop {
                 addr,
                 // What the user asked for, not what the DNS made of it (RFC 5922 7.2).
-                name: is_domain.then(|| host.to_ascii_lowercase()),
+                name: ip.is_none().then(|| host.to_ascii_lowercase()),
                 near,
             };
             if hops.len() < HOPS_MAX && !hops.contains(&hop) {

@@ -3,11 +3,12 @@
 use super::*;
 use crate::parse::{Frame, StreamFramer};
 
-const SDP: &str = "v=0\r\no=a 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
+pub(super) const SDP: &str =
+    "v=0\r\no=a 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// The application is asked.
     Taken,
     /// Answered with this code.
@@ -19,7 +20,7 @@ enum Fate {
 use Fate::{Dropped, Refused, Taken};
 
 /// A request to `uri` with a body if it is an INVITE; `edits` replace text in it.
-fn made(name: &str, method: &str, uri: &str, edits: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn made(name: &str, method: &str, uri: &str, edits: &[(&str, &str)]) -> Vec<u8> {
     let body = if method == "INVITE" { SDP } else { "" };
     let mut text = format!(
         "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP host.example.net;branch=z9hG4bK{name}\r\n\
@@ -571,30 +572,36 @@ fn all() -> Vec<(&'static str, Vec<u8>, Fate)> {
     [valid(), invalid(), meant()].concat()
 }
 
+/// What becomes of a message at a fresh agent.
+#[track_caller]
+pub(super) fn fate(name: &str, bytes: &[u8], expected: Fate) {
+    let mut bench = Bench::new();
+    bench
+        .agent
+        .handle_received(bench.now, flow(Transport::Udp), parse_datagram(bytes));
+    bench.drain();
+    let sent: Vec<_> = bench.take_sent();
+    let codes: Vec<_> = sent
+        .iter()
+        .map(|s| s.split(' ').nth(1).unwrap_or(""))
+        .collect();
+    match expected {
+        Taken => {
+            assert_eq!(bench.events.len(), 1, "{name}: {sent:?}");
+            assert!(codes.iter().all(|c| *c == "100"), "{name}: {sent:?}");
+        }
+        Refused(code) => {
+            assert_eq!(codes, [code.to_string()], "{name}");
+            assert_eq!(bench.events, [], "{name}");
+        }
+        Dropped => assert_eq!((sent.len(), bench.events.len()), (0, 0), "{name}"),
+    }
+}
+
 #[test]
 fn every_case_of_rfc_4475_has_its_fate() {
-    for (name, bytes, fate) in all() {
-        let mut bench = Bench::new();
-        bench
-            .agent
-            .handle_received(bench.now, flow(Transport::Udp), parse_datagram(&bytes));
-        bench.drain();
-        let sent: Vec<_> = bench.take_sent();
-        let codes: Vec<_> = sent
-            .iter()
-            .map(|s| s.split(' ').nth(1).unwrap_or(""))
-            .collect();
-        match fate {
-            Taken => {
-                assert_eq!(bench.events.len(), 1, "{name}: {sent:?}");
-                assert!(codes.iter().all(|c| *c == "100"), "{name}: {sent:?}");
-            }
-            Refused(code) => {
-                assert_eq!(codes, [code.to_string()], "{name}");
-                assert_eq!(bench.events, [], "{name}");
-            }
-            Dropped => assert_eq!((sent.len(), bench.events.len()), (0, 0), "{name}"),
-        }
+    for (name, bytes, expected) in all() {
+        fate(name, &bytes, expected);
     }
 }
 
