@@ -59,23 +59,29 @@ def sipp_once(env, scenario, server, transport, conference, **further):
     return sipp_end(child, errors, scenario)
 
 
-def sipp_start(env, scenario, server, transport, conference, port=None, **further):
-    """Starts a scenario; its process and the file of its errors."""
+def sipp_command(env, scenario, server, transport, conference, port=None, **further):
+    """The words that start a scenario, but for how often and for how long it is played."""
     host, server_port = server
     bracketed = f"[{host}]" if ":" in host else host
-    errors = os.path.join(env.directory, f"{scenario}-errors.log")
     via = "icscf2_s.home2.example" if transport == "udp" else bracketed
     command = ["sipp", f"{bracketed}:{server_port}", "-sf", env.path("sipp", f"{scenario}.xml")]
     command += ["-i", bracketed, "-p", str(port or free_port(host, transport))]
-    command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-m", "1", "-nostdin", "-timeout", "20s"]
-    command += ["-timeout_error", "-recv_timeout", "15000", "-trace_err", "-error_file", errors]
+    command += ["-t", {"udp": "u1", "tcp": "t1"}[transport], "-nostdin"]
     keys = {"conference": conference, "via_host": via, "address": host}
     keys["ue"] = "[5555::aaa:bbb:ccc:ddd]:1357"  # Brackets mean a keyword inside a scenario.
     keys.update(further)
     for key, value in keys.items():
         command += ["-key", key, value]
+    return command
+
+
+def sipp_start(env, scenario, *where, **further):
+    """Starts a scenario that is played once; its process and the file of its errors."""
+    errors = os.path.join(env.directory, f"{scenario}-errors.log")
+    command = sipp_command(env, scenario, *where, **further)
+    command += ["-m", "1", "-timeout", "20s", "-timeout_error", "-recv_timeout", "15000"]
     # SIPp draws its screen on stdout; nobody looks.
-    return Process("sipp", command, env.directory, cwd=env.directory), errors
+    return Process("sipp", [*command, "-trace_err", "-error_file", errors], env.directory, cwd=env.directory), errors
 
 
 def sipp_end(child, errors, scenario):
@@ -128,9 +134,14 @@ def is_bound(host, port, transport):
 def apart(env, *flags, mrfp_flags=("--shards", "1"), trace=True):
     """A controller with `flags` and, under its control, an MRFP in a process of its own."""
     mrfc = Mrf(env, "mrfc", *without(listeners(), "--msrp", "--shards", "--http"), *flags, trace=trace)
+    return mrfc, gateway(env, mrfc, *mrfp_flags, trace=trace)
+
+
+def gateway(env, mrfc, *flags, trace=True):
+    """An MRFP under the control of `mrfc`."""
     mgc = f"tcp:{join_address(*mrfc.address('h248.tcp'))}"
-    media = ["--msrp", "127.0.0.1:0", "--http", "127.0.0.1:0", *mrfp_flags]
-    return mrfc, Mrf(env, "mrfp", "--mgc", mgc, *media, trace=trace)
+    media = ["--msrp", "127.0.0.1:0", "--http", "127.0.0.1:0", *flags]
+    return Mrf(env, "mrfp", "--mgc", mgc, *media, trace=trace)
 
 
 def metric(mrf, name):
@@ -190,7 +201,7 @@ def checks():
             yield f"sip-{scenario}-{transport}", functools.partial(
                 play, scenario=scenario, family=4, transport=transport
             )
-    for scenario in ("refer", "resource-list"):
+    for scenario in ("refer", "outside", "resource-list"):
         for transport in ("udp", "tcp"):
             yield f"sip-{scenario}-{transport}", functools.partial(
                 play_called, scenario=scenario, transport=transport

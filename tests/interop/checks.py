@@ -11,6 +11,7 @@ import traceback
 import check_agents
 import check_h248
 import check_msrp
+import check_overload
 import check_relay
 import check_secured
 import check_sip
@@ -22,6 +23,7 @@ from process import Failure, stop_all
 # The last judges what the others made the servers write.
 GROUPS = [
     check_sip,
+    check_overload,
     check_secured,
     check_agents,
     check_msrp,
