@@ -2,6 +2,7 @@
 
 use crate::byte_range::ByteRange;
 pub use crate::head_fault::HeadFault;
+use crate::head_parse::Known;
 use crate::octet;
 pub use crate::status::StatusCode;
 
@@ -41,6 +42,8 @@ pub struct Head<'a> {
     pub fault: Option<HeadFault>,
     /// Header lines, each with its CRLF.
     pub(crate) lines: &'a [u8],
+    /// One bit per field met, see [`Known`].
+    pub(crate) seen: u16,
 }
 
 impl<'a> Head<'a> {
@@ -50,6 +53,23 @@ impl<'a> Head<'a> {
         lines(self.lines)
             .filter_map(|line| Field::split(line).ok())
             .filter(Field::has_token_name)
+    }
+
+    /// Whether Success-Report was there; [`Self::success_report`] is what it said.
+    pub fn tells_success_report(&self) -> bool {
+        self.seen & Known::SuccessReport.bit() != 0
+    }
+
+    /// Whether Failure-Report was there; [`Self::failure_report`] is what it said.
+    pub fn tells_failure_report(&self) -> bool {
+        self.seen & Known::FailureReport.bit() != 0
+    }
+
+    /// Whether there is a field beyond those of nearly every SEND: the paths, Message-ID, Byte-Range, the
+    /// report fields and Content-Type. Without one the members of this structure are all there is to
+    /// know, and [`Self::fields`] need not be read.
+    pub fn has_more_fields(&self) -> bool {
+        self.seen & !Known::OF_A_SEND != 0
     }
 
     /// The To-Path URIs, next hop first. The octets of each are not checked when there is a fault.

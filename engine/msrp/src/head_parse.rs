@@ -33,8 +33,6 @@ pub(crate) fn parse<'a>(text: &'a [u8], after: After, limits: &Limits) -> Result
 /// A head in the making.
 pub(crate) struct Parsing<'a> {
     head: Head<'a>,
-    /// One bit per [`Known`] field met.
-    seen: u16,
     /// One bit per path that is a single plain URI.
     plain: u16,
     /// With its CRLF.
@@ -54,9 +52,9 @@ impl<'a> Sink<'a> for Parsing<'a> {
     }
 }
 
-/// The fields that mean something here; the value is the bit in [`Parsing::seen`].
+/// The fields that mean something here; the value is the bit in [`Head::seen`].
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
+pub(crate) enum Known {
     ToPath,
     FromPath,
     MessageId,
@@ -66,9 +64,20 @@ enum Known {
     Status,
     ContentType,
     UseNickname,
+    /// Any that means nothing.
+    Other,
 }
 
 impl Known {
+    /// What nearly every SEND has.
+    pub(crate) const OF_A_SEND: u16 = Self::ToPath.bit()
+        | Self::FromPath.bit()
+        | Self::MessageId.bit()
+        | Self::ByteRange.bit()
+        | Self::SuccessReport.bit()
+        | Self::FailureReport.bit()
+        | Self::ContentType.bit();
+
     fn of(name: &[u8]) -> Option<Self> {
         // The length tells nearly all of them apart before any octet is compared.
         let candidates: &[Self] = match name.len() {
@@ -120,10 +129,11 @@ impl Known {
             Self::Status => "Status",
             Self::ContentType => "Content-Type",
             Self::UseNickname => "Use-Nickname",
+            Self::Other => "",
         }
     }
 
-    fn bit(self) -> u16 {
+    pub(crate) const fn bit(self) -> u16 {
         1 << self as u16
     }
 }
@@ -145,10 +155,10 @@ impl<'a> Parsing<'a> {
             has_body: false,
             fault: None,
             lines: b"",
+            seen: 0,
         };
         Self {
             head,
-            seen: 0,
             plain: 0,
             start_line_bytes: 0,
             grammar,
@@ -173,7 +183,7 @@ impl<'a> Parsing<'a> {
     }
 
     fn has_seen(&self, known: Known) -> bool {
-        self.seen & known.bit() != 0
+        self.head.seen & known.bit() != 0
     }
 
     fn take_line(&mut self, index: usize, line: &'a [u8]) {
@@ -198,8 +208,12 @@ impl<'a> Parsing<'a> {
         }
         match known {
             Some(known) => self.take_known(known, field.value),
-            None if self.is_behind_content_type() => self.fault(HeadFault::ContentTypeNotLast),
-            None => {}
+            None => {
+                self.head.seen |= Known::Other.bit();
+                if self.is_behind_content_type() {
+                    self.fault(HeadFault::ContentTypeNotLast);
+                }
+            }
         }
     }
 
@@ -216,7 +230,7 @@ impl<'a> Parsing<'a> {
             // The first one counts, but the frame is refused (own rule: no answer is right).
             return self.fault(HeadFault::Duplicate(known.name()));
         }
-        self.seen |= known.bit();
+        self.head.seen |= known.bit();
         self.take_field(known, value);
     }
 
@@ -278,6 +292,7 @@ impl<'a> Parsing<'a> {
             Known::ContentType => return self.read_content_type(value),
             Known::UseNickname if has_control(value) => return Err(HeadFault::Control),
             Known::UseNickname => head.use_nickname = Some(value),
+            Known::Other => {}
         }
         Ok(())
     }

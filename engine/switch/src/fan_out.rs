@@ -375,6 +375,26 @@ pub(crate) fn write_fields(head: &Head<'_>, profile: Profile, out: &mut Vec<u8>)
     if is_ours {
         msrp::write::field(out, b"Failure-Report", b"partial");
     }
+    if head.has_more_fields() {
+        write_all_fields(head, is_ours, out);
+    } else if !is_ours {
+        if head.tells_success_report() {
+            let word: &[u8] = if head.success_report { b"yes" } else { b"no" };
+            msrp::write::field(out, b"Success-Report", word);
+        }
+        if head.tells_failure_report() {
+            msrp::write::field(out, b"Failure-Report", head.failure_report.as_bytes());
+        }
+    }
+    if let Some(content_type) = head.content_type {
+        msrp::write::field(out, b"Content-Type", content_type);
+    }
+    out.extend_from_slice(b"\r\n");
+    id_end
+}
+
+/// The report fields, unless they are `ours`, and whatever nobody here knows, as they came.
+fn write_all_fields(head: &Head<'_>, is_ours: bool, out: &mut Vec<u8>) {
     for line in head.fields() {
         let written_elsewhere = [
             "To-Path",
@@ -392,9 +412,4 @@ pub(crate) fn write_fields(head: &Head<'_>, profile: Profile, out: &mut Vec<u8>)
             msrp::write::field(out, report.map_or(line.name, str::as_bytes), line.value);
         }
     }
-    if let Some(content_type) = head.content_type {
-        msrp::write::field(out, b"Content-Type", content_type);
-    }
-    out.extend_from_slice(b"\r\n");
-    id_end
 }

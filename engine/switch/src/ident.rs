@@ -150,9 +150,13 @@ pub(crate) fn shared_part(random: u64) -> [u8; RANDOM_CHARS] {
 }
 
 fn write_digits(out: &mut [u8], mut value: u64) {
-    for place in out.iter_mut().rev() {
+    let (first, pairs) = out.as_rchunks_mut::<2>();
+    for pair in pairs.iter_mut().rev() {
+        *pair = PAIRS[usize::try_from(value % u64::from(PAIR)).expect("below PAIR")];
+        value /= u64::from(PAIR);
+    }
+    if let [place] = first {
         *place = DIGITS[usize::try_from(value % 62).expect("below 62")];
-        value /= 62;
     }
 }
 

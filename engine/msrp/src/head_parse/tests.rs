@@ -56,6 +56,26 @@ fn a_full_head_is_read_whatever_the_case_and_spacing() {
         }
     );
     assert!(fields[6].is("x-other"));
+    assert!(head.has_more_fields() && head.tells_success_report() && head.tells_failure_report());
+}
+
+#[test]
+fn a_head_knows_whether_its_members_are_all_there_is() {
+    for (fields, has_more) in [
+        ("", false),
+        ("byte-range:1-0/0\r\nSuccess-Report: no\r\n", false),
+        ("Failure-Report: no\r\nContent-Type: text/plain\r\n", false),
+        ("Expires: 5\r\n", true),
+        ("Use-Nickname: \"x\"\r\n", true),
+        ("Status: 000 200\r\n", true),
+    ] {
+        let text = text("SEND", &format!("Message-ID: m1m1\r\n{fields}"));
+        let head = parse(&text, After::Body, &Limits::default()).unwrap();
+        assert_eq!(head.has_more_fields(), has_more, "{fields:?}");
+        let has = |name: &str| fields.contains(name);
+        assert_eq!(head.tells_success_report(), has("Success-Report"));
+        assert_eq!(head.tells_failure_report(), has("Failure-Report"));
+    }
 }
 
 // MSRP-HDR-010.
