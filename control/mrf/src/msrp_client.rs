@@ -1,4 +1,4 @@
-//! An MSRP endpoint on one TCP connection: `endpoint` decides, this part moves octets.
+//! An MSRP endpoint on one connection, TCP or TLS: `endpoint` decides, this part moves octets.
 //!
 //! One task owns the connection. It always takes commands (up to a bound of unsent octets) and
 //! stops reading while the application does not take its events.
@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -30,7 +30,11 @@ impl MsrpClient {
     /// Speaks MSRP on `stream` between the two `paths`. With `trace` every whole frame comes as
     /// [`Event::Received`] and [`Event::Sent`], too.
     #[must_use]
-    pub fn start(stream: TcpStream, paths: Paths, trace: bool) -> Self {
+    pub fn start(
+        stream: impl AsyncRead + AsyncWrite + Send + 'static,
+        paths: Paths,
+        trace: bool,
+    ) -> Self {
         let (commands, command_queue) = mpsc::channel(1);
         let (event_sender, events) = mpsc::channel(CLIENT_EVENTS_MAX);
         let task = Task {
@@ -82,11 +86,11 @@ struct Task {
 impl Task {
     async fn run(
         mut self,
-        stream: TcpStream,
+        stream: impl AsyncRead + AsyncWrite,
         mut commands: mpsc::Receiver<Outgoing>,
         events: mpsc::Sender<Event>,
     ) {
-        let (mut reader, mut writer) = stream.into_split();
+        let (mut reader, mut writer) = tokio::io::split(stream);
         let mut input = vec![0; READ_BYTES];
         let reason = loop {
             let is_idle = self.pending.is_empty();

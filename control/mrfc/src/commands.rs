@@ -3,10 +3,11 @@
 use base64::Engine;
 use conference::MixerFailure;
 use h248::ast::{
-    ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandResult, ContextId,
-    Descriptor, ErrorDescriptor, EventSpec, Events, LocalControl, MId, Media, MediaStreams, Name,
-    ObservedEvent, OctetString, PackageItem, Parm, PropertyParm, PropertyValue, ReplyBody, Signal,
-    SignalItem, Stream, StreamMode, StreamParms, TerminationId, TransactionReply, Value,
+    ActionReply, ActionRequest, AmmReply, AmmRequest, AuditDescriptor, Command, CommandResult,
+    ContextId, Descriptor, ErrorDescriptor, EventSpec, Events, LocalControl, MId, Media,
+    MediaStreams, Name, ObservedEvent, OctetString, PackageItem, Parm, PropertyParm, PropertyValue,
+    ReplyBody, Signal, SignalItem, Stream, StreamMode, StreamParms, TerminationId,
+    TransactionReply, Value,
 };
 use h248_endpoint::first_error;
 
@@ -21,13 +22,13 @@ pub(crate) struct Added {
 
 const STREAM: u16 = 1;
 
-/// `Add=$` into a context, or into a new one; `connects` as for [`modify`].
+/// `Add=$` into a context, or into a new one.
 pub(crate) fn add(
     context: Option<u32>,
     local: &str,
     remote: Option<&str>,
     control: LocalControl,
-    connects: bool,
+    connection: Connection,
     events: &[(&str, &str)],
 ) -> ActionRequest {
     let parms = StreamParms {
@@ -38,32 +39,60 @@ pub(crate) fn add(
     };
     let mut amm = amm(TerminationId::Choose, parms);
     amm.descriptors.push(armed(events));
-    if connects {
-        amm.descriptors.push(establish());
-    }
+    amm.descriptors.extend(connection.signal());
     let command = Command::Add(amm);
     action(context.map_or(ContextId::Choose, ContextId::Id), command)
 }
 
-/// `Modify`: another Remote, another mode. With `connects` the MRFP is told to open the connection,
-/// which it would not take from SDP (TS 29.333 5.15, `tcpbcc/EstBNC` of H.248.89).
+/// `Modify`: another Remote, another mode, and where the peer asks for what the Local has not, another
+/// one of those.
 pub(crate) fn modify(
     of: &Added,
+    local: Option<&str>,
     remote: &str,
     control: LocalControl,
-    connects: bool,
+    connection: Connection,
 ) -> ActionRequest {
+    let octets = |text: &str| OctetString(text.as_bytes().to_vec());
     let parms = StreamParms {
         local_control: Some(control),
-        local: None,
-        remote: Some(OctetString(remote.as_bytes().to_vec())),
+        local: local.map(octets),
+        remote: Some(octets(remote)),
         statistics: None,
     };
     let mut amm = amm(of.termination.clone(), parms);
-    if connects {
-        amm.descriptors.push(establish());
-    }
+    amm.descriptors.extend(connection.signal());
     action(ContextId::Id(of.context), Command::Modify(amm))
+}
+
+/// What becomes of a participant's connection: the MRFP would not take it from SDP (TS 29.333 5.15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// The peer opens it, or it stays.
+    Leave,
+    /// The MRFP opens one.
+    Open,
+    /// The one that the MRFP opened goes: the peer opens the next.
+    Release,
+}
+
+impl Connection {
+    /// `tcpbcc` of H.248.89.
+    fn signal(self) -> Option<Descriptor> {
+        let item = match self {
+            Self::Leave => return None,
+            Self::Open => "EstBNC",
+            Self::Release => "RelBNC",
+        };
+        let name = PackageItem {
+            package: Name::new("tcpbcc"),
+            item: Name::new(item),
+        };
+        Some(Descriptor::Signals(vec![SignalItem::Signal(Signal {
+            stream: Some(STREAM),
+            ..Signal::from(name)
+        })]))
+    }
 }
 
 /// `Modify`: another mode only.
@@ -112,17 +141,6 @@ pub(crate) fn play(of: &Added, message: &Message<'_>) -> ActionRequest {
     action(ContextId::Id(of.context), Command::Modify(amm))
 }
 
-fn establish() -> Descriptor {
-    let name = PackageItem {
-        package: Name::new("tcpbcc"),
-        item: Name::new("EstBNC"),
-    };
-    Descriptor::Signals(vec![SignalItem::Signal(Signal {
-        stream: Some(STREAM),
-        ..Signal::from(name)
-    })])
-}
-
 /// `Subtract`; statistics come back by default.
 pub(crate) fn subtract(of: &Added) -> ActionRequest {
     let command = Command::Subtract {
@@ -130,6 +148,20 @@ pub(crate) fn subtract(of: &Added) -> ActionRequest {
         audit: None,
     };
     action(ContextId::Id(of.context), command)
+}
+
+/// `Subtract` of every termination in every context, with one short reply; nothing to subtract is no
+/// error.
+pub(crate) fn subtract_all() -> ActionRequest {
+    let command = Command::Subtract {
+        terminations: TerminationId::All.into(),
+        audit: Some(AuditDescriptor::default()),
+    };
+    let mut action = action(ContextId::All, command);
+    for command in &mut action.commands {
+        (command.optional, command.wildcard_response) = (true, true);
+    }
+    action
 }
 
 /// LocalControl in full: what is left out of it falls back to its default.
@@ -237,6 +269,22 @@ pub(crate) fn added(reply: &TransactionReply) -> Result<Added, MixerFailure> {
         .iter()
         .find_map(first_add)
         .ok_or(MixerFailure::Unavailable)
+}
+
+/// The Local descriptor that the reply to a Modify returned, if it did.
+pub(crate) fn modified(reply: &TransactionReply) -> Result<Option<Vec<u8>>, MixerFailure> {
+    check(reply)?;
+    let ReplyBody::Actions(actions) = &reply.body else {
+        return Ok(None);
+    };
+    let mut results = actions.iter().flat_map(|action| &action.commands);
+    Ok(results.find_map(|command| {
+        if let CommandResult::Modify(reply) = &command.result {
+            local_of(reply)
+        } else {
+            None
+        }
+    }))
 }
 
 /// Whether the reply reports success.

@@ -16,6 +16,7 @@ mod offers;
 mod refers;
 mod requests;
 mod sessions;
+mod terminations;
 mod watchers;
 
 use crate::cdr::Recorder;

@@ -1,5 +1,6 @@
 //! Session descriptions between SIP and H.248: the offer in, Local and Remote out, the answer.
 
+use crate::commands::Connection;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::StreamMode;
 use sdp::{
@@ -130,14 +131,33 @@ impl Offer {
         role(self.media.setup)
     }
 
-    /// Whether we are to open a connection that `before` did not have.
-    pub(crate) fn connects_anew(&self, before: Option<&Self>) -> bool {
+    /// What becomes of our connection with the peer, which said `before` before.
+    pub(crate) fn connection(&self, before: Option<&Self>) -> Connection {
+        let was_ours = before.filter(|before| before.our_setup() == Setup::Active);
+        match self.our_setup() {
+            Setup::Active if was_ours.is_some_and(|b| b.is_where(self)) => Connection::Leave,
+            Setup::Active => Connection::Open,
+            Setup::Passive | Setup::ActPass | Setup::HoldConn => {
+                was_ours.map_or(Connection::Leave, |_| Connection::Release)
+            }
+        }
+    }
+
+    /// Whether both name the same session at the same address.
+    fn is_where(&self, other: &Self) -> bool {
         let path = |offer: &Self| offer.media.path.clone();
         let address = |offer: &Self| offer.media.remote_transport_address().ok();
-        let is_same = |b: &Self| {
-            b.our_setup() == Setup::Active && path(b) == path(self) && address(b) == address(self)
-        };
-        self.our_setup() == Setup::Active && !before.is_some_and(is_same)
+        path(self) == path(other) && address(self) == address(other)
+    }
+
+    /// Who leaves it to us who connects, where nothing has to (RFC 4145 4.1: a connection in use
+    /// stays), is answered with the part that we had.
+    pub(crate) fn after(mut self, before: Option<&Self>) -> Self {
+        let is_open = matches!(self.media.setup, Some(Setup::ActPass));
+        if let Some(before) = before.filter(|before| is_open && before.is_where(&self)) {
+            self.media.setup = before.media.setup;
+        }
+        self
     }
 
     /// Whether our side has `a=msrp-cema` too: not towards one that connects through a relay

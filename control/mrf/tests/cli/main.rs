@@ -8,4 +8,5 @@ mod flow;
 mod kill;
 mod load;
 mod program;
+mod secured;
 mod servers;

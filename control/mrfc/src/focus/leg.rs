@@ -36,6 +36,9 @@ pub(super) struct Leg {
     pub(super) offer: Option<Offer>,
     /// The description that a Modify is to bring into force.
     pub(super) next_offer: Option<Offer>,
+    /// The Local descriptor as the MRFP was asked for it, and as it was asked anew.
+    pub(super) local: String,
+    pub(super) next_local: Option<String>,
     /// What an offer of ours says.
     pub(super) ours: Ours,
     /// Our offer went out in a 200: the ACK must answer it.
@@ -94,6 +97,8 @@ impl Leg {
             fields: Fields::new(),
             offer: None,
             next_offer: None,
+            local: String::new(),
+            next_local: None,
             ours: Ours::default(),
             awaits_answer: false,
             placed: None,

@@ -1,21 +1,19 @@
-//! The H.248 side: MRFPs come and go, terminations are added, changed and subtracted.
+//! What MRFPs say: they come and go, answer, and tell what happens.
 
 use super::{
     Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Placed, Task, TerminationId, Timer,
     TransactionId, add, info, warn,
 };
 use crate::commands::{
-    Added, MSRS, NETFAIL, NICK, Observed, REQUEST, added, check, control, mid_text, modify,
-    modify_mode, observed, statistics, subtract, termination_text,
+    Added, Observed, REQUEST, added, check, mid_text, modified, observed, statistics, subtract,
+    subtract_all, termination_text,
 };
-use crate::media::{Offer, Reserved, local};
-use crate::terms::Profile;
+use crate::media::Reserved;
 use conference::MixerFailure;
 use conference::notice::Outcome;
 use h248::ast::{
-    ActionReply, Command, CommandReply, CommandResult, ContextId, LocalControl, ObservedEvents,
-    ReplyBody, ServiceChangeMethod, ServiceChangeResult, StreamMode, TerminationIds,
-    TransactionReply,
+    ActionReply, Command, CommandReply, CommandResult, ContextId, ObservedEvents, ReplyBody,
+    ServiceChangeMethod, ServiceChangeResult, TerminationIds, TransactionReply,
 };
 use h248_endpoint::{Event as H248Event, Registered, Request, error, error_reply};
 
@@ -77,6 +75,11 @@ impl Focus {
                 | ServiceChangeMethod::Failover
                 | ServiceChangeMethod::HandOff
         );
+        if kept && self.rooms.values().all(|r| r.mrfp.as_ref() != Some(&mid)) {
+            // Its contexts are those of a controller that is gone; nobody else will end them.
+            info!(mrfp = %mid_text(&mid), "whatever it has is subtracted");
+            self.send(&mid, subtract_all(), Task::Unwatched);
+        }
         // A gateway that restarts without having been missed lost its contexts all the same.
         if !kept {
             self.tell_rooms_of(&mid, Event::MixerLost);
@@ -104,7 +107,7 @@ impl Focus {
     }
 
     /// The MRFP with the fewest conferences.
-    fn choose_mrfp(&self) -> Option<MId> {
+    pub(super) fn choose_mrfp(&self) -> Option<MId> {
         let load = |mid: &MId| {
             self.rooms
                 .values()
@@ -118,109 +121,6 @@ impl Focus {
             several => several.iter().copied().min_by_key(|m| load(&m.mid)),
         };
         chosen.map(|m| m.mid.clone())
-    }
-
-    pub(super) fn add_termination(&mut self, name: &str, id: ParticipantId, new_context: bool) {
-        let chosen = if new_context {
-            self.choose_mrfp()
-        } else {
-            None
-        };
-        let Some(room) = self.rooms.get_mut(name) else {
-            return;
-        };
-        if new_context {
-            (room.mrfp, room.context) = (chosen, None);
-        }
-        let (mrfp, context) = (room.mrfp.clone(), room.context);
-        let terms = self.terms_of(name);
-        let Some(leg) = self.legs.get(&id) else {
-            return;
-        };
-        let offer = leg.offer.as_ref();
-        let control = self.control(id, offer);
-        let local = local(&leg.side(), &terms.capabilities);
-        let connects = offer.is_some_and(|offer| offer.connects_anew(None));
-        let mut events = vec![NETFAIL];
-        if terms.profile == Profile::Chatroom {
-            events.push(NICK);
-        }
-        if terms.notices.is_some() {
-            events.push(MSRS);
-        }
-        let remote = offer.map(Offer::remote);
-        let action = crate::commands::add(context, &local, remote, control, connects, &events);
-        add(&self.counters.adds, 1);
-        let sent = mrfp.and_then(|mrfp| {
-            let task = Task::Add {
-                leg: id,
-                mrfp: mrfp.clone(),
-            };
-            self.send(&mrfp, action, task)
-        });
-        if sent.is_none() {
-            self.tell(id, Event::TerminationFailed(id, MixerFailure::Unavailable));
-        }
-    }
-
-    pub(super) fn modify_termination(&mut self, id: ParticipantId) {
-        let request = self.legs.get(&id).and_then(|leg| {
-            let (placed, offer) = (leg.placed.as_ref()?, leg.next_offer.as_ref()?);
-            let connects = offer.connects_anew(leg.offer.as_ref());
-            let control = self.control(id, Some(offer));
-            let action = modify(&placed.added, offer.remote(), control, connects);
-            Some((placed.mrfp.clone(), action))
-        });
-        let sent = request.and_then(|(mrfp, action)| self.send(&mrfp, action, Task::Modify(id)));
-        if sent.is_none() {
-            self.tell(id, Event::ChangeFailed(id, MixerFailure::Unavailable));
-        }
-    }
-
-    /// What the participant asked for, less what a moderator took from it.
-    fn mode(&self, id: ParticipantId, offer: Option<&Offer>) -> StreamMode {
-        let mode = offer.map_or(StreamMode::SendReceive, Offer::mode);
-        let is_muted = self
-            .legs
-            .get(&id)
-            .and_then(|leg| self.rooms.get(&leg.conference)?.conference.participant(id))
-            .is_some_and(|p| p.is_muted);
-        match (is_muted, mode) {
-            (true, StreamMode::SendReceive) => StreamMode::SendOnly,
-            (true, StreamMode::ReceiveOnly) => StreamMode::Inactive,
-            (_, mode) => mode,
-        }
-    }
-
-    /// What the MRFP must know of a participant beside its descriptions.
-    fn control(&self, id: ParticipantId, offer: Option<&Offer>) -> LocalControl {
-        let mode = self.mode(id, offer);
-        let properties = self.legs.get(&id).and_then(|leg| {
-            let room = self.rooms.get(&leg.conference)?;
-            let uri = room.uri.as_ref().map_or("", |uri| uri.as_str());
-            Some(room.terms.properties(uri, &leg.identity.shown(id.0)))
-        });
-        control(mode, properties.unwrap_or_default())
-    }
-
-    pub(super) fn set_mode(&mut self, id: ParticipantId) {
-        let request = self.legs.get(&id).and_then(|leg| {
-            let placed = leg.placed.as_ref()?;
-            let control = self.control(id, leg.offer.as_ref());
-            Some((placed.mrfp.clone(), modify_mode(&placed.added, control)))
-        });
-        if let Some((mrfp, action)) = request {
-            self.send(&mrfp, action, Task::Unwatched);
-        }
-    }
-
-    pub(super) fn subtract_termination(&mut self, id: ParticipantId) {
-        add(&self.counters.subtracts, 1);
-        let placed = self.legs.get(&id).and_then(|leg| leg.placed.clone());
-        let sent = placed.and_then(|p| self.send(&p.mrfp, subtract(&p.added), Task::Subtract(id)));
-        if sent.is_none() {
-            self.tell(id, Event::Subtracted(id));
-        }
     }
 
     fn handle_reply(&mut self, id: TransactionId, reply: &TransactionReply) {
@@ -247,8 +147,8 @@ impl Focus {
             Some(Task::Notice(_)) => {}
             Some(Task::Add { leg, mrfp }) => self.handle_added(leg, mrfp, added(reply)),
             Some(Task::Modify(leg)) => {
-                let event = match outcome {
-                    Ok(()) => Event::Changed(leg),
+                let event = match modified(reply) {
+                    Ok(local) => self.handle_modified(leg, local.as_deref()),
                     Err(why) => Event::ChangeFailed(leg, why),
                 };
                 self.tell(leg, event);

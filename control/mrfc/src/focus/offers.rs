@@ -80,7 +80,7 @@ impl Focus {
             }
             Some(offer) => {
                 leg.txn = Some(txn);
-                leg.next_offer = Some(offer);
+                leg.next_offer = Some(offer.after(leg.offer.as_ref()));
                 self.restart_session(id);
                 self.tell(id, Event::Reoffered(id));
                 return Err(Later);
@@ -177,7 +177,7 @@ impl Focus {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        leg.next_offer = None;
+        (leg.next_offer, leg.next_local) = (None, None);
         match leg.txn.take() {
             Some(txn) => {
                 let answer = refusal(why, leg.fault.as_deref());

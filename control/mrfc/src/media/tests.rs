@@ -57,8 +57,12 @@ fn a_call_of_ours_offers_active_and_takes_what_listens_for_an_answer() {
         let setup = answer.as_ref().map(Offer::our_setup);
         assert_eq!(setup, expected, "{written}");
         if let Some(answer) = answer {
-            assert!(answer.connects_anew(None), "{written}");
-            assert!(!answer.connects_anew(Some(&answer)), "{written}");
+            assert_eq!(answer.connection(None), Connection::Open, "{written}");
+            assert_eq!(
+                answer.connection(Some(&answer)),
+                Connection::Leave,
+                "{written}"
+            );
             assert!(answer.remote().contains("a=setup:passive\r\n"));
         }
     }

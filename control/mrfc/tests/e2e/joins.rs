@@ -1,11 +1,9 @@
 //! Joins, refusals, races, leaves.
 
-use super::{ALLOW, Bench, OFFER, check_refused, config, header, until_acknowledged, until_bye};
+use super::{ALLOW, Bench, OFFER, check_refused, config, header, until_bye};
 use crate::mrfp::Seen;
-use crate::phones::Callee;
 use clock::Duration;
 use h248_endpoint::Departure;
-use mrfc::Action;
 use sip::{Call, Event, Method, SipAddr, SipClient};
 
 #[tokio::test]
@@ -393,55 +391,4 @@ async fn shutdown_ends_every_call_and_subtracts_every_termination() {
     tokio::join!(mrfc.shutdown(Duration::from_secs(30)), ended);
     assert!(matches!(mrfp.seen().await, Seen::Subtract { .. }));
     assert!(matches!(mrfp.seen().await, Seen::Subtract { .. }));
-}
-
-// RFC 4975 14, RFC 8122.
-#[tokio::test]
-async fn msrp_over_tls_is_answered_and_offered() {
-    let mut config = config();
-    config.offer_transport = sdp::Transport::Tls;
-    config.offer_setup = sdp::Setup::ActPass;
-    let mut bench = Bench::start(config).await;
-    let mut client = bench.client(0).await;
-    let offer = OFFER
-        .replace("TCP/MSRP", "TCP/TLS/MSRP")
-        .replace("path:msrp:", "path:msrps:")
-        + "a=fingerprint:sha-256 AB:CD\r\n";
-    let call = Call {
-        sdp: Some(offer),
-        ..bench.call(0)
-    };
-    let outcome = client.invite(&call).await.expect("placed");
-    let answer = String::from_utf8(outcome.response.body).expect("text");
-    for line in [
-        "m=message 2855 TCP/TLS/MSRP *",
-        "a=path:msrps://198.51.100.7:2855/s1;tcp",
-        "a=fingerprint:sha-256 01:23",
-    ] {
-        assert!(answer.lines().any(|l| l == line), "{line}: {answer}");
-    }
-    match bench.mrfp.seen().await {
-        Seen::Add {
-            remote: Some(remote),
-            ..
-        } => assert!(
-            remote.contains("a=fingerprint:sha-256 AB:CD\r\n"),
-            "{remote}"
-        ),
-        other => panic!("{other:?}"),
-    }
-    client.ack(outcome.dialog, None).await;
-    until_acknowledged(&mut client, outcome.dialog).await;
-    let mut two = Callee::new(&bench, 0).await;
-    let call = Action::Invite(two.uri.clone());
-    assert_eq!(bench.mrfc.act("conference1", call).await, Ok(()));
-    let (_, _, invite) = two.invited().await;
-    let offer = String::from_utf8(invite.body).expect("text");
-    for line in [
-        "m=message 2855 TCP/TLS/MSRP *",
-        "a=fingerprint:sha-256 01:23",
-        "a=setup:actpass",
-    ] {
-        assert!(offer.lines().any(|l| l == line), "{line}: {offer}");
-    }
 }

@@ -16,6 +16,7 @@ mod placement;
 mod refers;
 mod reliable;
 mod sessions;
+mod tls;
 mod transports;
 mod watchers;
 

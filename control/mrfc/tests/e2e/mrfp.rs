@@ -6,7 +6,7 @@ use h248::ast::{
     ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandReply, CommandRequest,
     CommandResult, ContextId, ContextProperties, Descriptor, MId, Media, MediaStreams, Name,
     ObservedEvent, ObservedEvents, OctetString, PackageItem, Parm, PropertyValue, ReplyBody,
-    SignalItem, Stream, StreamParms, TerminationId, TerminationIds, Value,
+    ServiceChangeMethod, SignalItem, Stream, StreamParms, TerminationId, TerminationIds, Value,
 };
 use h248_endpoint::{
     Config, Departure, Event, RegistrationConfig, Request, Role, Shell, TransportAddr, error,
@@ -24,9 +24,13 @@ pub(crate) enum Seen {
         properties: String,
     },
     Modify {
+        /// Only where another is asked for.
+        local: Option<String>,
         remote: String,
         /// The MRFP is told to open the connection.
         connects: bool,
+        /// Or to close the one that it opened.
+        releases: bool,
     },
     /// A Modify of the mode alone.
     Mode {
@@ -129,6 +133,19 @@ impl FakeMrfp {
     /// Reports an event that nobody asked for.
     pub(crate) async fn notify_unasked(&self, event: (&'static str, &'static str)) {
         let action = notify(1, "t/1", (99, event), &[]);
+        self.tell(Script::Notify(action)).await;
+    }
+
+    /// Takes one termination out of service.
+    pub(crate) async fn force_out(&self, context: u32, termination: &str) {
+        let command = Command::ServiceChange {
+            terminations: TerminationId::Name(Name::new(termination)).into(),
+            services: Box::new(h248_endpoint::plain_service_change(
+                ServiceChangeMethod::Forced,
+                "904 Termination malfunctioning",
+            )),
+        };
+        let action = ActionRequest::new(ContextId::Id(context), [command]);
         self.tell(Script::Notify(action)).await;
     }
 
@@ -243,7 +260,16 @@ impl Worker {
                     descriptors: vec![local(number, parms(amm).local.as_ref())],
                 })
             }
-            Command::Modify(amm) => CommandResult::Modify(plain(&amm.terminations)),
+            Command::Modify(amm) => {
+                let mut reply = plain(&amm.terminations);
+                if !matches!(amm.descriptors[..], [Descriptor::Signals(_)])
+                    && let Some(asked) = &parms(amm).local
+                {
+                    self.terminations += 1;
+                    reply.descriptors = vec![local(self.terminations, Some(asked))];
+                }
+                CommandResult::Modify(reply)
+            }
             Command::Subtract { terminations, .. } => CommandResult::Subtract(plain(terminations)),
             Command::AuditValue(audit) => {
                 let all = plain(&audit.terminations);
@@ -371,11 +397,10 @@ fn seen(context: ContextId, command: &Command) -> Option<Seen> {
             })
         }
         Command::Modify(amm) => Some(Seen::Modify {
+            local: text(parms(amm).local.as_ref()),
             remote: text(parms(amm).remote.as_ref()).expect("Remote"),
-            connects: amm
-                .descriptors
-                .iter()
-                .any(|d| matches!(d, Descriptor::Signals(_))),
+            connects: has_signal(amm, "EstBNC"),
+            releases: has_signal(amm, "RelBNC"),
         }),
         Command::Subtract { terminations, .. } => Some(Seen::Subtract {
             context: number.expect("a context"),
@@ -383,6 +408,15 @@ fn seen(context: ContextId, command: &Command) -> Option<Seen> {
         }),
         _ => None,
     }
+}
+
+fn has_signal(amm: &AmmRequest, item: &str) -> bool {
+    let signals = amm.descriptors.iter().filter_map(|d| match d {
+        Descriptor::Signals(items) => Some(items),
+        _ => None,
+    });
+    let is_it = |s: &SignalItem| matches!(s, SignalItem::Signal(s) if s.name.item == *item);
+    signals.flatten().any(is_it)
 }
 
 fn one(terminations: &TerminationIds) -> String {

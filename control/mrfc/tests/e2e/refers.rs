@@ -62,7 +62,9 @@ async fn a_participant_has_somebody_called_and_removed_again() {
         check_notified(&mut one, "refer", "active", "SIP/2.0 180 Ringing").await;
         two.answer(txn, 200).await;
         match bench.mrfp.seen().await {
-            Seen::Modify { remote, connects } => {
+            Seen::Modify {
+                remote, connects, ..
+            } => {
                 assert!(remote.contains("/s417121;tcp\r\n"), "{remote}");
                 assert!(remote.contains("a=setup:passive\r\n"), "{remote}");
                 assert!(connects);
