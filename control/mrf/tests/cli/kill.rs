@@ -20,9 +20,11 @@ fn controller() -> Server {
     Server::start(&args)
 }
 
-fn media_plane(mgc: &str, keep: &str) -> Server {
-    let mgc = format!("tcp:{mgc}");
-    let mut args = vec!["mrfp", "--mgc", &mgc, "--msrp", "127.0.0.1:0"];
+/// `mgcs` in order of preference.
+fn media_plane(mgcs: &[&str], keep: &str) -> Server {
+    let mgcs: Vec<_> = mgcs.iter().map(|mgc| format!("tcp:{mgc}")).collect();
+    let mgcs = mgcs.join(",");
+    let mut args = vec!["mrfp", "--mgc", &mgcs, "--msrp", "127.0.0.1:0"];
     args.extend([
         "--http",
         "127.0.0.1:0",
@@ -132,7 +134,7 @@ async fn kill_under_traffic(mrfc: &Server, server: &Server) -> Vec<Left> {
 #[test]
 fn who_loses_the_media_plane_is_told_and_nothing_is_left_at_the_controller() {
     let mrfc = controller();
-    let mrfp = media_plane(mrfc.get("h248.tcp"), "1m");
+    let mrfp = media_plane(&[mrfc.get("h248.tcp")], "1m");
     until(&mrfc, "mrf_mrfc_mrfps 1");
     let reasons = run(async {
         let mut reasons = Vec::new();
@@ -156,7 +158,7 @@ fn who_loses_the_media_plane_is_told_and_nothing_is_left_at_the_controller() {
     until(&mrfc, "mrf_mrfc_participants 0");
     until(&mrfc, "mrf_mrfc_conferences 0");
     // The controller goes on with another one.
-    let other = media_plane(mrfc.get("h248.tcp"), "1m");
+    let other = media_plane(&[mrfc.get("h248.tcp")], "1m");
     until(&mrfc, "mrf_mrfc_mrfps 1");
     run(async {
         let mut joined = join(&mrfc, "dan").await;
@@ -169,7 +171,7 @@ fn who_loses_the_media_plane_is_told_and_nothing_is_left_at_the_controller() {
 #[test]
 fn a_media_plane_that_lost_its_controller_lets_its_contexts_go() {
     let mrfc = controller();
-    let mrfp = media_plane(mrfc.get("h248.tcp"), "1s");
+    let mrfp = media_plane(&[mrfc.get("h248.tcp")], "1s");
     until(&mrfc, "mrf_mrfc_mrfps 1");
     // Their connections end with the contexts, not with the controller.
     let left = run(kill_under_traffic(&mrfc, &mrfc));
@@ -177,4 +179,20 @@ fn a_media_plane_that_lost_its_controller_lets_its_contexts_go() {
     until(&mrfp, "mrf_mrfp_contexts 0");
     until(&mrfp, "mrf_mrfp_terminations 0");
     until(&mrfp, "mrf_shard_sessions{shard=\"0\"} 0");
+}
+
+#[test]
+fn the_controller_that_takes_over_ends_what_the_lost_one_left() {
+    let (mrfc, second) = (controller(), controller());
+    let mrfp = media_plane(&[mrfc.get("h248.tcp"), second.get("h248.tcp")], "1h");
+    until(&mrfc, "mrf_mrfc_mrfps 1");
+    let left = run(kill_under_traffic(&mrfc, &mrfc));
+    assert_eq!(left.len(), 3);
+    until(&mrfp, "mrf_mrfp_contexts 0");
+    until(&mrfp, "mrf_mrfp_terminations 0");
+    run(async {
+        let mut joined = join(&second, "dan").await;
+        joined.sip.bye(joined.dialog).await.unwrap();
+    });
+    until(&mrfp, "mrf_mrfp_contexts 0");
 }

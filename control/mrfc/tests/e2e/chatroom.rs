@@ -2,6 +2,7 @@
 
 use super::{Bench, OFFER, check_refused, config, header, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
+use crate::phones::later;
 use clock::Duration;
 use conference::info::Document;
 use mrfc::{ConferenceConfig, Profile};
@@ -140,8 +141,6 @@ async fn who_brings_another_connection_in_time_stays() {
         .expect("answered");
     assert_eq!(changed.code, 200);
     client.ack(dialog, None).await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(31)).await;
-    tokio::time::resume();
+    later(31).await;
     until_acknowledged(&mut client, dialog).await;
 }

@@ -2,7 +2,7 @@
 
 use super::{Bench, OFFER, config, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
-use crate::phones::{Callee, refer};
+use crate::phones::{Callee, fields, later, refer};
 use clock::Duration;
 use h248_endpoint::{Departure, TransportAddr};
 use mrfc::Action;
@@ -16,7 +16,10 @@ enum Ending {
     IsReferredAway,
     ConferenceCloses,
     LosesItsConnection,
+    LosesItsTermination,
     FailsToChangeAndLeaves,
+    IsSilent,
+    NeverAcknowledges,
     CancelsBeforeItsTermination,
     GetsNoTermination,
     DeclinesOurCall,
@@ -24,13 +27,16 @@ enum Ending {
     IsRemovedWhileItRings,
 }
 
-const ENDINGS: [Ending; 11] = [
+const ENDINGS: [Ending; 14] = [
     Ending::Leaves,
     Ending::IsRemoved,
     Ending::IsReferredAway,
     Ending::ConferenceCloses,
     Ending::LosesItsConnection,
+    Ending::LosesItsTermination,
     Ending::FailsToChangeAndLeaves,
+    Ending::IsSilent,
+    Ending::NeverAcknowledges,
     Ending::CancelsBeforeItsTermination,
     Ending::GetsNoTermination,
     Ending::DeclinesOurCall,
@@ -125,9 +131,33 @@ impl Play {
             | Ending::IsReferredAway
             | Ending::ConferenceCloses
             | Ending::LosesItsConnection
+            | Ending::LosesItsTermination
             | Ending::FailsToChangeAndLeaves => self.play_joined(ending).await,
+            Ending::IsSilent => {
+                let timer = [("Supported", "timer"), ("Session-Expires", "90")];
+                let dialog = self.answered(&timer).await;
+                self.client.ack(dialog, None).await;
+                until_acknowledged(&mut self.client, dialog).await;
+                later(61).await;
+                assert!(until_bye(&mut self.client).await.contains("cause=408"));
+            }
+            Ending::NeverAcknowledges => {
+                self.answered(&[]).await;
+                later(33).await;
+                assert!(until_bye(&mut self.client).await.contains("ACK missing"));
+            }
         }
         self.subtracted().await;
+    }
+
+    /// An INVITE that got its 200.
+    async fn answered(&mut self, further: &[(&str, &str)]) -> DialogId {
+        let mut call = self.bench.call(0);
+        call.headers.extend(fields(further));
+        let outcome = self.client.invite(&call).await.expect("placed");
+        assert_eq!(outcome.response.code, 200);
+        self.added().await;
+        outcome.dialog
     }
 
     async fn play_joined(&mut self, ending: Ending) {
@@ -141,6 +171,11 @@ impl Play {
                 let silent = [("Refer-Sub", "false")];
                 let referred = refer(&mut self.client, dialog, to, &silent).await;
                 assert_eq!(referred.code, 202);
+            }
+            Ending::LosesItsTermination => {
+                let mrfp = &mut self.bench.mrfp;
+                mrfp.force_out(context, &termination).await;
+                assert_eq!(mrfp.seen().await, Seen::Notified);
             }
             Ending::LosesItsConnection => {
                 let event = ("nt", "netfail");

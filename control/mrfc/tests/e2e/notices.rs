@@ -2,7 +2,7 @@
 
 use super::{Bench, OFFER, config, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
-use clock::Duration;
+use crate::phones::later;
 use mrfc::{ConferenceConfig, Config, Profile};
 use sip::{Call, DialogId, Method, SipClient};
 
@@ -80,9 +80,7 @@ async fn who_knows_no_chat_rooms_is_told_where_it_is_and_who_comes_and_goes() {
     until_acknowledged(&mut client, third).await;
     bench.fate("t/2", &name, "200").await;
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(5)).await;
-    tokio::time::resume();
+    later(5).await;
     let came = wrapped("unaware", "Joined: sip:third@home1.net");
     let seen = bench.mrfp.seen().await;
     let name = Bench::played(seen, "t/2", "message/cpim", &came);
@@ -90,9 +88,7 @@ async fn who_knows_no_chat_rooms_is_told_where_it_is_and_who_comes_and_goes() {
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
     assert_eq!(client.bye(third).await.expect("answered").code, 200);
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(5)).await;
-    tokio::time::resume();
+    later(5).await;
     let went = wrapped("unaware", "Left: sip:third@home1.net");
     Bench::played(bench.mrfp.seen().await, "t/2", "message/cpim", &went);
     let metrics = bench.mrfc.metrics();
@@ -109,9 +105,7 @@ async fn a_notice_that_was_lost_comes_again_and_one_that_was_refused_is_the_last
     let first = Bench::played(seen, "t/1", "message/cpim", &welcome);
     bench.fate("t/1", &first, "408").await;
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(5)).await;
-    tokio::time::resume();
+    later(5).await;
     let seen = bench.mrfp.seen().await;
     let second = Bench::played(seen, "t/1", "message/cpim", &welcome);
     // Of the first one nothing matters any more.
@@ -121,9 +115,7 @@ async fn a_notice_that_was_lost_comes_again_and_one_that_was_refused_is_the_last
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
     let other = bench.join_as(&mut client, "other", AWARE).await;
     until_acknowledged(&mut client, other).await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(60)).await;
-    tokio::time::resume();
+    later(60).await;
     // The next thing that the MRFP hears of is a leave.
     assert_eq!(client.bye(dialog).await.expect("answered").code, 200);
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));

@@ -1,6 +1,7 @@
 //! What participants do in several tests: be called, refer, subscribe, take notifications.
 
 use super::{Bench, OFFER, header};
+use clock::Duration;
 use sip::{Answer, DialogId, Event, Method, Request, Response, SipClient, TxnId};
 
 /// An answer of UE#2 in the seed, with an address of this host.
@@ -15,6 +16,13 @@ pub(crate) fn fields(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter()
         .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
         .collect()
+}
+
+/// Lets time pass for the focus.
+pub(crate) async fn later(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
 }
 
 /// The next INVITE.

@@ -2,7 +2,7 @@
 
 use super::{Bench, check_refused, config, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
-use clock::Duration;
+use crate::phones::later;
 use sip::{Event, Method, SipClient};
 
 #[tokio::test]
@@ -20,18 +20,14 @@ async fn a_silent_participant_is_removed() {
     check_refused(&joined.response, 200, "Require", "timer");
     client.ack(joined.dialog, None).await;
     until_acknowledged(&mut client, joined.dialog).await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(61)).await;
-    tokio::time::resume();
+    later(61).await;
     assert!(until_bye(&mut client).await.contains("cause=408"));
     assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
 }
 
 async fn refresh_after_half_an_interval(client: &mut SipClient) -> sip::TxnId {
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(901)).await;
-    tokio::time::resume();
+    later(901).await;
     match client.next_event().await.expect("the stack lives") {
         Event::Request { txn, request, .. } => {
             assert_eq!(request.method, Method::Update);
@@ -64,9 +60,7 @@ async fn a_200_that_nobody_acknowledges_ends_the_call() {
     let outcome = client.invite(&bench.call(0)).await.expect("placed");
     assert_eq!(outcome.response.code, 200);
     assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(33)).await;
-    tokio::time::resume();
+    later(33).await;
     assert!(until_bye(&mut client).await.contains("ACK missing"));
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
     assert_eq!(bench.mrfc.metrics().ack_timeouts, 1);

@@ -1,9 +1,9 @@
 //! The conference event package: who watches who takes part.
 
-use super::{Bench, check_refused, config, until_acknowledged};
-use crate::phones::{Notify, fields};
-use clock::Duration;
+use super::{Bench, check_refused, config, until_acknowledged, until_bye};
+use crate::phones::{Notify, fields, later};
 use conference::info::{Document, State, Status};
+use h248_endpoint::Departure;
 use sip::{Call, DialogId, Method, Response, SipClient};
 
 async fn subscribe(client: &mut SipClient, dialog: DialogId, list: &[(&str, &str)]) -> Response {
@@ -24,12 +24,6 @@ async fn notified(client: &mut SipClient) -> (String, String, Document) {
 fn users(document: &Document) -> Vec<(&str, State)> {
     let users = document.users.iter();
     users.map(|u| (u.entity.as_str(), u.state)).collect()
-}
-
-async fn later(seconds: u64) {
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(seconds)).await;
-    tokio::time::resume();
 }
 
 const ONE: &str = "sip:user1_public1@home1.net";
@@ -88,6 +82,37 @@ async fn a_participant_watches_who_comes_and_goes() {
         (1, 1),
         "{metrics:?}"
     );
+}
+
+#[tokio::test]
+async fn who_watches_is_told_that_the_conference_went_with_its_mrfp() {
+    let mut config = config();
+    config.create_on_join = true;
+    config.conferences.clear();
+    let mut bench = Bench::start(config).await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    let mut other = bench.client(1).await;
+    let call = Call {
+        from: "sip:watcher@home1.net".into(),
+        sdp: None,
+        headers: fields(&[("Event", "conference")]),
+        ..bench.call(1)
+    };
+    let (_, accepted) = other.ask(Method::Subscribe, &call).await.expect("answered");
+    assert_eq!(accepted.code, 200);
+    let (_, state, _) = notified(&mut other).await;
+    assert_eq!(state, "active");
+    bench.mrfp.depart(Departure::Forced).await;
+    assert!(until_bye(&mut one).await.contains("cause=503"));
+    let (_, state, document) = notified(&mut other).await;
+    assert_eq!(state, "terminated;reason=noresource");
+    assert_eq!(document.state, State::Deleted);
+    while bench.mrfc.metrics().watchers > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.mrfc.metrics().subscriptions_ended, 1);
 }
 
 #[tokio::test]
