@@ -84,10 +84,7 @@ impl Connection {
             Self::Open => "EstBNC",
             Self::Release => "RelBNC",
         };
-        let name = PackageItem {
-            package: Name::new("tcpbcc"),
-            item: Name::new(item),
-        };
+        let name = PackageItem::new("tcpbcc", item);
         Some(Descriptor::Signals(vec![SignalItem::Signal(Signal {
             stream: Some(STREAM),
             ..Signal::from(name)
@@ -129,10 +126,7 @@ pub(crate) fn play(of: &Added, message: &Message<'_>) -> ActionRequest {
     let signal = Signal {
         stream: Some(STREAM),
         parms: vec![parm("mi", message.name), parm("mcr", &reference)],
-        ..Signal::from(PackageItem {
-            package: Name::new("mess"),
-            item: Name::new("sm"),
-        })
+        ..Signal::from(PackageItem::new("mess", "sm"))
     };
     let amm = AmmRequest {
         terminations: of.termination.clone().into(),
@@ -185,10 +179,7 @@ pub(crate) const REQUEST: u32 = 1;
 fn armed(events: &[(&str, &str)]) -> Descriptor {
     let plays = events.contains(&MSRS);
     let spec = |&(package, item): &(&str, &str)| EventSpec {
-        name: PackageItem {
-            package: Name::new(package),
-            item: Name::new(item),
-        },
+        name: PackageItem::new(package, item),
         stream: None,
         // What is being played goes on.
         keep_active: plays,
@@ -221,8 +212,7 @@ pub(crate) enum Observed {
 
 /// Reads what we armed; anything else is of no interest.
 pub(crate) fn observed(event: &ObservedEvent) -> Option<Observed> {
-    let is =
-        |(package, item): (&str, &str)| event.name.package == *package && event.name.item == *item;
+    let is = |(package, item): (&str, &str)| event.name.is(package, item);
     if is(NETFAIL) {
         return Some(Observed::ConnectionLost);
     }
@@ -345,7 +335,7 @@ pub(crate) fn statistics(reply: &TransactionReply) -> Vec<(String, String)> {
         }
     });
     let counted = statistics.flatten().filter_map(|s| {
-        let name = format!("{}/{}", s.name.package, s.name.item);
+        let name = s.name.to_string();
         Some((name, s.values.first()?.text.to_string()))
     });
     counted.collect()

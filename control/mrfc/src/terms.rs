@@ -4,7 +4,7 @@ use crate::config::{ConferenceConfig, Config};
 use crate::media::{Capabilities, Offer, Unusable};
 use conference::Rules;
 use conference::notice::Texts;
-use h248::ast::{Name, PackageItem, PropertyParm, PropertyValue, Value};
+use h248::ast::{PackageItem, PropertyParm, PropertyValue, Value};
 
 /// How messages pass through a conference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,10 +112,7 @@ impl Terms {
 
 fn property(item: &str, text: &str, quoted: bool) -> PropertyParm {
     PropertyParm {
-        name: PackageItem {
-            package: Name::new("xmrf"),
-            item: Name::new(item),
-        },
+        name: PackageItem::new("xmrf", item),
         value: PropertyValue::Is(Value {
             text: text.into(),
             quoted,
@@ -160,7 +157,7 @@ mod tests {
                 let PropertyValue::Is(value) = &p.value else {
                     panic!("{p:?}");
                 };
-                format!("{}={}", p.name.item, value.text)
+                format!("{}={}", p.name.item(), value.text)
             })
             .collect();
         let expected = [

@@ -7,10 +7,10 @@ use core::str::FromStr;
 use compact_str::CompactString;
 
 use crate::ast::{
-    AmmReply, AmmRequest, Authentication, Command, CommandKind, CommandReply, CommandRequest,
-    CommandResult, ContextId, MId, Message, MessageBody, Name, OctetString, PackageItem,
-    PackageVersion, Parm, PropertyParm, PropertyValue, TerminationId, TerminationIds, TimeStamp,
-    Transaction, TransactionId, Value,
+    AmmReply, AmmRequest, Command, CommandKind, CommandReply, CommandRequest, CommandResult,
+    ContextId, MId, Message, MessageBody, Name, OctetString, PackageItem, PackageVersion, Parm,
+    PropertyParm, PropertyValue, TerminationId, TerminationIds, TimeStamp, Transaction,
+    TransactionId, Value,
 };
 use crate::parse::is_path_name;
 use crate::token::Token;
@@ -20,7 +20,7 @@ impl Message {
     #[must_use]
     pub fn new(version: u8, mid: MId, body: MessageBody) -> Self {
         Self {
-            authentication: None::<Authentication>,
+            authentication: None,
             version,
             mid,
             body,
@@ -178,34 +178,6 @@ impl fmt::Display for TerminationIds {
             write!(f, "{comma}{id}")?;
         }
         f.write_str("]")
-    }
-}
-
-impl PackageItem {
-    /// `package/item`; neither is checked.
-    #[inline]
-    #[must_use]
-    pub fn new(package: &str, item: &str) -> Self {
-        Self {
-            package: Name::new(package),
-            item: Name::new(item),
-        }
-    }
-
-    /// Whether this is `package/item`, without regard to case.
-    #[must_use]
-    pub fn is(&self, package: &str, item: &str) -> bool {
-        self.package == package && self.item == item
-    }
-}
-
-impl fmt::Display for PackageItem {
-    /// As on the wire; an item without a package stands alone.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.package.as_str().is_empty() {
-            return self.item.fmt(f);
-        }
-        write!(f, "{}/{}", self.package, self.item)
     }
 }
 

@@ -11,13 +11,35 @@ use crate::limits::NAME_OCTETS;
 #[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
-    /// `text`, if all of it is UTF-8: then its parts need no look of their own.
-    whole: Option<&'a str>,
+    /// `text` up to the first octet that is not UTF-8: its parts need no look of their own.
+    whole: &'a str,
     /// Invariant: not beyond the end of `text`.
     pos: usize,
     /// Octets looked at, again and again counted.
     #[cfg(test)]
     pub(crate) work: usize,
+}
+
+/// A run of SafeChars, possibly empty.
+#[derive(Clone, Copy)]
+pub(crate) struct Word<'a> {
+    pub(crate) octets: &'a [u8],
+    /// Where it stands, in octets.
+    pub(crate) at: usize,
+    /// The bits of [`class`] that all its octets have.
+    pub(crate) classes: u8,
+}
+
+impl Word<'_> {
+    pub(crate) fn is_empty(self) -> bool {
+        self.octets.is_empty()
+    }
+
+    /// Whether all of it is of the class `class`.
+    #[inline]
+    pub(crate) fn is_all(self, class: u8) -> bool {
+        self.classes & class != 0
+    }
 }
 
 /// What an octet may be part of, one bit each.
@@ -79,7 +101,11 @@ impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
         Self {
             text,
-            whole: core::str::from_utf8(text).ok(),
+            whole: match core::str::from_utf8(text) {
+                Ok(whole) => whole,
+                Err(error) => core::str::from_utf8(&text[..error.valid_up_to()])
+                    .expect("it is valid up to there"),
+            },
             pos: 0,
             #[cfg(test)]
             work: 0,
@@ -116,9 +142,9 @@ impl<'a> Cursor<'a> {
     /// Steps over `octet`, if it stands here.
     #[inline]
     pub(crate) fn eat(&mut self, octet: u8) -> bool {
-        let matches = self.peek() == Some(octet);
-        self.pos += usize::from(matches);
-        matches
+        let is_next = self.peek() == Some(octet);
+        self.pos += usize::from(is_next);
+        is_next
     }
 
     /// Notes that `octets` have been looked at.
@@ -169,58 +195,54 @@ impl<'a> Cursor<'a> {
 
     /// The longest run of SafeChars, possibly empty.
     #[inline(always)]
-    pub(crate) fn word(&mut self) -> &'a str {
-        let start = self.pos;
-        let end = self.end_of(start, class::SAFE);
-        self.pos = end;
-        self.look(end - start + 1);
-        self.ascii(start, end)
+    pub(crate) fn word(&mut self) -> Word<'a> {
+        let at = self.pos;
+        let rest = self.rest();
+        let run = run(rest, class::SAFE);
+        self.pos = at + run.octets;
+        self.look(run.octets + 1);
+        Word {
+            octets: &rest[..run.octets],
+            at,
+            classes: run.classes,
+        }
     }
 
-    /// A word that consists of two NAMEs and a slash between, if that is what comes: most words
-    /// where an item of a package may stand, so that they are looked at once.
-    pub(crate) fn item(&mut self) -> Option<(&'a str, &'a str)> {
-        let slash = self.name_end(self.pos)?;
-        if self.text.get(slash) != Some(&b'/') {
-            return None;
-        }
-        let end = self.name_end(slash + 1)?;
-        let is_whole = self
-            .text
-            .get(end)
-            .is_none_or(|c| classes(*c) & class::SAFE == 0);
-        if !is_whole {
-            return None;
-        }
-        let item = (self.ascii(self.pos, slash), self.ascii(slash + 1, end));
-        self.look(end - self.pos + 1);
-        self.pos = end;
-        Some(item)
-    }
-
-    /// The end of the NAME that begins at `start`, if one does.
+    /// The text of a word of this cursor.
     #[inline]
-    fn name_end(&self, start: usize) -> Option<usize> {
-        let first = self.text.get(start)?;
-        if !first.is_ascii_alphabetic() {
-            return None;
-        }
-        let end = self.end_of(start + 1, class::NAME);
-        (end - start <= NAME_OCTETS).then_some(end)
+    pub(crate) fn text_of(&self, word: Word<'a>) -> &'a str {
+        self.ascii(word.at, word.at + word.octets.len())
     }
 
-    /// The end of what begins at `start` and is of the class `class`.
-    #[inline(always)]
-    fn end_of(&self, start: usize, class: u8) -> usize {
-        let rest = self.text.get(start..).unwrap_or_default();
-        let length = rest.iter().position(|c| classes(*c) & class == 0);
-        start + length.unwrap_or(rest.len())
+    /// A word that consists of two NAMEs and a slash between, and the octets before the slash, if
+    /// that is what comes: most words where an item of a package may stand, so that they are looked
+    /// at once.
+    #[inline]
+    pub(crate) fn item(&mut self) -> Option<(&'a str, usize)> {
+        let rest = self.rest();
+        let slash = run(rest, class::NAME).octets;
+        if rest.get(slash) != Some(&b'/') {
+            return None;
+        }
+        let item = &rest[slash + 1..];
+        let item_octets = run(item, class::NAME).octets;
+        let end = slash + 1 + item_octets;
+        let is_whole = rest.get(end).is_none_or(|c| classes(*c) & class::SAFE == 0);
+        let begins = |part: &[u8]| part.first().is_some_and(u8::is_ascii_alphabetic);
+        let is_short = slash <= NAME_OCTETS && item_octets <= NAME_OCTETS;
+        if !(is_whole && is_short && begins(rest) && begins(item)) {
+            return None;
+        }
+        let text = self.ascii(self.pos, self.pos + end);
+        self.look(end + 1);
+        self.pos += end;
+        Some((text, slash))
     }
 
     /// The text from `start` to `end`, all of it ASCII.
     #[inline(always)]
     fn ascii(&self, start: usize, end: usize) -> &'a str {
-        match self.whole.and_then(|whole| whole.get(start..end)) {
+        match self.whole.get(start..end) {
             Some(text) => text,
             None => self.ascii_of_part(start, end),
         }
@@ -302,6 +324,50 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// What a text begins with.
+struct Run {
+    octets: usize,
+    /// The bits of [`class`] that all its octets have.
+    classes: u8,
+}
+
+/// The octets at the start of `text` that are of the class `class`.
+///
+/// Eight at a time, of which the compiler makes straight code: most of a message goes through here.
+#[inline(never)]
+fn run(text: &[u8], class: u8) -> Run {
+    let mut shared = u8::MAX;
+    let mut octets = 0;
+    let mut rest = text;
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        for (at, octet) in eight.iter().enumerate() {
+            let classes = classes(*octet);
+            if classes & class == 0 {
+                octets += at;
+                return Run {
+                    octets,
+                    classes: shared,
+                };
+            }
+            shared &= classes;
+        }
+        octets += eight.len();
+        rest = behind;
+    }
+    for octet in rest {
+        let classes = classes(*octet);
+        if classes & class == 0 {
+            break;
+        }
+        shared &= classes;
+        octets += 1;
+    }
+    Run {
+        octets,
+        classes: shared,
+    }
+}
+
 /// Trims `octets` of blanks and line ends, and ends the last line in the style of the others.
 fn with_line_end(octets: &[u8]) -> Vec<u8> {
     match trimmed(octets) {
@@ -356,7 +422,7 @@ mod tests {
     fn blanks_and_comments_are_skipped_together() {
         let mut cursor = Cursor::new(b" \t; a \"comment\"\r\n ; two\nx;open");
         assert!(cursor.blank());
-        assert_eq!(cursor.word(), "x");
+        assert_eq!(cursor.word().octets, b"x");
         assert!(!cursor.blank(), "a comment must end with a line end");
         assert_eq!(cursor.peek(), Some(b';'));
     }

@@ -313,8 +313,8 @@ const fn long_table() -> [u8; PLACES] {
 impl Token {
     /// The keyword that `word`, a run of SafeChars, may mean; without regard to case.
     #[inline]
-    pub(crate) fn of(word: &str) -> Option<Self> {
-        match word.as_bytes() {
+    pub(crate) fn of(word: &[u8]) -> Option<Self> {
+        match word {
             [a] => ONE[usize::from(*a)],
             [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => TWO[pair(*a, *b)],
             _ => Self::of_more(word),
@@ -328,11 +328,11 @@ impl Token {
         (form, usize::from(*length))
     }
 
-    fn of_more(word: &str) -> Option<Self> {
+    fn of_more(word: &[u8]) -> Option<Self> {
         if word.len() > 8 {
             return Self::of_long(word);
         }
-        let key = key(word.as_bytes());
+        let key = key(word);
         let mut at = place(key, 0);
         while SHORT.keys[at] != 0 {
             if SHORT.keys[at] == key {
@@ -343,19 +343,19 @@ impl Token {
         None
     }
 
-    fn of_long(word: &str) -> Option<Self> {
+    fn of_long(word: &[u8]) -> Option<Self> {
         if word.len() > LONGEST {
             return None;
         }
-        let mut at = place(key(word.as_bytes()), word.len());
+        let mut at = place(key(word), word.len());
         while LONG[at] != 0 {
             let token = ALL[usize::from(LONG[at]) - 1];
-            if token.long().eq_ignore_ascii_case(word) {
+            if token.long().as_bytes().eq_ignore_ascii_case(word) {
                 return Some(token);
             }
             at = (at + 1) % PLACES;
         }
-        let is_alias = LONG_ALIAS.0.eq_ignore_ascii_case(word);
+        let is_alias = LONG_ALIAS.0.as_bytes().eq_ignore_ascii_case(word);
         is_alias.then_some(LONG_ALIAS.1)
     }
 }
@@ -367,13 +367,16 @@ mod tests {
     #[test]
     fn every_spelling_means_one_token() {
         for token in ALL {
-            assert_eq!(Token::of(token.long()), Some(*token));
-            assert_eq!(Token::of(&token.short().to_lowercase()), Some(*token));
+            assert_eq!(Token::of(token.long().as_bytes()), Some(*token));
+            assert_eq!(
+                Token::of(token.short().to_lowercase().as_bytes()),
+                Some(*token)
+            );
         }
-        assert_eq!(Token::of("anslgc"), Some(Token::AndLogic));
-        assert_eq!(Token::of("EmergencyOffToken"), Some(Token::EmergencyOff));
+        assert_eq!(Token::of(b"anslgc"), Some(Token::AndLogic));
+        assert_eq!(Token::of(b"EmergencyOffToken"), Some(Token::EmergencyOff));
         for word in ["", "Frob", "Addd", "1", "-", "A-", "é"] {
-            assert_eq!(Token::of(word), None, "{word}");
+            assert_eq!(Token::of(word.as_bytes()), None, "{word}");
         }
     }
 }

@@ -295,10 +295,7 @@ fn notify(
     };
     let event = ObservedEvent {
         time: None,
-        name: PackageItem {
-            package: Name::new(package),
-            item: Name::new(item),
-        },
+        name: PackageItem::new(package, item),
         stream: None,
         parms: parms.iter().map(parm).collect(),
     };
@@ -365,7 +362,7 @@ fn properties(parms: &StreamParms) -> String {
     let control = parms.local_control.as_ref();
     let shown = control.into_iter().flat_map(|control| &control.properties);
     let shown = shown.map(|p| match &p.value {
-        PropertyValue::Is(value) => format!("{}={}", p.name.item, value.text),
+        PropertyValue::Is(value) => format!("{}={}", p.name.item(), value.text),
         other => panic!("{other:?}"),
     });
     shown.collect::<Vec<_>>().join(" ")
@@ -415,7 +412,7 @@ fn has_signal(amm: &AmmRequest, item: &str) -> bool {
         Descriptor::Signals(items) => Some(items),
         _ => None,
     });
-    let is_it = |s: &SignalItem| matches!(s, SignalItem::Signal(s) if s.name.item == *item);
+    let is_it = |s: &SignalItem| matches!(s, SignalItem::Signal(s) if s.name.item() == *item);
     signals.flatten().any(is_it)
 }
 
@@ -435,7 +432,7 @@ fn play(amm: &AmmRequest) -> Seen {
         },
         other => panic!("{other:?}"),
     };
-    assert_eq!(signal.name.package, "mess");
+    assert_eq!(signal.name.package().as_str(), "mess");
     let parm = |name: &str| match &signal.parms.iter().find(|p| p.name == *name) {
         Some(Parm {
             value: PropertyValue::Is(value),

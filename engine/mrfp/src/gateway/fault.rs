@@ -209,5 +209,5 @@ pub(super) fn percent_unescaped(text: &str) -> String {
 
 /// `package/item`, for texts.
 pub(super) fn written(name: &PackageItem) -> String {
-    format!("{}/{}", name.package, name.item)
+    name.to_string()
 }

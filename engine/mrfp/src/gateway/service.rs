@@ -31,7 +31,7 @@ impl Core {
         draft: &mut Draft,
     ) -> bool {
         let mut extensions = services.extensions.iter();
-        let known = extensions.try_for_each(|x| package::check_extension(&x.name));
+        let known = extensions.try_for_each(|x| package::check_extension((&x.name).into()));
         let done = if let Err(name) = known {
             Err(Fault::ParameterUnsupported(name))
         } else if *id == TerminationId::Root {

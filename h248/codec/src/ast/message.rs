@@ -11,7 +11,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Interim authentication header; parsed and kept, never verified here.
-    pub authentication: Option<Authentication>,
+    pub authentication: Option<Box<Authentication>>,
     /// Protocol version of the header, 1 to 99; the codec understands 1 to 3.
     pub version: u8,
     /// The sender's name.

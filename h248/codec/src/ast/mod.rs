@@ -37,4 +37,4 @@ pub use message::{
 pub use service::{
     Profile, ServiceChange, ServiceChangeAddress, ServiceChangeMethod, ServiceChangeReplyParms,
 };
-pub use value::{Name, PackageItem, Parm, PropertyParm, PropertyValue, TimeStamp, Value};
+pub use value::{Name, NameRef, PackageItem, Parm, PropertyParm, PropertyValue, TimeStamp, Value};

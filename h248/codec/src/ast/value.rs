@@ -84,13 +84,123 @@ impl From<&str> for Name {
     }
 }
 
-/// `package/item`; either side may be `*`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// `package/item`; either side may be `*`. An extension has an item without a package.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PackageItem {
-    /// Package name, or `*`.
-    pub package: Name,
+    /// As on the wire: one text, since most of what a message names is one of these.
+    text: Name,
+    /// Octets of the package's name; 0 if there is none, and then there is no slash either.
+    package: u8,
+}
+
+/// A part of a [`PackageItem`]: compared without regard to ASCII case, like a [`Name`].
+#[derive(Clone, Copy)]
+pub struct NameRef<'a>(&'a str);
+
+impl PackageItem {
+    /// `package/item`; neither is checked.
+    ///
+    /// # Panics
+    ///
+    /// If `package` has more than 255 octets.
+    #[must_use]
+    pub fn new(package: &str, item: &str) -> Self {
+        if package.is_empty() {
+            return Self::split(item, 0);
+        }
+        Self::split(&[package, "/", item].concat(), package.len())
+    }
+
+    /// What is written `text`, the name of its package having `package` octets.
+    #[inline]
+    pub(crate) fn split(text: &str, package: usize) -> Self {
+        Self {
+            text: Name::new(text),
+            package: u8::try_from(package).expect("a package's name is short"),
+        }
+    }
+
+    /// Package name, `*`, or nothing.
+    #[must_use]
+    pub fn package(&self) -> NameRef<'_> {
+        NameRef(&self.as_str()[..usize::from(self.package)])
+    }
+
     /// Property, event, signal or statistic name, or `*`.
-    pub item: Name,
+    #[must_use]
+    pub fn item(&self) -> NameRef<'_> {
+        let package = usize::from(self.package);
+        NameRef(&self.as_str()[package + usize::from(package > 0)..])
+    }
+
+    /// As on the wire; an item without a package stands alone.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.text.as_str()
+    }
+
+    /// Whether this is `package/item`, without regard to case.
+    #[must_use]
+    pub fn is(&self, package: &str, item: &str) -> bool {
+        self.package() == package && self.item() == item
+    }
+}
+
+impl<'a> NameRef<'a> {
+    /// The text as written.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> From<&'a str> for NameRef<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text)
+    }
+}
+
+impl<'a> From<&'a Name> for NameRef<'a> {
+    fn from(name: &'a Name) -> Self {
+        Self(name.as_str())
+    }
+}
+
+impl PartialEq<str> for NameRef<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.0.eq_ignore_ascii_case(other)
+    }
+}
+
+impl PartialEq<&str> for NameRef<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        self.0.eq_ignore_ascii_case(other)
+    }
+}
+
+impl fmt::Display for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Debug for PackageItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Debug for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.0, f)
+    }
+}
+
+impl fmt::Display for PackageItem {
+    /// As on the wire; an item without a package stands alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// A property with its value: `pkg/prop=value`. An extension parameter has an empty package.
@@ -146,4 +256,29 @@ pub struct TimeStamp {
     pub date: [u8; 8],
     /// `hhmmss` and hundredths.
     pub time: [u8; 8],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_item_knows_its_parts_in_any_case() {
+        let name = PackageItem::new("Hangterm", "thb");
+        assert_eq!(name, PackageItem::new("hangTERM", "THB"));
+        assert_eq!(
+            (name.package().as_str(), name.item().as_str()),
+            ("Hangterm", "thb")
+        );
+        assert!(name.is("HANGTERM", "THB") && !name.is("hangterm", "t"));
+        assert_eq!(name.to_string(), "Hangterm/thb");
+    }
+
+    #[test]
+    fn an_extension_is_an_item_without_a_package() {
+        let name = PackageItem::new("", "X-a");
+        assert!(name.package() == "" && name.item() == "x-A");
+        assert_eq!(name.to_string(), "X-a");
+        assert_ne!(name, PackageItem::new("X", "a"));
+    }
 }

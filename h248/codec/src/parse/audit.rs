@@ -1,6 +1,6 @@
 //! Audit descriptors: whole descriptors and, since version 2, individual items of them.
 
-use super::value::{choose, is_name, number, package_item};
+use super::value::{choose, is_name, is_name_word, number, package_item};
 use super::{Parsed, Parser, Word};
 use crate::ast::{
     AuditDescriptor, AuditItem, AuditToken, EventSpec, MediaAudit, MediaAuditItem, Name,
@@ -61,7 +61,7 @@ impl<'a> Parser<'a> {
             }
             (AuditToken::DigitMap, Some(b'=')) => {
                 let name = |text| is_name(text).then(|| Name::new(text));
-                AuditItem::DigitMap(self.assigned("the name of a digit map", name)?)
+                AuditItem::DigitMap(self.assigned_text("the name of a digit map", name)?)
             }
             _ => {
                 self.once(seen, bit, word, TWICE)?;
@@ -95,9 +95,9 @@ impl<'a> Parser<'a> {
         let word = self.word("an event parameter")?;
         if word.is(Token::Stream) && self.next() == Some(b'=') {
             event.stream = Some(self.assigned_u16()?);
-        } else if matches!(self.next(), Some(b',' | b'}')) && is_name(word.text) {
+        } else if matches!(self.next(), Some(b',' | b'}')) && is_name_word(word) {
             event.parms.push(Parm {
-                name: Name::new(word.text),
+                name: Name::new(self.text(word)),
                 value: PropertyValue::Is(Value::plain("")),
             });
         } else {
@@ -239,7 +239,7 @@ impl<'a> Parser<'a> {
         value: impl FnOnce(&mut Self) -> Parsed<T>,
     ) -> Parsed<Option<(bool, T)>> {
         let is_equal = self.next() == Some(b'=');
-        let at = self.cursor.pos();
+        let at = self.here();
         if !self.eat(b'=') && !self.eat(b'#') {
             return Ok(None);
         }
@@ -248,7 +248,7 @@ impl<'a> Parser<'a> {
     }
 
     fn property_audit(&mut self, word: Word<'a>) -> Parsed<MediaAuditItem> {
-        let Some(name): Option<PackageItem> = package_item(word.text) else {
+        let Some(name): Option<PackageItem> = package_item(self.text(word)) else {
             return self.fail_at(word.at, "a known item or a package/property");
         };
         Ok(MediaAuditItem::Property(name, self.selected_value()?))

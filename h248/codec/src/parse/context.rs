@@ -98,7 +98,7 @@ impl<'a> Parser<'a> {
         self.expect(b',', "\",\"")?;
         let to = self.termination_id()?;
         self.expect(b',', "\",\"")?;
-        let at = self.cursor.pos();
+        let at = self.here();
         let direction = self.choice("a topology direction", TOPOLOGY_DIRECTIONS)?;
         if is_external(direction) {
             self.since_at(3, at)?;
@@ -203,7 +203,7 @@ impl<'a> Parser<'a> {
             Some(Token::ContextAttr) => {
                 return self.braced(|parser| parser.context_attr_audit(audit, seen));
             }
-            _ => match package_item(word.text) {
+            _ => match package_item(self.text(word)) {
                 Some(name) => {
                     let value = self.selected_value()?;
                     ContextAuditItem::Attribute(name, value)
@@ -247,7 +247,8 @@ impl<'a> Parser<'a> {
     pub(super) fn selected_value(&mut self) -> Parsed<Option<PropertyValue>> {
         match self.next() {
             Some(b'=' | b'#' | b'<' | b'>') => {
-                self.since_at(3, self.cursor.pos())?;
+                let at = self.here();
+                self.since_at(3, at)?;
                 self.property_value().map(Some)
             }
             _ => Ok(None),

@@ -21,7 +21,7 @@ impl<'a> Parser<'a> {
             return Ok(events);
         }
         self.assigned("a request id", |text| {
-            events.request_any = text == "*";
+            events.request_any = text == b"*";
             if !events.request_any {
                 events.request_id = Some(number(text, 10)?);
             }
@@ -141,7 +141,7 @@ impl<'a> Parser<'a> {
         }
         if self.next() != Some(b'{') {
             let name = |text| is_name(text).then(|| Name::new(text));
-            map.name = Some(self.read("the name of a digit map", name)?);
+            map.name = Some(self.read_text("the name of a digit map", name)?);
         }
         if self.next() == Some(b'{') {
             map.value = Some(self.digit_map_value()?);
@@ -150,7 +150,7 @@ impl<'a> Parser<'a> {
     }
 
     fn digit_map_value(&mut self) -> Parsed<CompactString> {
-        self.open_raw()?;
+        self.open()?;
         let at = self.cursor.pos();
         let value = self.cursor.until(b'}').and_then(|value| {
             let value = core::str::from_utf8(value).ok()?.trim_matches(is_blank);
@@ -244,7 +244,7 @@ impl<'a> Parser<'a> {
     }
 
     fn completion_reason(&mut self) -> Parsed<CompletionReason> {
-        let at = self.cursor.pos();
+        let at = self.here();
         let reason = self.choice(
             "a completion reason",
             &[
@@ -275,7 +275,7 @@ impl<'a> Parser<'a> {
     fn observed_event(&mut self) -> Parsed<ObservedEvent> {
         let expected = "a time stamp or a package/event name";
         let word = self.word(expected)?;
-        let time = time_stamp(word.text);
+        let time = time_stamp(word.octets);
         if time.is_some() {
             self.expect(b':', "\":\"")?;
         } else {

@@ -6,13 +6,13 @@ use super::value::{is_path_name, number};
 use super::{Parsed, Parser, Word};
 use crate::ast::{Authentication, ErrorDescriptor, MId, Name};
 use crate::error_code::ErrorCode;
-use crate::lex::{class, is_all};
+use crate::lex::class;
 use crate::limits::NAME_OCTETS;
 use crate::token::Token;
 
 /// The header of a message.
 pub(super) struct Header {
-    pub(super) authentication: Option<Authentication>,
+    pub(super) authentication: Option<Box<Authentication>>,
     pub(super) version: u8,
     /// Where the version stands.
     pub(super) version_at: usize,
@@ -32,7 +32,7 @@ impl<'a> Parser<'a> {
         let mut word = self.header_word("\"MEGACO/\" or \"!/\"")?;
         let mut authentication = None;
         if word.is(Token::Authentication) {
-            authentication = Some(self.authentication()?);
+            authentication = Some(Box::new(self.authentication()?));
             word = self.header_word("\"MEGACO/\" or \"!/\"")?;
         }
         let (version, version_at) = self.protocol(word)?;
@@ -52,7 +52,9 @@ impl<'a> Parser<'a> {
 
     /// `Error` as the whole body of a message.
     pub(super) fn message_error(&mut self) -> Parsed<Option<ErrorDescriptor>> {
-        self.cursor.blank();
+        if !matches!(self.next(), Some(b'E' | b'e')) {
+            return Ok(None);
+        }
         let word = self.maybe_word();
         if !word.is(Token::Error) {
             self.cursor.seek(word.at);
@@ -67,22 +69,23 @@ impl<'a> Parser<'a> {
 
     /// `=0xSPI:0xSEQ:0xICV` and SEP; no blanks around the colons.
     fn authentication(&mut self) -> Parsed<Authentication> {
-        self.cursor.blank();
         self.equal()?;
+        self.cursor.blank();
         let spi = self.hex("0x and 8 hexadecimal digits", 8..=8)?;
-        self.colon()?;
+        self.mark(b':', "\":\"")?;
         let sequence = self.hex("0x and 8 hexadecimal digits", 8..=8)?;
-        self.colon()?;
+        self.mark(b':', "\":\"")?;
         let icv = self.hex("0x and 24 to 64 hexadecimal digits", 24..=64)?;
         self.separator("a blank after the authentication header")?;
         Ok(Authentication { spi, sequence, icv })
     }
 
-    fn colon(&mut self) -> Parsed<()> {
-        if self.cursor.eat(b':') {
+    /// Takes `mark`, before which no blanks may stand.
+    fn mark(&mut self, mark: u8, expected: &'static str) -> Parsed<()> {
+        if self.cursor.eat(mark) {
             Ok(())
         } else {
-            self.fail("\":\"")
+            self.fail_at(self.cursor.pos(), expected)
         }
     }
 
@@ -91,26 +94,26 @@ impl<'a> Parser<'a> {
         expected: &'static str,
         digits: core::ops::RangeInclusive<usize>,
     ) -> Parsed<Name> {
-        let at = self.cursor.pos();
-        let text = self.cursor.word();
+        let word = self.cursor.word();
+        let text = self.text(word);
         let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
         match hex.filter(|hex| digits.contains(&hex.len()) && is_hex(hex)) {
             Some(hex) => Ok(Name::new(hex)),
-            None => self.fail_at(at, expected),
+            None => self.fail_at(word.at, expected),
         }
     }
 
     /// `MEGACO/version`: the version and its place.
     fn protocol(&mut self, word: Word<'a>) -> Parsed<(u8, usize)> {
-        let slash = word.text.bytes().position(|c| c == b'/');
+        let slash = word.octets.iter().position(|c| *c == b'/');
         let (name, version) = match slash {
-            Some(at) => (&word.text[..at], &word.text[at + 1..]),
-            None => (word.text, ""),
+            Some(at) => (&word.octets[..at], &word.octets[at + 1..]),
+            None => (word.octets, &[][..]),
         };
         if Token::of(name) != Some(Token::Megaco) {
             return self.fail_at(word.at, "\"MEGACO/\" or \"!/\"");
         }
-        let at = word.at + name.len() + usize::from(word.text.len() > name.len());
+        let at = word.at + name.len() + usize::from(slash.is_some());
         match number(version, 2) {
             Some(version) => Ok((version, at)),
             None => self.fail_at(at, "a version of one or two digits"),
@@ -128,22 +131,15 @@ impl<'a> Parser<'a> {
     /// A word, with the blanks before and none behind it: in a header they count.
     fn header_word(&mut self, expected: &'static str) -> Parsed<Word<'a>> {
         self.cursor.blank();
-        let at = self.cursor.pos();
-        match self.cursor.word() {
-            "" => self.fail(expected),
-            text => Ok(Word { text, at }),
+        let word = self.cursor.word();
+        if word.is_empty() {
+            return self.fail(expected);
         }
-    }
-
-    /// The name of an MG or MGC as the value of a parameter.
-    pub(super) fn parm_mid(&mut self) -> Parsed<MId> {
-        let mid = self.mid()?;
-        self.cursor.blank();
-        Ok(mid)
+        Ok(word)
     }
 
     /// The name of an MG or MGC.
-    fn mid(&mut self) -> Parsed<MId> {
+    pub(super) fn mid(&mut self) -> Parsed<MId> {
         self.cursor.blank();
         match self.cursor.peek() {
             Some(b'<') => self.domain(),
@@ -154,16 +150,13 @@ impl<'a> Parser<'a> {
 
     fn domain(&mut self) -> Parsed<MId> {
         self.cursor.skip();
-        let at = self.cursor.pos();
-        let name = self.cursor.word();
-        if !is_domain(name) {
-            return self.fail_at(at, "a domain name");
+        let word = self.cursor.word();
+        if !is_domain(word) {
+            return self.fail_at(word.at, "a domain name");
         }
-        if !self.cursor.eat(b'>') {
-            return self.fail("\">\"");
-        }
+        self.mark(b'>', "\">\"")?;
         let port = self.port()?;
-        let name = Name::new(name);
+        let name = Name::new(self.text(word));
         Ok(MId::Domain { name, port })
     }
 
@@ -184,10 +177,10 @@ impl<'a> Parser<'a> {
         if !self.cursor.eat(b':') {
             return Ok(None);
         }
-        let at = self.cursor.pos();
-        match number(self.cursor.word(), 5) {
+        let word = self.cursor.word();
+        match number(word.octets, 5) {
             Some(port) => Ok(Some(port)),
-            None => self.fail_at(at, "a port number"),
+            None => self.fail_at(word.at, "a port number"),
         }
     }
 
@@ -201,31 +194,28 @@ impl<'a> Parser<'a> {
             }
             self.cursor.seek(at);
         }
-        if !is_path_name(word.text) {
+        if !is_path_name(self.text(word)) {
             return self.fail_at(word.at, "a device name");
         }
-        Ok(MId::Device(Name::new(word.text)))
+        Ok(MId::Device(Name::new(self.text(word))))
     }
 
     fn mtp(&mut self) -> Parsed<MId> {
         self.open()?;
-        let digits = self.read("4 to 8 hexadecimal digits", |text| {
+        let digits = self.read_text("4 to 8 hexadecimal digits", |text| {
             ((4..=8).contains(&text.len()) && is_hex(text)).then(|| Name::new(text))
         })?;
-        self.cursor.blank();
-        if !self.cursor.eat(b'}') {
-            return self.fail("\"}\"");
-        }
+        self.expect(b'}', "\"}\"")?;
         self.depth -= 1;
         Ok(MId::Mtp(digits))
     }
 }
 
-/// Whether `text` can stand between the angle brackets of an mId.
-pub(crate) fn is_domain(text: &str) -> bool {
-    text.len() <= NAME_OCTETS
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && is_all(text, class::DOMAIN)
+/// Whether `word` can stand between the angle brackets of an mId.
+fn is_domain(word: Word<'_>) -> bool {
+    word.octets.len() <= NAME_OCTETS
+        && word.octets.first().is_some_and(u8::is_ascii_alphanumeric)
+        && word.is_all(class::DOMAIN)
 }
 
 fn is_hex(text: &str) -> bool {
@@ -245,7 +235,7 @@ pub(crate) fn ip_address(text: &[u8]) -> Option<IpAddr> {
     let mut parts = text.split('.');
     let mut octets = [0u8; 4];
     for octet in &mut octets {
-        *octet = number(parts.next()?, 3)?;
+        *octet = number(parts.next()?.as_bytes(), 3)?;
     }
     parts
         .next()

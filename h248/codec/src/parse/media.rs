@@ -91,7 +91,7 @@ impl<'a> Parser<'a> {
 
     /// `{` octets `}`: everything up to the first brace that no backslash precedes.
     pub(super) fn octet_string(&mut self) -> Parsed<OctetString> {
-        self.open_raw()?;
+        self.open()?;
         let Some(octets) = self.cursor.octets() else {
             return self.fail("\"}\" after text without NUL");
         };
@@ -221,7 +221,8 @@ impl<'a> Parser<'a> {
 
     /// `[ value, ... ]`.
     fn statistic_values(&mut self) -> Parsed<SmallVec<[Value; 1]>> {
-        self.since_at(3, self.cursor.pos())?;
+        let at = self.here();
+        self.since_at(3, at)?;
         self.expect(b'[', "\"[\"")?;
         let mut values = SmallVec::new();
         self.separated(&mut |parser: &mut Self| {
@@ -234,7 +235,7 @@ impl<'a> Parser<'a> {
 
     /// `= kind { tid, ... }`.
     pub(super) fn mux(&mut self) -> Parsed<Descriptor> {
-        let kind = self.assigned("a multiplex type", extensible)?;
+        let kind = self.assigned_text("a multiplex type", extensible)?;
         let terminations = self.list(Self::termination_id)?;
         Ok(Descriptor::Mux { kind, terminations })
     }
@@ -244,12 +245,12 @@ impl<'a> Parser<'a> {
         let mut kinds = Vec::new();
         if self.eat(b'[') {
             self.separated(&mut |parser: &mut Self| {
-                kinds.push(parser.read("a modem type", extensible)?);
+                kinds.push(parser.read_text("a modem type", extensible)?);
                 Ok(())
             })?;
             self.expect(b']', "\",\" or \"]\"")?;
         } else {
-            kinds.push(self.assigned("a modem type", extensible)?);
+            kinds.push(self.assigned_text("a modem type", extensible)?);
         }
         let properties = match self.next() {
             Some(b'{') => self.list(Self::modem_property)?,
@@ -259,13 +260,8 @@ impl<'a> Parser<'a> {
     }
 
     fn modem_property(&mut self) -> Parsed<PropertyParm> {
-        let name = self.read("a property", |text| {
-            package_item(text).or_else(|| {
-                Some(PackageItem {
-                    package: Name::default(),
-                    item: extensible(text)?,
-                })
-            })
+        let name = self.read_text("a property", |text| {
+            package_item(text).or_else(|| extensible(text).map(|_| PackageItem::split(text, 0)))
         })?;
         let value = self.property_value()?;
         Ok(PropertyParm { name, value })
@@ -274,12 +270,11 @@ impl<'a> Parser<'a> {
 
 /// A NAME, or an extension such as `X-abc`.
 pub(super) fn extensible(text: &str) -> Option<Name> {
-    (is_name(text) || is_extension(text)).then(|| Name::new(text))
+    (is_name(text) || is_extension(text.as_bytes())).then(|| Name::new(text))
 }
 
 /// `X-` or `X+` and 1 to 6 letters or digits; more are tolerated.
-pub(super) fn is_extension(text: &str) -> bool {
-    let octets = text.as_bytes();
+pub(super) fn is_extension(octets: &[u8]) -> bool {
     let is_prefixed = matches!(octets, [b'X' | b'x', b'-' | b'+', _, ..]);
     is_prefixed && octets[2..].iter().all(u8::is_ascii_alphanumeric)
 }
@@ -290,6 +285,6 @@ pub(crate) fn is_plain(text: &str) -> bool {
 }
 
 /// A version of one or two digits.
-pub(super) fn version(text: &str) -> Option<u8> {
+pub(super) fn version(text: &[u8]) -> Option<u8> {
     number(text, 2)
 }

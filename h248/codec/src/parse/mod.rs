@@ -24,7 +24,7 @@ use core::fmt;
 
 use crate::ast::{Message, MessageBody};
 use crate::error_code::ErrorCode;
-use crate::lex::{Cursor, line_column};
+use crate::lex::{Cursor, Word, line_column};
 use crate::limits::{FOUND_OCTETS, Limits};
 use crate::token::Token;
 
@@ -104,7 +104,8 @@ fn found(rest: &[u8]) -> String {
         return "the end of the message".to_owned();
     };
     let mut cursor = Cursor::new(&rest[..rest.len().min(FOUND_OCTETS)]);
-    match cursor.word() {
+    let word = cursor.word();
+    match cursor.text_of(word) {
         "" if first.is_ascii_graphic() || *first == b' ' => quote(char::from(*first)),
         "" => format!("octet 0x{first:02X}"),
         word => quote(word),
@@ -115,7 +116,10 @@ fn quote(what: impl fmt::Display) -> String {
     format!("\"{what}\"")
 }
 
-/// The parser: a cursor, which rests at no blanks except in the header and in raw text, the rules of the place it is at, and what it has achieved so far.
+/// The parser: a cursor, the rules of the place it is at, and what it has achieved so far.
+///
+/// Blanks are skipped before what is looked for, and only if it is not there at once: between most
+/// things there are none.
 struct Parser<'a> {
     cursor: Cursor<'a>,
     limits: &'a Limits,
@@ -186,7 +190,7 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         let expected = "the end of the message: too many transactions";
-        let at = self.cursor.pos();
+        let at = self.here();
         Err(self.failed(at, expected, ErrorCode::TOO_MANY_TRANSACTIONS))
     }
 
@@ -206,7 +210,8 @@ impl<'a> Parser<'a> {
     /// Fails where the cursor is, with the code of the place.
     #[cold]
     fn fail<T>(&mut self, expected: &'static str) -> Parsed<T> {
-        Err(self.failed(self.cursor.pos(), expected, self.code))
+        let at = self.here();
+        Err(self.failed(at, expected, self.code))
     }
 
     /// Fails at another place, with the code of this one.
@@ -227,21 +232,23 @@ impl<'a> Parser<'a> {
         Ok(parsed)
     }
 
-    /// The next character, which is not blank, without taking it.
+    /// The next character that is not blank, without taking it.
     #[inline]
-    fn next(&self) -> Option<u8> {
+    fn next(&mut self) -> Option<u8> {
+        self.cursor.blank();
         self.cursor.peek()
     }
 
-    /// Takes `mark` with the blanks behind it, if it comes next.
+    /// The place of the next character that is not blank.
+    fn here(&mut self) -> usize {
+        self.cursor.blank();
+        self.cursor.pos()
+    }
+
+    /// Takes `mark`, if it comes next.
     #[inline]
     fn eat(&mut self, mark: u8) -> bool {
-        let is_next = self.next() == Some(mark);
-        if is_next {
-            self.cursor.skip();
-            self.cursor.blank();
-        }
-        is_next
+        self.cursor.eat(mark) || (self.cursor.blank() && self.cursor.eat(mark))
     }
 
     #[inline]
@@ -258,22 +265,15 @@ impl<'a> Parser<'a> {
         self.expect(b'=', "\"=\"")
     }
 
-    /// Takes a `{`, with the blanks behind it: the caller closes it by [`Self::close`].
+    /// Takes a `{`, which the caller closes by [`Self::close`].
+    #[inline]
     fn open(&mut self) -> Parsed<()> {
-        self.open_raw()?;
-        self.cursor.blank();
-        Ok(())
-    }
-
-    /// Takes a `{` and nothing behind it, where blanks and comments are data.
-    fn open_raw(&mut self) -> Parsed<()> {
-        if self.next() != Some(b'{') {
-            return self.fail("\"{\"");
-        }
+        let at = self.cursor.pos();
+        self.expect(b'{', "\"{\"")?;
         if self.depth == self.limits.depth {
+            self.cursor.seek(at);
             return self.fail("fewer nested braces");
         }
-        self.cursor.skip();
         self.depth += 1;
         Ok(())
     }
@@ -338,23 +338,30 @@ impl<'a> Parser<'a> {
         Ok(items)
     }
 
-    /// A non-empty word and its place, with the blanks behind it.
+    /// A non-empty word.
     #[inline(always)]
     fn word(&mut self, expected: &'static str) -> Parsed<Word<'a>> {
         let word = self.maybe_word();
-        if word.text.is_empty() {
+        if word.is_empty() {
             return self.fail(expected);
         }
         Ok(word)
     }
 
-    /// A word, which may be empty, and its place, with the blanks behind it.
+    /// A word, which may be empty.
     #[inline(always)]
     fn maybe_word(&mut self) -> Word<'a> {
-        let at = self.cursor.pos();
-        let text = self.cursor.word();
-        self.cursor.blank();
-        Word { text, at }
+        let word = self.cursor.word();
+        if word.is_empty() && self.cursor.blank() {
+            return self.cursor.word();
+        }
+        word
+    }
+
+    /// The text of a word.
+    #[inline]
+    fn text(&self, word: Word<'a>) -> &'a str {
+        self.cursor.text_of(word)
     }
 
     /// Refuses what came with a later version than the message's.
@@ -395,16 +402,11 @@ const fn first_items<T>() -> usize {
 /// Octets of the room to begin a list with, unless a single item takes more.
 const FIRST_OCTETS: usize = 704;
 
-/// A run of SafeChars.
-#[derive(Clone, Copy)]
-struct Word<'a> {
-    text: &'a str,
-    at: usize,
-}
-
 impl Word<'_> {
+    /// The keyword that this may mean.
+    #[inline]
     fn token(self) -> Option<Token> {
-        Token::of(self.text)
+        Token::of(self.octets)
     }
 
     fn is(self, token: Token) -> bool {

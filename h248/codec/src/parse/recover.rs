@@ -23,7 +23,7 @@ use crate::token::Token;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Interim authentication header.
-    pub authentication: Option<Authentication>,
+    pub authentication: Option<Box<Authentication>>,
     /// Version of the header, 0 to 99: whether it is acceptable is for the endpoint to say. The
     /// body of an unknown version is read by the rules of the nearest known one.
     pub version: u8,
@@ -170,7 +170,7 @@ impl Parser<'_> {
                 // A comment without an end: looking for it from each `;` again would be quadratic.
                 b';' => return self.cursor.seek(self.cursor.len()),
                 _ => {
-                    let word = Token::of(self.cursor.word());
+                    let word = Token::of(self.cursor.word().octets);
                     if word.is_none() && self.cursor.peek() == Some(octet) {
                         self.cursor.skip();
                     }

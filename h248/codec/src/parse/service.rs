@@ -8,6 +8,7 @@ use crate::ast::{
     ServiceChangeReplyParms, Value,
 };
 use crate::error_code::ErrorCode;
+use crate::lex::class;
 use crate::token::Token;
 
 /// What may be missing or present in a Services descriptor while it is read.
@@ -75,15 +76,15 @@ impl<'a> Parser<'a> {
     /// Parameters of requests and replies.
     fn common_parm(&mut self, word: Word<'a>, services: &mut Services) -> Parsed<bool> {
         let twice = ErrorCode::PROPERTY_TWICE;
-        if let Some(time) = time_stamp(word.text) {
+        if let Some(time) = time_stamp(word.octets) {
             self.once(&mut services.seen, 0, word, twice)?;
             services.common.time = Some(time);
             return Ok(true);
         }
-        if is_extension(word.text) {
+        if is_extension(word.octets) {
             let value = self.property_value()?;
             services.common.extensions.push(Parm {
-                name: Name::new(word.text),
+                name: Name::new(self.text(word)),
                 value,
             });
             return Ok(true);
@@ -96,11 +97,11 @@ impl<'a> Parser<'a> {
             Some(Token::MgcIdToTry) => {
                 self.once(&mut services.seen, 2, word, twice)?;
                 self.equal()?;
-                services.common.mgc_id = Some(self.parm_mid()?);
+                services.common.mgc_id = Some(self.mid()?);
             }
             Some(Token::Profile) => {
                 self.once(&mut services.seen, 3, word, twice)?;
-                services.common.profile = Some(self.assigned("a profile/version", profile)?);
+                services.common.profile = Some(self.assigned_text("a profile/version", profile)?);
             }
             Some(Token::Version) => {
                 self.once(&mut services.seen, 4, word, twice)?;
@@ -146,14 +147,17 @@ impl<'a> Parser<'a> {
     }
 
     fn method(&mut self) -> Parsed<ServiceChangeMethod> {
-        let method = self.assigned("a ServiceChange method", |text| match Token::of(text) {
-            Some(Token::Failover) => Some(ServiceChangeMethod::Failover),
-            Some(Token::Forced) => Some(ServiceChangeMethod::Forced),
-            Some(Token::Graceful) => Some(ServiceChangeMethod::Graceful),
-            Some(Token::Restart) => Some(ServiceChangeMethod::Restart),
-            Some(Token::Disconnected) => Some(ServiceChangeMethod::Disconnected),
-            Some(Token::HandOff) => Some(ServiceChangeMethod::HandOff),
-            _ => is_extension(text).then(|| ServiceChangeMethod::Extension(Name::new(text))),
+        let method = self.assigned_text("a ServiceChange method", |text| {
+            match Token::of(text.as_bytes()) {
+                Some(Token::Failover) => Some(ServiceChangeMethod::Failover),
+                Some(Token::Forced) => Some(ServiceChangeMethod::Forced),
+                Some(Token::Graceful) => Some(ServiceChangeMethod::Graceful),
+                Some(Token::Restart) => Some(ServiceChangeMethod::Restart),
+                Some(Token::Disconnected) => Some(ServiceChangeMethod::Disconnected),
+                Some(Token::HandOff) => Some(ServiceChangeMethod::HandOff),
+                _ => is_extension(text.as_bytes())
+                    .then(|| ServiceChangeMethod::Extension(Name::new(text))),
+            }
         });
         if method.is_err() {
             self.failure.code = ErrorCode::UNKNOWN_VALUE;
@@ -165,32 +169,34 @@ impl<'a> Parser<'a> {
     fn service_change_address(&mut self) -> Parsed<ServiceChangeAddress> {
         self.equal()?;
         match self.next() {
-            Some(b'<' | b'[') => return Ok(ServiceChangeAddress::MId(self.parm_mid()?)),
+            Some(b'<' | b'[') => return Ok(ServiceChangeAddress::MId(self.mid()?)),
             Some(b'"') => return Ok(ServiceChangeAddress::Value(self.value()?)),
             _ => {}
         }
         let word = self.word("an address, a port or a device name")?;
-        if word.text.bytes().all(|c| c.is_ascii_digit()) {
-            return match number(word.text, 5) {
+        if word.is_all(class::DIGIT) {
+            return match number(word.octets, 5) {
                 Some(port) => Ok(ServiceChangeAddress::Port(port)),
                 None => self.fail_at(word.at, "a port number"),
             };
         }
         if word.is(Token::Mtp) && self.next() == Some(b'{') {
             self.cursor.seek(word.at);
-            return Ok(ServiceChangeAddress::MId(self.parm_mid()?));
+            return Ok(ServiceChangeAddress::MId(self.mid()?));
         }
-        if is_path_name(word.text) {
-            return Ok(ServiceChangeAddress::MId(MId::Device(Name::new(word.text))));
+        if is_path_name(self.text(word)) {
+            return Ok(ServiceChangeAddress::MId(MId::Device(Name::new(
+                self.text(word),
+            ))));
         }
-        Ok(ServiceChangeAddress::Value(Value::plain(word.text)))
+        Ok(ServiceChangeAddress::Value(Value::plain(self.text(word))))
     }
 }
 
 /// `NAME/version`.
 fn profile(text: &str) -> Option<Profile> {
     let (name, digits) = text.split_once('/')?;
-    let version = version(digits)?;
+    let version = version(digits.as_bytes())?;
     is_name(name).then(|| Profile {
         name: Name::new(name),
         version,

@@ -69,9 +69,12 @@ impl<'a> Parser<'a> {
     }
 
     fn ack_range(&mut self) -> Parsed<(TransactionId, TransactionId)> {
-        self.read("a transaction id or a range of them", |text| {
+        self.read_text("a transaction id or a range of them", |text| {
             let (first, last) = text.split_once('-').unwrap_or((text, text));
-            Some((transaction_id(first)?, transaction_id(last)?))
+            Some((
+                transaction_id(first.as_bytes())?,
+                transaction_id(last.as_bytes())?,
+            ))
         })
     }
 
@@ -86,7 +89,7 @@ impl<'a> Parser<'a> {
 
     fn request(&mut self) -> Parsed<TransactionRequest> {
         let id = self.transaction_id()?;
-        self.progress.actions.reserve_exact(1);
+        self.progress.actions = Vec::with_capacity(1);
         self.braced(Self::action_request)?;
         let actions = core::mem::take(&mut self.progress.actions);
         Ok(TransactionRequest { id, actions })
@@ -164,8 +167,8 @@ impl<'a> Parser<'a> {
         word: Word<'a>,
         parse: impl FnOnce(&mut Self, CommandKind, bool, bool) -> Parsed<T>,
     ) -> Parsed<T> {
-        let (optional, rest) = strip_prefix(word.text, "O-");
-        let (wildcard_response, rest) = strip_prefix(rest, "W-");
+        let (optional, rest) = strip_prefix(word.octets, b'O');
+        let (wildcard_response, rest) = strip_prefix(rest, b'W');
         let Some(kind) = command_kind(Token::of(rest)) else {
             return Err(self.failed(word.at, ACTION_ITEM, ErrorCode::UNKNOWN_COMMAND));
         };
@@ -184,7 +187,7 @@ impl<'a> Parser<'a> {
         let expected = "a transaction id";
         self.equal()?;
         let word = self.word(expected)?;
-        let Some((id, segment)) = id_and_segment(word.text) else {
+        let Some((id, segment)) = id_and_segment(word.octets) else {
             return self.fail_at(word.at, expected);
         };
         if segment.is_some() {
@@ -258,10 +261,12 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn strip_prefix<'a>(text: &'a str, prefix: &str) -> (bool, &'a str) {
-    match text.split_at_checked(prefix.len()) {
-        Some((start, rest)) if start.eq_ignore_ascii_case(prefix) => (true, rest),
-        _ => (false, text),
+/// What stands behind `letter` and a hyphen, if `word` begins so.
+#[inline]
+fn strip_prefix(word: &[u8], letter: u8) -> (bool, &[u8]) {
+    match word {
+        [first, b'-', rest @ ..] if first.eq_ignore_ascii_case(&letter) => (true, rest),
+        _ => (false, word),
     }
 }
 
@@ -279,13 +284,13 @@ fn command_kind(token: Option<Token>) -> Option<CommandKind> {
     })
 }
 
-fn transaction_id(text: &str) -> Option<TransactionId> {
+fn transaction_id(text: &[u8]) -> Option<TransactionId> {
     number(text, 10).map(TransactionId)
 }
 
 /// `id[/number[/END]]`.
-fn id_and_segment(text: &str) -> Option<(TransactionId, Option<Segment>)> {
-    let mut parts = text.split('/');
+fn id_and_segment(text: &[u8]) -> Option<(TransactionId, Option<Segment>)> {
+    let mut parts = text.split(|c| *c == b'/');
     let id = transaction_id(parts.next()?)?;
     let Some(segment) = parts.next() else {
         return Some((id, None));
@@ -301,11 +306,11 @@ fn id_and_segment(text: &str) -> Option<(TransactionId, Option<Segment>)> {
 }
 
 /// A ContextID; the reserved numbers are not for use on the wire.
-pub(super) fn context_id(text: &str) -> Option<ContextId> {
+pub(super) fn context_id(text: &[u8]) -> Option<ContextId> {
     match text {
-        "-" => Some(ContextId::Null),
-        "$" => Some(ContextId::Choose),
-        "*" => Some(ContextId::All),
+        b"-" => Some(ContextId::Null),
+        b"$" => Some(ContextId::Choose),
+        b"*" => Some(ContextId::All),
         _ => match number(text, 10)? {
             0 | 0xFFFF_FFFE | 0xFFFF_FFFF => None,
             id => Some(ContextId::Id(id)),

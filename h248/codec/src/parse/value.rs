@@ -21,6 +21,14 @@ pub(crate) fn is_name(text: &str) -> bool {
         && is_all(text, class::NAME)
 }
 
+/// Whether `word` is a NAME.
+pub(super) fn is_name_word(word: Word<'_>) -> bool {
+    let first = word.octets.first();
+    first.is_some_and(u8::is_ascii_alphabetic)
+        && word.octets.len() <= NAME_OCTETS
+        && word.is_all(class::NAME)
+}
+
 /// Whether `text` can name a termination or device.
 ///
 /// Wider than the ABNF's pathNAME, which starts with a letter: names of digits and slashes alone
@@ -49,12 +57,12 @@ fn is_path_domain(text: &str) -> bool {
 
 /// A decimal number of up to `digits` digits, of which there are 19 at most.
 #[inline]
-pub(super) fn number<T: TryFrom<u64>>(text: &str, digits: usize) -> Option<T> {
+pub(super) fn number<T: TryFrom<u64>>(text: &[u8], digits: usize) -> Option<T> {
     if text.is_empty() || text.len() > digits {
         return None;
     }
     let mut value = 0;
-    for octet in text.bytes() {
+    for octet in text {
         let digit = octet.wrapping_sub(b'0');
         if digit > 9 {
             return None;
@@ -69,12 +77,12 @@ pub(crate) fn package_item(text: &str) -> Option<PackageItem> {
     let slash = text.bytes().position(|c| c == b'/')?;
     let (package, item) = (&text[..slash], &text[slash + 1..]);
     let is_item = is_name(package) && (is_name(item) || item == "*");
-    (is_item || text == "*/*").then(|| PackageItem::new(package, item))
+    (is_item || text == "*/*").then(|| PackageItem::split(text, slash))
 }
 
 /// `yyyymmddThhmmssss`.
-pub(super) fn time_stamp(text: &str) -> Option<TimeStamp> {
-    let octets: &[u8; 17] = text.as_bytes().try_into().ok()?;
+pub(super) fn time_stamp(octets: &[u8]) -> Option<TimeStamp> {
+    let octets: &[u8; 17] = octets.try_into().ok()?;
     let date: [u8; 8] = octets[..8].try_into().ok()?;
     let time: [u8; 8] = octets[9..].try_into().ok()?;
     let all_digits = |part: [u8; 8]| part.iter().all(u8::is_ascii_digit);
@@ -83,8 +91,8 @@ pub(super) fn time_stamp(text: &str) -> Option<TimeStamp> {
 }
 
 /// A RequestID that may be ALL: `*` is carried as the highest number, as in the binary encoding.
-pub(super) fn request_id(text: &str) -> Option<u32> {
-    if text == "*" {
+pub(super) fn request_id(text: &[u8]) -> Option<u32> {
+    if text == b"*" {
         Some(u32::MAX)
     } else {
         number(text, 10)
@@ -99,14 +107,29 @@ pub(super) fn choose<T: Copy>(token: Token, choices: &[(Token, T)]) -> Option<T>
 }
 
 impl<'a> Parser<'a> {
-    /// A word that `read` understands.
+    /// A word whose octets `read` understands.
+    #[inline]
     pub(super) fn read<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(&'a [u8]) -> Option<T>,
+    ) -> Parsed<T> {
+        let word = self.word(expected)?;
+        match read(word.octets) {
+            Some(what) => Ok(what),
+            None => self.fail_at(word.at, expected),
+        }
+    }
+
+    /// A word whose text `read` understands.
+    #[inline]
+    pub(super) fn read_text<T>(
         &mut self,
         expected: &'static str,
         read: impl FnOnce(&'a str) -> Option<T>,
     ) -> Parsed<T> {
         let word = self.word(expected)?;
-        match read(word.text) {
+        match read(self.text(word)) {
             Some(what) => Ok(what),
             None => self.fail_at(word.at, expected),
         }
@@ -116,10 +139,20 @@ impl<'a> Parser<'a> {
     pub(super) fn assigned<T>(
         &mut self,
         expected: &'static str,
-        read: impl FnOnce(&'a str) -> Option<T>,
+        read: impl FnOnce(&'a [u8]) -> Option<T>,
     ) -> Parsed<T> {
         self.equal()?;
         self.read(expected, read)
+    }
+
+    /// `= word`, its text understood by `read`.
+    pub(super) fn assigned_text<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Parsed<T> {
+        self.equal()?;
+        self.read_text(expected, read)
     }
 
     /// `= UINT16`.
@@ -151,35 +184,36 @@ impl<'a> Parser<'a> {
         self.choice("ON or OFF", &[(Token::On, true), (Token::Off, false)])
     }
 
+    #[inline]
     pub(super) fn package_item(&mut self) -> Parsed<PackageItem> {
         self.package_item_or("a package/item name")
     }
 
     /// A package/item name, or a failure that says what is `expected`.
+    #[inline]
     pub(super) fn package_item_or(&mut self, expected: &'static str) -> Parsed<PackageItem> {
-        let Some((package, item)) = self.cursor.item() else {
-            return self.read(expected, package_item);
-        };
-        self.cursor.blank();
-        Ok(PackageItem::new(package, item))
+        if let Some((text, slash)) = self.cursor.item() {
+            return Ok(PackageItem::split(text, slash));
+        }
+        self.read_text(expected, package_item)
     }
 
     pub(super) fn package_version(&mut self) -> Parsed<PackageVersion> {
-        self.read("a package-version", |text| {
+        self.read_text("a package-version", |text| {
             let (name, version) = text.rsplit_once('-')?;
-            let version = number(version, 5)?;
+            let version = number(version.as_bytes(), 5)?;
             let name = is_name(name).then(|| Name::new(name))?;
             Some(PackageVersion { name, version })
         })
     }
 
     pub(super) fn termination_id(&mut self) -> Parsed<TerminationId> {
-        self.read("a termination id", TerminationId::parse)
+        self.read_text("a termination id", TerminationId::parse)
     }
 
     /// `tid` or, in version 3, `[tid, tid]`.
     pub(super) fn termination_ids(&mut self) -> Parsed<TerminationIds> {
-        let at = self.cursor.pos();
+        let at = self.here();
         if !self.eat(b'[') {
             return Ok(self.termination_id()?.into());
         }
@@ -193,19 +227,18 @@ impl<'a> Parser<'a> {
         Ok(TerminationIds(ids))
     }
 
+    #[inline]
     pub(super) fn value(&mut self) -> Parsed<Value> {
         if self.next() == Some(b'"') {
             return Ok(Value::quoted(self.quoted()?));
         }
-        Ok(Value::plain(self.word("a value")?.text))
+        let word = self.word("a value")?;
+        Ok(Value::plain(self.text(word)))
     }
 
     pub(super) fn quoted(&mut self) -> Parsed<&'a str> {
         match self.cursor.quoted() {
-            Some(text) => {
-                self.cursor.blank();
-                Ok(text)
-            }
+            Some(text) => Ok(text),
             None => self.fail("a quoted string on one line"),
         }
     }
@@ -215,7 +248,6 @@ impl<'a> Parser<'a> {
         let operator = self.next();
         if let Some(b'=' | b'>' | b'<' | b'#') = operator {
             self.cursor.skip();
-            self.cursor.blank();
         }
         match operator {
             Some(b'=') => self.alternatives(),
@@ -257,7 +289,7 @@ impl<'a> Parser<'a> {
 
     /// `pkg/prop value`, the name already read.
     pub(super) fn property(&mut self, word: Word<'a>) -> Parsed<PropertyParm> {
-        let Some(name) = package_item(word.text) else {
+        let Some(name) = package_item(self.text(word)) else {
             return self.fail_at(word.at, "a known item or a package/property");
         };
         let value = self.property_value()?;
@@ -266,12 +298,12 @@ impl<'a> Parser<'a> {
 
     /// `NAME value`, the name already read.
     pub(super) fn parm(&mut self, word: Word<'a>) -> Parsed<Parm> {
-        if !is_name(word.text) {
+        if !is_name_word(word) {
             return self.fail_at(word.at, "a parameter");
         }
         let value = self.property_value()?;
         Ok(Parm {
-            name: Name::new(word.text),
+            name: Name::new(self.text(word)),
             value,
         })
     }

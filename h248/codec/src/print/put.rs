@@ -94,11 +94,7 @@ impl Put for Name {
 impl Put for PackageItem {
     #[inline]
     fn put(&self, out: &mut Out) {
-        if !self.package.as_str().is_empty() {
-            self.package.put(out);
-            out.push(b'/');
-        }
-        self.item.put(out);
+        self.as_str().put(out);
     }
 }
 

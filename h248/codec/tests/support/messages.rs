@@ -350,8 +350,8 @@ fn transaction(version: u8) -> BoxedStrategy<Transaction> {
 pub(crate) fn message() -> BoxedStrategy<Message> {
     let hex = |digits: &str| format!("[0-9A-F]{{{digits}}}").prop_map_into_name();
     let authentication = (hex("8"), hex("8"), hex("24,64"));
-    let authentication =
-        authentication.prop_map(|(spi, sequence, icv)| Authentication { spi, sequence, icv });
+    let authentication = authentication
+        .prop_map(|(spi, sequence, icv)| Box::new(Authentication { spi, sequence, icv }));
     let authentication = option::weighted(0.1, authentication);
     (1..=3u8, mid(), authentication)
         .prop_flat_map(|(version, mid, authentication)| {

@@ -137,7 +137,7 @@ fn narrowed_control(whole: &LocalControl, items: &[MediaAuditItem]) -> LocalCont
 /// The properties named, in the order of the list.
 fn named(properties: &[PropertyParm], items: &[MediaAuditItem]) -> Vec<PropertyParm> {
     let is_named = |parm: &&PropertyParm| {
-        let name = (parm.name.package.as_str(), parm.name.item.as_str());
+        let name = (parm.name.package().as_str(), parm.name.item().as_str());
         items
             .iter()
             .any(|item| matches!(item, MediaAuditItem::Property(n, _) if package::covers(n, name)))

@@ -517,7 +517,7 @@ impl Core {
 
 fn named_events(events: &Events, wanted: &[PackageItem]) -> Events {
     let is_wanted = |spec: &&EventSpec| {
-        let name = (spec.name.package.as_str(), spec.name.item.as_str());
+        let name = (spec.name.package().as_str(), spec.name.item().as_str());
         wanted.is_empty() || wanted.iter().any(|w| covers(w, name))
     };
     let named: Vec<EventSpec> = events.events.iter().filter(is_wanted).cloned().collect();
@@ -532,8 +532,8 @@ fn named_events(events: &Events, wanted: &[PackageItem]) -> Events {
 
 fn named_signals(signals: &[SignalItem], wanted: &[SignalAudit]) -> Vec<SignalItem> {
     let covers = |name: &PackageItem, signal: &Signal| {
-        let package = signal.name.package.as_str();
-        covers(name, (package, signal.name.item.as_str()))
+        let package = signal.name.package().as_str();
+        covers(name, (package, signal.name.item().as_str()))
     };
     let told = signals.iter().filter_map(|item| match item {
         SignalItem::Signal(signal) => {

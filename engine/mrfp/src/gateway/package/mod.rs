@@ -3,7 +3,9 @@
 mod statement;
 mod table;
 
-use h248::ast::{Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue, Value};
+use h248::ast::{
+    Name, NameRef, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue, Value,
+};
 
 use super::Config;
 use super::fault::{Fault, written};
@@ -127,16 +129,13 @@ pub(super) const IDLE: (&str, &str) = ("xmrf", "idle");
 
 /// The AST form of a name.
 pub(super) fn item((package, item): (&str, &str)) -> PackageItem {
-    PackageItem {
-        package: Name::new(package),
-        item: Name::new(item),
-    }
+    PackageItem::new(package, item)
 }
 
 /// Whether `pattern`, which may have `*` on either side, covers `(package, item)`.
 pub(super) fn covers(pattern: &PackageItem, (package, item): (&str, &str)) -> bool {
-    let side = |pattern: &Name, name: &str| *pattern == "*" || *pattern == *name;
-    side(&pattern.package, package) && side(&pattern.item, item)
+    let side = |pattern: NameRef<'_>, name: &str| pattern == "*" || pattern == name;
+    side(pattern.package(), package) && side(pattern.item(), item)
 }
 
 /// The Packages descriptor.
@@ -152,36 +151,36 @@ pub(super) fn versions(config: &Config) -> Vec<PackageVersion> {
 pub(super) fn served(config: &Config) -> impl Iterator<Item = &'static Package> {
     PACKAGES
         .iter()
-        .filter(|p| lacks(config, &Name::new(p.name)).is_none())
+        .filter(|p| lacks(config, p.name.into()).is_none())
 }
 
 /// What a package needs that is not configured.
-fn lacks(config: &Config, package: &Name) -> Option<&'static str> {
+fn lacks(config: &Config, package: NameRef<'_>) -> Option<&'static str> {
     let needs = [
         ("recmess", config.has_storage, "a storage"),
         ("tlsbsc", config.has_tls, "TLS"),
     ];
     let lacking = needs
         .iter()
-        .find(|(name, has, _)| *package == **name && !has);
+        .find(|(name, has, _)| package == **name && !has);
     lacking.map(|(_, _, what)| *what)
 }
 
 /// Whether a package that the table has works here and now.
 pub(super) fn check_served(name: &PackageItem, config: &Config) -> Result<(), Fault> {
-    match lacks(config, &name.package) {
+    match lacks(config, name.package()) {
         None => Ok(()),
         Some(what) => Err(Fault::PackageUnknown(format!(
             "{} without {what}",
-            name.package
+            name.package()
         ))),
     }
 }
 
-fn find(name: &Name) -> Result<&'static Package, Fault> {
+fn find(name: NameRef<'_>) -> Result<&'static Package, Fault> {
     PACKAGES
         .iter()
-        .find(|p| *name == *p.name)
+        .find(|p| name == *p.name)
         .ok_or_else(|| Fault::PackageUnknown(name.to_string()))
 }
 
@@ -252,14 +251,14 @@ pub(super) fn boolean(value: &Value) -> Option<bool> {
 
 /// Checks a property that is being set at `place`.
 pub(super) fn check_property(parm: &PropertyParm, place: Place) -> Result<(), Fault> {
-    if parm.name.package.as_str().is_empty() {
-        return check_extension(&parm.name.item).map_err(Fault::PropertyUnsupported);
+    if parm.name.package().as_str().is_empty() {
+        return check_extension(parm.name.item()).map_err(Fault::PropertyUnsupported);
     }
-    let package = find(&parm.name.package)?;
+    let package = find(parm.name.package())?;
     let known = package
         .properties
         .iter()
-        .find(|p| parm.name.item == *p.name)
+        .find(|p| parm.name.item() == *p.name)
         .ok_or_else(|| Fault::PropertyUnknown(written(&parm.name)))?;
     if known.place != place {
         return Err(Fault::PropertyMisplaced(written(&parm.name)));
@@ -271,7 +270,7 @@ pub(super) fn check_property(parm: &PropertyParm, place: Place) -> Result<(), Fa
 }
 
 /// An extension `X-...` may be ignored, `X+...` must be understood (RFC 3525 Annex A.6).
-pub(super) fn check_extension(name: &Name) -> Result<(), String> {
+pub(super) fn check_extension(name: NameRef<'_>) -> Result<(), String> {
     let text = name.as_str();
     let is_optional = text.get(..2).is_some_and(|t| t.eq_ignore_ascii_case("x-"));
     if is_optional {
@@ -340,30 +339,30 @@ fn known_property((package, item): (&str, &str)) -> Option<&'static Property> {
 
 /// Whether a property exists at `place`, for audits of single properties.
 pub(super) fn has_property(name: &PackageItem, place: Place) -> bool {
-    let is_wild = |name: &Name| *name == "*";
+    let is_wild = |name: NameRef<'_>| name == "*";
     let has_item = |package: &Package| {
         let mut properties = package.properties.iter();
-        properties.any(|p| p.place == place && name.item == *p.name)
+        properties.any(|p| p.place == place && name.item() == *p.name)
     };
     PACKAGES
         .iter()
-        .filter(|p| is_wild(&name.package) || name.package == *p.name)
-        .any(|p| is_wild(&name.item) || has_item(p))
+        .filter(|p| is_wild(name.package()) || name.package() == *p.name)
+        .any(|p| is_wild(name.item()) || has_item(p))
 }
 
 /// Checks an event that is being armed at `place`, and its parameters.
 pub(super) fn check_event(name: &PackageItem, parms: &[Parm], place: Place) -> Result<(), Fault> {
-    if name.package == "*" {
+    if name.package() == "*" {
         return Ok(());
     }
-    let package = find(&name.package)?;
-    if name.item == "*" {
+    let package = find(name.package())?;
+    if name.item() == "*" {
         return Ok(());
     }
     let known = package
         .events
         .iter()
-        .find(|e| name.item == *e.name)
+        .find(|e| name.item() == *e.name)
         .ok_or_else(|| Fault::EventUnknown(written(name)))?;
     if known.place != place && known.place != Place::Anywhere {
         return Err(Fault::EventUndetectable(written(name)));
@@ -373,20 +372,20 @@ pub(super) fn check_event(name: &PackageItem, parms: &[Parm], place: Place) -> R
 
 /// Checks an event named in an audit: it must exist, be it armed or not.
 pub(super) fn check_event_name(name: &PackageItem) -> Result<(), Fault> {
-    check_name(name, |p| p.events.iter().any(|e| name.item == *e.name))
+    check_name(name, |p| p.events.iter().any(|e| name.item() == *e.name))
 }
 
 /// As [`check_event_name`], for a signal.
 pub(super) fn check_signal_name(name: &PackageItem) -> Result<(), Fault> {
-    check_name(name, |p| p.signals.iter().any(|s| name.item == *s.name))
+    check_name(name, |p| p.signals.iter().any(|s| name.item() == *s.name))
 }
 
 /// Checks a name, or a wildcard for several, of which an audit asks.
 fn check_name(name: &PackageItem, has: impl Fn(&Package) -> bool) -> Result<(), Fault> {
     let mut packages = PACKAGES
         .iter()
-        .filter(|p| name.package == "*" || name.package == *p.name);
-    if packages.any(|p| name.item == "*" || has(p)) {
+        .filter(|p| name.package() == "*" || name.package() == *p.name);
+    if packages.any(|p| name.item() == "*" || has(p)) {
         Ok(())
     } else {
         Err(Fault::AuditedUnknown(written(name)))
@@ -395,11 +394,11 @@ fn check_name(name: &PackageItem, has: impl Fn(&Package) -> bool) -> Result<(), 
 
 /// Checks a signal and its parameters.
 pub(super) fn check_signal(name: &PackageItem, parms: &[Parm]) -> Result<&'static Signal, Fault> {
-    let package = find(&name.package)?;
+    let package = find(name.package())?;
     let known = package
         .signals
         .iter()
-        .find(|s| name.item == *s.name)
+        .find(|s| name.item() == *s.name)
         .ok_or_else(|| Fault::SignalUnknown(written(name)))?;
     check_parms(known.parms, parms, name)?;
     Ok(known)
@@ -421,11 +420,11 @@ fn check_parms(known: &[Item], parms: &[Parm], name: &PackageItem) -> Result<(),
 
 /// Checks a statistic, or a wildcard for several.
 pub(super) fn check_statistic(name: &PackageItem) -> Result<(), Fault> {
-    if name.package == "*" {
+    if name.package() == "*" {
         return Ok(());
     }
-    let package = find(&name.package)?;
-    if name.item == "*" || package.statistics.iter().any(|s| name.item == **s) {
+    let package = find(name.package())?;
+    if name.item() == "*" || package.statistics.iter().any(|s| name.item() == **s) {
         return Ok(());
     }
     Err(Fault::StatisticUnknown(written(name)))
