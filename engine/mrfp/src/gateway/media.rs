@@ -175,6 +175,13 @@ fn first_usable(
 }
 
 fn usable(description: &Description) -> Result<MessageMedia, Fault> {
+    // Each medium has a stream of its own, so a description MUST NOT have more than one (H.248.1 7.1.8).
+    // A line with port 0 describes none: who copies SDP sends those that were refused.
+    let media_lines = description.media().filter(|m| m.port != Choice::Given(0));
+    let count = media_lines.count();
+    if count > 1 {
+        return Err(Fault::SdpSyntax(format!("{count} m= lines in one stream")));
+    }
     let media = description.message().map_err(|error| match error {
         MessageError::NoMessageMedia => no_message(description),
         MessageError::Transport(transport) => Fault::ValueUnsupported(transport),

@@ -217,6 +217,38 @@ fn one_of_several_descriptions_is_chosen_and_told() {
     );
 }
 
+#[test]
+fn a_description_of_several_media_is_refused_and_those_with_port_0_do_not_count() {
+    let mut bench = Bench::new();
+    let (message, audio) = ("m=message 7 TCP/MSRP *\n", "m=audio 4 RTP/AVP 0\n");
+    let refused = "m=audio 0 RTP/AVP 0\n";
+    let reply_to = |bench: &mut Bench, media: &str, code: &str| {
+        let remote =
+            format!("R{{v=0\nc=IN IP4 192.0.2.1\n{media}a=path:msrp://192.0.2.1:7/x;tcp\n}}");
+        bench.check(
+            &format!("C=${{A=${{M{{ST=1{{{LOCAL},{remote}}}}}}}}}"),
+            code,
+        );
+    };
+    for media in [
+        format!("{audio}{message}"),
+        format!("{message}{message}"),
+        format!("{message}{audio}{refused}"),
+    ] {
+        reply_to(&mut bench, &media, "C=${A=${ER=474{}}}");
+    }
+    let two = "L{c=IN IP4 $\nm=message $ TCP/MSRP *\nm=audio $ RTP/AVP 0\n}";
+    bench.check(
+        &format!("C=${{A=${{M{{ST=1{{{two}}}}}}}}}"),
+        "C=${A=${ER=474{}}}",
+    );
+    reply_to(
+        &mut Bench::new(),
+        &format!("{refused}{message}"),
+        "C=1{A=msrp/1{M{ST=1{L{v}}}}}",
+    );
+}
+
 // MSRP-SDP-003.
 #[test]
 fn session_ids_differ() {
