@@ -4,4 +4,5 @@
 
 mod conference;
 mod room;
+mod stall;
 mod world;

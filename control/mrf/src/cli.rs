@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Options;
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Pdu, H248Version, HttpAddr,
-    LogFormat, Mid, MsrpAddr, MsrpMatch, Period, Reactor, SipListener, Switch, XdpInterface,
+    LogFormat, Mid, MsrpAddr, MsrpMatch, Period, QueueMib, Reactor, SipListener, Switch,
+    XdpInterface,
 };
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
@@ -249,6 +250,14 @@ struct MediaArgs {
     /// a core; 0 sleeps at once [default: 0]
     #[arg(long, value_name = "N", env = "MRF_BUSY_POLL_US")]
     busy_poll_us: Option<BusyPoll>,
+    /// Octets that wait for one recipient at most, in MiB: who takes nothing loses its session when
+    /// that is full, and nobody waits for it before it is full to three quarters [default: 16]
+    #[arg(long, value_name = "MIB", env = "MRF_RECIPIENT_QUEUE_MIB")]
+    recipient_queue_mib: Option<QueueMib>,
+    /// Octets that wait for all recipients of a shard at most, in MiB: beyond it those lose who take
+    /// nothing, the longest queue first; then senders wait [default: 256]
+    #[arg(long, value_name = "MIB", env = "MRF_SHARD_QUEUE_MIB")]
+    shard_queue_mib: Option<QueueMib>,
     /// Obey a=setup, a=max-size, a=accept-types and a=msrp-cema in H.248 Local and Remote, which
     /// TS 29.333 tells an MRFP to ignore [default: off in mrfp, on in run]
     #[arg(long, value_name = "on|off", env = "MRF_HONOUR_SDP")]
@@ -472,6 +481,8 @@ impl MediaArgs {
         options.shards = self.shards;
         options.xdp_if = self.xdp_if;
         options.busy_poll_us = self.busy_poll_us;
+        options.recipient_queue_mib = self.recipient_queue_mib;
+        options.shard_queue_mib = self.shard_queue_mib;
         options.honour_sdp = self.honour_sdp;
         options.msrp_match = self.msrp_match;
         options.context_keep = self.context_keep;

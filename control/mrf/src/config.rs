@@ -16,7 +16,7 @@ use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, Digest, H248Addr, H248Pdu, H248Version, HttpAddr,
     LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer, NoticeText, Period,
-    Profile, Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
+    Profile, QueueMib, Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 
@@ -70,7 +70,9 @@ pub const KEYS: &[&str] = &[
     "profile",
     "reactor",
     "realm",
+    "recipient-queue-mib",
     "route",
+    "shard-queue-mib",
     "shards",
     "sip",
     "storage",
@@ -116,6 +118,10 @@ pub struct Options {
     pub xdp_if: Option<XdpInterface>,
     /// How long a shard polls before it sleeps.
     pub busy_poll_us: Option<BusyPoll>,
+    /// What may wait for one recipient.
+    pub recipient_queue_mib: Option<QueueMib>,
+    /// What may wait for all recipients of a shard.
+    pub shard_queue_mib: Option<QueueMib>,
     /// Whether SDP attributes in H.248 are obeyed.
     pub honour_sdp: Option<Switch>,
     /// How much of a To-Path must match.
@@ -234,6 +240,8 @@ impl Options {
             shards: self.shards.or(fallback.shards),
             xdp_if: self.xdp_if.or(fallback.xdp_if),
             busy_poll_us: self.busy_poll_us.or(fallback.busy_poll_us),
+            recipient_queue_mib: self.recipient_queue_mib.or(fallback.recipient_queue_mib),
+            shard_queue_mib: self.shard_queue_mib.or(fallback.shard_queue_mib),
             honour_sdp: self.honour_sdp.or(fallback.honour_sdp),
             msrp_match: self.msrp_match.or(fallback.msrp_match),
             context_keep: self.context_keep.or(fallback.context_keep),

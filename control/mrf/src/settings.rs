@@ -92,6 +92,13 @@ fn media(options: &Options) -> mrfp::Config {
     config.xdp_interface = options.xdp_if.as_ref().map(|name| name.0.clone());
     let micros = options.busy_poll_us.map_or(0, |poll| poll.0);
     config.busy_poll = Duration::from_micros(micros.into());
+    let limits = &mut config.switch_limits;
+    if let Some(mib) = options.recipient_queue_mib {
+        limits.queue_bytes_max = mib.bytes();
+    }
+    if let Some(mib) = options.shard_queue_mib {
+        limits.shard_queue_bytes_max = mib.bytes();
+    }
     if let Some(version) = options.h248_version {
         config.version_max = version.0;
     }

@@ -151,6 +151,32 @@ impl FromStr for BusyPoll {
     }
 }
 
+/// Memory for a queue, in MiB: 1 to [`QUEUE_MIB_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueMib(pub u32);
+
+/// The largest queue that can be asked for, MiB.
+const QUEUE_MIB_MAX: u32 = 65_536;
+
+impl QueueMib {
+    /// In octets.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        self.0 as usize * 1024 * 1024
+    }
+}
+
+impl FromStr for QueueMib {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text.parse::<u32>() {
+            Ok(mib @ 1..=QUEUE_MIB_MAX) => Ok(Self(mib)),
+            Ok(_) | Err(_) => Err(ValueError(format!("expected MiB, 1 to {QUEUE_MIB_MAX}"))),
+        }
+    }
+}
+
 /// The highest H.248 version to propose: 1, 2 or 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct H248Version(pub u8);
@@ -603,6 +629,9 @@ mod tests {
         check("50", BusyPoll(50));
         refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");
         refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000");
+        check("16", QueueMib(16));
+        refused::<QueueMib>("0", "expected MiB, 1 to 65536");
+        refused::<QueueMib>("1G", "expected MiB, 1 to 65536");
         refused::<H248Addr>("quic:127.0.0.1:2944", "use udp:, tcp: or sctp:");
     }
 

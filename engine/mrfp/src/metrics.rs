@@ -40,6 +40,13 @@ pub struct ShardMetrics {
     pub lost: u64,
     /// Of these, because the participant read too slowly.
     pub too_slow: u64,
+    /// Octets queued for all recipients now.
+    pub queued_bytes: u64,
+    /// Times a recipient was found to take nothing, so that nobody waits for it any more.
+    pub stalls: u64,
+    /// Times the reading from a participant was paused, because of a recipient or because the shard's
+    /// queues were full.
+    pub holds: u64,
     /// Counters of the sessions that ended, added up.
     pub messages_sent: u64,
     /// As above, messages received.

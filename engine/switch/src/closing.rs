@@ -3,6 +3,7 @@
 use clock::Instant;
 
 use crate::api::{ConnId, Event, LossCause, Octets, Output};
+use crate::connection::Pace;
 use crate::session::Link;
 use crate::shard::{Deadline, Shard};
 
@@ -26,6 +27,7 @@ impl<B: Octets> Shard<B> {
             return;
         }
         connection.is_closing = true;
+        connection.brake.pace = Pace::Stalled;
         let probation = connection.probation.take();
         if connection.tx.in_flight.is_some() && connection.tx.has_more() {
             let at = now + self.config.limits.linger;
@@ -37,6 +39,8 @@ impl<B: Octets> Shard<B> {
         if let Some(timer) = probation {
             self.timers.cancel(timer);
         }
+        self.release(conn);
+        self.recount_shorter(conn);
     }
 
     /// The batch in flight has left, or never will in time: the last one goes, then the connection.

@@ -55,6 +55,8 @@ pub(crate) struct Transmit<B> {
     pub is_dirty: bool,
     /// The chunk whose end-line has not been written yet.
     pub open: Option<OpenChunk>,
+    /// As much of what is queued as stands in the shard's total, octets.
+    pub counted: usize,
 }
 
 /// A forwarded chunk in the middle of its body.
@@ -69,21 +71,41 @@ pub(crate) struct OpenChunk {
     pub octets: u64,
 }
 
-/// Back pressure: a connection whose queue passed the soft limit stops the reading from those who
-/// fill it, as long as it makes progress itself.
+/// What is known of how a recipient reads; see `pressure`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Its queue is short.
+    #[default]
+    Free,
+    /// Its queue is long, and the system took nothing since.
+    Unknown,
+    /// Its queue is long, and the system takes octets.
+    Slow,
+    /// The system took next to nothing for too long.
+    Stalled,
+}
+
+/// Back pressure: whose reading waits for this connection, and what this one waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Brake {
-    /// How many recipients this connection's reading waits for.
+    /// How many recipients this connection's reading waits for, the shard's bound included.
     pub waits_for: u32,
+    /// Whether the shard's bound is among them.
+    pub waits_for_room: bool,
     /// Whether the driver was told to stop reading.
     pub is_paused: bool,
     /// Connections whose reading waits for this one.
     pub holds: Vec<ConnId>,
-    /// Checks for progress while `holds` is not empty.
+    pub pace: Pace,
+    /// Its senders are held while its queue is longer, octets.
+    pub mark: usize,
+    /// Until then it is known to read slowly: no need to find that out again.
+    pub slow_until: Instant,
+    /// Octets that the system took since `progress_at`.
+    pub taken: usize,
+    /// Checks for progress while the pace is unknown or slow.
     pub timer: Option<TimerKey>,
-    /// Made no progress for a whole check: holds nobody any more.
-    pub is_stalled: bool,
-    /// When the system last took octets of a batch.
+    /// When the system last took octets worth mentioning.
     pub progress_at: Instant,
     /// Since when the queue has been longer than the congestion mark, as far as anybody looked.
     pub congested_since: Option<Instant>,
@@ -197,6 +219,7 @@ impl<B> Connection<B> {
                 in_flight: None,
                 is_dirty: false,
                 open: None,
+                counted: 0,
             },
             brake: Brake {
                 progress_at: now,

@@ -13,7 +13,7 @@ use msrp::{ByteRange, Flag, Head, StatusCode};
 use crate::api::{ConnId, Octets};
 use crate::batch::Batch;
 use crate::config::{Profile, SlowPolicy};
-use crate::connection::{Connection, OpenChunk};
+use crate::connection::{Connection, OpenChunk, Pace};
 use crate::ident::{Stem, Tid};
 use crate::limits::{COPY_BYTES_MAX, FRAMED_CHUNK_BYTES_MAX, Limits, TURN_BYTES_MAX};
 use crate::message::{DeliveryState, Message};
@@ -110,21 +110,22 @@ impl<B: Octets> Shard<B> {
             session.statistics.octets_sent += (now_queued - queued) as u64;
             if !tx.is_dirty {
                 tx.is_dirty = true;
-                dirty.push(connection.id);
+                dirty.push_back(connection.id);
             }
             *turn_bytes += now_queued - queued;
             *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
-            if now_queued > limits.queue_bytes_max {
-                overflowed.push(connection.id);
-            } else if now_queued > limits.queue_bytes_soft {
+            if now_queued > limits.queue_bytes_soft {
                 if tx.in_flight.is_none() {
                     // It leaves as soon as the turn ends, and may well be taken at once.
                     *is_turn_full = true;
                 } else if session.config.terms.slow == SlowPolicy::Slow
-                    && !connection.brake.is_stalled
+                    && connection.brake.pace != Pace::Stalled
                 {
                     pressed.push((connection.id, from));
                 }
+            }
+            if now_queued > limits.queue_bytes_max {
+                overflowed.push(connection.id);
             }
         }
     }
@@ -160,14 +161,15 @@ impl<B: Octets> Shard<B> {
         let queued = connection.tx.queued();
         *turn_bytes += queued - before;
         *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
-        if queued > limits.queue_bytes_max {
-            overflowed.push(conn);
-        } else if queued > limits.queue_bytes_soft {
+        if queued > limits.queue_bytes_soft {
             if connection.tx.in_flight.is_none() {
                 *is_turn_full = true;
-            } else if !connection.brake.is_stalled {
+            } else if connection.brake.pace != Pace::Stalled {
                 pressed.push((conn, conn));
             }
+        }
+        if queued > limits.queue_bytes_max {
+            overflowed.push(conn);
         }
         let session = session.and_then(|s| {
             sessions

@@ -1,7 +1,7 @@
 //! What must hold between any two inputs: the tables of a shard point at each other.
 
 use crate::api::{ConnId, Octets};
-use crate::connection::Connection;
+use crate::connection::{Connection, Pace};
 use crate::message::{DeliveryState, Phase, index_key};
 use crate::session::{Link, SessionRef};
 use crate::shard::Shard;
@@ -23,6 +23,8 @@ impl<B: Octets> Shard<B> {
         for connection in self.conns.iter().flatten() {
             self.check_connection(connection);
         }
+        let counted = self.conns.iter().flatten().map(|c| c.tx.counted);
+        assert_eq!(counted.sum::<usize>(), self.queued, "the queues add up");
         for (slot, message) in &self.messages {
             let slot = u32::try_from(slot).expect("below MESSAGES_MAX");
             assert!(message.is_consistent(), "message {slot} counts its answers");
@@ -110,6 +112,9 @@ impl<B: Octets> Shard<B> {
             let link = self.sessions[session.index as usize].link;
             assert_eq!(link, Link::Bound(id), "carries what is bound to it");
         }
+        let queued = connection.tx.queued();
+        let is_counted = connection.tx.counted == queued || connection.tx.is_dirty;
+        assert!(is_counted || connection.is_closing, "{id:?} is counted");
         let is_written = !connection.tx.has_due() || connection.tx.is_dirty;
         assert!(is_written, "{id:?} is not forgotten before the letters are");
         if connection.is_closing {
@@ -132,9 +137,17 @@ impl<B: Octets> Shard<B> {
         let held_by = held_by.filter(|c| c.brake.holds.contains(&id)).count();
         let brake = &connection.brake;
         assert_eq!(
-            held_by, brake.waits_for as usize,
+            held_by + usize::from(brake.waits_for_room),
+            brake.waits_for as usize,
             "{id:?} waits for its holders"
         );
+        assert_eq!(
+            self.waiting_for_room.contains(&id),
+            brake.waits_for_room,
+            "{id:?} waits for room"
+        );
+        let is_watched = matches!(brake.pace, Pace::Unknown | Pace::Slow);
+        assert_eq!(is_watched, brake.timer.is_some(), "{id:?} is looked after");
         assert!(
             !brake.is_paused || brake.waits_for > 0,
             "{id:?} is not forgotten"

@@ -14,6 +14,7 @@ mod ending;
 mod fan_out;
 mod filter;
 mod forward;
+mod hoard;
 mod ident;
 mod invariants;
 mod judge;
@@ -44,6 +45,7 @@ pub use api::{
 };
 pub use batch::Batch;
 pub use config::{Matching, Profile, SessionConfig, Setup, SlowPolicy, Terms};
+pub use hoard::Gauges;
 pub use ident::{owner_of, session_id};
 pub use limits::Limits;
 pub use news::{MessageNews, MessageOutcome};

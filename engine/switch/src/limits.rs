@@ -9,10 +9,25 @@ pub const SHARDS_MAX: u8 = 62;
 /// iovec costs about as much as copying this much.
 pub const COPY_BYTES_MAX: usize = 2048;
 
-/// A recipient for whom the system took no octets for this long no longer holds back those who send to
-/// it. A system that holds 1 MiB unsent takes octets again when half of that has gone: 0.7 s for a
-/// reader of 1 MB/s that never pauses, 1.3 s for half of that.
+/// A recipient for whom the system took next to nothing for this long holds nobody back any more. A
+/// system that holds 1 MiB unsent takes octets again when half of that has gone: 0.5 s for a reader of
+/// 1 MB/s that never pauses, 2 s for a quarter of that.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
+
+/// What the system must take within [`STALLED_AFTER`] for a recipient that is to hold others back, as a
+/// part of the soft limit of its queue (64 KiB of 256): who reads an octet a second stops no conference.
+pub const PROGRESS_PARTS: usize = 4;
+
+/// A recipient of which nobody knows yet whether it reads may have a queue of this share of its limit
+/// before anybody is held for it. Together with [`STALLED_AFTER`] it says up to which rate nobody
+/// notices that somebody stops reading: 12 MiB in 2 s, 6 MiB/s for each recipient.
+pub const HEADROOM_PERCENT: usize = 75;
+
+/// Who took nothing for this long is the first to lose when the shard's queues are full.
+pub const HOARDER_AFTER: Duration = Duration::from_millis(500);
+
+/// While senders wait because the shard's queues are full, it looks this often for whom to give up.
+pub const RELIEF_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Octets queued in one turn, for all connections together, after which nothing more is fed in it:
 /// memory does not grow with what a turn brings. A hundred recipients get a send of 80 KiB each then, of
@@ -102,6 +117,9 @@ pub struct Limits {
     pub queue_bytes_soft: usize,
     /// Octets queued for one connection before its sessions are given up.
     pub queue_bytes_max: usize,
+    /// Octets queued for all connections of the shard together. Beyond it those lose who take nothing,
+    /// the longest queue first; if nobody is left of them, whoever sends has to wait.
+    pub shard_queue_bytes_max: usize,
     /// Outgoing chunks are cut at this many octets, so that others get a word in between.
     pub chunk_bytes_max: u64,
     /// Largest message taken, octets; beyond it 413.
@@ -130,6 +148,17 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// A queue may grow to this while nobody knows whether its recipient reads, octets.
+    pub(crate) fn headroom_bytes(&self) -> usize {
+        self.queue_bytes_soft
+            .max(self.queue_bytes_max / 100 * HEADROOM_PERCENT)
+    }
+
+    /// The least that counts as progress, octets.
+    pub(crate) fn progress_bytes_min(&self) -> usize {
+        (self.queue_bytes_soft / PROGRESS_PARTS).max(1)
+    }
+
     /// A queue longer than this is congested, octets.
     pub(crate) fn congestion_mark_bytes(&self) -> usize {
         self.queue_bytes_max / 100 * CONGESTION_PERCENT
@@ -141,7 +170,8 @@ impl Default for Limits {
         Self {
             msrp: msrp::Limits::default(),
             queue_bytes_soft: 256 * 1024,
-            queue_bytes_max: 4 * 1024 * 1024,
+            queue_bytes_max: 16 * 1024 * 1024,
+            shard_queue_bytes_max: 256 * 1024 * 1024,
             chunk_bytes_max: 1024 * 1024,
             message_bytes_max: 8 * 1024 * 1024 * 1024,
             messages_open_max: 16,

@@ -1,51 +1,103 @@
 //! Back pressure and slow recipients.
 //!
 //! ```text
-//! turn's octets > their limit  nothing more is fed in it: what is queued leaves first
-//! queue > soft, none in flight the same
-//! queue > soft, progressing    its senders' reading pauses until the queue is half empty
-//! no progress in a check       it holds nobody any more: the others go on
-//! queue > hard, progressing    nobody who could send to it is read until the queue is half empty
-//! queue > hard, no progress    its sessions are lost (the slow one loses, nobody else)
+//!        queue > soft while a batch is in flight       the system took some of it
+//! Free ──────────────────────────────────────► Unknown ──────────────────────────► Slow
+//!  ▲ queue <= half of soft                        │ nothing for STALLED_AFTER       │ ▲
+//!  └─ from any                                    └──────────────► Stalled ◄────────┘ │
+//!                                                                     └─ took some ───┘
+//!
+//! Free       holds nobody; more than the soft limit without a batch in flight ends the turn first
+//! Unknown    whether it reads, nobody can say yet. Up to the headroom that is nobody's concern;
+//!            beyond it its senders are held, once and for no longer than STALLED_AFTER
+//! Slow       it reads: its senders keep to its pace, so that it loses nothing. That it does is known
+//!            for STALLED_AFTER; who is Free meanwhile becomes Slow again at once
+//! Stalled    it holds nobody: the others go on
+//!
+//! queue > hard limit    Unknown, Slow: nobody who could send to it is read
+//!                       else its sessions are lost (the slow one loses, nobody else)
 //! ```
+//!
+//! What all queues hold together has a bound of its own, see `hoard`.
 
 use clock::Instant;
 
 use crate::api::{ConnId, LossCause, Octets, Output};
-use crate::connection::Connection;
+use crate::connection::{Connection, Pace};
 use crate::limits::STALLED_AFTER;
 use crate::session::Session;
 use crate::shard::{Deadline, Shard};
 
 impl<B: Octets> Shard<B> {
-    /// Deals with queues that grew past a limit while an input was handled.
-    pub(crate) fn settle_queues(&mut self, now: Instant) {
+    /// Deals with queues that grew past a limit while an input was handled; `source` is the
+    /// connection that it came from.
+    pub(crate) fn settle_queues(&mut self, now: Instant, source: Option<ConnId>) {
+        while let Some((slow, sender)) = self.pressed.pop() {
+            self.press(now, slow, sender);
+        }
         while let Some(conn) = self.overflowed.pop() {
             if self.has_a_chance(now, conn) {
-                self.hold_all(now, conn);
+                self.hold_all(conn);
             } else {
-                self.give_up_slow(now, conn);
+                let limit_bytes = self.config.limits.queue_bytes_max;
+                self.give_up_slow(now, conn, limit_bytes);
             }
         }
-        while let Some((slow, sender)) = self.pressed.pop() {
-            self.hold(now, slow, sender);
+        if self.queued > self.config.limits.shard_queue_bytes_max {
+            self.relieve(now, source);
         }
     }
 
-    /// Whether a recipient holds its senders and the system took octets for it not long ago. Many
-    /// senders may overrun one that is quick, each with what was read already.
+    /// The queue of `slow` is longer than the soft limit, and `sender` made it longer.
+    fn press(&mut self, now: Instant, slow: ConnId, sender: ConnId) {
+        let soft = self.config.limits.queue_bytes_soft;
+        let headroom = self.config.limits.headroom_bytes();
+        let Some(connection) = self.connection(slow).filter(|c| !c.is_closing) else {
+            return;
+        };
+        let queued = connection.tx.queued();
+        let brake = &mut connection.brake;
+        if brake.pace == Pace::Free {
+            (brake.pace, brake.mark) = if now < brake.slow_until {
+                (Pace::Slow, soft)
+            } else {
+                (Pace::Unknown, headroom)
+            };
+            brake.progress_at = now;
+            brake.taken = 0;
+            self.watch(slow, now + STALLED_AFTER);
+        }
+        if self
+            .connection(slow)
+            .is_some_and(|c| queued > c.brake.mark && c.brake.pace != Pace::Stalled)
+        {
+            self.hold(slow, sender);
+        }
+    }
+
+    /// Looks at a recipient's progress at this instant.
+    fn watch(&mut self, conn: ConnId, at: Instant) {
+        let timer = self.timers.arm(at, Deadline::Progress(conn));
+        let brake = self.connection(conn).map(|c| &mut c.brake);
+        if let Some(earlier) = brake.and_then(|brake| brake.timer.replace(timer)) {
+            self.timers.cancel(earlier);
+        }
+    }
+
+    /// Whether a recipient whose queue passed the hard limit may still read: many senders may overrun
+    /// one that is quick, each with what was read already.
     fn has_a_chance(&mut self, now: Instant, conn: ConnId) -> bool {
         let ceiling_bytes = 2 * self.config.limits.queue_bytes_max;
         let connection = self.connection(conn);
         connection.is_some_and(|c| {
-            let is_progressing = c.brake.timer.is_some() && !c.brake.is_stalled;
+            let may_read = matches!(c.brake.pace, Pace::Unknown | Pace::Slow);
             let is_late = now >= c.brake.progress_at + STALLED_AFTER;
-            is_progressing && !is_late && c.tx.queued() <= ceiling_bytes
+            may_read && !is_late && c.tx.queued() <= ceiling_bytes
         })
     }
 
     /// Stops reading from everybody in the conferences of `slow`.
-    fn hold_all(&mut self, now: Instant, slow: ConnId) {
+    fn hold_all(&mut self, slow: ConnId) {
         let Some(connection) = self.connection(slow) else {
             return;
         };
@@ -56,21 +108,24 @@ impl<B: Octets> Shard<B> {
             for member in members {
                 let entry = self.sessions.get(member.index as usize);
                 if let Some(sender) = entry.and_then(Session::conn) {
-                    self.hold(now, slow, sender);
+                    self.hold(slow, sender);
                 }
             }
         }
     }
 
-    fn give_up_slow(&mut self, now: Instant, conn: ConnId) {
-        let limit_bytes = self.config.limits.queue_bytes_max;
+    /// Ends the sessions of a recipient whose queue is too long, and its connection.
+    pub(crate) fn give_up_slow(&mut self, now: Instant, conn: ConnId, limit_bytes: usize) {
         let Some(connection) = self.connection(conn) else {
             return;
         };
         if connection.is_closing {
             return;
         }
-        tracing::warn!(peer = %connection.peer, limit_bytes, "closing: reads too slowly");
+        let queued_bytes = connection.tx.queued();
+        tracing::warn!(
+            peer = %connection.peer, queued_bytes, limit_bytes, "closing: reads too slowly"
+        );
         // What is queued can never matter again; only the batch in flight must come home.
         connection.tx.discard();
         connection.tx.open = None;
@@ -79,77 +134,103 @@ impl<B: Octets> Shard<B> {
         };
         self.lose_sessions(conn, cause);
         self.close(now, conn);
-        self.release(conn);
     }
 
     /// Stops reading from `sender` until `slow` has drained.
-    fn hold(&mut self, now: Instant, slow: ConnId, sender: ConnId) {
+    fn hold(&mut self, slow: ConnId, sender: ConnId) {
         let Some(connection) = self.connection(slow) else {
             return;
         };
         let brake = &mut connection.brake;
-        if brake.is_stalled || connection.is_closing || brake.holds.contains(&sender) {
+        if connection.is_closing || brake.holds.contains(&sender) {
             return;
         }
         brake.holds.push(sender);
-        let needs_timer = brake.timer.is_none();
-        if needs_timer {
-            brake.progress_at = now;
-            let timer = self
-                .timers
-                .arm(now + STALLED_AFTER, Deadline::Progress(slow));
-            self.connection(slow).expect("found above").brake.timer = Some(timer);
-        }
-        let Some(sender_connection) = self.connection(sender) else {
+        self.pause(sender);
+    }
+
+    /// One more reason not to read from a connection.
+    pub(crate) fn pause(&mut self, sender: ConnId) {
+        let Some(connection) = self.connection(sender) else {
             return;
         };
-        sender_connection.brake.waits_for += 1;
-        if !sender_connection.brake.is_paused && !sender_connection.is_closing {
-            sender_connection.brake.is_paused = true;
+        connection.brake.waits_for += 1;
+        if !connection.brake.is_paused && !connection.is_closing {
+            connection.brake.is_paused = true;
             self.outputs
                 .push_back(Output::PauseReading { conn: sender });
+            self.gauges.add_hold();
         }
     }
 
-    /// The system took octets of a batch.
-    pub(crate) fn note_progress(&mut self, now: Instant, conn: ConnId) {
-        let mark = self.config.limits.congestion_mark_bytes();
-        let low = self.config.limits.queue_bytes_soft / 2;
-        let Some(connection) = self.connection(conn) else {
+    /// The system took octets of a batch; 0 where it is not known how many.
+    pub(crate) fn note_progress(&mut self, now: Instant, conn: ConnId, octets: usize) {
+        let limits = &self.config.limits;
+        let congested = limits.congestion_mark_bytes();
+        let (soft, least) = (limits.queue_bytes_soft, limits.progress_bytes_min());
+        let low = soft / 2;
+        let Some(connection) = self.connection(conn).filter(|c| !c.is_closing) else {
             return;
         };
         let queued = connection.tx.queued();
         let brake = &mut connection.brake;
-        brake.progress_at = now;
-        brake.is_stalled = false;
-        if queued <= mark {
+        if queued <= congested {
             brake.congested_since = None;
         }
-        if queued <= low && !brake.holds.is_empty() {
-            self.release(conn);
+        if brake.pace == Pace::Free {
+            brake.progress_at = now;
+            return;
+        }
+        if queued <= low {
+            brake.pace = Pace::Free;
+            brake.progress_at = now;
+            return self.release(conn);
+        }
+        brake.taken += if octets == 0 { least } else { octets };
+        if brake.taken < least {
+            return;
+        }
+        brake.taken = 0;
+        brake.progress_at = now;
+        brake.pace = Pace::Slow;
+        brake.slow_until = now + STALLED_AFTER;
+        let has_drained = queued + low <= brake.mark;
+        // The mark follows the queue down: who catches up after a stall does not stop the others
+        // until it has, it only may not fall further behind.
+        brake.mark = brake.mark.min(queued + low).max(soft);
+        let is_watched = brake.timer.is_some();
+        if has_drained {
+            let holds = core::mem::take(&mut brake.holds);
+            self.resume(holds);
+        }
+        if !is_watched {
+            self.watch(conn, now + STALLED_AFTER);
         }
     }
 
-    /// Lets everybody read on who waits for `conn`.
+    /// Lets everybody read on who waits for `conn`, and looks after it no longer.
     pub(crate) fn release(&mut self, conn: ConnId) {
         let Some(connection) = self.connection(conn) else {
             return;
         };
         let timer = connection.brake.timer.take();
         let holds = core::mem::take(&mut connection.brake.holds);
-        self.resume(holds, timer);
+        if let Some(timer) = timer {
+            self.timers.cancel(timer);
+        }
+        self.resume(holds);
     }
 
     /// The same for a connection that is no longer in the table.
     pub(crate) fn let_go(&mut self, connection: &mut Connection<B>) {
-        let timer = connection.brake.timer.take();
-        self.resume(core::mem::take(&mut connection.brake.holds), timer);
-    }
-
-    fn resume(&mut self, holds: Vec<ConnId>, timer: Option<clock::TimerKey>) {
-        if let Some(timer) = timer {
+        if let Some(timer) = connection.brake.timer.take() {
             self.timers.cancel(timer);
         }
+        self.resume(core::mem::take(&mut connection.brake.holds));
+    }
+
+    /// One reason less not to read from these.
+    pub(crate) fn resume(&mut self, holds: Vec<ConnId>) {
         for sender in holds {
             let Some(connection) = self.connection(sender) else {
                 continue;
@@ -169,14 +250,17 @@ impl<B: Octets> Shard<B> {
         let Some(connection) = self.connection(conn) else {
             return;
         };
-        connection.brake.timer = None;
-        let stalls_at = connection.brake.progress_at + STALLED_AFTER;
-        if now >= stalls_at {
-            connection.brake.is_stalled = true;
-            self.release(conn);
-        } else if !connection.brake.holds.is_empty() {
-            let timer = self.timers.arm(stalls_at, Deadline::Progress(conn));
-            self.connection(conn).expect("found above").brake.timer = Some(timer);
+        let queued_bytes = connection.tx.queued();
+        let (peer, brake) = (connection.peer, &mut connection.brake);
+        brake.timer = None;
+        let stalls_at = brake.progress_at + STALLED_AFTER;
+        if now < stalls_at {
+            return self.watch(conn, stalls_at);
         }
+        tracing::info!(%peer, queued_bytes, "stalled: it holds nobody back any more");
+        brake.pace = Pace::Stalled;
+        brake.mark = usize::MAX;
+        self.gauges.add_stall();
+        self.release(conn);
     }
 }

@@ -315,11 +315,7 @@ impl<B: Octets> Shard<B> {
     }
 
     fn hand_over(&mut self, conn: ConnId, to: ShardIndex) {
-        let Some(mut connection) = self
-            .conns
-            .get_mut(conn.index as usize)
-            .and_then(Option::take)
-        else {
+        let Some(mut connection) = self.remove_connection(conn) else {
             return;
         };
         if let Some(timer) = connection.probation.take() {

@@ -13,6 +13,7 @@
 use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 use clock::{Instant, TimerTable};
 use rand::rngs::StdRng;
@@ -28,6 +29,7 @@ use crate::batch::Batch;
 use crate::config::Setup;
 use crate::connection::{Connection, Frame};
 use crate::context::Context;
+use crate::hoard::Gauges;
 use crate::limits::{FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
 use crate::message::{Hashed, Message};
 use crate::play::{PlayRef, Plays};
@@ -64,6 +66,8 @@ pub(crate) enum Deadline {
     Idle(SessionRef),
     /// What is queued for a connection that closes must have left.
     Linger(ConnId),
+    /// Senders wait because the shard's queues are full.
+    Relief,
     /// Look for messages whose time is over.
     SweepMessages,
 }
@@ -96,7 +100,9 @@ pub struct Shard<B> {
     pub(crate) is_draining: bool,
     pub(crate) connects: HashMap<ConnectId, SessionRef>,
     pub(crate) next_connect: u64,
-    pub(crate) dirty: Vec<ConnId>,
+    /// Connections with something to send, in the order in which they got it: whoever waited longest for
+    /// the turn leaves first, else the slowest deliveries would take twice as long as the middle ones.
+    pub(crate) dirty: VecDeque<ConnId>,
     pub(crate) outputs: VecDeque<Output<B>>,
     pub(crate) plays: Plays,
     pub(crate) timers: TimerTable<Deadline>,
@@ -116,6 +122,13 @@ pub struct Shard<B> {
         reason = "a connection takes the box itself, not a copy of it"
     )]
     pub(crate) deframer_pool: Vec<Box<msrp::Deframer>>,
+    /// Octets queued for all connections that are not being closed, as of their last count.
+    pub(crate) queued: usize,
+    /// Connections that are not read because the shard's queues are full.
+    pub(crate) waiting_for_room: Vec<ConnId>,
+    /// Whether this turn has looked for a recipient to give up.
+    pub(crate) has_looked: bool,
+    pub(crate) gauges: Arc<Gauges>,
     /// Connections whose queue passed the hard limit in this turn.
     pub(crate) overflowed: Vec<ConnId>,
     /// Connections whose queue passed the soft limit in this turn, with who filled it.
@@ -146,7 +159,7 @@ impl<B: Octets> Shard<B> {
             is_draining: false,
             connects: HashMap::new(),
             next_connect: 0,
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
             outputs: VecDeque::new(),
             plays: Plays::default(),
             timers: TimerTable::default(),
@@ -156,6 +169,10 @@ impl<B: Octets> Shard<B> {
             turn_bytes: 0,
             is_turn_full: false,
             deframer_pool: Vec::new(),
+            queued: 0,
+            waiting_for_room: Vec::new(),
+            has_looked: false,
+            gauges: Arc::default(),
             overflowed: Vec::new(),
             pressed: Vec::new(),
         }
@@ -164,6 +181,11 @@ impl<B: Octets> Shard<B> {
     /// Feeds one input. Feed all inputs of a turn, then drain [`Self::poll`] to [`Output::Wait`]:
     /// what the turn queued for one connection then leaves in one send.
     pub fn handle(&mut self, now: Instant, input: Input<B>) {
+        let source = if let Input::Received { conn, .. } | Input::Adopted { conn, .. } = &input {
+            Some(*conn)
+        } else {
+            None
+        };
         match input {
             Input::Accepted { conn, peer, via } => self.handle_accepted(now, conn, peer, via),
             Input::Adopted {
@@ -193,7 +215,7 @@ impl<B: Octets> Shard<B> {
             Input::Deadline => self.handle_deadline(now),
         }
         self.start_plays(now);
-        self.settle_queues(now);
+        self.settle_queues(now, source);
     }
 
     /// The next thing the driver must do.
@@ -201,7 +223,7 @@ impl<B: Octets> Shard<B> {
         if let Some(output) = self.outputs.pop_front() {
             return output;
         }
-        while let Some(conn) = self.dirty.pop() {
+        while let Some(conn) = self.dirty.pop_front() {
             if let Some(batch) = self.take_batch(conn) {
                 return Output::Transmit { conn, batch };
             }
@@ -209,6 +231,8 @@ impl<B: Octets> Shard<B> {
         self.supply.end_turn();
         self.turn_bytes = 0;
         self.is_turn_full = false;
+        self.has_looked = false;
+        self.gauges.set_queued(self.queued);
         Output::Wait(self.timers.deadline())
     }
 
@@ -241,13 +265,19 @@ impl<B: Octets> Shard<B> {
     }
 
     pub(crate) fn take_batch(&mut self, conn: ConnId) -> Option<Batch<B>> {
-        let Self { conns, supply, .. } = self;
+        let Self {
+            conns,
+            supply,
+            queued,
+            ..
+        } = self;
         let connection = conns.get_mut(conn.index as usize)?.as_deref_mut()?;
         if connection.id != conn {
             return None;
         }
         connection.tx.is_dirty = false;
         connection.tx.write_due(supply);
+        connection.tx.recount(connection.is_closing, queued);
         if connection.tx.in_flight.is_some() {
             return None;
         }
@@ -351,14 +381,15 @@ impl<B: Octets> Shard<B> {
         let Some(connection) = self.connection(conn) else {
             return;
         };
-        connection.tx.in_flight = None;
+        let octets = connection.tx.in_flight.take().unwrap_or(0);
         if connection.is_closing {
             return self.end_linger(conn);
         }
         if connection.tx.has_more() {
             self.mark_dirty(conn);
         }
-        self.note_progress(now, conn);
+        self.note_progress(now, conn, octets);
+        self.recount_shorter(conn);
     }
 
     fn handle_progress(&mut self, now: Instant, conn: ConnId, octets: usize) {
@@ -366,7 +397,8 @@ impl<B: Octets> Shard<B> {
             && let Some(in_flight) = &mut connection.tx.in_flight
         {
             *in_flight = in_flight.saturating_sub(octets);
-            self.note_progress(now, conn);
+            self.note_progress(now, conn, octets);
+            self.recount_shorter(conn);
         }
     }
 
@@ -387,8 +419,9 @@ impl<B: Octets> Shard<B> {
         }
     }
 
-    fn remove_connection(&mut self, conn: ConnId) -> Option<Box<Connection<B>>> {
-        self.connection(conn)?;
+    pub(crate) fn remove_connection(&mut self, conn: ConnId) -> Option<Box<Connection<B>>> {
+        self.connection(conn)?.is_closing = true;
+        self.recount_shorter(conn);
         self.conns[conn.index as usize].take()
     }
 
@@ -449,6 +482,7 @@ impl<B: Octets> Shard<B> {
                 Deadline::Play(play) => self.time_out_play(play),
                 Deadline::Idle(session) => self.check_silence(now, session),
                 Deadline::Linger(conn) => self.end_linger(conn),
+                Deadline::Relief => self.check_relief(now),
                 Deadline::SweepMessages => self.sweep_messages(now),
             }
         }
@@ -509,7 +543,7 @@ impl<B: Octets> Shard<B> {
             && !connection.tx.is_dirty
         {
             connection.tx.is_dirty = true;
-            self.dirty.push(conn);
+            self.dirty.push_back(conn);
         }
     }
 }

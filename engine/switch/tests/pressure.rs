@@ -1,10 +1,10 @@
-//! Slow recipients: first they slow their senders, then they are on their own, then they lose.
+//! Slow recipients: who reads slowly slows its senders, who stops reading loses; nobody else does.
 
 mod common;
 
 use clock::Duration;
 use common::{World, config, conn, key, send};
-use switch::limits::STALLED_AFTER;
+use switch::limits::{HOARDER_AFTER, PROGRESS_PARTS, RELIEF_INTERVAL, STALLED_AFTER};
 use switch::{Event, Input, Limits, LossCause, Order, SlowPolicy};
 
 fn limits() -> Limits {
@@ -33,11 +33,164 @@ fn a_recipient_past_the_soft_limit_pauses_its_sender_until_it_has_drained() {
     for i in 0..12 {
         world.receive(1, &message(i));
     }
-    assert_eq!(world.paused, [1]);
+    assert!(world.paused.is_empty(), "nobody knows yet whether it reads");
+    take_some(&mut world, 2);
+    for i in 12..16 {
+        world.receive(1, &message(i));
+    }
+    assert_eq!(world.paused, [1], "it does, slowly");
     world.unstick(2);
     assert!(world.paused.is_empty());
-    assert_eq!(world.frames(2).len(), 12);
-    assert_eq!(world.frames(3).len(), 12, "the others have everything");
+    assert_eq!(world.frames(2).len(), 16);
+    assert_eq!(world.frames(3).len(), 16, "the others have everything");
+}
+
+/// The system takes as much of the batch in flight as counts as progress.
+fn take_some(world: &mut World, n: u32) {
+    let octets = limits().queue_bytes_soft / PROGRESS_PARTS;
+    let conn = conn(n);
+    world.feed(Input::Progressed { conn, octets });
+}
+
+/// Messages that fit into a queue before anybody is held for a recipient that may not read.
+const HEADROOM_MESSAGES: usize = 29;
+
+// MSRP-CONG-004
+#[test]
+fn nobody_notices_that_a_recipient_stops_reading_while_its_queue_has_headroom() {
+    let mut world = World::conference_with(3, limits());
+    world.stick(2);
+    for i in 0..HEADROOM_MESSAGES {
+        world.receive(1, &message(i));
+        assert!(world.paused.is_empty(), "not for message {i}");
+        assert_eq!(world.frames(3).len(), 1);
+        world.advance(STALLED_AFTER / 32);
+    }
+    world.advance(STALLED_AFTER);
+    let mut i = HEADROOM_MESSAGES;
+    while world.closed.is_empty() {
+        world.receive(1, &message(i));
+        assert!(world.paused.is_empty(), "not for message {i}");
+        assert_eq!(world.frames(3).len(), 1);
+        i += 1;
+    }
+    assert_eq!(world.closed, [2], "it loses when its queue is full");
+    assert_eq!(world.shard.gauges().holds(), 0);
+    assert_eq!(world.shard.gauges().stalls(), 1);
+}
+
+#[test]
+fn who_takes_an_octet_now_and_then_holds_nobody_for_long() {
+    let mut world = World::conference_with(3, limits());
+    world.stick(2);
+    for i in 0..=HEADROOM_MESSAGES {
+        world.receive(1, &message(i));
+    }
+    assert_eq!(world.paused, [1]);
+    for _ in 0..20 {
+        world.advance(STALLED_AFTER / 20);
+        let conn = conn(2);
+        world.feed(Input::Progressed { conn, octets: 1 });
+    }
+    assert!(world.paused.is_empty(), "once, for one stall time");
+}
+
+#[test]
+fn who_catches_up_after_a_stall_slows_its_senders_and_does_not_stop_them() {
+    let mut world = World::conference_with(3, limits());
+    world.stick(2);
+    for i in 0..HEADROOM_MESSAGES {
+        world.receive(1, &message(i));
+    }
+    world.advance(STALLED_AFTER);
+    world.breathe(2);
+    take_some(&mut world, 2);
+    let mut i = HEADROOM_MESSAGES;
+    for _ in 0..4 {
+        let before = i;
+        while world.paused.is_empty() {
+            world.receive(1, &message(i));
+            i += 1;
+        }
+        assert!(i > before, "something passes between two of its breaths");
+        world.advance(STALLED_AFTER / 2);
+        (0..3).for_each(|_| take_some(&mut world, 2));
+    }
+    world.unstick(2);
+    assert!(world.paused.is_empty());
+    assert!(world.closed.is_empty());
+    assert_eq!(world.frames(2).len(), i, "it lost nothing");
+}
+
+/// Room for two full queues and a bit.
+fn scarce() -> Limits {
+    Limits {
+        shard_queue_bytes_max: 60_000,
+        ..limits()
+    }
+}
+
+// MSRP-CONG-003
+#[test]
+fn when_the_shard_is_full_the_longest_queue_that_takes_nothing_loses_first() {
+    let mut world = World::conference_with(5, scarce());
+    world.stick(2);
+    for i in 0..10 {
+        world.receive(1, &message(i));
+    }
+    world.stick(3);
+    world.stick(4);
+    world.advance(HOARDER_AFTER);
+    for i in 10..40 {
+        world.receive(1, &message(i));
+        if !world.closed.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(world.closed, [2], "the longest of three");
+    assert!(world.paused.is_empty());
+    let limit_bytes = 60_000;
+    let lost = Event::Lost {
+        session: key(2),
+        cause: LossCause::TooSlow { limit_bytes },
+    };
+    assert!(world.events.contains(&lost));
+    assert!(world.shard.gauges().queued_bytes() <= limit_bytes);
+}
+
+// MSRP-CONG-003
+#[test]
+fn when_the_shard_is_full_of_those_who_read_whoever_sends_waits_for_room() {
+    let mut world = World::conference_with(6, scarce());
+    (2..=5).for_each(|n| world.stick(n));
+    let mut i = 0;
+    while world.paused.is_empty() {
+        world.receive(1, &message(i));
+        i += 1;
+        assert!(i < 60);
+    }
+    assert!(world.closed.is_empty(), "they had a moment ago");
+    assert!(world.shard.gauges().queued_bytes() > 60_000);
+    let got = world.frames(6).len();
+    assert_eq!(got, i, "who reads has everything");
+    world.unstick(2);
+    assert_eq!(world.paused, [1], "not enough room yet");
+    world.unstick(3);
+    assert!(world.paused.is_empty());
+    // Nobody else makes room: those who take nothing lose although nothing is sent any more.
+    while world.paused.is_empty() {
+        world.receive(1, &message(i));
+        i += 1;
+        assert!(i < 120);
+    }
+    for _ in 0..10 {
+        world.advance(RELIEF_INTERVAL);
+    }
+    assert_eq!(world.closed.len(), 1, "one is enough");
+    assert!(world.paused.is_empty());
+    for n in [2, 3] {
+        assert_eq!(world.frames(n).len(), i, "{n} has everything");
+    }
 }
 
 // MSRP-CONG-003, MSRP-CONG-004.
@@ -45,13 +198,13 @@ fn a_recipient_past_the_soft_limit_pauses_its_sender_until_it_has_drained() {
 fn a_stalled_recipient_no_longer_holds_its_sender_and_finally_loses() {
     let mut world = World::conference_with(3, limits());
     world.stick(2);
-    for i in 0..12 {
+    for i in 0..=HEADROOM_MESSAGES {
         world.receive(1, &message(i));
     }
-    assert_eq!(world.paused, [1]);
+    assert_eq!(world.paused, [1], "too much to go on without knowing");
     world.advance(STALLED_AFTER);
     assert!(world.paused.is_empty(), "no progress: the sender goes on");
-    for i in 12..60 {
+    for i in HEADROOM_MESSAGES + 1..60 {
         world.receive(1, &message(i));
     }
     assert!(world.paused.is_empty());
@@ -222,13 +375,16 @@ fn what_the_system_takes_of_a_batch_is_progress() {
     for i in 0..12 {
         world.receive(1, &message(i));
     }
+    take_some(&mut world, 2);
+    for i in 12..16 {
+        world.receive(1, &message(i));
+    }
     assert_eq!(world.paused, [1]);
-    for _ in 0..10 {
+    for i in 16..26 {
         world.advance(STALLED_AFTER / 2);
-        world.feed(Input::Progressed {
-            conn: conn(2),
-            octets: 1,
-        });
+        take_some(&mut world, 2);
+        world.receive(1, &message(i));
+        world.receive(1, &message(i));
     }
     assert_eq!(world.paused, [1], "slow, not stalled");
     world.advance(STALLED_AFTER);

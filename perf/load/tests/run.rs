@@ -97,6 +97,41 @@ async fn every_transport_carries_messages_of_every_size() {
     }
 }
 
+/// One of three recipients stops reading; what the MRFP says of itself in the end.
+async fn with_one_who_stops(reactor: ReactorKind, plan: &Plan) -> mrfp::ShardMetrics {
+    let (mrfp, controller) = mrfp(reactor, plan.transport).await;
+    let sessions = controller.sessions(Target::default(), plan).await.unwrap();
+    let summary = load::run(plan, sessions, |_| ()).await.unwrap();
+    expect_all(plan, &summary);
+    mrfp.metrics().shards[0].clone()
+}
+
+#[tokio::test]
+async fn who_stops_reading_holds_nobody_while_there_is_headroom_and_loses_alone_beyond_it() {
+    for reactor in [ReactorKind::Auto, ReactorKind::Mio] {
+        // 8 MB fit into its queue, whatever the system takes and however late everybody is.
+        let modest = Plan {
+            conferences: 1,
+            senders: 1,
+            stalled: 1,
+            size: 8_000,
+            rate: Rate::Fixed(4_000.0),
+            messages: Some(1_000),
+            ..plan()
+        };
+        let seen = with_one_who_stops(reactor, &modest).await;
+        assert_eq!((seen.holds, seen.too_slow), (0, 0), "{reactor}");
+        // 48 MB do not.
+        let saturated = Plan {
+            rate: Rate::Max,
+            messages: Some(6_000),
+            ..modest
+        };
+        let seen = with_one_who_stops(reactor, &saturated).await;
+        assert_eq!((seen.stalls, seen.too_slow), (1, 1), "{reactor}");
+    }
+}
+
 /// Sixty are replaced, every one of the four who only receive many times.
 #[tokio::test]
 async fn who_joins_and_leaves_misses_nothing_while_there() {

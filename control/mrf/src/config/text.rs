@@ -28,6 +28,7 @@ deserialize_from_text!(
     Reactor,
     XdpInterface,
     BusyPoll,
+    QueueMib,
     H248Version,
     AfterLoss,
     H248Pdu,

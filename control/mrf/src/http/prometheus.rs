@@ -168,7 +168,7 @@ fn storage(page: &mut Page, m: &mrfp::storage::StorageMetrics) {
 fn shards(page: &mut Page, m: &mrfp::Metrics) {
     use Kind::{Counter, Gauge};
     type Read = fn(&mrfp::ShardMetrics) -> u64;
-    let families: [(&str, Kind, &str, Read); 8] = [
+    let families: [(&str, Kind, &str, Read); 11] = [
         ("mrf_shard_sessions", Gauge, "MSRP sessions now.", |s| {
             u64::from(s.sessions)
         }),
@@ -189,6 +189,24 @@ fn shards(page: &mut Page, m: &mrfp::Metrics) {
             Counter,
             "Of these, by reading too slowly.",
             |s| s.too_slow,
+        ),
+        (
+            "mrf_shard_queued_bytes",
+            Gauge,
+            "Octets queued for all recipients now.",
+            |s| s.queued_bytes,
+        ),
+        (
+            "mrf_shard_stalls_total",
+            Counter,
+            "Times a recipient took nothing for so long that nobody waits for it any more.",
+            |s| s.stalls,
+        ),
+        (
+            "mrf_shard_holds_total",
+            Counter,
+            "Times the reading from a participant was paused for a recipient, or for want of room.",
+            |s| s.holds,
         ),
         (
             "mrf_shard_messages_sent_total",

@@ -19,6 +19,7 @@ use clock::Duration;
 use h248_endpoint::{RegistrationConfig, TransportAddr};
 use rand::RngExt;
 use reactor::{ControlSender, ReactorKind, Socket};
+use switch::Gauges;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -99,6 +100,7 @@ pub struct Mrfp {
     leave: mpsc::Sender<Duration>,
     task: JoinHandle<()>,
     senders: Vec<ControlSender<Socket>>,
+    gauges: Vec<Arc<Gauges>>,
 }
 
 /// What the task shows to the outside.
@@ -157,6 +159,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
     let msrp_addrs: Vec<_> = msrp.iter().map(ToString::to_string).collect();
     tracing::info!(?msrp_addrs, ?h248_addrs, %reactor, shards = count, "MRFP started");
     let senders = shards.senders();
+    let gauges = shards.gauges();
     let task = Task::new(
         (gateway, h248),
         (shards, inbox),
@@ -174,6 +177,7 @@ pub async fn start(config: Config) -> Result<Mrfp, StartError> {
         registered,
         leave,
         senders,
+        gauges,
         task: tokio::spawn(task.run(leaving)),
     })
 }
@@ -313,11 +317,14 @@ impl Mrfp {
     /// The counters now.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.shared
-            .metrics
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let shared = self.shared.metrics.lock();
+        let mut metrics = shared.unwrap_or_else(PoisonError::into_inner).clone();
+        for (shard, gauges) in metrics.shards.iter_mut().zip(&self.gauges) {
+            shard.queued_bytes = gauges.queued_bytes();
+            shard.stalls = gauges.stalls();
+            shard.holds = gauges.holds();
+        }
+        metrics
     }
 
     /// Makes a shard panic, as a fault in it would: to try out what becomes of its conferences and of

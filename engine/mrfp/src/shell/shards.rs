@@ -12,7 +12,7 @@ use reactor::{
     Control, ControlSender, Credentials, EventSink, Mailbox, ReactorKind, ShardHandle, ShardLinks,
     ShardThreadConfig, Socket, XdpShard,
 };
-use switch::{Command, Event, Shard, ShardConfig, ShardIndex};
+use switch::{Command, Event, Gauges, Shard, ShardConfig, ShardIndex};
 use tokio::sync::mpsc;
 
 use super::StartError;
@@ -54,6 +54,8 @@ struct Nursery {
     dropped: Arc<AtomicU64>,
     storage: Option<Storage>,
     credentials: Option<Credentials>,
+    /// Of each shard, and of whoever is started in its place.
+    gauges: Vec<Arc<Gauges>>,
 }
 
 /// One shard, and what waits for it.
@@ -144,6 +146,7 @@ impl Shards {
             dropped: Arc::default(),
             storage: storage.cloned(),
             credentials: credentials.cloned(),
+            gauges: (0..count).map(|_| Arc::default()).collect(),
         };
         let mut lanes = Vec::new();
         for ((shard, mailbox), place) in (0..count).zip(mailboxes).zip(places) {
@@ -177,6 +180,11 @@ impl Shards {
     /// The ways to the shards; to whoever is started in the place of one as well.
     pub(super) fn senders(&self) -> Vec<ControlSender<Socket>> {
         self.lanes.iter().map(|lane| lane.sender.clone()).collect()
+    }
+
+    /// What the shards show of themselves.
+    pub(super) fn gauges(&self) -> Vec<Arc<Gauges>> {
+        self.nursery.gauges.clone()
     }
 
     /// Queues an order. Returns whether it is stuck behind a full mailbox.
@@ -358,7 +366,8 @@ impl Nursery {
             limits: self.config.switch_limits,
             seed: rand::rng().random(),
         };
-        reactor::spawn_shard(thread, move || Shard::new(logic))
+        let gauges = Arc::clone(&self.gauges[usize::from(index.0)]);
+        reactor::spawn_shard(thread, move || Shard::new(logic).with_gauges(gauges))
     }
 }
 

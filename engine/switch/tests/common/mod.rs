@@ -167,6 +167,14 @@ impl World {
         }
     }
 
+    /// Completes the send to `n` in flight; the next one does not complete either.
+    pub(crate) fn breathe(&mut self, n: u32) {
+        if let Some(Some(batch)) = self.stuck.insert(n, None) {
+            let conn = conn(n);
+            self.feed(Input::Sent { conn, batch });
+        }
+    }
+
     /// Several inputs in one turn.
     pub(crate) fn receive_together(&mut self, inputs: &[(u32, &[u8])]) {
         for (n, octets) in inputs {
