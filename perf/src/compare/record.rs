@@ -9,7 +9,7 @@ use load::Summary;
 use crate::machine::{Machine, today};
 use crate::plots;
 use crate::runner::{Results, Runner};
-use crate::scenarios::{Baseline, FILE, Figure, Scenario};
+use crate::scenarios::{Baseline, FILE, Figure, MANY, ONE, PAIR_PACED, Scenario};
 use crate::systems::{Kind, System};
 
 /// Writes everything below `out`; returns the page.
@@ -80,6 +80,15 @@ fn targets(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::R
             for (name, baseline) in baselines(scenario, *kind) {
                 row(page, results, scenario, ours, (name, baseline))?;
             }
+            if scenario.name == PAIR_PACED {
+                let baseline = (scenario.name, System::Kamailio);
+                row(page, results, scenario, System::Polling(*kind), baseline)?;
+            }
+            if scenario.name == MANY && kind.has_forwarder() {
+                let forwarder = System::Forward(*kind);
+                row(page, results, scenario, ours, (MANY, forwarder))?;
+                row(page, results, scenario, forwarder, (ONE, forwarder))?;
+            }
             if scenario.name == FILE {
                 growth(page, results, ours)?;
             }
@@ -131,11 +140,9 @@ fn row(
         let nanos = |run: &Summary| run.target_nanos_per_delivery.unwrap_or(f64::NAN);
         nanos(other) / nanos(run)
     }));
-    // The goal is against the first of the baselines; the forwarder beside Kamailio is to be seen only.
-    let is_goal = !matches!(
-        (scenario.baseline, baseline.1),
-        (Baseline::Kamailio, System::Forward(_))
-    );
+    // The goal is against the first of the baselines; the forwarder beside it is to be seen only.
+    let is_forwarder = matches!(baseline.1, System::Forward(_));
+    let is_goal = !is_forwarder || scenario.baseline == Baseline::Forwarder;
     let goal = scenario.goal.filter(|_| is_goal);
     let is_bound =
         pairs().any(|(run, other)| run.is_generator_bound() || other.is_generator_bound());
@@ -187,7 +194,8 @@ fn growth(page: &mut String, results: &Results, ours: System) -> std::fmt::Resul
     )
 }
 
-/// A file passes through queues that are bounded: the receive pool of 16 MiB and 4 MiB for each recipient.
+/// A file passes through queues that are bounded: the receive pool of 16 MiB, and what recipients who read
+/// may have waiting.
 const GROWTH_MB_MAX: f64 = 64.0;
 
 /// The reactors beside each other, with what each asks of the system.

@@ -127,6 +127,8 @@ impl Pace {
 /// A file that takes longer counts as what came of it until then.
 const FILE_TIME_MAX: Duration = Duration::from_secs(40);
 
+/// One recipient, at a rate that leaves time between two messages.
+pub(crate) const PAIR_PACED: &str = "pair-paced";
 /// The scenario of many conferences, and the same load on one.
 pub(crate) const ONE: &str = "one";
 pub(crate) const MANY: &str = "many";
@@ -179,7 +181,7 @@ pub(crate) fn all(pace: Pace, half: f64) -> Vec<Scenario> {
             goal(Figure::Octets, AtLeast(4.0)),
         ),
         scenario(
-            "pair-paced",
+            PAIR_PACED,
             "1 to 1, 1,000 octets, 10,000/s",
             Plan {
                 rate: Rate::Fixed(10_000.0),
@@ -291,7 +293,13 @@ pub(crate) fn systems(scenario: &Scenario, reactors: &[Kind], has_kamailio: bool
     let limits = reactors.iter().filter(|kind| kind.has_forwarder());
     let limits = limits.map(|kind| System::Forward(*kind));
     let peers = has_kamailio.then_some(System::Kamailio).into_iter();
+    let polling = reactors.iter().map(|kind| System::Polling(*kind));
     match scenario.baseline {
+        _ if scenario.name == PAIR_PACED => {
+            ours.chain(polling).chain(limits).chain(peers).collect()
+        }
+        // Whether it is the system that many connections cost is to be seen.
+        _ if scenario.name == MANY => ours.chain(limits).collect(),
         Baseline::Kamailio => ours.chain(limits).chain(peers).collect(),
         Baseline::Forwarder => ours.chain(limits).collect(),
         Baseline::Scenario(_) => ours.collect(),

@@ -27,11 +27,17 @@ use crate::job::{self, Job};
 pub(crate) enum System {
     /// This project.
     Mrf(Kind),
+    /// The same, polling before it sleeps: for latency, at the price of its core.
+    Polling(Kind),
     /// Octets in, octets out, on the same reactor.
     Forward(Kind),
     /// Kamailio's msrp module.
     Kamailio,
 }
+
+/// How long [`System::Polling`] polls, microseconds: twice the time between two messages of the paced
+/// scenario, so that the next one is waited for.
+pub(crate) const POLLING_US: u64 = 200;
 
 /// A reactor, in an order of its own.
 #[derive(
@@ -76,6 +82,7 @@ impl fmt::Display for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mrf(kind) => write!(f, "mrf {kind}"),
+            Self::Polling(kind) => write!(f, "mrf {kind}, polling {POLLING_US} us"),
             Self::Forward(kind) => write!(f, "forwarder {kind}"),
             Self::Kamailio => f.write_str("Kamailio"),
         }
@@ -199,6 +206,7 @@ pub(crate) async fn begin(job: &Job) -> anyhow::Result<Sessions> {
     let (plan, place) = (&job.plan, &job.place);
     match job.system {
         System::Mrf(kind) => mrf(kind, plan, place, job.busy_poll_us).await,
+        System::Polling(kind) => mrf(kind, plan, place, POLLING_US).await,
         System::Forward(kind) => forwarder(kind, plan, place),
         System::Kamailio => kamailio(plan, place).await,
     }
