@@ -23,8 +23,9 @@ pub const PROGRESS_PARTS: usize = 4;
 /// notices that somebody stops reading: 12 MiB in 2 s, 6 MiB/s for each recipient.
 pub const HEADROOM_PERCENT: usize = 75;
 
-/// Who took nothing for this long is the first to lose when the shard's queues are full.
-pub const HOARDER_AFTER: Duration = Duration::from_millis(500);
+/// Who took nothing for this long is the first to lose when the shard's queues are full. Longer than a
+/// lost segment takes to be sent again a second time.
+pub const HOARDER_AFTER: Duration = Duration::from_secs(1);
 
 /// While senders wait because the shard's queues are full, it looks this often for whom to give up.
 pub const RELIEF_INTERVAL: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ mod common;
 use clock::Duration;
 use common::{World, config, conn, key, send};
 use switch::limits::{HOARDER_AFTER, PROGRESS_PARTS, RELIEF_INTERVAL, STALLED_AFTER};
-use switch::{Event, Input, Limits, LossCause, Order, SlowPolicy};
+use switch::{Event, Input, Limits, LossCause, Order, Output, SlowPolicy};
 
 fn limits() -> Limits {
     Limits {
@@ -183,8 +183,10 @@ fn when_the_shard_is_full_of_those_who_read_whoever_sends_waits_for_room() {
         i += 1;
         assert!(i < 120);
     }
-    for _ in 0..10 {
+    let mut waited = Duration::ZERO;
+    while waited <= HOARDER_AFTER {
         world.advance(RELIEF_INTERVAL);
+        waited += RELIEF_INTERVAL;
     }
     assert_eq!(world.closed.len(), 1, "one is enough");
     assert!(world.paused.is_empty());
@@ -246,6 +248,34 @@ fn a_turn_with_many_messages_leaves_in_one_batch_per_recipient() {
     let nothing_left = matches!(world.shard.poll(), switch::Output::Wait(_));
     assert!(nothing_left);
     world.feed(Input::Deadline);
+}
+
+#[test]
+fn whoever_got_something_first_is_served_first() {
+    let mut world = World::conference(4);
+    let mut served = Vec::new();
+    for n in [3, 1] {
+        let text = send(
+            n,
+            &format!("order{n}xx"),
+            &format!("or{n}xx"),
+            "Failure-Report: no\r\n",
+            b"x",
+        );
+        let octets = text.into();
+        let conn = conn(n);
+        world
+            .shard
+            .handle(world.now, Input::Received { conn, octets });
+    }
+    while let Output::Transmit { conn, .. } = world.shard.poll() {
+        served.push(conn.index);
+    }
+    assert_eq!(
+        served,
+        [1, 2, 4, 3],
+        "those of the first message, then who got the second alone"
+    );
 }
 
 fn drop_policy(world: &mut World, n: u32) {
