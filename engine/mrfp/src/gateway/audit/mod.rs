@@ -406,6 +406,9 @@ impl Core {
                     events: of_it.map(|(_, event)| event.clone()).collect(),
                 })
             }
+            AuditItem::Events { request_id, .. } if is_other(*request_id, &settings.events) => {
+                Descriptor::Events(Events::default())
+            }
             AuditItem::Whole(_)
             | AuditItem::Events { .. }
             | AuditItem::EventBuffer(_)
@@ -477,6 +480,12 @@ impl Core {
                 AuditItem::Media(_) | AuditItem::Statistics(_) | AuditItem::DigitMap(_) => {
                     return Err(Fault::AuditedUnknown("item of ROOT".to_owned()));
                 }
+                AuditItem::Events { request_id, .. }
+                    if audit == Audit::Value && is_other(*request_id, &events) =>
+                {
+                    self.check_entry(entry)?;
+                    Descriptor::Events(Events::default())
+                }
                 AuditItem::Packages(_)
                 | AuditItem::Whole(_)
                 | AuditItem::Events { .. }
@@ -514,6 +523,14 @@ impl Core {
         }
     }
 }
+
+/// Whether an audit asks for the events of a RequestID that is not the one of `events`.
+fn is_other(asked: Option<u32>, events: &Events) -> bool {
+    asked.is_some_and(|id| id != ANY_REQUEST && events.request_id != Some(id))
+}
+
+/// `*` as a RequestID.
+const ANY_REQUEST: u32 = u32::MAX;
 
 fn named_events(events: &Events, wanted: &[PackageItem]) -> Events {
     let is_wanted = |spec: &&EventSpec| {

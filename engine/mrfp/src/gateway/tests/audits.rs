@@ -247,6 +247,13 @@ fn single_events_and_what_waits_to_be_told_can_be_audited() {
         "C=1{AV=msrp/1{E=4{g/cause}}}",
     );
     bench.check("C=1{AV=msrp/1{AT{E{nt/netfail}}}}", "C=1{AV=msrp/1{E}}");
+    for (request_id, told) in [("4", "E=4{g/cause}"), ("*", "E=4{g/cause}"), ("5", "E")] {
+        bench.check(
+            &format!("C=1{{AV=msrp/1{{AT{{E={request_id}{{g/cause}}}}}}}}"),
+            &format!("C=1{{AV=msrp/1{{{told}}}}}"),
+        );
+    }
+    bench.check("C=-{AV=ROOT{AT{E=5{g/cause}}}}", "C=-{AV=ROOT{E}}");
     bench.check("C=1{AV=msrp/1{AT{OE}}}", "C=1{AV=msrp/1{OE}}");
     bench.lose(1, LossCause::NeverBound);
     bench.lose(1, LossCause::NeverBound);
