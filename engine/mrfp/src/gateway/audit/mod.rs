@@ -2,22 +2,27 @@
 
 mod capability;
 mod media;
+mod named;
+mod union;
 
 use std::collections::BTreeMap;
 
 use h248::ast::{
     AmmReply, AuditDescriptor, AuditItem, AuditReply, AuditToken, CommandResult, ContextId,
-    Descriptor, EventSpec, Events, Media, MediaAudit, MediaStreams, ObservedEvents, PackageItem,
-    PackageVersion, ServiceState, Signal, SignalAudit, SignalItem, TerminationId, TerminationState,
+    Descriptor, Events, Media, MediaAudit, MediaStreams, ObservedEvents, PackageItem,
+    PackageVersion, ServiceState, SignalItem, TerminationId, TerminationState,
 };
 use switch::Order;
+
+use named::{awaited_streams, is_other, name_of, named_events, named_signals, named_statistics};
+use union::unite;
 
 use super::amm::{is_wildcard, wanted_statistics};
 use super::core::{Core, Scope, Service};
 use super::draft::{Draft, Slot};
 use super::fault::Fault;
 use super::mirror::{self, Settings, Termination};
-use super::package::{self, Place, covers, plain};
+use super::package::{self, Place, plain};
 use super::signals;
 use super::statistics;
 
@@ -118,7 +123,7 @@ impl Core {
         }
         targets.retain(|number| self.is_selected(*number, asked, draft.selects_any));
         if targets.is_empty() {
-            return Err(Fault::NoMatch(written_id(id)));
+            return Err(Fault::NoMatch(id.to_string()));
         }
         let check = |number| self.check_asked(&self.terminations[number].settings, asked);
         // Of several, each is told by itself what it does not have; if all are, once.
@@ -521,171 +526,5 @@ impl Core {
             buffer: None,
             properties,
         }
-    }
-}
-
-/// Whether an audit asks for the events of a RequestID that is not the one of `events`.
-fn is_other(asked: Option<u32>, events: &Events) -> bool {
-    asked.is_some_and(|id| id != ANY_REQUEST && events.request_id != Some(id))
-}
-
-/// `*` as a RequestID.
-const ANY_REQUEST: u32 = u32::MAX;
-
-fn named_events(events: &Events, wanted: &[PackageItem]) -> Events {
-    let is_wanted = |spec: &&EventSpec| {
-        let name = (spec.name.package().as_str(), spec.name.item().as_str());
-        wanted.is_empty() || wanted.iter().any(|w| covers(w, name))
-    };
-    let named: Vec<EventSpec> = events.events.iter().filter(is_wanted).cloned().collect();
-    if named.is_empty() {
-        return Events::default();
-    }
-    Events {
-        events: named,
-        ..events.clone()
-    }
-}
-
-fn named_signals(signals: &[SignalItem], wanted: &[SignalAudit]) -> Vec<SignalItem> {
-    let covers = |name: &PackageItem, signal: &Signal| {
-        let package = signal.name.package().as_str();
-        covers(name, (package, signal.name.item().as_str()))
-    };
-    let told = signals.iter().filter_map(|item| match item {
-        SignalItem::Signal(signal) => {
-            let is_named = wanted.iter().any(|w| match w {
-                SignalAudit::Signal(name) => covers(name, signal),
-                SignalAudit::Detailed(asked) => asked.name == signal.name,
-                SignalAudit::List { .. } => false,
-            });
-            is_named.then(|| item.clone())
-        }
-        SignalItem::List { id, signals } => {
-            let is_named = |signal: &&Signal| {
-                wanted.iter().any(|w| match w {
-                    SignalAudit::List {
-                        id: list,
-                        signal: s,
-                    } if list == id => s.as_ref().is_none_or(|name| covers(name, signal)),
-                    SignalAudit::List { .. }
-                    | SignalAudit::Signal(_)
-                    | SignalAudit::Detailed(_) => false,
-                })
-            };
-            let signals: Vec<Signal> = signals.iter().filter(is_named).cloned().collect();
-            (!signals.is_empty()).then_some(SignalItem::List { id: *id, signals })
-        }
-    });
-    told.collect()
-}
-
-/// Streams in these descriptors whose statistics are awaited.
-fn awaited_streams(items: &[Descriptor]) -> Vec<u16> {
-    let mut awaited = Vec::new();
-    for item in items {
-        if let Descriptor::Media(Media {
-            streams: MediaStreams::Multiple(streams),
-            ..
-        }) = item
-        {
-            let with = streams.iter().filter(|s| s.parms.statistics.is_some());
-            awaited.extend(with.map(|s| s.id));
-        }
-    }
-    awaited
-}
-
-/// The signal that an audit names.
-fn name_of(asked: &SignalAudit) -> Option<&PackageItem> {
-    match asked {
-        SignalAudit::Signal(name) => Some(name),
-        SignalAudit::Detailed(signal) => Some(&signal.name),
-        SignalAudit::List { signal, .. } => signal.as_ref(),
-    }
-}
-
-/// Which statistics of a stream an audit names.
-fn named_statistics(asked: &AuditDescriptor, stream: u16) -> Option<Vec<PackageItem>> {
-    asked.items.iter().find_map(|entry| match entry {
-        AuditItem::Media(wanted) => media::of_stream(wanted, stream)?.statistics.clone(),
-        AuditItem::Whole(_)
-        | AuditItem::Events { .. }
-        | AuditItem::EventBuffer(_)
-        | AuditItem::Signals(_)
-        | AuditItem::Statistics(_)
-        | AuditItem::Packages(_)
-        | AuditItem::DigitMap(_) => None,
-    })
-}
-
-/// Adds a descriptor to the union of those of other terminations.
-fn unite(items: &mut Vec<Descriptor>, item: Descriptor) {
-    let same = core::mem::discriminant(&item);
-    let Some(known) = items
-        .iter_mut()
-        .find(|i| core::mem::discriminant(*i) == same)
-    else {
-        items.push(item);
-        return;
-    };
-    match (known, item) {
-        (Descriptor::Media(known), Descriptor::Media(more)) => unite_media(known, more),
-        (Descriptor::Events(known), Descriptor::Events(more)) => {
-            known.request_id = known.request_id.or(more.request_id);
-            unite_lists(&mut known.events, more.events);
-        }
-        (Descriptor::Signals(known), Descriptor::Signals(more)) => unite_lists(known, more),
-        (Descriptor::ObservedEvents(known), Descriptor::ObservedEvents(more)) => {
-            known.events.extend(more.events);
-        }
-        // The same for all terminations.
-        _ => {}
-    }
-}
-
-fn unite_lists<T: PartialEq>(known: &mut Vec<T>, more: Vec<T>) {
-    for item in more {
-        if !known.contains(&item) {
-            known.push(item);
-        }
-    }
-}
-
-/// Streams that others have not, and of the common ones what is the same: a descriptor cannot say
-/// two things of one stream.
-fn unite_media(known: &mut Media, more: Media) {
-    if known.termination_state != more.termination_state {
-        known.termination_state = None;
-    }
-    let (MediaStreams::Multiple(known), MediaStreams::Multiple(more)) =
-        (&mut known.streams, more.streams)
-    else {
-        return;
-    };
-    for stream in more {
-        let Some(common) = known.iter_mut().find(|s| s.id == stream.id) else {
-            known.push(stream);
-            continue;
-        };
-        let (common, other) = (&mut common.parms, stream.parms);
-        if common.local_control != other.local_control {
-            common.local_control = None;
-        }
-        if common.local != other.local {
-            common.local = None;
-        }
-        if common.remote != other.remote {
-            common.remote = None;
-        }
-    }
-}
-
-fn written_id(id: &TerminationId) -> String {
-    match id {
-        TerminationId::Root => "ROOT".to_owned(),
-        TerminationId::Choose => "$".to_owned(),
-        TerminationId::All => "*".to_owned(),
-        TerminationId::Name(name) => name.to_string(),
     }
 }
