@@ -14,9 +14,10 @@ use text::{one_or_many, strings};
 
 use crate::position::{Fault, Position};
 use crate::values::{
-    Advertised, AfterLoss, AuthHeader, BusyPoll, Digest, H248Addr, H248Pdu, H248Version, HttpAddr,
-    LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer, NoticeText, Period,
-    Profile, QueueMib, Reactor, SipListener, SipUri, Switch, Trusted, Whoever, XdpInterface,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Digest, H248Addr, H248Pdu,
+    H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer,
+    NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor, SipListener, SipUri, Switch,
+    Trusted, Whoever, XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 
@@ -25,7 +26,9 @@ pub const KEYS: &[&str] = &[
     "advertise",
     "busy-poll-us",
     "cdr",
+    "charging-function-addresses",
     "conference",
+    "contact",
     "context-keep",
     "create-on-join",
     "credentials",
@@ -44,6 +47,7 @@ pub const KEYS: &[&str] = &[
     "honour-sdp",
     "http",
     "http-token",
+    "ioi",
     "log",
     "log-format",
     "max-conferences",
@@ -56,6 +60,7 @@ pub const KEYS: &[&str] = &[
     "mgc",
     "mid",
     "moderator",
+    "mrfp-grace",
     "msrp",
     "msrp-match",
     "name-server",
@@ -72,6 +77,8 @@ pub const KEYS: &[&str] = &[
     "realm",
     "recipient-queue-mib",
     "route",
+    "server-identity",
+    "session-expires",
     "shard-queue-mib",
     "shards",
     "sip",
@@ -216,6 +223,18 @@ pub struct Options {
     pub factory: Option<NameOrOff>,
     /// Whether a conference of the factory ends with its creator.
     pub end_with_creator: Option<Switch>,
+    /// How the focus writes its Contact.
+    pub contact: Option<Contact>,
+    /// Our inter-operator identifier.
+    pub ioi: Option<ChargingText>,
+    /// P-Charging-Function-Addresses where a request has none.
+    pub charging_function_addresses: Option<ChargingText>,
+    /// Who the conference server is.
+    pub server_identity: Option<SipUri>,
+    /// Session interval for peers that ask for none.
+    pub session_expires: Option<PeriodOrOff>,
+    /// How long participants are kept after their MRFP was lost.
+    pub mrfp_grace: Option<Period>,
     /// File of call detail records.
     pub cdr: Option<PathBuf>,
     /// Provisioned conferences.
@@ -286,6 +305,14 @@ impl Options {
             media_grace: self.media_grace.or(fallback.media_grace),
             factory: self.factory.or(fallback.factory),
             end_with_creator: self.end_with_creator.or(fallback.end_with_creator),
+            contact: self.contact.or(fallback.contact),
+            ioi: self.ioi.or(fallback.ioi),
+            charging_function_addresses: self
+                .charging_function_addresses
+                .or(fallback.charging_function_addresses),
+            server_identity: self.server_identity.or(fallback.server_identity),
+            session_expires: self.session_expires.or(fallback.session_expires),
+            mrfp_grace: self.mrfp_grace.or(fallback.mrfp_grace),
             cdr: self.cdr.or(fallback.cdr),
             conference: either(self.conference, fallback.conference),
         }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use h248_endpoint::TransportAddr;
 
 use crate::config::{ConferenceOptions, Options};
-use crate::values::{LogFormat, NoticeText};
+use crate::values::{ChargingText, LogFormat, NoticeText};
 
 /// Less would take a controller for lost that is only busy.
 const H248_TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -161,6 +161,18 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
         left: text(options.notice_left.as_ref()),
     };
     config.notice_texts = own.or(&config.notice_texts);
+    config.contact = options.contact.map_or(config.contact, |form| form.0);
+    let charging = |given: &Option<ChargingText>| given.as_ref().map(|text| text.0.clone());
+    config.term_ioi = charging(&options.ioi);
+    config.charging_function_addresses = charging(&options.charging_function_addresses);
+    let own = options.server_identity.as_ref();
+    config.server_identity = own.map(|uri| format!("<{}>", uri.0));
+    if let Some(interval) = options.session_expires {
+        config.session_expires = interval.0;
+    }
+    config.mrfp_grace = options
+        .mrfp_grace
+        .map_or(config.mrfp_grace, |grace| grace.0);
     config.media_grace = options
         .media_grace
         .map_or(config.media_grace, |grace| grace.0);
@@ -268,6 +280,9 @@ mod tests {
             "http = \"off\"\ndrain = \"1s\"\nmgc = [\"tcp:127.0.0.1:1\"]\nmax-size = 99\n\
              trusted = [\"192.0.2.0/24\", \"::1\"]\nmay-invite = \"nobody\"\n\
              next-hop = \"udp:192.0.2.1:5060\"\nmoderator = \"sip:m@home2.net\"\n\
+             contact = \"uri\"\nioi = \"home2.net\"\nserver-identity = \"sip:mrf@home2.net\"\n\
+             session-expires = \"off\"\nmrfp-grace = \"1s\"\n\
+             charging-function-addresses = 'ccf=\"cdf.home2.net\"'\n\
              notices = \"off\"\nnotice-left = \"weg: {names}\"\n\
              max-participants = 5\n[[conference]]\nname = \"a\"\n[[conference]]\nname = \"b\"\n\
              max-participants = 7\nprofile = \"chatroom\"\nprivate-messages = \"off\"\n\
@@ -293,6 +308,16 @@ mod tests {
         let room = &config.conferences[1];
         assert_eq!(room.profile, Some(mrfc::Profile::Chatroom));
         assert!(room.nicknames && !room.private_messages);
+        assert_eq!(config.contact, mrfc::ContactForm::Psi);
+        assert_eq!(config.term_ioi.as_deref(), Some("home2.net"));
+        let ccf = config.charging_function_addresses.as_deref();
+        assert_eq!(ccf, Some("ccf=\"cdf.home2.net\""));
+        assert_eq!(
+            config.server_identity.as_deref(),
+            Some("<sip:mrf@home2.net>")
+        );
+        assert_eq!(config.session_expires, None);
+        assert_eq!(config.mrfp_grace, Duration::from_secs(1));
         assert_eq!((config.notices, room.notices), (Some(false), Some(true)));
         let general = mrfc::NoticeTexts {
             left: "weg: {names}".into(),

@@ -2,6 +2,12 @@
 //!
 //! Every type parses from the same text in all three places (flag, environment, file).
 
+mod focus;
+
+pub use focus::{
+    ChargingText, Contact, NameOrOff, NoticeText, PeriodOrOff, Profile, SipUri, Trusted, Whoever,
+};
+
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
@@ -10,7 +16,6 @@ use core::time::Duration;
 use h248::ast::{MId, Name};
 use h248_endpoint::TransportAddr;
 use load::Rate;
-use mrfc::NOTICE_TEXT_BYTES_MAX as TEXT_BYTES_MAX;
 use mrfp::ReactorKind;
 use sip::{SipAddr, SipAddrError};
 
@@ -248,19 +253,6 @@ impl FromStr for Switch {
     }
 }
 
-/// Who is believed to assert identities: an address, a prefix, or a domain in a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trusted(pub sip::Trusted);
-
-impl FromStr for Trusted {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let fault = |error: sip::TrustedError| ValueError(error.to_string());
-        text.parse().map(Self).map_err(fault)
-    }
-}
-
 /// How much of a To-Path must match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MsrpMatch(pub mrfp::Matching);
@@ -308,89 +300,6 @@ impl FromStr for AuthHeader {
             "ignore" => Ok(Self(false)),
             "refuse" => Ok(Self(true)),
             _ => Err(ValueError::new("expected ignore or refuse")),
-        }
-    }
-}
-
-/// Who may ask the focus for something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whoever(pub mrfc::WhoMay);
-
-impl FromStr for Whoever {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "anyone" => Ok(Self(mrfc::WhoMay::Anyone)),
-            "participants" => Ok(Self(mrfc::WhoMay::Participants)),
-            "moderators" => Ok(Self(mrfc::WhoMay::Moderators)),
-            "nobody" => Ok(Self(mrfc::WhoMay::Nobody)),
-            _ => Err(ValueError::new(
-                "expected anyone, participants, moderators or nobody",
-            )),
-        }
-    }
-}
-
-/// How messages pass through a conference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Profile(pub mrfc::Profile);
-
-impl FromStr for Profile {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "3gpp" => Ok(Self(mrfc::Profile::ThreeGpp)),
-            "chatroom" => Ok(Self(mrfc::Profile::Chatroom)),
-            _ => Err(ValueError::new("expected 3gpp or chatroom")),
-        }
-    }
-}
-
-/// A text of the notices to who knows no chat rooms: one line, with placeholders; none says nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoticeText(pub String);
-
-impl FromStr for NoticeText {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-            let what = format!("expected a line of at most {TEXT_BYTES_MAX} octets");
-            return Err(ValueError(what));
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-/// The user part of a URI, or none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameOrOff(pub Option<String>);
-
-impl FromStr for NameOrOff {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "off" | "false" => Ok(Self(None)),
-            "" => Err(ValueError::new("expected a name, or off")),
-            name => Ok(Self(Some(name.to_owned()))),
-        }
-    }
-}
-
-/// A SIP URI.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SipUri(pub String);
-
-impl FromStr for SipUri {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match sip::Uri::parse(text) {
-            Ok(uri) if matches!(uri.scheme(), "sip" | "sips" | "tel") => Ok(Self(text.to_owned())),
-            Ok(_) | Err(_) => Err(ValueError::new("expected a sip:, sips: or tel: URI")),
         }
     }
 }
@@ -588,145 +497,4 @@ fn socket_addr(text: &str) -> Result<SocketAddr, ValueError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn refused<T: FromStr<Err = ValueError> + fmt::Debug>(text: &str, words: &str) {
-        let error = text.parse::<T>().expect_err(text).to_string();
-        assert!(error.contains(words), "{text}: {error}");
-    }
-
-    #[track_caller]
-    fn check<T: FromStr<Err = ValueError> + fmt::Debug + PartialEq>(text: &str, expected: T) {
-        assert_eq!(text.parse::<T>(), Ok(expected), "{text}");
-    }
-
-    #[test]
-    fn listeners_of_later_builds_are_refused_by_name() {
-        check("::1", NameServer("[::1]:53".parse().unwrap()));
-        check(
-            "127.0.0.1:5353",
-            NameServer("127.0.0.1:5353".parse().unwrap()),
-        );
-        check("MD5", Digest(sip::Algorithm::Md5));
-        refused::<Digest>("sha-1", "expected sha-256 or md5");
-        refused::<NameServer>("dns.example.net", "expected ADDRESS");
-        refused::<SipListener>("sctp:127.0.0.1:5060", "use udp:, tcp:, tls:, ws: or wss:");
-        refused::<Reactor>("epoll", "expected auto, uring, mio or xdp");
-        check("eth0", XdpInterface(String::from("eth0")));
-        refused::<XdpInterface>("a/b", "expected the name of a network interface");
-        refused::<XdpInterface>("", "expected the name of a network interface");
-        refused::<H248Version>("4", "expected 1, 2 or 3");
-        refused::<AfterLoss>("reboot", "expected disconnected, failover or restart");
-        check("1400", H248Pdu(1400));
-        check("65531", H248Pdu(65_531));
-        for bad in ["511", "65532", "1k", "-1"] {
-            refused::<H248Pdu>(bad, "expected octets, 512 to 65531");
-        }
-        refused::<AuthHeader>("check", "expected ignore or refuse");
-        refused::<MsrpMatch>("host", "expected session-id or uri");
-        check("50", BusyPoll(50));
-        refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");
-        refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000");
-        check("16", QueueMib(16));
-        refused::<QueueMib>("0", "expected MiB, 1 to 65536");
-        refused::<QueueMib>("1G", "expected MiB, 1 to 65536");
-        refused::<H248Addr>("quic:127.0.0.1:2944", "use udp:, tcp: or sctp:");
-    }
-
-    #[test]
-    fn addresses_need_a_number_and_a_port() {
-        let local: SocketAddr = "127.0.0.1:2855".parse().unwrap();
-        use mrfp::Transport::{Tcp, Tls, Ws, Wss};
-        for (scheme, transport) in [
-            ("", Tcp),
-            ("tcp:", Tcp),
-            ("tls:", Tls),
-            ("WS:", Ws),
-            ("wss:", Wss),
-        ] {
-            let addr = local;
-            let expected = MsrpAddr(mrfp::Listener { transport, addr });
-            check(&format!("{scheme}127.0.0.1:2855"), expected);
-        }
-        assert_eq!(
-            "tls:127.0.0.1:1".parse::<MsrpAddr>().unwrap().to_string(),
-            "tls:127.0.0.1:1"
-        );
-        refused::<MsrpAddr>("quic:127.0.0.1:2855", "expected [tcp:|tls:|ws:|wss:]");
-        refused::<MsrpAddr>("localhost:2855", "ADDRESS:PORT");
-        refused::<MsrpAddr>("::1:2855", "IPv6 in brackets");
-        check("127.0.0.1:2855", HttpAddr(Some(local)));
-        check("off", HttpAddr(None));
-        refused::<HttpAddr>("on", "or off");
-        check("127.0.0.1:2855", Advertised(local));
-        check(
-            "2001:db8::1",
-            Advertised("[2001:db8::1]:0".parse().unwrap()),
-        );
-        check(
-            "[2001:db8::1]",
-            Advertised("[2001:db8::1]:0".parse().unwrap()),
-        );
-        refused::<SipListener>("127.0.0.1:5060", "expected udp:");
-    }
-
-    #[test]
-    fn a_notice_is_one_line_that_is_not_long() {
-        check("", NoticeText(String::new()));
-        check("Here: {names}", NoticeText("Here: {names}".into()));
-        refused::<NoticeText>("a\nb", "expected a line of at most 512 octets");
-        refused::<NoticeText>(&"x".repeat(513), "expected a line of at most 512 octets");
-    }
-
-    #[test]
-    fn times_carry_their_unit() {
-        check("250ms", Period(Duration::from_millis(250)));
-        check("10s", Period(Duration::from_secs(10)));
-        check("2m", Period(Duration::from_secs(120)));
-        check("1h", Period(Duration::from_secs(3600)));
-        for text in ["10", "s", "", "1.5s", "-1s", "10 s", "99999999999s", "1d"] {
-            refused::<Period>(text, "expected a number and a unit");
-        }
-    }
-
-    #[test]
-    fn loads_have_rates_and_sizes() {
-        check("max", LoadRate(Rate::Max));
-        check("1500", LoadRate(Rate::Fixed(1_500.0)));
-        for text in ["0", "-1", "inf", "fast"] {
-            refused::<LoadRate>(text, "or max");
-        }
-        check("1", Octets(1));
-        check("64k", Octets(64_000));
-        check("1G", Octets(1_000_000_000));
-        for text in ["", "1K", "G", "99999999999999999999"] {
-            refused::<Octets>(text, "expected a number of octets");
-        }
-    }
-
-    #[test]
-    fn message_identifiers_have_four_forms() {
-        let ip = |port| MId::Ip {
-            address: "192.0.2.20".parse().unwrap(),
-            port,
-        };
-        check("[192.0.2.20]:2944", Mid(ip(Some(2944))));
-        check("[192.0.2.20]", Mid(ip(None)));
-        check(
-            "<mrfp.example.net>:2944",
-            Mid(MId::Domain {
-                name: Name::new("mrfp.example.net"),
-                port: Some(2944),
-            }),
-        );
-        check("MTP{0a1b}", Mid(MId::Mtp(Name::new("0a1b"))));
-        check("mrfp1/shelf2", Mid(MId::Device(Name::new("mrfp1/shelf2"))));
-        for text in [
-            "", "<>", "<a b>", "[::1", "[::1]x", "[x]", "MTP{0}", "1mrfp", "a b",
-        ] {
-            refused::<Mid>(text, "expected <DOMAIN>");
-        }
-    }
-}
+mod tests;

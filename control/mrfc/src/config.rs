@@ -161,6 +161,9 @@ pub struct Config {
     /// Our inter-operator identifier: `term-ioi` in answers, `orig-ioi` in calls of ours; `None`:
     /// none.
     pub term_ioi: Option<String>,
+    /// `P-Charging-Function-Addresses` of answers to requests that have none, and of calls of ours
+    /// (TS 24.247 6.3.2.2.2); `None`: none.
+    pub charging_function_addresses: Option<String>,
     /// How long participants are kept after their MRFP was lost (re-registration within this time
     /// does not bring their terminations back).
     pub mrfp_grace: Duration,
@@ -213,6 +216,7 @@ impl Default for Config {
             offer_transport: Transport::Tcp,
             server_identity: None,
             term_ioi: None,
+            charging_function_addresses: None,
             mrfp_grace: Duration::from_secs(5),
             media_grace: Duration::from_secs(30),
             cdr: None,

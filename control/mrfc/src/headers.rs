@@ -4,6 +4,8 @@ use crate::config::{Config, ContactForm};
 use core::net::SocketAddr;
 use sip::{Headers, Request, Transport, Uri};
 
+const CHARGING_FUNCTIONS: &str = "P-Charging-Function-Addresses";
+
 /// Name and value of header fields.
 pub(crate) type Fields = Vec<(String, String)>;
 
@@ -58,8 +60,11 @@ pub(crate) fn of_focus(
     if let Some(vector) = charging_vector(&request.headers, config.term_ioi.as_deref()) {
         add("P-Charging-Vector", vector);
     }
-    for addresses in request.headers.all("P-Charging-Function-Addresses") {
-        add("P-Charging-Function-Addresses", addresses.to_owned());
+    let given: Vec<_> = request.headers.all(CHARGING_FUNCTIONS).collect();
+    let own = config.charging_function_addresses.as_deref();
+    let own = own.into_iter().filter(|_| given.is_empty());
+    for addresses in given.iter().copied().chain(own) {
+        add(CHARGING_FUNCTIONS, addresses.to_owned());
     }
     fields
 }
@@ -83,6 +88,9 @@ pub(crate) fn of_call(
         format!(";orig-ioi=\"{}\"", ioi.replace('"', ""))
     });
     add("P-Charging-Vector", format!("icid-value=\"{icid}\"{ioi}"));
+    if let Some(addresses) = &config.charging_function_addresses {
+        add(CHARGING_FUNCTIONS, addresses.clone());
+    }
     fields
 }
 

@@ -43,6 +43,9 @@ deserialize_from_text!(
     Whoever,
     HttpAddr,
     NoticeText,
+    Contact,
+    ChargingText,
+    PeriodOrOff,
     Period,
     LogFilter,
     LogFormat

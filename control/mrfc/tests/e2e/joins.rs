@@ -150,6 +150,31 @@ async fn what_cannot_be_served_is_refused() {
             "Unsupported",
             "precondition",
         ),
+        // RFC 3891 and RFC 3911: what is not done is not promised.
+        (
+            Call {
+                headers: vec![
+                    ("Require".into(), "replaces".into()),
+                    ("Replaces".into(), "1@x;to-tag=2;from-tag=3".into()),
+                ],
+                ..good.clone()
+            },
+            420,
+            "Unsupported",
+            "replaces",
+        ),
+        (
+            Call {
+                headers: vec![
+                    ("Require".into(), "join".into()),
+                    ("Join".into(), "1@x;to-tag=2;from-tag=3".into()),
+                ],
+                ..good.clone()
+            },
+            420,
+            "Unsupported",
+            "join",
+        ),
     ];
     for (call, code, name, value) in table {
         let outcome = client.invite(&call).await.expect("placed");
@@ -170,6 +195,42 @@ async fn what_cannot_be_served_is_refused() {
         (0, 9, 0),
         "{metrics:?}"
     );
+}
+
+// TS 24.247 6.3.2.2.2.
+#[tokio::test]
+async fn charging_functions_are_those_of_the_request_or_our_own() {
+    let mut config = config();
+    config.charging_function_addresses = Some("ccf=\"ours\"".into());
+    let bench = Bench::start(config).await;
+    let mut client = bench.client(0).await;
+    let name = "P-Charging-Function-Addresses";
+    let mut call = bench.call(0);
+    let outcome = client.invite(&call).await.expect("placed");
+    check_refused(&outcome.response, 200, name, "ccf=\"ours\"");
+    call.headers.push((name.into(), "ccf=\"theirs\"".into()));
+    let outcome = client.invite(&call).await.expect("placed");
+    let all: Vec<_> = outcome.response.headers.all(name).collect();
+    assert_eq!(all, ["ccf=\"theirs\""]);
+}
+
+#[tokio::test]
+async fn several_sessions_in_one_offer_are_one_and_the_others_refused() {
+    let mut bench = Bench::start(config()).await;
+    let mut client = bench.client(0).await;
+    let second = OFFER.split("t=0 0\r\n").nth(1).expect("media");
+    let call = Call {
+        sdp: Some(OFFER.to_owned() + &second.replace("s111271", "s2")),
+        ..bench.call(0)
+    };
+    let outcome = client.invite(&call).await.expect("placed");
+    let answer = String::from_utf8(outcome.response.body).expect("text");
+    let lines: Vec<_> = answer.lines().filter(|l| l.starts_with("m=")).collect();
+    assert_eq!(
+        lines,
+        ["m=message 2855 TCP/MSRP *", "m=message 0 TCP/MSRP *"]
+    );
+    assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
 }
 
 #[tokio::test]
