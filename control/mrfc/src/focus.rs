@@ -27,6 +27,7 @@ use crate::terms::Terms;
 use crate::{Action, ActionError};
 use calls::Lookup;
 use clock::{Instant, TimerKey, TimerTable};
+use conference::info::Departure;
 use conference::roster::Roster;
 use conference::subscription::EndReason;
 use conference::{Conference, Event, Hangup, Intent, ParticipantId, Policy, Refusal};
@@ -60,6 +61,8 @@ struct Room {
     /// Its URI as it was dialled, once somebody has.
     uri: Option<Uri>,
     roster: Roster,
+    /// Endpoints that did not go by themselves, since the roster was made.
+    departures: HashMap<String, Departure>,
     /// The roster is behind.
     is_stale: bool,
     mrfp: Option<MId>,
@@ -78,6 +81,7 @@ impl Room {
             terms,
             uri: None,
             roster: Roster::default(),
+            departures: HashMap::new(),
             is_stale: true,
             mrfp: None,
             context: None,

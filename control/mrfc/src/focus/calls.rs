@@ -11,6 +11,7 @@ use crate::headers::{Fields, Near, of_call};
 use crate::identity::Identity;
 use crate::media::{Offer, Ours};
 use crate::session_timer::SessionTimer;
+use conference::info::Departure;
 use core::net::SocketAddr;
 use sip::{DialogId, Hop, Invite, Response, Target, Transport, Uri, reason_phrase};
 use tracing::debug;
@@ -257,6 +258,9 @@ impl Focus {
     pub(super) async fn fail_call(&mut self, id: ParticipantId, code: u16, reason: &str) {
         add(&self.counters.calls_failed, 1);
         self.counters.outcomes().invites_out.count(code);
+        if matches!(code, 486 | 600) {
+            self.note_departure(id, Departure::Busy);
+        }
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.end("call failed");
             info!(conference = %leg.conference, leg = id.0, code, "our call failed");

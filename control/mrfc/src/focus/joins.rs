@@ -10,6 +10,7 @@ use crate::limits::LEGS_MAX;
 use crate::media::Ours;
 use crate::session_timer::SessionTimer;
 use conference::UnknownConference;
+use conference::info::Departure;
 use sip::{DialogId, Flow, Method, Request, Response, TxnId, Uri};
 use tracing::debug;
 
@@ -356,6 +357,7 @@ impl Focus {
     }
 
     pub(super) async fn hang_up(&mut self, id: ParticipantId, why: Hangup) {
+        self.note_departure(id, Departure::Booted);
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };

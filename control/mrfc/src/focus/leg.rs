@@ -164,6 +164,15 @@ impl Leg {
         }
     }
 
+    /// The endpoint, as others may see it.
+    pub(super) fn endpoint(&self, id: ParticipantId) -> String {
+        if self.identity.is_anonymous {
+            self.identity.shown(id.0)
+        } else {
+            self.contact.clone()
+        }
+    }
+
     pub(super) fn side(&self) -> Side<'_> {
         Side {
             offer: self.offer.as_ref(),

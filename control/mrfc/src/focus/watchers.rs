@@ -5,7 +5,8 @@ use super::{Answer, Focus, Leg, ParticipantId, Timer, add, set};
 use crate::headers::contact;
 use crate::identity::is_same_user;
 use crate::limits::{
-    SUBSCRIPTION_SECONDS, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, WATCHERS_MAX,
+    DEPARTURES_MAX, SUBSCRIPTION_SECONDS, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN,
+    WATCHERS_MAX,
 };
 use clock::{Duration, TimerKey};
 use conference::info::{Departure, Document, Endpoint, Joining, MEDIA_TYPE, Status};
@@ -13,6 +14,7 @@ use conference::roster::{Description, Entry};
 use conference::subscription::{EndReason, Notice, Step, Subscription};
 use conference::{Participant, Rules, SeatState, Standing};
 use sip::{DialogId, Flow, Headers, Method, Request, TxnId};
+use std::collections::HashMap;
 use tracing::debug;
 
 /// Names a subscription while it lives.
@@ -275,6 +277,8 @@ impl Focus {
             let entries: Vec<_> = seats
                 .filter_map(|seat| self.entry(&room.terms.rules, seat))
                 .collect();
+            let departures = core::mem::take(&mut room.departures);
+            let parted = |endpoint: &Endpoint| parted(endpoint, &departures);
             room.roster.update(description, entries, parted);
         }
         self.rooms.insert(name.to_owned(), room);
@@ -289,12 +293,12 @@ impl Focus {
         let standing = rules.standing(&leg.identity.uri, true, is_same_user);
         let is_led = !rules.moderators.is_empty();
         Some(Entry {
-            user: user.clone(),
+            user,
             display: leg.identity.display.clone().filter(|_| is_shown),
             nickname: leg.nickname.clone(),
             is_moderator: is_led && standing == Standing::Moderator,
             endpoint: Endpoint {
-                entity: if is_shown { leg.contact.clone() } else { user },
+                entity: leg.endpoint(seat.id),
                 status,
                 joining: Some(if seat.is_called {
                     Joining::DialedOut
@@ -307,6 +311,19 @@ impl Focus {
                 media: Some(leg.media_direction(seat.is_muted)),
             },
         })
+    }
+
+    /// How a participant comes to its end, for who watches: otherwise than by itself.
+    pub(super) fn note_departure(&mut self, id: ParticipantId, how: Departure) {
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        let endpoint = leg.endpoint(id);
+        if let Some(room) = self.rooms.get_mut(&leg.conference)
+            && room.departures.len() < DEPARTURES_MAX
+        {
+            room.departures.insert(endpoint, how);
+        }
     }
 
     /// A participant left: what it watched is over, too (TS 24.147 5.3.3.3).
@@ -338,6 +355,8 @@ fn status(seat: &Participant, leg: &Leg) -> Option<Status> {
         SeatState::Connected | SeatState::Configuring if seat.is_muted => {
             Some(Status::MutedViaFocus)
         }
+        // It neither hears the others nor is heard (RFC 4575 5.7.3).
+        SeatState::Connected if leg.media_direction(false) == "inactive" => Some(Status::OnHold),
         SeatState::Connected | SeatState::Configuring => Some(Status::Connected),
         SeatState::Dialing => {
             let is_alerting = leg.call.as_ref().is_some_and(|call| call.is_alerting);
@@ -355,8 +374,8 @@ fn status(seat: &Participant, leg: &Leg) -> Option<Status> {
 }
 
 /// How an endpoint that was there is told to be gone.
-fn parted(endpoint: &Endpoint) -> Endpoint {
-    let departure = match endpoint.status {
+fn parted(endpoint: &Endpoint, known: &HashMap<String, Departure>) -> Endpoint {
+    let likely = match endpoint.status {
         Status::DialingOut | Status::Alerting => Departure::Failed,
         Status::Pending
         | Status::Connected
@@ -366,7 +385,7 @@ fn parted(endpoint: &Endpoint) -> Endpoint {
     };
     Endpoint {
         status: Status::Disconnected,
-        departure: Some(departure),
+        departure: Some(known.get(&endpoint.entity).copied().unwrap_or(likely)),
         media: None,
         ..endpoint.clone()
     }

@@ -1,9 +1,9 @@
 //! The conference event package: who watches who takes part.
 
-use super::{Bench, check_refused, config, until_acknowledged, until_bye};
-use crate::phones::{Notify, fields, later};
-use conference::info::{Document, State, Status};
-use h248_endpoint::Departure;
+use super::{Bench, OFFER, check_refused, config, until_acknowledged, until_bye};
+use crate::phones::{Callee, Notify, fields, later};
+use conference::info::{Departure, Document, State, Status};
+use mrfc::Action;
 use sip::{Call, DialogId, Method, Response, SipClient};
 
 async fn subscribe(client: &mut SipClient, dialog: DialogId, list: &[(&str, &str)]) -> Response {
@@ -104,7 +104,7 @@ async fn who_watches_is_told_that_the_conference_went_with_its_mrfp() {
     assert_eq!(accepted.code, 200);
     let (_, state, _) = notified(&mut other).await;
     assert_eq!(state, "active");
-    bench.mrfp.depart(Departure::Forced).await;
+    bench.mrfp.depart(h248_endpoint::Departure::Forced).await;
     assert!(until_bye(&mut one).await.contains("cause=503"));
     let (_, state, document) = notified(&mut other).await;
     assert_eq!(state, "terminated;reason=noresource");
@@ -113,6 +113,59 @@ async fn who_watches_is_told_that_the_conference_went_with_its_mrfp() {
         tokio::task::yield_now().await;
     }
     assert_eq!(bench.mrfc.metrics().subscriptions_ended, 1);
+}
+
+#[tokio::test]
+async fn who_watches_sees_who_is_on_hold_and_how_the_others_went() {
+    let mut bench = Bench::start(config()).await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    let event = [("Event", "conference")];
+    assert_eq!(subscribe(&mut one, dialog, &event).await.code, 200);
+    notified(&mut one).await;
+    let mut two = bench.client(0).await;
+    let call = Call {
+        from: "sip:user2_public1@home2.net".into(),
+        ..bench.call(0)
+    };
+    let outcome = two.invite(&call).await.expect("placed");
+    two.ack(outcome.dialog, None).await;
+    let held = OFFER.to_owned() + "a=inactive\r\n";
+    let held = two.request(outcome.dialog, Method::Update, Some(&held));
+    assert_eq!(held.await.expect("answered").code, 200);
+    later(6).await;
+    let endpoint = |document: &Document| document.users[0].endpoints[0].clone();
+    // The join may be told before the hold.
+    loop {
+        let (_, _, document) = notified(&mut one).await;
+        if endpoint(&document).status == Status::OnHold {
+            break;
+        }
+        later(6).await;
+    }
+    let participant = bench.mrfc.conferences().await[0].participants[1].id;
+    let remove = Action::Remove { participant };
+    assert_eq!(bench.mrfc.act("conference1", remove).await, Ok(()));
+    assert!(until_bye(&mut two).await.contains("cause=403"));
+    later(6).await;
+    let (_, _, document) = notified(&mut one).await;
+    assert_eq!(document.users[0].state, State::Deleted);
+    assert_eq!(endpoint(&document).departure, Some(Departure::Booted));
+    let mut busy = Callee::new(&bench, 0).await;
+    let invite = Action::Invite(busy.uri.clone());
+    assert_eq!(bench.mrfc.act("conference1", invite).await, Ok(()));
+    let (_, txn, _) = busy.invited().await;
+    later(6).await;
+    let (_, _, document) = notified(&mut one).await;
+    assert_eq!(endpoint(&document).status, Status::DialingOut);
+    busy.answer(txn, 486).await;
+    while bench.mrfc.metrics().calls_failed == 0 {
+        tokio::task::yield_now().await;
+    }
+    later(6).await;
+    let (_, _, document) = notified(&mut one).await;
+    assert_eq!(endpoint(&document).departure, Some(Departure::Busy));
 }
 
 #[tokio::test]
