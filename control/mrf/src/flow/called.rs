@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::join::{check_focus, check_setup, media, tag};
+use super::join::{check_focus, check_terms, media, tag};
 use super::ladder::{Ladder, Party, Step};
 use super::player::{Player, UE2};
 use super::seed;
@@ -174,16 +174,7 @@ impl Callee {
         check_focus(&mut step, headers);
         let mut path = String::new();
         if let Some(media) = media(&mut step, &invite.body) {
-            step.same(
-                "a=accept-types",
-                seed::ACCEPT_TYPES,
-                &media.accept_types.join(" "),
-            );
-            let size = media
-                .max_size
-                .map_or("none".to_owned(), |size| size.to_string());
-            step.same("a=max-size", &seed::MAX_SIZE.to_string(), &size);
-            check_setup(&mut step, &media, Setup::Active);
+            check_terms(&mut step, &media, Setup::Active);
             path = media
                 .path
                 .as_ref()

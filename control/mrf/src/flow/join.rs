@@ -96,11 +96,7 @@ impl Call<'_> {
         let from = from.as_ref().map_or("none", |from| from.uri.as_str());
         step.same("From", self.role.user, from);
         if let Some(media) = media(&mut step, &invite.body) {
-            step.same(
-                "a=accept-types",
-                seed::ACCEPT_TYPES,
-                &media.accept_types.join(" "),
-            );
+            check_types(&mut step, &media);
             check_setup(&mut step, &media, Setup::Active);
         }
         self.ladder.add(step);
@@ -193,16 +189,7 @@ impl Call<'_> {
             "none",
         );
         if let Some(media) = media(&mut step, &ok.body) {
-            step.same(
-                "a=accept-types",
-                seed::ACCEPT_TYPES,
-                &media.accept_types.join(" "),
-            );
-            let size = media
-                .max_size
-                .map_or("none".to_owned(), |size| size.to_string());
-            step.same("a=max-size", &seed::MAX_SIZE.to_string(), &size);
-            check_setup(&mut step, &media, Setup::Passive);
+            check_terms(&mut step, &media, Setup::Passive);
             let path = media.path.as_ref().map_or("none", |path| path.as_str());
             if let Some(seen) = seen {
                 step.same(
@@ -306,7 +293,22 @@ pub(super) fn media(step: &mut Step, body: &[u8]) -> Option<MessageMedia> {
     }
 }
 
-pub(super) fn check_setup(step: &mut Step, media: &MessageMedia, expected: Setup) {
+/// What every description of the focus says.
+pub(super) fn check_terms(step: &mut Step, media: &MessageMedia, expected: Setup) {
+    check_types(step, media);
+    let size = media
+        .max_size
+        .map_or("none".to_owned(), |size| size.to_string());
+    step.same("a=max-size", &seed::MAX_SIZE.to_string(), &size);
+    check_setup(step, media, expected);
+}
+
+fn check_types(step: &mut Step, media: &MessageMedia) {
+    let types = media.accept_types.join(" ");
+    step.same("a=accept-types", seed::ACCEPT_TYPES, &types);
+}
+
+fn check_setup(step: &mut Step, media: &MessageMedia, expected: Setup) {
     let got = media.setup.map_or("none", Setup::as_str);
     step.same("a=setup", expected.as_str(), got);
 }
