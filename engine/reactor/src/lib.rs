@@ -37,6 +37,6 @@ pub use socket::{Socket, bind_listeners, rebind_listeners};
 pub use thread::{ReactorKind, ShardHandle, ShardThreadConfig, UnknownReactor, spawn_shard};
 pub use time::now;
 pub use uring::{Unavailable, Uring};
-pub use xdp::{Xdp, XdpShard, open_xdp};
+pub use xdp::{Xdp, XdpInterface, XdpShard, open_xdp};
 
 pub use ::xdp::{Error as XdpError, queue_count as xdp_queue_count};

@@ -92,7 +92,7 @@ pub struct ShardThreadConfig {
     pub reactor: ReactorKind,
     /// Its element of [`crate::bind_listeners`].
     pub listeners: Vec<TcpListener>,
-    /// Its element of [`crate::open_xdp`], for [`ReactorKind::Xdp`], in place of `listeners`.
+    /// Its part of [`crate::open_xdp`], for [`ReactorKind::Xdp`], in place of `listeners`.
     pub xdp: Option<XdpShard>,
     /// What each listener speaks, by position; those beyond the list speak plain TCP.
     pub transports: Vec<Transport>,
@@ -295,7 +295,7 @@ fn run<L: Logic<Octets>>(
         }
         ReactorKind::Xdp => {
             let shard = config.xdp.ok_or(io::ErrorKind::InvalidInput)?;
-            let backend = Xdp::new(shard, waker, random()?)?;
+            let backend = Xdp::new(&shard, waker, random()?)?;
             drive(Driver::new(backend, make_logic(), driver), report)
         }
     }

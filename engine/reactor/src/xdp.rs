@@ -12,6 +12,10 @@
 //! (`inbox`).
 
 mod inbox;
+mod interface;
+
+pub(crate) use interface::XdpSocket;
+pub use interface::{XdpInterface, XdpShard, open_xdp};
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -22,94 +26,27 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use ::xdp::frame::Flow;
-use ::xdp::stack::{Detached, Event, Fate, Key, Read, Stack};
-use ::xdp::{Port, PortConfig};
+use ::xdp::stack::{Detached, Event, Fate, Found, Key, Read, Stack};
 use clock::Instant;
 use switch::{Batch, ConnId, ConnectId};
 
 use crate::backend::{Backend, Completion, Op};
 use crate::limits::{PACKED_SLOT_BYTES, POOL_BYTES, TURN_BYTES_MAX, WAIT_BYTES_MAX};
-use crate::mailbox::Mailbox;
 use crate::pool::{Octets, Packer, Pool};
 use crate::socket::Socket;
 
 use inbox::{Inbox, Note};
+use interface::Borrowed;
 
 type Done = Completion<Octets, Socket>;
 
 /// How soon to look again when there was no room for frames to send.
 const ROOM_RETRY: Duration = Duration::from_millis(1);
 
-/// One shard's part of an interface, to be given to its thread.
-#[derive(Debug)]
-pub struct XdpShard {
-    port: Port,
-    shard: u8,
-    inboxes: Arc<[Inbox]>,
-}
-
-impl XdpShard {
-    /// Where connections are accepted.
-    #[must_use]
-    pub fn local_addrs(&self) -> &[SocketAddr] {
-        self.port.listeners()
-    }
-}
-
-/// Opens an interface for the owners of `mailboxes`: element `i` of the result is for shard `i`.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::Unsupported`] with [`crate::XdpError`] inside, which names what is missing.
-pub fn open_xdp(
-    interface: &str,
-    listeners: &[SocketAddr],
-    mailboxes: &[Mailbox<Socket>],
-    busy_poll: Duration,
-) -> io::Result<Vec<XdpShard>> {
-    let config = PortConfig {
-        interface,
-        listeners,
-        shards: u8::try_from(mailboxes.len()).map_err(io::Error::other)?,
-        busy_poll,
-    };
-    let ports =
-        ::xdp::open(&config).map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
-    let inboxes = mailboxes.iter().map(|one| Ok(Inbox::new(one.waker()?)));
-    let inboxes: Arc<[Inbox]> = inboxes.collect::<io::Result<_>>()?;
-    let shards = (0..).zip(ports).map(|(shard, port)| XdpShard {
-        port,
-        shard,
-        inboxes: Arc::clone(&inboxes),
-    });
-    Ok(shards.collect())
-}
-
-/// A connection of the user-space TCP that no backend has. Dropping it resets it.
-pub struct XdpSocket {
-    conn: Option<Box<Detached>>,
-    inboxes: Arc<[Inbox]>,
-}
-
-impl Drop for XdpSocket {
-    fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            let home = usize::from(conn.home());
-            self.inboxes[home].push(Note::Unwanted(conn));
-        }
-    }
-}
-
-impl core::fmt::Debug for XdpSocket {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("XdpSocket").field(&self.conn).finish()
-    }
-}
-
 /// See the module.
 #[expect(missing_debug_implementations, reason = "the stack has none")]
 pub struct Xdp {
-    port: Port,
+    port: Borrowed,
     stack: Stack,
     shard: u8,
     inboxes: Arc<[Inbox]>,
@@ -125,8 +62,8 @@ pub struct Xdp {
     /// The driver has enough: nothing more is read.
     is_held: bool,
     packer: Packer,
-    /// Frames that belong elsewhere, until the shard they are for gets them.
-    misdirected: Vec<(u8, Box<[u8]>)>,
+    /// Frames that belong elsewhere, until the shard they are for, or that may know them, gets them.
+    misdirected: Vec<(Fate, Box<[u8]>)>,
 }
 
 #[derive(Debug)]
@@ -161,15 +98,23 @@ impl Xdp {
     ///
     /// # Errors
     ///
-    /// When the system lacks memory.
-    pub fn new(shard: XdpShard, waker: Option<OwnedFd>, seed: u64) -> io::Result<Self> {
+    /// When the system lacks memory, or the shard's predecessor is still there.
+    pub fn new(shard: &XdpShard, waker: Option<OwnedFd>, seed: u64) -> io::Result<Self> {
         let slot_count = u16::try_from(POOL_BYTES / PACKED_SLOT_BYTES).expect("checked in limits");
+        let port = shard.borrow()?;
+        let inboxes = Arc::clone(shard.inboxes());
+        if port.has_predecessor() {
+            let anew = shard.index();
+            for inbox in others(&inboxes, anew) {
+                inbox.push(Note::Anew { shard: anew });
+            }
+        }
         Ok(Self {
-            stack: Stack::new(shard.port.stack_config(seed)),
-            local_addrs: shard.port.listeners().to_vec(),
-            port: shard.port,
-            shard: shard.shard,
-            inboxes: shard.inboxes,
+            stack: Stack::new(port.stack_config(seed)),
+            local_addrs: port.listeners().to_vec(),
+            port,
+            shard: shard.index(),
+            inboxes,
             waker: waker.map(File::from),
             conns: Vec::new(),
             names: Vec::new(),
@@ -187,10 +132,7 @@ impl Xdp {
     }
 
     fn socket(&self, conn: Box<Detached>) -> Socket {
-        Socket::Xdp(XdpSocket {
-            conn: Some(conn),
-            inboxes: Arc::clone(&self.inboxes),
-        })
+        Socket::Xdp(XdpSocket::new(conn, &self.inboxes))
     }
 
     fn connect(&mut self, request: ConnectId, to: SocketAddr) {
@@ -209,7 +151,7 @@ impl Xdp {
 
     fn attach(&mut self, id: ConnId, socket: Socket) {
         let detached = match socket {
-            Socket::Xdp(mut socket) => socket.conn.take(),
+            Socket::Xdp(socket) => socket.into_detached(),
             Socket::System(_) => None,
         };
         let Some(detached) = detached else {
@@ -217,13 +159,12 @@ impl Xdp {
             self.outbox.push(Completion::Closed { conn: id, error });
             return;
         };
-        let (flow, home) = (detached.flow(), detached.home());
+        let (flow, by) = (detached.flow(), self.shard);
+        for shard in detached.known_to().filter(|one| *one != by) {
+            self.inboxes[usize::from(shard)].push(Note::Claimed { flow, by });
+        }
         let now = self.now();
         let key = self.stack.attach(now, *detached, &mut self.port.outlet());
-        if home != self.shard {
-            let by = self.shard;
-            self.inboxes[usize::from(home)].push(Note::Claimed { flow, by });
-        }
         let index = id.index as usize;
         if self.conns.len() <= index {
             self.conns.resize_with(index + 1, || None);
@@ -471,15 +412,20 @@ impl Xdp {
             ..
         } = self;
         let mut count = port.receive(|frame, outlet| {
-            if let Fate::Away(shard) = stack.receive(now, frame, false, outlet) {
-                misdirected.push((shard, frame.into()));
+            let fate = stack.receive(now, frame, false, outlet);
+            if matches!(fate, Fate::Away(_) | Fate::Astray) {
+                misdirected.push((fate, frame.into()));
             }
         });
-        for (shard, frame) in self.misdirected.drain(..) {
-            if let Some(inbox) = self.inboxes.get(usize::from(shard)) {
-                inbox.push(Note::Frame(frame));
+        let mut misdirected = core::mem::take(&mut self.misdirected);
+        for (fate, frame) in misdirected.drain(..) {
+            match fate {
+                Fate::Away(shard) => self.pass_on(shard, Note::Frame(frame)),
+                Fate::Astray => self.look_elsewhere(now, frame, self.shard),
+                Fate::Taken | Fate::Dropped => {}
             }
         }
+        self.misdirected = misdirected;
         let inboxes = Arc::clone(&self.inboxes);
         let inbox = &inboxes[usize::from(self.shard)];
         for note in inbox.drain() {
@@ -489,12 +435,46 @@ impl Xdp {
         count
     }
 
+    fn pass_on(&self, shard: u8, note: Note) {
+        if let Some(inbox) = self.inboxes.get(usize::from(shard)) {
+            inbox.push(note);
+        }
+    }
+
+    /// Shows a frame that arrived at the queue of shard `from` to the shard behind this one; when all have
+    /// seen it, it is nobody's.
+    fn look_elsewhere(&mut self, now: Instant, frame: Box<[u8]>, from: u8) {
+        let next = usize::from(self.shard) + 1;
+        let next = if next == self.inboxes.len() { 0 } else { next };
+        match u8::try_from(next) {
+            Ok(next) if next != from => self.pass_on(next, Note::Astray { frame, from }),
+            Ok(_) | Err(_) => self.stack.refuse(now, &frame, &mut self.port.outlet()),
+        }
+    }
+
     fn take_note(&mut self, now: Instant, note: Note) {
         match note {
             Note::Frame(frame) => {
                 self.stack
                     .receive(now, &frame, true, &mut self.port.outlet());
             }
+            Note::Astray { frame, from } => {
+                let outlet = &mut self.port.outlet();
+                match self.stack.look_for(now, &frame, from, outlet) {
+                    Found::Here(flow) => {
+                        let by = self.shard;
+                        self.pass_on(from, Note::Claimed { flow, by });
+                    }
+                    Found::Moving => {}
+                    // Whoever has it is asked at once; who does not have it any more passes it on.
+                    Found::Away(shard) if shard != from => {
+                        self.pass_on(shard, Note::Astray { frame, from });
+                    }
+                    Found::Away(_) => {}
+                    Found::Nowhere => self.look_elsewhere(now, frame, from),
+                }
+            }
+            Note::Anew { shard } => self.stack.forget_shard(shard),
             Note::Claimed { flow, by } => {
                 for frame in self.stack.hand_over(flow, by) {
                     self.inboxes[usize::from(by)].push(Note::Frame(frame));
@@ -539,9 +519,7 @@ impl Xdp {
                         self.look_at(id);
                     }
                 }
-                Event::Gone { flow, home } => {
-                    self.inboxes[usize::from(home)].push(Note::Ended { flow });
-                }
+                Event::Gone { flow, shard } => self.pass_on(shard, Note::Ended { flow }),
             }
         }
     }
@@ -562,6 +540,31 @@ impl Xdp {
         {
             self.outbox.push(Completion::Woken);
         }
+    }
+}
+
+fn others(inboxes: &[Inbox], shard: u8) -> impl Iterator<Item = &Inbox> {
+    let all = inboxes.iter().enumerate();
+    all.filter(move |(index, _)| *index != usize::from(shard))
+        .map(|(_, inbox)| inbox)
+}
+
+impl Drop for Xdp {
+    /// Tells those connected that nobody is here any more.
+    fn drop(&mut self) {
+        let now = self.now();
+        self.stack.abort_all();
+        let mut left = self.stack.conn_count();
+        while self.stack.transmit(now, &mut self.port.outlet()) {
+            self.port.flush();
+            let now = self.stack.dirty_count();
+            if now >= left {
+                // A link that is down.
+                break;
+            }
+            left = now;
+        }
+        self.port.flush();
     }
 }
 

@@ -57,6 +57,7 @@ pub fn frames(data: &[u8]) {
     let mut bench = Bench {
         stack: Stack::new(Config {
             shard: 0,
+            shards: 1,
             listeners: vec![
                 ([10, 0, 0, 1], 2855).into(),
                 (core::net::Ipv6Addr::LOCALHOST, 2855).into(),

@@ -49,6 +49,10 @@ pub const BURST_SEGMENTS: usize = 64;
 /// RST answers to segments that belong to no connection, per turn; the rest is not answered.
 pub const RESETS_PER_TURN: usize = 64;
 
+/// Segments of no connection here that are looked for at other shards, per turn; more are answered as
+/// belonging to nobody.
+pub const ASTRAY_PER_TURN: usize = 256;
+
 /// Frames kept for a connection that is on its way to its owner; more are dropped, and come again.
 pub const HELD_FRAMES_MAX: usize = 64;
 

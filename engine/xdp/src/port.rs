@@ -36,6 +36,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Port {
     shard: u8,
+    shards: u8,
     listeners: Vec<SocketAddr>,
     receivers: Vec<Receiver>,
     sender: Sender,
@@ -164,6 +165,7 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
         }
         Port {
             shard,
+            shards: config.shards,
             listeners: listeners.clone(),
             receivers,
             sender: senders.swap_remove(0),
@@ -311,6 +313,7 @@ impl Port {
     pub fn stack_config(&self, seed: u64) -> crate::stack::Config {
         crate::stack::Config {
             shard: self.shard,
+            shards: self.shards,
             listeners: self.listeners.clone(),
             packet_bytes_max: self.packet_bytes_max,
             accepts_partial: self.accepts_partial,

@@ -10,7 +10,7 @@ use clock::{Duration, Instant};
 use rand::RngExt;
 use reactor::{
     Control, ControlSender, Credentials, EventSink, Mailbox, ReactorKind, ShardHandle, ShardLinks,
-    ShardThreadConfig, Socket, XdpShard,
+    ShardThreadConfig, Socket, XdpInterface, XdpShard,
 };
 use switch::{Command, Event, Gauges, Shard, ShardConfig, ShardIndex};
 use tokio::sync::mpsc;
@@ -56,6 +56,8 @@ struct Nursery {
     credentials: Option<Credentials>,
     /// Of each shard, and of whoever is started in its place.
     gauges: Vec<Arc<Gauges>>,
+    /// The interface of the xdp reactor.
+    bypass: Option<XdpInterface>,
 }
 
 /// One shard, and what waits for it.
@@ -131,9 +133,15 @@ impl Shards {
             .collect::<Result<Vec<_>, _>>()?;
         let (done_tx, done) = mpsc::channel(usize::from(count) * ORDERS_OPEN_MAX);
         let (others_tx, others) = mpsc::channel(EVENTS_MAX);
-        let places = match reactor {
-            ReactorKind::Xdp => bypass(config, &mailboxes)?,
-            ReactorKind::Auto | ReactorKind::Uring | ReactorKind::Mio => listen(config, count)?,
+        let bypass = match reactor {
+            ReactorKind::Xdp => Some(bypass(config, &mailboxes)?),
+            ReactorKind::Auto | ReactorKind::Uring | ReactorKind::Mio => None,
+        };
+        let places = match &bypass {
+            Some(interface) => (0..count)
+                .map(|shard| Place::Xdp(interface.shard(shard)))
+                .collect(),
+            None => listen(config, count)?,
         };
         let nursery = Nursery {
             config: config.clone(),
@@ -147,6 +155,7 @@ impl Shards {
             storage: storage.cloned(),
             credentials: credentials.cloned(),
             gauges: (0..count).map(|_| Arc::default()).collect(),
+            bypass,
         };
         let mut lanes = Vec::new();
         for ((shard, mailbox), place) in (0..count).zip(mailboxes).zip(places) {
@@ -238,13 +247,9 @@ impl Shards {
         dead
     }
 
-    /// Starts dead shards anew, those that did not die too often; which ones. On AF_XDP none: their
-    /// queues and addresses are shared out once.
+    /// Starts dead shards anew, those that did not die too often; which ones.
     pub(super) fn restart(&mut self, now: Instant) -> Vec<ShardIndex> {
         let mut started = Vec::new();
-        if self.nursery.reactor == ReactorKind::Xdp {
-            return started;
-        }
         for (index, lane) in (0..).zip(&mut self.lanes) {
             if !lane.is_dead || !lane.restarts.may_begin(now) {
                 continue;
@@ -326,8 +331,13 @@ impl Lane {
             }
             None => self.sender.renew(),
         };
-        let addrs: Vec<_> = listeners.iter().map(|listener| listener.addr).collect();
-        let place = Place::System(reactor::rebind_listeners(&addrs)?);
+        let place = match &nursery.bypass {
+            Some(interface) => Place::Xdp(interface.shard(shard.0)),
+            None => {
+                let addrs: Vec<_> = listeners.iter().map(|listener| listener.addr).collect();
+                Place::System(reactor::rebind_listeners(&addrs)?)
+            }
+        };
         self.handle = Some(nursery.start(shard, mailbox, place)?);
         self.is_dead = false;
         Ok(())
@@ -353,7 +363,7 @@ impl Nursery {
         thread.busy_poll = self.config.busy_poll;
         match place {
             Place::System(listeners) => thread.listeners = listeners,
-            Place::Xdp(shard) => thread.xdp = Some(*shard),
+            Place::Xdp(shard) => thread.xdp = Some(shard),
         }
         thread.transports = self.config.msrp.iter().map(|one| one.transport).collect();
         thread.credentials.clone_from(&self.credentials);
@@ -405,20 +415,15 @@ fn queues(config: &Config) -> usize {
 /// Where a shard's connections come from.
 enum Place {
     System(Vec<TcpListener>),
-    Xdp(Box<XdpShard>),
+    Xdp(XdpShard),
 }
 
-/// The part of the interface of each shard.
-fn bypass(config: &Config, mailboxes: &[Mailbox<Socket>]) -> Result<Vec<Place>, StartError> {
+/// The interface, opened.
+fn bypass(config: &Config, mailboxes: &[Mailbox<Socket>]) -> Result<XdpInterface, StartError> {
     let name = config.xdp_interface.as_deref();
     let name = name.ok_or(StartError::NoInterface)?;
     let addrs: Vec<_> = config.msrp.iter().map(|one| one.addr).collect();
-    let shards = reactor::open_xdp(name, &addrs, mailboxes, config.busy_poll);
-    let shards = shards.map_err(StartError::Xdp)?;
-    Ok(shards
-        .into_iter()
-        .map(|one| Place::Xdp(Box::new(one)))
-        .collect())
+    reactor::open_xdp(name, &addrs, mailboxes, config.busy_poll).map_err(StartError::Xdp)
 }
 
 fn cores() -> usize {

@@ -15,14 +15,26 @@ use crossbeam::queue::{ArrayQueue, SegQueue};
 pub(super) enum Note {
     /// A frame that arrived at the sender's queue.
     Frame(Box<[u8]>),
-    /// A connection that the receiver accepted is the shard's.
+    /// A frame that shard `from` received and does not know; asks whose it is.
+    Astray {
+        /// The frame.
+        frame: Box<[u8]>,
+        /// Where it arrived.
+        from: u8,
+    },
+    /// A connection whose frames arrive at the receiver's queue is the shard's.
     Claimed {
         /// Which.
         flow: Flow,
         /// Whose it is.
         by: u8,
     },
-    /// It has ended.
+    /// A shard has begun in the place of another, without its connections.
+    Anew {
+        /// Which.
+        shard: u8,
+    },
+    /// A connection has ended.
     Ended {
         /// Which.
         flow: Flow,
@@ -35,7 +47,7 @@ pub(super) enum Note {
 #[derive(Debug)]
 pub(super) struct Inbox {
     /// Frames; what does not fit is lost like on a wire.
-    frames: ArrayQueue<Box<[u8]>>,
+    frames: ArrayQueue<Note>,
     /// The rest, which must arrive: a few for each connection that exists.
     notes: SegQueue<Note>,
     is_woken: AtomicBool,
@@ -54,12 +66,14 @@ impl Inbox {
 
     pub(super) fn push(&self, note: Note) {
         match note {
-            Note::Frame(frame) => {
-                if self.frames.push(frame).is_err() {
+            Note::Frame(_) | Note::Astray { .. } => {
+                if self.frames.push(note).is_err() {
                     return;
                 }
             }
-            Note::Claimed { .. } | Note::Ended { .. } | Note::Unwanted(_) => self.notes.push(note),
+            Note::Claimed { .. } | Note::Ended { .. } | Note::Anew { .. } | Note::Unwanted(_) => {
+                self.notes.push(note);
+            }
         }
         if !self.is_woken.swap(true, Ordering::SeqCst)
             && let Some(mut waker) = self.waker.as_ref()
@@ -76,6 +90,6 @@ impl Inbox {
         }
         let (notes, frames) = (self.notes.len(), self.frames.len());
         let notes = (0..notes).map_while(|_| self.notes.pop());
-        notes.chain((0..frames).map_while(|_| self.frames.pop().map(Note::Frame)))
+        notes.chain((0..frames).map_while(|_| self.frames.pop()))
     }
 }

@@ -10,10 +10,11 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::ServerName;
 use switch::{Event, Fingerprint, HashFunction, LossCause, Order, Secured};
 
+use crate::behaviour::{expect_lost, noise};
 use crate::client::{Client, PATIENCE, certificate, client_config, credentials, frame};
 use crate::hub::{COUNT_CONNECTIONS, Mode};
-use crate::rig::{Real, any_certificate, connect_order};
-use crate::{expect_lost, noise};
+use crate::rig::{Threads, any_certificate, connect_order};
+use crate::rigs::Loopback;
 
 fn backends() -> Vec<ReactorKind> {
     [ReactorKind::Mio, ReactorKind::Uring]
@@ -22,13 +23,17 @@ fn backends() -> Vec<ReactorKind> {
         .collect()
 }
 
-fn start(kind: ReactorKind, transport: Transport, credentials: Option<Credentials>) -> Real {
+fn start(
+    kind: ReactorKind,
+    transport: Transport,
+    credentials: Option<Credentials>,
+) -> Threads<Loopback> {
     let modes = [Mode::Echo];
-    Real::start(kind, transport, Duration::ZERO, credentials, &modes, 10)
+    Threads::start(kind, transport, Duration::ZERO, credentials, &modes, 10)
 }
 
 /// A client with its own configuration, after the handshake.
-fn tls_client(rig: &Real, config: Arc<rustls::ClientConfig>) -> Client {
+fn tls_client(rig: &Threads<Loopback>, config: Arc<rustls::ClientConfig>) -> Client {
     let name = ServerName::try_from("mrf.example.net").unwrap();
     let connection = rustls::ClientConnection::new(config, name).unwrap();
     Client::new(rig.tcp(0), Some(connection.into()))

@@ -3,22 +3,21 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use reactor::Socket;
+use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use crossbeam::channel::{Receiver, unbounded};
-use reactor::sim::{ClientId, Faults, SimBackend, SimNet, SimShard, SimSocket};
 use reactor::{
-    Control, ControlSender, Credentials, Driver, DriverConfig, Mailbox, ReactorKind, ShardHandle,
-    ShardLinks, ShardThreadConfig, Transport, bind_listeners, spawn_shard,
+    Control, Credentials, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig,
+    Transport, spawn_shard,
 };
 use switch::{
     Command, ContextKey, Event, Order, Secured, Security, SessionConfig, SessionKey, Setup,
     ShardIndex,
 };
 
-use crate::client::{Client, PATIENCE, credentials};
+use crate::client::PATIENCE;
 use crate::hub::{Hub, Mode};
 
 pub(crate) trait Rig: Sized {
@@ -89,14 +88,35 @@ pub(crate) fn connect_order(token: u64, to: SocketAddr) -> Command {
     }
 }
 
-/// Real sockets on loopback, one thread per shard.
-pub(crate) struct Real {
+/// Between shards and clients.
+pub(crate) trait Net: Sized {
+    type Place;
+
+    /// For so many shards.
+    fn new(shards: usize) -> Self;
+    /// Where each shard's connections come from.
+    fn places(&self, mailboxes: &[Mailbox<Socket>], busy_poll: Duration) -> Vec<Self::Place>;
+    /// Gives a shard its place.
+    fn settle(config: &mut ShardThreadConfig, place: Self::Place);
+    /// Has `run` find the network that shards live in.
+    fn beside_shards<R>(&self, run: impl FnOnce() -> R) -> R;
+    /// Connects so that it is `shard` who accepts.
+    fn connect(&self, shard: usize, to: SocketAddr) -> io::Result<TcpStream>;
+    /// Listens where shards can connect to.
+    fn listen(&self) -> TcpListener;
+}
+
+/// Real connections, one thread per shard.
+pub(crate) struct Threads<N> {
     shards: Vec<ShardHandle>,
     events: Vec<Receiver<Event>>,
     secured: Vec<Arc<Mutex<Secured>>>,
+    links: ShardLinks<Socket>,
+    /// Goes last.
+    net: N,
 }
 
-impl Real {
+impl<N: Net> Threads<N> {
     pub(crate) fn start(
         kind: ReactorKind,
         transport: Transport,
@@ -105,15 +125,18 @@ impl Real {
         modes: &[Mode],
         connections_max: usize,
     ) -> Self {
+        let net = N::new(modes.len());
         let mailboxes: Vec<_> = modes
             .iter()
             .map(|_| Mailbox::<Socket>::new().unwrap())
             .collect();
+        let places = net.places(&mailboxes, busy_poll);
         let links = ShardLinks::new(&mailboxes);
         let mut shards = Vec::new();
         let mut events = Vec::new();
         let mut secured = Vec::new();
-        for ((index, &mode), mailbox) in (0..).zip(modes).zip(mailboxes) {
+        let parts = modes.iter().zip(mailboxes).zip(places);
+        for (index, ((&mode, mailbox), place)) in (0..).zip(parts) {
             let (sink, source) = unbounded();
             let mut config = ShardThreadConfig::new(
                 ShardIndex(index),
@@ -127,11 +150,11 @@ impl Real {
             config.credentials.clone_from(&credentials);
             config.connections_max = connections_max;
             config.core = Some(usize::from(index));
-            let any = SocketAddr::from(([127, 0, 0, 1], 0));
-            config.listeners = bind_listeners(&[any], 1).unwrap().remove(0);
+            N::settle(&mut config, place);
             let noted = Arc::<Mutex<Secured>>::default();
             secured.push(Arc::clone(&noted));
-            shards.push(spawn_shard(config, move || Hub::noting(mode, noted)).unwrap());
+            let start = || spawn_shard(config, move || Hub::noting(mode, noted));
+            shards.push(net.beside_shards(start).unwrap());
             events.push(source);
         }
         assert!(shards.iter().all(|shard| shard.reactor() == kind));
@@ -139,11 +162,41 @@ impl Real {
             shards,
             events,
             secured,
+            links,
+            net,
         }
     }
 
+    /// Ends a shard and starts one in its place, plain and sleeping.
+    pub(crate) fn start_anew(&mut self, shard: usize, mode: Mode, place: N::Place) {
+        let handle = self.shards.remove(shard);
+        let kind = handle.reactor();
+        handle.stop();
+        let (ended, mailbox) = handle.reclaim();
+        ended.unwrap();
+        let (sink, source) = unbounded();
+        let index = ShardIndex(u8::try_from(shard).unwrap());
+        let sink = Box::new(move |event| sink.send(event).unwrap_or(()));
+        let mut config = ShardThreadConfig::new(index, mailbox, self.links.clone(), sink);
+        config.reactor = kind;
+        N::settle(&mut config, place);
+        let start = || spawn_shard(config, move || Hub::new(mode));
+        let handle = self.net.beside_shards(start).unwrap();
+        self.shards.insert(shard, handle);
+        self.events[shard] = source;
+    }
+
+    pub(crate) fn net(&self) -> &N {
+        &self.net
+    }
+
     pub(crate) fn tcp(&self, shard: usize) -> TcpStream {
-        TcpStream::connect(self.shards[shard].local_addrs()[0]).unwrap()
+        self.try_tcp(shard).unwrap()
+    }
+
+    pub(crate) fn try_tcp(&self, shard: usize) -> io::Result<TcpStream> {
+        let to = self.shards[shard].local_addrs()[0];
+        self.net.connect(shard, to)
     }
 
     pub(crate) fn event(&self, shard: usize) -> Event {
@@ -179,10 +232,10 @@ impl Real {
 }
 
 macro_rules! real_rig {
-    ($name:ident, $kind:expr, $transport:expr, $busy_poll:expr) => {
-        pub(crate) struct $name(Real);
+    ($name:ident, $net:ty, $kind:expr, $transport:expr, $busy_poll:expr) => {
+        pub(crate) struct $name(pub(crate) $crate::rig::Threads<$net>);
 
-        impl Rig for $name {
+        impl $crate::rig::Rig for $name {
             type Client = Client;
             // Unoptimised cryptography takes its time.
             const RECEIVERS: usize = if $transport.is_secure() { 20 } else { 100 };
@@ -194,7 +247,7 @@ macro_rules! real_rig {
 
             fn start(modes: &[Mode], connections_max: usize) -> Self {
                 let credentials = $transport.is_secure().then(credentials);
-                Self(Real::start(
+                Self($crate::rig::Threads::start(
                     $kind,
                     $transport,
                     $busy_poll,
@@ -209,7 +262,10 @@ macro_rules! real_rig {
             }
 
             fn connect_refused(&mut self, shard: usize) {
-                Client::new(self.0.tcp(shard), None).receive_end();
+                match self.0.try_tcp(shard) {
+                    Ok(stream) => Client::new(stream, None).receive_end(),
+                    Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+                }
             }
 
             fn send(&mut self, client: &mut Client, octets: &[u8]) {
@@ -237,9 +293,7 @@ macro_rules! real_rig {
             fn unstall(&mut self, _client: &Client) {}
 
             fn order(&mut self, shard: usize, command: Command) {
-                self.0.shards[shard]
-                    .send(Control::Command(command))
-                    .unwrap();
+                self.0.order(shard, command);
             }
 
             fn event(&mut self, shard: usize) -> Event {
@@ -247,7 +301,7 @@ macro_rules! real_rig {
             }
 
             fn free_addr(&mut self) -> SocketAddr {
-                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let listener = $crate::rig::Net::listen(self.0.net());
                 listener.local_addr().unwrap()
             }
 
@@ -257,7 +311,7 @@ macro_rules! real_rig {
                     Transport::Tls | Transport::Wss => Transport::Tls,
                     Transport::Tcp | Transport::Ws => Transport::Tcp,
                 };
-                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let listener = $crate::rig::Net::listen(self.0.net());
                 let to = listener.local_addr().unwrap();
                 let mut command = connect_order(1, to);
                 if let (true, Order::Install { config, .. }) = (far.is_secure(), &mut command.order)
@@ -275,201 +329,14 @@ macro_rules! real_rig {
     };
 }
 
-real_rig!(MioRig, ReactorKind::Mio, Transport::Tcp, NO_POLL);
-real_rig!(MioTlsRig, ReactorKind::Mio, Transport::Tls, NO_POLL);
-real_rig!(MioWsRig, ReactorKind::Mio, Transport::Ws, NO_POLL);
-real_rig!(MioWssRig, ReactorKind::Mio, Transport::Wss, NO_POLL);
-real_rig!(UringRig, ReactorKind::Uring, Transport::Tcp, NO_POLL);
-real_rig!(UringTlsRig, ReactorKind::Uring, Transport::Tls, NO_POLL);
-real_rig!(UringWsRig, ReactorKind::Uring, Transport::Ws, NO_POLL);
-real_rig!(UringWssRig, ReactorKind::Uring, Transport::Wss, NO_POLL);
-real_rig!(PollingMioRig, ReactorKind::Mio, Transport::Tcp, BUSY_POLL);
-real_rig!(
-    PollingUringRig,
-    ReactorKind::Uring,
-    Transport::Tcp,
-    BUSY_POLL
-);
+pub(crate) use real_rig;
 
-const NO_POLL: Duration = Duration::ZERO;
-
-/// Longer than anything on loopback takes, so that polling ends by a completion.
-const BUSY_POLL: Duration = Duration::from_millis(5);
+/// Sleep at once.
+pub(crate) const NO_POLL: Duration = Duration::ZERO;
 
 /// TLS with whomever.
 pub(crate) fn any_certificate() -> Security {
     Security::Tls {
         fingerprints: Box::default(),
-    }
-}
-
-/// The simulation, with faults drawn from a seed.
-pub(crate) struct SimRig {
-    pub(crate) net: SimNet,
-    shards: Vec<Driver<SimBackend, Hub<Rc<[u8]>>>>,
-    controls: Vec<ControlSender<SimSocket>>,
-    events: Vec<Receiver<Event>>,
-}
-
-impl SimRig {
-    pub(crate) fn with_net(net: SimNet, modes: &[Mode], connections_max: usize) -> Self {
-        let mailboxes: Vec<_> = modes.iter().map(|_| Mailbox::without_waker()).collect();
-        let links = ShardLinks::new(&mailboxes);
-        let mut rig = Self {
-            net,
-            shards: Vec::new(),
-            controls: Vec::new(),
-            events: Vec::new(),
-        };
-        for ((index, &mode), mailbox) in (0..).zip(modes).zip(mailboxes) {
-            let (sink, source) = unbounded();
-            rig.controls.push(mailbox.sender());
-            let sink = Box::new(move |event| sink.send(event).unwrap_or(()));
-            let mut config = DriverConfig::new(mailbox, links.clone(), sink);
-            config.connections_max = connections_max;
-            let backend = rig.net.backend(&[addr(index)]);
-            rig.shards
-                .push(Driver::new(backend, Hub::new(mode), config));
-            rig.events.push(source);
-        }
-        rig
-    }
-
-    fn run(&mut self) {
-        self.net.run_until_idle(&mut as_dyn(&mut self.shards));
-    }
-
-    pub(crate) fn advance(&mut self, duration: Duration) {
-        self.net.advance(&mut as_dyn(&mut self.shards), duration);
-    }
-
-    /// All that a client received.
-    pub(crate) fn drain(&mut self, client: &mut SimClient) -> Vec<u8> {
-        self.run();
-        client.unread.extend(self.net.received(client.id));
-        core::mem::take(&mut client.unread)
-    }
-}
-
-fn as_dyn(shards: &mut [Driver<SimBackend, Hub<Rc<[u8]>>>]) -> Vec<&mut dyn SimShard> {
-    let mut all: Vec<&mut dyn SimShard> = Vec::new();
-    for shard in shards {
-        all.push(shard);
-    }
-    all
-}
-
-fn addr(shard: usize) -> SocketAddr {
-    let last = u8::try_from(shard + 1).unwrap();
-    SocketAddr::from(([192, 0, 2, last], 2855))
-}
-
-/// A simulated client and what it has not looked at yet.
-pub(crate) struct SimClient {
-    id: ClientId,
-    unread: Vec<u8>,
-}
-
-impl Rig for SimRig {
-    type Client = SimClient;
-    const RECEIVERS: usize = 10;
-    const BACKLOG_MIB: u64 = 3;
-
-    fn unavailable() -> Option<String> {
-        None
-    }
-
-    fn start(modes: &[Mode], connections_max: usize) -> Self {
-        // Any seed will do; the seeds as such are tried in `sim.rs`.
-        let faults = Faults {
-            has_short_reads: true,
-            has_short_writes: true,
-            delay_max: Duration::from_micros(200),
-            ..Faults::default()
-        };
-        Self::with_net(SimNet::with_faults(1, faults), modes, connections_max)
-    }
-
-    fn connect(&mut self, shard: usize) -> SimClient {
-        let id = self.net.connect(addr(shard));
-        self.run();
-        let unread = Vec::new();
-        SimClient { id, unread }
-    }
-
-    fn connect_refused(&mut self, shard: usize) {
-        let mut client = self.connect(shard);
-        self.receive_end(&mut client);
-    }
-
-    fn send(&mut self, client: &mut SimClient, octets: &[u8]) {
-        self.net.send(client.id, octets);
-        self.run();
-    }
-
-    fn receive(&mut self, client: &mut SimClient, count: usize) -> Vec<u8> {
-        self.run();
-        client.unread.extend(self.net.received(client.id));
-        assert!(
-            client.unread.len() >= count,
-            "{} of {count}",
-            client.unread.len()
-        );
-        client.unread.drain(..count).collect()
-    }
-
-    fn receive_end(&mut self, client: &mut SimClient) {
-        self.run();
-        client.unread.extend(self.net.received(client.id));
-        assert_eq!(client.unread, b"");
-        assert!(self.net.is_ended(client.id) || self.net.is_reset(client.id));
-    }
-
-    fn shutdown(&mut self, client: &mut SimClient) {
-        self.net.shutdown(client.id);
-    }
-
-    fn reset(&mut self, client: SimClient) {
-        self.net.reset(client.id);
-    }
-
-    fn stall(&mut self, client: &SimClient) {
-        self.net.set_reading(client.id, false);
-    }
-
-    fn unstall(&mut self, client: &SimClient) {
-        self.net.set_reading(client.id, true);
-    }
-
-    fn order(&mut self, shard: usize, command: Command) {
-        self.controls[shard]
-            .send(Control::Command(command))
-            .unwrap();
-    }
-
-    fn event(&mut self, shard: usize) -> Event {
-        self.run();
-        self.events[shard].try_recv().unwrap()
-    }
-
-    fn free_addr(&mut self) -> SocketAddr {
-        SocketAddr::from(([198, 51, 100, 1], 9))
-    }
-
-    fn accept_from(&mut self, shard: usize) -> SimClient {
-        let to = SocketAddr::from(([198, 51, 100, 2], 2855));
-        self.net.listen(to);
-        self.order(shard, connect_order(1, to));
-        self.run();
-        let [id] = self.net.accepted(to)[..] else {
-            panic!("one connection was expected");
-        };
-        let unread = Vec::new();
-        SimClient { id, unread }
-    }
-
-    fn stop(mut self) {
-        self.shards.clear();
-        self.net.run_until_idle(&mut []);
     }
 }

@@ -4,9 +4,10 @@ use core::time::Duration;
 
 use reactor::sim::{Faults, SimNet};
 
+use crate::behaviour::noise;
 use crate::hub::{COUNT_CONNECTIONS, Mode};
-use crate::noise;
-use crate::rig::{Rig, SimRig};
+use crate::rig::Rig;
+use crate::sim_rig::SimRig;
 
 /// Runs a small fan-out; what each receiver got, and the trace.
 fn run(net: SimNet) -> (Vec<Vec<u8>>, Vec<u8>, u64) {

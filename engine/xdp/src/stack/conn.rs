@@ -11,7 +11,7 @@ use smoltcp::socket::tcp::{self, CongestionControl, SocketBuffer, State};
 
 use super::ports::Lease;
 use crate::frame::{Flow, Header};
-use crate::limits::{KEEPALIVE_INTERVAL, RECEIVE_BYTES, SEND_BYTES, SILENCE_MAX};
+use crate::limits::{KEEPALIVE_INTERVAL, QUEUES_MAX, RECEIVE_BYTES, SEND_BYTES, SILENCE_MAX};
 
 /// Names a connection of a stack; stays harmless when the connection is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,8 +52,26 @@ pub(super) struct Core {
     pub(super) failure: Option<ErrorKind>,
     /// The shard whose queues its frames arrive at.
     pub(super) home: u8,
+    /// Others that send its frames to where it is.
+    pub(super) known_to: Shards,
     /// The number behind the last octet sent.
     pub(super) sent: Option<u32>,
+}
+
+/// A set of shards.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shards(u64);
+
+const _: () = assert!(QUEUES_MAX <= u64::BITS, "a shard has a queue");
+
+impl Shards {
+    pub(super) fn insert(&mut self, shard: u8) {
+        self.0 |= 1u64.checked_shl(shard.into()).unwrap_or(0);
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = u8> {
+        (0..64).filter(move |shard| self.0 >> shard & 1 == 1)
+    }
 }
 
 pub(super) struct Conn {
@@ -64,6 +82,7 @@ pub(super) struct Conn {
     pub(super) lease: Option<Arc<Lease>>,
     pub(super) failure: Option<ErrorKind>,
     pub(super) home: u8,
+    pub(super) known_to: Shards,
     pub(super) sent: Option<u32>,
     pub(super) serial: u64,
     pub(super) role: Role,
@@ -88,6 +107,7 @@ impl Conn {
             lease: core.lease,
             failure: core.failure,
             home: core.home,
+            known_to: core.known_to,
             sent: core.sent,
             serial,
             role,
@@ -107,6 +127,7 @@ impl Conn {
             lease: self.lease,
             failure: self.failure,
             home: self.home,
+            known_to: self.known_to,
             sent: self.sent,
         }
     }
@@ -163,6 +184,13 @@ impl Detached {
     #[must_use]
     pub fn home(&self) -> u8 {
         self.core.home
+    }
+
+    /// The shards at whose queues its frames arrive, or have arrived.
+    pub fn known_to(&self) -> impl Iterator<Item = u8> {
+        let mut all = self.core.known_to;
+        all.insert(self.core.home);
+        all.iter()
     }
 
     /// The far end.

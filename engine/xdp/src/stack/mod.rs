@@ -27,7 +27,7 @@ use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketSet};
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::{HardwareAddress, IpListenEndpoint};
 
-use conn::{Conn, Core, Role};
+use conn::{Conn, Core, Role, Shards};
 use wire::Wire;
 
 pub use conn::{Detached, Key};
@@ -35,13 +35,17 @@ pub use ports::{Lease, Owners};
 pub use wire::FrameSink;
 
 use crate::frame::{Flow, Header, Segment};
-use crate::limits::{HALF_OPEN_MAX, HALF_OPEN_TIME, HELD_FRAMES_MAX, RESETS_PER_TURN};
+use crate::limits::{
+    ASTRAY_PER_TURN, HALF_OPEN_MAX, HALF_OPEN_TIME, HELD_FRAMES_MAX, RESETS_PER_TURN,
+};
 
 /// What a stack is made with.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Its shard.
     pub shard: u8,
+    /// How many there are, at most [`crate::limits::QUEUES_MAX`].
+    pub shards: u8,
     /// Where connections are accepted; an unspecified address stands for all of its family.
     pub listeners: Vec<SocketAddr>,
     /// Octets of the largest IP packet, at least 1280.
@@ -80,12 +84,12 @@ pub enum Event {
     },
     /// There may be octets to read, room to write, or an end.
     Ready(Key),
-    /// A connection that another shard accepted has ended: it may forget where it went.
+    /// A connection has ended whose frames arrived at another shard: that one may forget where it is.
     Gone {
         /// Its ends.
         flow: Flow,
-        /// The shard that accepted it.
-        home: u8,
+        /// The shard to tell.
+        shard: u8,
     },
 }
 
@@ -98,6 +102,21 @@ pub enum Fate {
     Dropped,
     /// It belongs to another shard, which must get it.
     Away(u8),
+    /// It belongs to no connection of this shard; another one may know it: see [`Stack::look_for`].
+    Astray,
+}
+
+/// What became of a frame that another shard looks for the owner of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It belonged here: the shard at whose queue it arrived shall send those of this flow at once.
+    Here(Flow),
+    /// Its connection is on the way to its owner.
+    Moving,
+    /// This shard knows who has it.
+    Away(u8),
+    /// Not here.
+    Nowhere,
 }
 
 /// What reading found.
@@ -140,6 +159,7 @@ pub struct Stack {
     timers: TimerTable<Key>,
     events: VecDeque<Event>,
     resets_left: usize,
+    astray_left: usize,
     dropped: u64,
 }
 
@@ -174,6 +194,7 @@ impl Stack {
             timers: TimerTable::default(),
             events: VecDeque::new(),
             resets_left: RESETS_PER_TURN,
+            astray_left: ASTRAY_PER_TURN,
             dropped: 0,
         }
     }
@@ -260,14 +281,68 @@ impl Stack {
             self.feed(now, index, frame, segment, header, sink);
             return Fate::Taken;
         }
+        if let Some(left) = self.astray_left.checked_sub(1)
+            && self.config.shards > 1
+            && !segment.is_syn()
+        {
+            self.astray_left = left;
+            return Fate::Astray;
+        }
         self.dropped += 1;
+        self.reset(now, frame, segment, header, sink);
+        Fate::Dropped
+    }
+
+    /// Looks for the owner of a frame that arrived at the queue of shard `from`, and takes it if it is
+    /// here.
+    pub fn look_for(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        from: u8,
+        sink: &mut impl FrameSink,
+    ) -> Found {
+        let Some(segment) = Segment::parse(frame) else {
+            return Found::Moving;
+        };
+        match self.flows.get(&segment.flow) {
+            Some(&Place::Here(index)) => {
+                self.conns[index].known_to.insert(from);
+                self.receive(now, frame, true, sink);
+                Found::Here(segment.flow)
+            }
+            Some(Place::Moving(_)) => {
+                self.receive(now, frame, true, sink);
+                Found::Moving
+            }
+            Some(&Place::Away(shard)) => Found::Away(shard),
+            None => Found::Nowhere,
+        }
+    }
+
+    /// Answers a frame that no shard knows.
+    pub fn refuse(&mut self, now: Instant, frame: &[u8], sink: &mut impl FrameSink) {
+        self.dropped += 1;
+        if let (Some(segment), Some(header)) = (Segment::parse(frame), Segment::reply_header(frame))
+        {
+            self.reset(now, frame, &segment, header, sink);
+        }
+    }
+
+    fn reset(
+        &mut self,
+        now: Instant,
+        frame: &[u8],
+        segment: &Segment,
+        header: Header,
+        sink: &mut impl FrameSink,
+    ) {
         if let Some(left) = self.resets_left.checked_sub(1) {
             self.resets_left = left;
             let mut wire = self.wire(Some(&frame[segment.packet.clone()]), Some(header), sink);
             self.interface
                 .poll_ingress_single(instant(now), &mut wire, &mut self.nobody);
         }
-        Fate::Dropped
     }
 
     fn listener(&self, local: SocketAddr) -> Option<usize> {
@@ -300,6 +375,7 @@ impl Stack {
             lease: None,
             failure: None,
             home: self.config.shard,
+            known_to: Shards::default(),
             sent: None,
         };
         let role = Role::HalfOpen { listener };
@@ -469,9 +545,11 @@ impl Stack {
     fn remove(&mut self, index: usize) {
         let conn = self.detach_conn(index);
         self.flows.remove(&conn.flow);
-        let (flow, home) = (conn.flow, conn.home);
-        if home != self.config.shard {
-            self.events.push_back(Event::Gone { flow, home });
+        let flow = conn.flow;
+        let mut tell = conn.known_to;
+        tell.insert(conn.home);
+        for shard in tell.iter().filter(|one| *one != self.config.shard) {
+            self.events.push_back(Event::Gone { flow, shard });
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clock::Instant;
 use smoltcp::socket::tcp::{RecvError, State};
 
-use super::conn::{self, Core, Role};
+use super::conn::{self, Core, Role, Shards};
 use super::{Detached, FrameSink, Key, Lease, Place, Read, Stack, trim};
 use crate::frame::Flow;
 use crate::limits::{CONNECT_TIME, ORPHAN_TIME, ORPHANS_MAX};
@@ -38,6 +38,7 @@ impl Stack {
             lease: Some(lease),
             failure: None,
             home: self.config.shard,
+            known_to: Shards::default(),
             sent: None,
         };
         self.insert(core, Role::Connecting { request }, Some(now + CONNECT_TIME));
@@ -85,6 +86,12 @@ impl Stack {
         if let Some(Place::Away(_) | Place::Moving(_)) = self.flows.get(&flow) {
             self.flows.remove(&flow);
         }
+    }
+
+    /// A shard has begun anew: it has none of the connections that were there.
+    pub fn forget_shard(&mut self, shard: u8) {
+        let is_there = |place: &Place| matches!(place, Place::Away(there) if *there == shard);
+        self.flows.retain(|_, place| !is_there(place));
     }
 
     /// Both ends of a connection.
@@ -162,6 +169,25 @@ impl Stack {
     pub fn abort_detached(&mut self, now: Instant, conn: Detached, sink: &mut impl FrameSink) {
         let key = self.attach(now, conn, sink);
         self.abort(now, key);
+    }
+
+    /// Resets all that have an owner or wait for one; what they are told leaves with the next
+    /// [`Self::transmit`].
+    pub fn abort_all(&mut self) {
+        let is_closing = |role| role == Role::Orphan;
+        let all = self.conns.iter().filter(|(_, conn)| !is_closing(conn.role));
+        let keys: Vec<_> = all
+            .map(|(index, conn)| Key {
+                index,
+                serial: conn.serial,
+            })
+            .collect();
+        for key in keys {
+            if let Some(conn) = self.get(key) {
+                conn.socket().abort();
+                self.soil(key);
+            }
+        }
     }
 
     fn orphan(&mut self, now: Instant, key: Key) {

@@ -9,7 +9,7 @@ use smoltcp::socket::tcp::State;
 use super::conn::Role;
 use super::wire::Wire;
 use super::{Event, FrameSink, Key, Stack, instant};
-use crate::limits::{BURST_SEGMENTS, LOOK_AGAIN, RESETS_PER_TURN};
+use crate::limits::{ASTRAY_PER_TURN, BURST_SEGMENTS, LOOK_AGAIN, RESETS_PER_TURN};
 
 impl Stack {
     /// Whether something waits to be sent.
@@ -18,9 +18,16 @@ impl Stack {
         !self.dirty.is_empty()
     }
 
+    /// Connections that wait to be sent from.
+    #[must_use]
+    pub fn dirty_count(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// Sends what there is to send, as far as there is room. Returns whether anything is left.
     pub fn transmit(&mut self, now: Instant, sink: &mut impl FrameSink) -> bool {
         self.resets_left = RESETS_PER_TURN;
+        self.astray_left = ASTRAY_PER_TURN;
         for _ in 0..self.dirty.len() {
             if !sink.has_room() {
                 break;

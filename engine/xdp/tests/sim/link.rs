@@ -78,6 +78,7 @@ impl World {
         let host = |index: u8| Host {
             stack: Stack::new(Config {
                 shard: 0,
+                shards: 1,
                 listeners: vec![LISTEN.parse().unwrap(), LISTEN_V6.parse().unwrap()],
                 packet_bytes_max: packet_bytes_max[usize::from(index)],
                 accepts_partial: false,
