@@ -184,18 +184,6 @@ impl Xdp {
         self.names[key.index()] = Some(id);
     }
 
-    fn send(&mut self, id: ConnId, batch: Batch<Octets>) {
-        if let Some(conn) = self.conn(id) {
-            debug_assert!(conn.sending.is_none(), "one batch at a time");
-            conn.sending = Some(Sending {
-                batch,
-                taken: 0,
-                told: 0,
-            });
-            self.continue_send(id);
-        }
-    }
-
     fn continue_send(&mut self, id: ConnId) {
         let Self {
             conns,
@@ -580,7 +568,12 @@ impl Backend for Xdp {
         match op {
             Op::Connect { request, to } => self.connect(request, to),
             Op::Attach { conn, socket } => self.attach(conn, socket),
-            Op::Send { conn, batch } => self.send(conn, batch),
+            Op::Send { conn, batch } => {
+                if let Some(batch) = self.send(conn, batch) {
+                    self.outbox.push(Completion::Sent { conn, batch });
+                    self.finish(conn);
+                }
+            }
             Op::Pause { conn } => {
                 if let Some(conn) = self.conn(conn) {
                     conn.is_paused = true;
@@ -591,6 +584,36 @@ impl Backend for Xdp {
             Op::Abort { conn } => self.fail(conn, io::ErrorKind::TimedOut),
             Op::Detach { conn } => self.leave(conn, Phase::Detaching),
         }
+    }
+
+    fn send(&mut self, id: ConnId, batch: Batch<Octets>) -> Option<Batch<Octets>> {
+        let Self { conns, stack, .. } = self;
+        let conn = conns.get_mut(id.index as usize)?.as_mut()?;
+        if conn.generation != id.generation {
+            return None;
+        }
+        debug_assert!(conn.sending.is_none(), "one batch at a time");
+        let mut taken = 0;
+        for slice in batch.slices() {
+            let count = stack.write(conn.key, slice);
+            taken += count;
+            if count < slice.len() {
+                break;
+            }
+        }
+        if taken == batch.octet_count() {
+            return Some(batch);
+        }
+        let told = taken;
+        conn.sending = Some(Sending { batch, taken, told });
+        if taken > 0 {
+            let progress = Completion::Progressed {
+                conn: id,
+                octets: taken,
+            };
+            self.outbox.push(progress);
+        }
+        None
     }
 
     fn wait(&mut self, until: Option<Instant>, done: &mut Vec<Done>) -> io::Result<()> {

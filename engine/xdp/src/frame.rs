@@ -1,5 +1,6 @@
 //! Ethernet frames that carry TCP: what they are about, and whether they arrived whole.
 
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::Range;
 
@@ -17,6 +18,7 @@ pub(crate) const PROTOCOL_TCP: u8 = 6;
 /// More-fragments flag and fragment offset.
 pub(crate) const IPV4_FRAGMENT: u16 = 0x3fff;
 
+const FLAG_FIN: u8 = 0x01;
 const FLAG_SYN: u8 = 0x02;
 const FLAG_RST: u8 = 0x04;
 const FLAG_ACK: u8 = 0x10;
@@ -25,12 +27,38 @@ const FLAG_ACK: u8 = 0x10;
 pub type Header = [u8; ETHERNET_BYTES];
 
 /// Both ends of a connection, seen from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Ours.
     pub local: SocketAddr,
     /// The peer's.
     pub remote: SocketAddr,
+}
+
+impl Hash for Flow {
+    /// Two words, or six: a table of flows is asked for every frame.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ports = u64::from(self.local.port()) << 16 | u64::from(self.remote.port());
+        match (self.local.ip(), self.remote.ip()) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                let both = u64::from(local.to_bits()) << 32 | u64::from(remote.to_bits());
+                state.write_u64(both);
+            }
+            (local, remote) => {
+                for ip in [local, remote] {
+                    let octets = match ip {
+                        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+                        IpAddr::V6(ip) => ip.octets(),
+                    };
+                    let (one, two) = octets.split_at(8);
+                    for half in [one, two] {
+                        state.write_u64(u64::from_ne_bytes(half.try_into().expect("eight octets")));
+                    }
+                }
+            }
+        }
+        state.write_u64(ports);
+    }
 }
 
 /// A TCP segment in a frame.
@@ -43,6 +71,7 @@ pub struct Segment {
     /// The TCP header and payload within the frame.
     pub tcp: Range<usize>,
     flags: u8,
+    payload_bytes: usize,
 }
 
 impl Segment {
@@ -89,6 +118,7 @@ impl Segment {
             packet: ETHERNET_BYTES..ETHERNET_BYTES + packet_bytes,
             tcp: ETHERNET_BYTES + ip_bytes..ETHERNET_BYTES + packet_bytes,
             flags: *tcp.get(13)?,
+            payload_bytes: tcp.len() - tcp_bytes,
         })
     }
 
@@ -96,6 +126,13 @@ impl Segment {
     #[must_use]
     pub fn is_syn(&self) -> bool {
         self.flags & (FLAG_SYN | FLAG_ACK | FLAG_RST) == FLAG_SYN
+    }
+
+    /// Whether it acknowledges, and nothing else.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        let flags = self.flags & (FLAG_FIN | FLAG_SYN | FLAG_ACK | FLAG_RST);
+        flags == FLAG_ACK && self.payload_bytes == 0
     }
 
     /// Whether it resets the connection.
@@ -133,17 +170,36 @@ impl Segment {
     }
 }
 
+/// Sets the checksum of TCP in an IP packet without options or extensions right. `is_left`: only so far that a
+/// device completes it, which is the sum of the pseudo header.
+pub(crate) fn complete_tcp(packet: &mut [u8], is_left: bool) {
+    let (tcp_at, addresses) = match packet.first().map(|first| first >> 4) {
+        Some(4) => (IPV4_BYTES_MIN, 12..20),
+        Some(_) => (IPV6_BYTES, 8..40),
+        None => return,
+    };
+    if packet.len() < tcp_at + TCP_BYTES_MIN {
+        return;
+    }
+    let (header, tcp) = packet.split_at_mut(tcp_at);
+    let bytes = u32::try_from(tcp.len()).expect("a packet is shorter than 64 KiB");
+    let pseudo = sum(&header[addresses]) + sum(&bytes.to_be_bytes()) + sum(&[0, PROTOCOL_TCP]);
+    let check = if is_left {
+        fold(pseudo)
+    } else {
+        tcp[16..18].fill(0);
+        !fold(pseudo + sum(tcp))
+    };
+    tcp[16..18].copy_from_slice(&check.to_ne_bytes());
+}
+
 /// Sets the checksums of a frame of IPv4 without options and TCP right.
 pub(crate) fn complete(frame: &mut [u8]) {
     const TCP_AT: usize = ETHERNET_BYTES + IPV4_BYTES_MIN;
     frame[24..26].fill(0);
     let check = !fold(sum(&frame[ETHERNET_BYTES..TCP_AT]));
     frame[24..26].copy_from_slice(&check.to_ne_bytes());
-    frame[TCP_AT + 16..TCP_AT + 18].fill(0);
-    let bytes = u32::try_from(frame.len() - TCP_AT).expect("a short frame");
-    let pseudo = sum(&frame[26..TCP_AT]) + sum(&bytes.to_be_bytes()) + sum(&[0, PROTOCOL_TCP]);
-    let check = !fold(pseudo + sum(&frame[TCP_AT..]));
-    frame[TCP_AT + 16..TCP_AT + 18].copy_from_slice(&check.to_ne_bytes());
+    complete_tcp(&mut frame[ETHERNET_BYTES..], false);
 }
 
 fn array<const N: usize>(octets: &[u8], at: usize) -> Option<[u8; N]> {

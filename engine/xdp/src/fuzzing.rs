@@ -64,6 +64,7 @@ pub fn frames(data: &[u8]) {
             ],
             packet_bytes_max: 1500,
             accepts_partial: false,
+            leaves_checksums: false,
             seed: 7,
             owners: Arc::new(Owners::default()),
         }),

@@ -11,8 +11,10 @@ pub const QUEUES_MAX: u32 = 64;
 /// Octets received on a connection and not yet read: the window. A sender waits beyond it.
 pub const RECEIVE_BYTES: usize = 64 * 1024;
 
-/// Octets accepted for sending and not yet acknowledged, per connection; a batch waits beyond it.
-pub const SEND_BYTES: usize = 64 * 1024;
+/// Octets accepted for sending and not yet acknowledged, per connection; a batch waits beyond it. Together with
+/// [`RECEIVE_BYTES`] not a power of two: the buffers of many connections lie one behind the other, and those whose
+/// beginnings are a multiple of 64 KiB apart share a few lines of the cache.
+pub const SEND_BYTES: usize = 66 * 1024;
 
 /// The largest IP packet sent or offered, octets, whatever the interface would carry.
 pub const PACKET_BYTES_MAX: usize = 9000;

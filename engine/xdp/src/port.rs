@@ -42,6 +42,7 @@ pub struct Port {
     sender: Sender,
     packet_bytes_max: usize,
     accepts_partial: bool,
+    leaves_checksums: bool,
     polls_driver: bool,
     shared: Arc<Shared>,
     /// For packets to whom we have not heard yet: the kernel knows the way. IPv4, IPv6.
@@ -128,6 +129,7 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
         .unwrap_or(0);
     let packet_bytes_max = info.mtu.clamp(576, fits);
     let is_zero_copy = queues.iter().all(|queue| queue.is_zero_copy);
+    let leaves_checksums = queues.iter().all(|queue| queue.leaves_checksums);
     tracing::info!(
         interface = name,
         driver = info.driver,
@@ -140,6 +142,7 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
         queues = info.queues,
         mtu = info.mtu,
         packet_bytes_max,
+        checksums = if leaves_checksums { "kernel" } else { "here" },
         polls = !config.busy_poll.is_zero(),
         "AF_XDP is up"
     );
@@ -159,7 +162,8 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
     }
     let shards = (0..).zip(shards).map(|(shard, queues)| {
         let (mut receivers, mut senders) = (Vec::new(), Vec::new());
-        for queue in queues {
+        for mut queue in queues {
+            queue.sender.leaves_checksums = leaves_checksums;
             receivers.push(queue.receiver);
             senders.push(queue.sender);
         }
@@ -171,6 +175,7 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
             sender: senders.swap_remove(0),
             packet_bytes_max,
             accepts_partial,
+            leaves_checksums,
             polls_driver: is_zero_copy && !config.busy_poll.is_zero(),
             routers: [router(name, Domain::IPV4), router(name, Domain::IPV6)],
             shared: Arc::clone(&shared),
@@ -317,6 +322,7 @@ impl Port {
             listeners: self.listeners.clone(),
             packet_bytes_max: self.packet_bytes_max,
             accepts_partial: self.accepts_partial,
+            leaves_checksums: self.leaves_checksums,
             seed,
             owners: Arc::clone(&self.shared.owners),
         }

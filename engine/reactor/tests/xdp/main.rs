@@ -36,6 +36,13 @@ mod rigs {
     const POLL: Duration = Duration::from_micros(200);
 
     real_rig!(Plain, World, ReactorKind::Xdp, Transport::Tcp, NO_POLL);
+    real_rig!(
+        Jumbo,
+        World<9000>,
+        ReactorKind::Xdp,
+        Transport::Tcp,
+        NO_POLL
+    );
     real_rig!(Polling, World, ReactorKind::Xdp, Transport::Tcp, POLL);
     real_rig!(Tls, World, ReactorKind::Xdp, Transport::Tls, NO_POLL);
     real_rig!(Ws, World, ReactorKind::Xdp, Transport::Ws, NO_POLL);
@@ -44,6 +51,14 @@ mod rigs {
 
 mod plain {
     crate::behaviour::suite!(crate::rigs::Plain);
+}
+
+mod jumbo {
+    crate::behaviour::suite!(crate::rigs::Jumbo:
+        echoes_every_size
+        fans_out_to_many_exactly
+        a_half_closed_peer_gets_its_answer
+    );
 }
 
 mod polling {

@@ -22,7 +22,7 @@ const HOST: [u8; 4] = [10, 97, 0, 2];
 const GUEST: [u8; 4] = [10, 97, 0, 1];
 
 /// One test's. The thread that made it is in the guest's namespace while it lives.
-pub(crate) struct World {
+pub(crate) struct World<const MTU: usize = 1500> {
     home: File,
     host: File,
     guest: File,
@@ -33,7 +33,7 @@ pub(crate) struct World {
     interface: OnceCell<XdpInterface>,
 }
 
-impl World {
+impl<const MTU: usize> World<MTU> {
     /// Where a shard's connections come from, also of one that begins in the place of another.
     pub(crate) fn place(&self, index: usize) -> XdpShard {
         let interface = self.interface.get().expect("opened by the rig");
@@ -82,7 +82,7 @@ fn enter(space: &File) {
     move_into_link_name_space(space.as_fd(), network).expect("root");
 }
 
-impl Net for World {
+impl<const MTU: usize> Net for World<MTU> {
     type Place = XdpShard;
 
     fn new(shards: usize) -> Self {
@@ -109,7 +109,7 @@ impl Net for World {
         let queues = format!("numtxqueues {shards} numrxqueues {shards}");
         let [a, b, c, d] = GUEST;
         let inside = format!(
-            "link add g0 {queues} type veth peer name h0 {queues} netns {host}\n\
+            "link add g0 mtu {MTU} {queues} type veth peer name h0 mtu {MTU} {queues} netns {host}\n\
              addr add {a}.{b}.{c}.{d}/24 dev g0\nlink set g0 up\nlink set lo up\n"
         );
         run(&["-n", guest, "-batch", "-"], &inside);
@@ -151,7 +151,7 @@ impl Net for World {
     }
 }
 
-impl Drop for World {
+impl<const MTU: usize> Drop for World<MTU> {
     fn drop(&mut self) {
         enter(&self.home);
         let [host, guest] = &self.names;

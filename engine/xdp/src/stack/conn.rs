@@ -10,6 +10,7 @@ use smoltcp::socket::Socket;
 use smoltcp::socket::tcp::{self, CongestionControl, SocketBuffer, State};
 
 use super::ports::Lease;
+use super::wire::Sent;
 use crate::frame::{Flow, Header};
 use crate::limits::{KEEPALIVE_INTERVAL, QUEUES_MAX, RECEIVE_BYTES, SEND_BYTES, SILENCE_MAX};
 
@@ -54,8 +55,7 @@ pub(super) struct Core {
     pub(super) home: u8,
     /// Others that send its frames to where it is.
     pub(super) known_to: Shards,
-    /// The number behind the last octet sent.
-    pub(super) sent: Option<u32>,
+    pub(super) sent: Sent,
 }
 
 /// A set of shards.
@@ -83,7 +83,7 @@ pub(super) struct Conn {
     pub(super) failure: Option<ErrorKind>,
     pub(super) home: u8,
     pub(super) known_to: Shards,
-    pub(super) sent: Option<u32>,
+    pub(super) sent: Sent,
     pub(super) serial: u64,
     pub(super) role: Role,
     /// When the role ends by force.
@@ -93,6 +93,8 @@ pub(super) struct Conn {
     pub(super) is_dirty: bool,
     /// Stands in the queue of events.
     pub(super) is_reported: bool,
+    /// The owner had more to send than there was room for.
+    pub(super) wants_room: bool,
 }
 
 impl Conn {
@@ -115,6 +117,7 @@ impl Conn {
             timer: None,
             is_dirty: false,
             is_reported: false,
+            wants_room: false,
         }
     }
 
@@ -140,12 +143,12 @@ impl Conn {
         self.sockets.get::<tcp::Socket<'_>>(self.handle).state()
     }
 
-    /// What smoltcp works on, and the number behind the last octet sent.
-    pub(super) fn parts(&mut self) -> (&mut SocketSet<'static>, &mut Option<u32>) {
+    /// What smoltcp works on, and what was sent.
+    pub(super) fn parts(&mut self) -> (&mut SocketSet<'static>, &mut Sent) {
         (&mut self.sockets, &mut self.sent)
     }
 
-    /// Octets received and octets to send: what a segment that belongs here moves.
+    /// Octets received and octets sent and not acknowledged, or to send: what a segment that belongs here moves.
     pub(super) fn progress(&self) -> (usize, usize, State) {
         let socket = self.sockets.get::<tcp::Socket<'_>>(self.handle);
         (socket.recv_queue(), socket.send_queue(), socket.state())

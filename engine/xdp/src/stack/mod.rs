@@ -11,6 +11,7 @@
 //! **Invariant:** a flow stands in the table once; if it says `Here`, the connection is in the slab.
 
 mod conn;
+mod flow_hash;
 mod owner;
 mod pace;
 mod ports;
@@ -28,7 +29,8 @@ use smoltcp::socket::tcp::State;
 use smoltcp::wire::{HardwareAddress, IpListenEndpoint};
 
 use conn::{Conn, Core, Role, Shards};
-use wire::Wire;
+use flow_hash::Keyed;
+use wire::{Sent, Wire};
 
 pub use conn::{Detached, Key};
 pub use ports::{Lease, Owners};
@@ -52,6 +54,8 @@ pub struct Config {
     pub packet_bytes_max: usize,
     /// Whether a checksum may be left to a device that the frame never passes.
     pub accepts_partial: bool,
+    /// Whether the frames that leave get their TCP checksum completed on the way.
+    pub leaves_checksums: bool,
     /// For sequence numbers; not to be guessed by others.
     pub seed: u64,
     /// Which shard began the connections of a port.
@@ -148,7 +152,7 @@ pub struct Stack {
     interface: Interface,
     /// For what belongs to no socket.
     nobody: SocketSet<'static>,
-    flows: HashMap<Flow, Place>,
+    flows: HashMap<Flow, Place, Keyed>,
     conns: Slab<Conn>,
     serial: u64,
     half_open: VecDeque<Key>,
@@ -174,6 +178,7 @@ impl Stack {
             sink: &mut Nowhere,
             header: None,
             packet_bytes_max: config.packet_bytes_max,
+            leaves_checksums: config.leaves_checksums,
             sent: None,
         };
         let mut interface = Interface::new(settings, &mut wire, smoltcp::time::Instant::ZERO);
@@ -183,7 +188,7 @@ impl Stack {
             config,
             interface,
             nobody: SocketSet::new(Vec::new()),
-            flows: HashMap::new(),
+            flows: HashMap::default(),
             conns: Slab::new(),
             serial: 0,
             half_open: VecDeque::new(),
@@ -376,7 +381,7 @@ impl Stack {
             failure: None,
             home: self.config.shard,
             known_to: Shards::default(),
-            sent: None,
+            sent: Sent::default(),
         };
         let role = Role::HalfOpen { listener };
         let key = self.insert(core, role, Some(now + HALF_OPEN_TIME));
@@ -432,13 +437,26 @@ impl Stack {
             sink,
             header: Some(answer),
             packet_bytes_max: self.config.packet_bytes_max,
+            leaves_checksums: self.config.leaves_checksums,
             sent: Some(sent),
         };
         self.interface
             .poll_ingress_single(instant(now), &mut wire, sockets);
         // Only who moves the connection on may say where its answers go.
-        if conn.progress() != before {
+        let after = conn.progress();
+        if after != before {
             conn.header = Some(header);
+        }
+        // All that was sent has arrived, and that was all the news.
+        let (_, unacknowledged, state) = after;
+        if segment.is_bare()
+            && unacknowledged == 0
+            && state == State::Established
+            && before.2 == state
+            && conn.role == Role::Owned
+            && !conn.wants_room
+        {
+            return;
         }
         if segment.is_reset() && conn.state() == State::Closed {
             conn.failure = Some(match conn.role {
@@ -456,45 +474,40 @@ impl Stack {
             return;
         };
         let state = conn.state();
+        let has_begun = match state {
+            State::Closed | State::Listen | State::SynSent | State::SynReceived => false,
+            State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck
+            | State::TimeWait => true,
+        };
         match conn.role {
-            Role::HalfOpen { listener } => match state {
-                State::Listen | State::Closed => self.remove(key.index),
-                State::SynReceived | State::SynSent => self.soil(key),
-                State::Established
-                | State::FinWait1
-                | State::FinWait2
-                | State::CloseWait
-                | State::Closing
-                | State::LastAck
-                | State::TimeWait => {
-                    let conn = self.take(key.index);
-                    self.events.push_back(Event::Accepted { listener, conn });
-                }
-            },
-            Role::Connecting { request } => match state {
-                State::Closed => {
-                    let error = conn.failure.unwrap_or(ErrorKind::TimedOut);
-                    self.remove(key.index);
-                    self.events
-                        .push_back(Event::ConnectFailed { request, error });
-                }
-                State::Listen | State::SynSent | State::SynReceived => self.soil(key),
-                State::Established
-                | State::FinWait1
-                | State::FinWait2
-                | State::CloseWait
-                | State::Closing
-                | State::LastAck
-                | State::TimeWait => {
-                    let conn = self.take(key.index);
-                    self.events.push_back(Event::Connected { request, conn });
-                }
-            },
+            Role::HalfOpen { listener } if has_begun => {
+                let conn = self.take(key.index);
+                self.events.push_back(Event::Accepted { listener, conn });
+            }
+            Role::HalfOpen { .. } if matches!(state, State::Listen | State::Closed) => {
+                self.remove(key.index);
+            }
+            Role::Connecting { request } if has_begun => {
+                let conn = self.take(key.index);
+                self.events.push_back(Event::Connected { request, conn });
+            }
+            Role::Connecting { request } if state == State::Closed => {
+                let error = conn.failure.unwrap_or(ErrorKind::TimedOut);
+                self.remove(key.index);
+                self.events
+                    .push_back(Event::ConnectFailed { request, error });
+            }
+            Role::HalfOpen { .. } | Role::Connecting { .. } => self.soil(key),
             Role::Owned => {
                 if state != State::Closed || conn.socket().remote_endpoint().is_some() {
                     self.soil(key);
                 }
-                self.report(key);
+                self.report_news(key);
             }
             Role::Orphan => {
                 // Nobody reads: what still comes must not close the window.
@@ -507,6 +520,18 @@ impl Stack {
                 } else {
                     self.soil(key);
                 }
+            }
+        }
+    }
+
+    /// Tells the owner, if there is anything to tell.
+    fn report_news(&mut self, key: Key) {
+        if let Some(conn) = self.get(key) {
+            let (received, _, state) = conn.progress();
+            let has_news = received > 0 || state != State::Established || conn.wants_room;
+            if has_news {
+                conn.wants_room = false;
+                self.report(key);
             }
         }
     }
@@ -577,6 +602,7 @@ impl Stack {
             sink,
             header,
             packet_bytes_max: self.config.packet_bytes_max,
+            leaves_checksums: self.config.leaves_checksums,
             sent: None,
         }
     }

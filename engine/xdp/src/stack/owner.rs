@@ -7,6 +7,7 @@ use clock::Instant;
 use smoltcp::socket::tcp::{RecvError, State};
 
 use super::conn::{self, Core, Role, Shards};
+use super::wire::Sent;
 use super::{Detached, FrameSink, Key, Lease, Place, Read, Stack, trim};
 use crate::frame::Flow;
 use crate::limits::{CONNECT_TIME, ORPHAN_TIME, ORPHANS_MAX};
@@ -39,7 +40,7 @@ impl Stack {
             failure: None,
             home: self.config.shard,
             known_to: Shards::default(),
-            sent: None,
+            sent: Sent::default(),
         };
         self.insert(core, Role::Connecting { request }, Some(now + CONNECT_TIME));
         Ok(())
@@ -143,6 +144,7 @@ impl Stack {
             return 0;
         };
         let count = conn.socket().send_slice(octets).unwrap_or(0);
+        conn.wants_room |= count < octets.len();
         if count > 0 {
             self.soil(key);
         }

@@ -46,18 +46,21 @@ impl Stack {
         conn.is_dirty = false;
         let header = conn.header;
         let (sockets, octets_sent) = conn.parts();
+        octets_sent.is_all = false;
         let mut wire = Wire {
             packet: None,
             sink,
             header,
             packet_bytes_max: self.config.packet_bytes_max,
+            leaves_checksums: self.config.leaves_checksums,
             sent: Some(octets_sent),
         };
         let (at, mut sent) = (instant(now), 0);
         // One call sends one segment at most.
         while self.interface.poll_egress(at, &mut wire, sockets) == PollResult::SocketStateChanged {
             sent += 1;
-            if sent == BURST_SEGMENTS {
+            let is_all = wire.sent.as_ref().is_some_and(|sent| sent.is_all);
+            if is_all || sent == BURST_SEGMENTS {
                 break;
             }
         }

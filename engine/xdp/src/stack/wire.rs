@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-use crate::frame::{ETHERNET_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Header};
+use crate::frame::{ETHERNET_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Header, complete_tcp};
 
 /// Where frames go.
 pub trait FrameSink {
@@ -27,8 +27,19 @@ pub(super) struct Wire<'a, S> {
     pub(super) header: Option<Header>,
     /// Octets of the largest IP packet.
     pub(super) packet_bytes_max: usize,
-    /// The number behind the last octet that the connection has sent.
-    pub(super) sent: Option<&'a mut Option<u32>>,
+    /// Whether the sink has checksums completed.
+    pub(super) leaves_checksums: bool,
+    /// What the connection has sent.
+    pub(super) sent: Option<&'a mut Sent>,
+}
+
+/// What a connection has sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    /// The number behind the last octet.
+    end: Option<u32>,
+    /// The last segment carried the last octet that there was to send.
+    pub(super) is_all: bool,
 }
 
 impl<S: FrameSink> Device for Wire<'_, S> {
@@ -49,6 +60,7 @@ impl<S: FrameSink> Device for Wire<'_, S> {
             ToSend {
                 sink: self.sink,
                 header,
+                leaves_checksums: self.leaves_checksums,
                 sent: self.sent.as_deref_mut(),
             },
         ))
@@ -59,6 +71,7 @@ impl<S: FrameSink> Device for Wire<'_, S> {
         self.sink.has_room().then_some(ToSend {
             sink: self.sink,
             header,
+            leaves_checksums: self.leaves_checksums,
             sent: self.sent.as_deref_mut(),
         })
     }
@@ -67,9 +80,9 @@ impl<S: FrameSink> Device for Wire<'_, S> {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.packet_bytes_max;
-        // What is received was checked before it came here.
+        // What is received was checked before it came here; what is sent is completed here.
         capabilities.checksum.ipv4 = Checksum::Tx;
-        capabilities.checksum.tcp = Checksum::Tx;
+        capabilities.checksum.tcp = Checksum::None;
         capabilities
     }
 }
@@ -85,7 +98,8 @@ impl RxToken for Received<'_> {
 pub(super) struct ToSend<'a, S> {
     sink: &'a mut S,
     header: Option<Header>,
-    sent: Option<&'a mut Option<u32>>,
+    leaves_checksums: bool,
+    sent: Option<&'a mut Sent>,
 }
 
 impl<S: FrameSink> TxToken for ToSend<'_, S> {
@@ -99,6 +113,7 @@ impl<S: FrameSink> TxToken for ToSend<'_, S> {
                     if let Some(sent) = self.sent {
                         number(packet, sent);
                     }
+                    complete_tcp(packet, self.leaves_checksums);
                     let kind = match packet.first().map(|octet| octet >> 4) {
                         Some(6) => ETHERTYPE_IPV6,
                         _ => ETHERTYPE_IPV4,
@@ -112,6 +127,7 @@ impl<S: FrameSink> TxToken for ToSend<'_, S> {
             None => {
                 let mut packet = vec![0; bytes];
                 let outcome = write(&mut packet);
+                complete_tcp(&mut packet, false);
                 if let Some(to) = target(&packet) {
                     self.sink.send_routed(to, &packet);
                 }
@@ -126,46 +142,46 @@ impl<S: FrameSink> TxToken for ToSend<'_, S> {
 /// After a timeout smoltcp counts from the first octet that is not acknowledged, and so do its bare
 /// acknowledgements. A peer that has more than that takes them for old and does not look at what they
 /// acknowledge; if it is in the same situation, neither side ever gets out of it.
-fn number(packet: &mut [u8], sent: &mut Option<u32>) {
+fn number(packet: &mut [u8], sent: &mut Sent) {
     const RST: u8 = 0x04;
     const SYN_FIN: u8 = 0x03;
-    let at = match packet.first() {
-        Some(first) if first >> 4 == 4 => usize::from(first & 0x0f) * 4,
-        Some(_) => 40,
-        None => return,
-    };
-    let Some(tcp) = packet.get_mut(at..).filter(|tcp| tcp.len() >= 20) else {
+    const PSH_FIN: u8 = 0x09;
+    let Some(tcp) = packet
+        .get_mut(tcp_at(packet)..)
+        .filter(|tcp| tcp.len() >= 20)
+    else {
         return;
     };
     let payload = tcp.len().saturating_sub(usize::from(tcp[12] >> 4) * 4);
     let flags = tcp[13];
     let own = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
     if payload == 0 && flags & (RST | SYN_FIN) == 0 {
-        if let Some(end) = *sent
+        if let Some(end) = sent.end
             && end.wrapping_sub(own).cast_signed() > 0
         {
             tcp[4..8].copy_from_slice(&end.to_be_bytes());
-            let check = u16::from_be_bytes([tcp[16], tcp[17]]);
-            let check = adjust(adjust(check, own >> 16, end >> 16), own, end);
-            tcp[16..18].copy_from_slice(&check.to_be_bytes());
         }
         return;
     }
     let controls = u32::from(flags & 1) + u32::from(flags >> 1 & 1);
     let octets = u32::try_from(payload).expect("a packet is shorter than 64 KiB");
     let end = own.wrapping_add(octets + controls);
-    if sent.is_none_or(|sent| end.wrapping_sub(sent).cast_signed() > 0) {
-        *sent = Some(end);
+    if sent
+        .end
+        .is_none_or(|sent| end.wrapping_sub(sent).cast_signed() > 0)
+    {
+        sent.end = Some(end);
     }
+    // smoltcp pushes exactly what is the last that it has, and a FIN has nothing behind it.
+    sent.is_all = flags & PSH_FIN != 0;
 }
 
-/// A checksum after the low 16 bits of a word have changed (RFC 1624).
-fn adjust(check: u16, old: u32, new: u32) -> u16 {
-    let mut sum = u32::from(!check) + (!old & 0xffff) + (new & 0xffff);
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
+/// Where TCP begins in an IP packet; nothing that is sent has extension headers.
+fn tcp_at(packet: &[u8]) -> usize {
+    match packet.first() {
+        Some(first) if first >> 4 == 4 => usize::from(first & 0x0f) * 4,
+        Some(_) | None => 40,
     }
-    !u16::try_from(sum).expect("just folded")
 }
 
 fn target(packet: &[u8]) -> Option<IpAddr> {

@@ -23,13 +23,50 @@ use crate::limits::{CHUNK_BYTES, FILL_ENTRIES, PACKET_BYTES_MAX, RECEIVE_CHUNKS,
 use crate::stack::FrameSink;
 
 /// Chunks that the largest frame takes.
-const FRAME_CHUNKS_MAX: usize = (PACKET_BYTES_MAX + ETHERNET_BYTES).div_ceil(CHUNK_BYTES);
+const FRAME_CHUNKS_MAX: usize =
+    (PACKET_BYTES_MAX + ETHERNET_BYTES).div_ceil(CHUNK_BYTES - METADATA_BYTES);
 
 /// Octets of the largest frame that is put together: what a segmenting peer on the same machine sends.
 const GATHERED_BYTES_MAX: usize = 80 * 1024;
 
 /// Octets that drivers keep free in front of a received frame.
 const HEADROOM_BYTES: usize = 256;
+
+/// What stands in front of a frame to send and asks for its checksum: `struct xsk_tx_metadata` of the
+/// kernel, with room for what it may do when a frame was sent.
+const METADATA_BYTES: usize = 24;
+
+const _: () = assert!(METADATA_BYTES.is_multiple_of(8), "a rule of the kernel");
+
+/// How a queue is opened.
+#[derive(Clone, Copy)]
+struct Way {
+    copying: u16,
+    /// Frames may span chunks.
+    spans_chunks: bool,
+    /// Whoever copies a frame leaves its checksum to the device, or computes it where the device cannot. A
+    /// driver that does not copy may silently do neither.
+    leaves_checksums: bool,
+}
+
+/// The best first.
+const WAYS: [Way; 6] = {
+    const fn way(copying: u16, spans_chunks: bool, leaves_checksums: bool) -> Way {
+        Way {
+            copying,
+            spans_chunks,
+            leaves_checksums,
+        }
+    }
+    [
+        way(libc::XDP_ZEROCOPY, true, false),
+        way(libc::XDP_ZEROCOPY, false, false),
+        way(libc::XDP_COPY, true, true),
+        way(libc::XDP_COPY, true, false),
+        way(libc::XDP_COPY, false, true),
+        way(libc::XDP_COPY, false, false),
+    ]
+};
 
 /// Both directions of a queue.
 #[derive(Debug)]
@@ -40,6 +77,8 @@ pub(crate) struct Queue {
     pub(crate) is_zero_copy: bool,
     /// Frames may span chunks.
     pub(crate) spans_chunks: bool,
+    /// Frames are sent with a sum of the pseudo header where their TCP checksum stands.
+    pub(crate) leaves_checksums: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +102,8 @@ pub(crate) struct Sender {
     scratch: Vec<u8>,
     /// Something was written since the last call into the kernel.
     is_unsent: bool,
+    /// The kernel is asked to complete the checksums of frames.
+    pub(crate) leaves_checksums: bool,
     socket: Arc<OwnedFd>,
     memory: Arc<Mapping>,
 }
@@ -70,33 +111,35 @@ pub(crate) struct Sender {
 impl Queue {
     /// Opens a socket and binds it to a queue: without copies where the driver has that, else with.
     pub(crate) fn open(interface: u32, queue: u32, busy_poll: Duration) -> Result<Self, OpenError> {
-        // Zero copy with frames of several chunks, then without; then copies in the same order.
-        let ways = [
-            (libc::XDP_ZEROCOPY, true),
-            (libc::XDP_ZEROCOPY, false),
-            (libc::XDP_COPY, true),
-            (libc::XDP_COPY, false),
-        ];
         let mut last = None;
-        for (copying, spans_chunks) in ways {
-            let flags = copying
-                | libc::XDP_USE_NEED_WAKEUP
-                | if spans_chunks { libc::XDP_USE_SG } else { 0 };
-            let mut one = Self::prepare(busy_poll)?;
+        for way in WAYS {
+            let spanning = if way.spans_chunks {
+                libc::XDP_USE_SG
+            } else {
+                0
+            };
+            let flags = way.copying | libc::XDP_USE_NEED_WAKEUP | spanning;
+            let mut one = match Self::prepare(busy_poll, way.leaves_checksums) {
+                // A kernel older than 6.8.
+                Err(OpenError::Memory(error)) if way.leaves_checksums && is_of_the_way(&error) => {
+                    continue;
+                }
+                outcome => outcome?,
+            };
             match bind(one.receiver.socket.as_fd(), interface, queue, flags) {
                 Ok(()) => {
-                    one.is_zero_copy = copying == libc::XDP_ZEROCOPY;
-                    one.spans_chunks = spans_chunks;
+                    one.is_zero_copy = way.copying == libc::XDP_ZEROCOPY;
+                    one.spans_chunks = way.spans_chunks;
                     return Ok(one);
                 }
                 Err(error) if is_of_the_way(&error) => last = Some(error),
                 Err(error) => return Err(OpenError::Bind(error)),
             }
         }
-        Err(OpenError::Bind(last.expect("four ways were tried")))
+        Err(OpenError::Bind(last.expect("several ways were tried")))
     }
 
-    fn prepare(busy_poll: Duration) -> Result<Self, OpenError> {
+    fn prepare(busy_poll: Duration, leaves_checksums: bool) -> Result<Self, OpenError> {
         // SAFETY: takes no pointer.
         let socket = owned(
             unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) }.into(),
@@ -108,6 +151,10 @@ impl Queue {
         area.addr = memory.at::<u8>(0, bytes).as_ptr() as u64;
         area.len = bytes as u64;
         area.chunk_size = u32::try_from(CHUNK_BYTES).expect("a page");
+        if leaves_checksums {
+            area.flags = libc::XDP_UMEM_TX_METADATA_LEN;
+            area.tx_metadata_len = u32::try_from(METADATA_BYTES).expect("a few octets");
+        }
         set(socket.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, &area).map_err(OpenError::Memory)?;
         let rings = [
             (libc::XDP_UMEM_FILL_RING, FILL_ENTRIES),
@@ -154,11 +201,13 @@ impl Queue {
                 free,
                 scratch: Vec::new(),
                 is_unsent: false,
+                leaves_checksums,
                 socket,
                 memory,
             },
             is_zero_copy: false,
             spans_chunks: false,
+            leaves_checksums,
         })
     }
 
@@ -266,7 +315,8 @@ impl Sender {
     fn reclaim(&mut self) {
         let before = self.free.len();
         while let Some(chunk) = self.completion.pop() {
-            self.free.push(chunk);
+            // A frame does not begin where its chunk does.
+            self.free.push(chunk & !(CHUNK_BYTES as u64 - 1));
         }
         if self.free.len() > before {
             self.completion.release();
@@ -304,22 +354,57 @@ impl Sender {
         self.reclaim();
     }
 
-    fn put(&mut self, octets: &[u8], is_more: bool) {
-        let chunk = self.free.pop().expect("room was asked for");
-        fill(&self.memory, chunk, octets.len(), |space| {
-            space.copy_from_slice(octets);
-        });
-        self.describe(chunk, octets.len(), is_more);
+    /// Where a frame begins in its chunk; those that go on with it begin there too, a rule of the kernel.
+    fn front(&self) -> usize {
+        if self.leaves_checksums {
+            METADATA_BYTES
+        } else {
+            0
+        }
     }
 
-    fn describe(&mut self, chunk: u64, bytes: usize, is_more: bool) {
+    /// Puts a frame, or a part of one, into a chunk and shows it to the kernel.
+    fn put<R>(&mut self, bytes: usize, part: Part, write: impl FnOnce(&mut [u8]) -> R) -> R {
+        let chunk = self.free.pop().expect("room was asked for");
+        let front = self.front();
+        let asks = front > 0 && part.is_first;
+        let outcome = fill(&self.memory, chunk, front + bytes, |space| {
+            let (metadata, frame) = space.split_at_mut(front);
+            let outcome = write(frame);
+            if asks {
+                ask_for_checksum(metadata, frame);
+            }
+            outcome
+        });
         self.tx.push(libc::xdp_desc {
-            addr: chunk,
+            addr: chunk + front as u64,
             len: u32::try_from(bytes).expect("within a chunk"),
-            options: if is_more { libc::XDP_PKT_CONTD } else { 0 },
+            options: if asks { libc::XDP_TX_METADATA } else { 0 }
+                | if part.is_last { 0 } else { libc::XDP_PKT_CONTD },
         });
         self.is_unsent = true;
+        outcome
     }
+}
+
+/// Which part of a frame stands in a chunk.
+#[derive(Clone, Copy)]
+struct Part {
+    is_first: bool,
+    is_last: bool,
+}
+
+/// Fills in the metadata of a frame with TCP behind an IP header without options: flags, where the checksum
+/// begins, and where it is written from there.
+fn ask_for_checksum(metadata: &mut [u8], frame: &[u8]) {
+    let is_ipv6 = frame
+        .get(ETHERNET_BYTES)
+        .is_some_and(|first| first >> 4 == 6);
+    let (start, offset): (u16, u16) = (if is_ipv6 { 54 } else { 34 }, 16);
+    let flags = u64::from(libc::XDP_TXMD_FLAGS_CHECKSUM);
+    metadata[..8].copy_from_slice(&flags.to_ne_bytes());
+    metadata[8..10].copy_from_slice(&start.to_ne_bytes());
+    metadata[10..12].copy_from_slice(&offset.to_ne_bytes());
 }
 
 impl FrameSink for Sender {
@@ -334,18 +419,20 @@ impl FrameSink for Sender {
     }
 
     fn send<R>(&mut self, bytes: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
-        if bytes <= CHUNK_BYTES {
-            let chunk = self.free.pop().expect("room was asked for");
-            let outcome = fill(&self.memory, chunk, bytes, write);
-            self.describe(chunk, bytes, false);
-            return outcome;
+        let max = CHUNK_BYTES - self.front();
+        let (is_first, is_last) = (true, true);
+        if bytes <= max {
+            return self.put(bytes, Part { is_first, is_last }, write);
         }
         let mut scratch = core::mem::take(&mut self.scratch);
         scratch.resize(bytes, 0);
         let outcome = write(&mut scratch);
-        let mut pieces = scratch.chunks(CHUNK_BYTES).peekable();
-        while let Some(piece) = pieces.next() {
-            self.put(piece, pieces.peek().is_some());
+        for (index, piece) in scratch.chunks(max).enumerate() {
+            let part = Part {
+                is_first: index == 0,
+                is_last: (index + 1) * max >= bytes,
+            };
+            self.put(piece.len(), part, |space| space.copy_from_slice(piece));
         }
         self.scratch = scratch;
         outcome

@@ -82,6 +82,7 @@ impl World {
                 listeners: vec![LISTEN.parse().unwrap(), LISTEN_V6.parse().unwrap()],
                 packet_bytes_max: packet_bytes_max[usize::from(index)],
                 accepts_partial: false,
+                leaves_checksums: false,
                 seed: seed ^ u64::from(index),
                 owners: Arc::default(),
             }),
