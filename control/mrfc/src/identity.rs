@@ -10,7 +10,13 @@ pub(crate) struct Identity {
     pub(crate) display: Option<String>,
     /// Others must not learn who it is (RFC 3323, RFC 3325 9.3).
     pub(crate) is_anonymous: bool,
+    /// Further URIs that it may write into what it says: the other ones asserted, or the anonymous one
+    /// that it gave itself (RFC 3323 4.1.1.3).
+    pub(crate) aliases: Vec<String>,
 }
+
+/// Identities that a neighbour asserts of one peer: a SIP and a tel URI (RFC 3325 9.1).
+const ASSERTED_MAX: usize = 2;
 
 impl Identity {
     /// The first P-Asserted-Identity if the neighbour is trusted (RFC 3325 9.1), else From.
@@ -20,17 +26,35 @@ impl Identity {
             .next()
             .filter(|_| is_trusted);
         let written = asserted.or_else(|| headers.get("From")).unwrap_or_default();
-        let uri = NameAddr::parse(written).map(|addr| addr.uri.to_string());
+        let uri_of = |written: &str| Some(NameAddr::parse(written).ok()?.uri);
+        let uri = uri_of(written).map(|uri| uri.to_string());
         let is_private = |token: &str| {
             ["id", "user", "header"]
                 .iter()
                 .any(|p| token.trim().eq_ignore_ascii_case(p))
         };
+        let is_anonymous = headers.all("Privacy").any(|v| v.split(';').any(is_private));
+        let aliases = if is_anonymous {
+            let own = headers.get("From").and_then(uri_of);
+            let own = own.filter(|uri| uri.host().eq_ignore_ascii_case("anonymous.invalid"));
+            own.map(|uri| uri.to_string()).into_iter().collect()
+        } else {
+            let others = headers.list("P-Asserted-Identity").filter(|_| is_trusted);
+            let others = others.take(ASSERTED_MAX).skip(1).filter_map(uri_of);
+            others.map(|uri| uri.to_string()).collect()
+        };
         Self {
             uri: uri.unwrap_or_default(),
             display: display(written),
-            is_anonymous: headers.all("Privacy").any(|v| v.split(';').any(is_private)),
+            is_anonymous,
+            aliases,
         }
+    }
+
+    /// The URIs that it may write into what it says, the one that others see first.
+    pub(crate) fn spoken(&self, serial: u64) -> Vec<String> {
+        let first = core::iter::once(self.shown(serial));
+        first.chain(self.aliases.iter().cloned()).collect()
     }
 
     /// The URI that others may see; `serial` tells those without a name apart.
@@ -115,11 +139,24 @@ mod tests {
             ("sip:a@x", Some("J\"D"))
         );
         assert_eq!(own.shown(7), "sip:a@x");
+        assert_eq!(trusted.spoken(7), ["sip:b@x", "tel:+1"]);
+        assert_eq!(own.spoken(7), ["sip:a@x"]);
         let hidden = Identity::of(
             &headers(&[("From", "<sip:a@x>;tag=1"), ("Privacy", "header; id")]),
             true,
         );
         assert_eq!(hidden.shown(7), "sip:anonymous7@anonymous.invalid");
+        assert_eq!(hidden.spoken(7), ["sip:anonymous7@anonymous.invalid"]);
+        let fields = headers(&[
+            ("From", "<sip:anonymous@anonymous.invalid>;tag=1"),
+            ("P-Asserted-Identity", "<sip:b@x>, <tel:+1>"),
+            ("Privacy", "id"),
+        ]);
+        let itself = [
+            "sip:anonymous7@anonymous.invalid",
+            "sip:anonymous@anonymous.invalid",
+        ];
+        assert_eq!(Identity::of(&fields, true).spoken(7), itself);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Terms {
 
     /// What an MRFP must know of a participant of a chat room: the private package `xmrf`. Other
     /// conferences need none of it, so that any MRFP serves them.
-    pub(crate) fn properties(&self, room: &str, user: &str) -> Vec<PropertyParm> {
+    pub(crate) fn properties(&self, room: &str, users: &[String]) -> Vec<PropertyParm> {
         if self.profile == Profile::ThreeGpp {
             return Vec::new();
         }
@@ -103,7 +103,7 @@ impl Terms {
         vec![
             property("profile", "chatroom", false),
             property("room", &escaped(room), true),
-            property("user", &escaped(user), true),
+            property("user", &user_list(users), true),
             property("nicks", switch(self.nicknames), false),
             property("private", switch(self.private_messages), false),
         ]
@@ -118,6 +118,24 @@ fn property(item: &str, text: &str, quoted: bool) -> PropertyParm {
             quoted,
         }),
     }
+}
+
+/// Octets of the property `user` (docs/H248.md).
+const USER_BYTES_MAX: usize = 512;
+
+/// The URIs of one participant, apart by blanks: the first, and of the others what fits.
+fn user_list(users: &[String]) -> String {
+    let mut list = String::new();
+    for user in users {
+        let one = escaped(user);
+        if list.is_empty() {
+            list = one;
+        } else if list.len() + 1 + one.len() <= USER_BYTES_MAX {
+            list.push(' ');
+            list.push_str(&one);
+        }
+    }
+    list
 }
 
 /// A text as a quoted string of H.248 can hold it.
@@ -150,7 +168,7 @@ mod tests {
         assert_eq!(terms.capabilities.max_size, 99);
         assert_eq!(terms.capabilities.chatroom, Some(vec!["nickname".into()]));
         assert_eq!(terms.rules.moderators, ["sip:m@x"]);
-        let properties = terms.properties("sip:room@x", "sip:\"a\"@x");
+        let properties = terms.properties("sip:room@x", &["sip:\"a\"@x".into(), "tel:+1".into()]);
         let shown: Vec<_> = properties
             .iter()
             .map(|p| {
@@ -163,7 +181,7 @@ mod tests {
         let expected = [
             "profile=chatroom",
             "room=sip:room@x",
-            "user=sip:%22a%22@x",
+            "user=sip:%22a%22@x tel:+1",
             "nicks=ON",
             "private=OFF",
         ];
@@ -174,7 +192,7 @@ mod tests {
     fn a_conference_of_3gpp_needs_no_private_package() {
         let terms = Terms::new(&Config::default(), None);
         assert_eq!(terms.capabilities.chatroom, None);
-        assert!(terms.properties("sip:c@x", "sip:a@x").is_empty());
+        assert!(terms.properties("sip:c@x", &["sip:a@x".into()]).is_empty());
         assert_eq!(terms.notices, None);
         assert_eq!(terms.seats_max, 200);
     }

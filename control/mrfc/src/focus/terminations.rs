@@ -124,7 +124,7 @@ impl Focus {
         let properties = self.legs.get(&id).and_then(|leg| {
             let room = self.rooms.get(&leg.conference)?;
             let uri = room.uri.as_ref().map_or("", |uri| uri.as_str());
-            Some(room.terms.properties(uri, &leg.identity.shown(id.0)))
+            Some(room.terms.properties(uri, &leg.identity.spoken(id.0)))
         });
         control(mode, properties.unwrap_or_default())
     }

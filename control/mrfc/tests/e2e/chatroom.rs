@@ -67,6 +67,27 @@ async fn a_chat_room_is_one_to_the_participant_and_to_the_mrfp() {
     assert_eq!(nickname, Some("J\u{fc}rgen"));
 }
 
+#[tokio::test]
+async fn who_stays_anonymous_may_say_so_of_itself() {
+    let mut config = config();
+    config.profile = Profile::Chatroom;
+    let mut bench = Bench::start(config).await;
+    let mut client = bench.client(0).await;
+    let mut call = Call {
+        from: "sip:anonymous@anonymous.invalid".into(),
+        ..bench.call(0)
+    };
+    call.headers.push(("Privacy".into(), "id".into()));
+    let outcome = client.invite(&call).await.expect("placed");
+    assert_eq!(outcome.response.code, 200);
+    let seen = bench.mrfp.seen().await;
+    let Seen::Add { properties, .. } = seen else {
+        panic!("{seen:?}");
+    };
+    let users = "user=sip:anonymous1@anonymous.invalid sip:anonymous@anonymous.invalid nicks";
+    assert!(properties.contains(users), "{properties}");
+}
+
 // MSRP-CHAT-001.
 #[tokio::test]
 async fn who_takes_no_wrapped_messages_does_not_get_into_a_chat_room() {
