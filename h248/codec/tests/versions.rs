@@ -105,15 +105,17 @@ fn reprinted(version: u8, body: &str, encoding: Encoding) -> String {
 
 #[test]
 fn what_became_a_keyword_later_is_a_parameter_like_any_other_before() {
-    let body = "T=1{C=1{MF=a{SG{a/b{SPADI=EX,SPARQ=1}}}}}";
+    let body = "T=1{C=1{MF=a{SG{a/b{SPADI=EX,SPARQ=1,SPAIS=5}}}}}";
     for version in [1, 2] {
         let pretty = reprinted(version, body, Encoding::Pretty);
         assert!(pretty.contains("SPADI = EX"), "{pretty}");
         assert!(pretty.contains("SPARQ = 1"), "{pretty}");
+        assert!(pretty.contains("SPAIS = 5"), "{pretty}");
     }
     let pretty = reprinted(3, body, Encoding::Pretty);
     assert!(pretty.contains("SPADirection = External"), "{pretty}");
     assert!(pretty.contains("SPARequestID = 1"), "{pretty}");
+    assert!(pretty.contains("Intersignal = 5"), "{pretty}");
 }
 
 #[test]

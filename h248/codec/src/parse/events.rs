@@ -191,7 +191,10 @@ impl<'a> Parser<'a> {
         let word = self.word("a signal parameter")?;
         let is_bare = matches!(self.next(), Some(b',' | b'}'));
         // Before version 3 these were names that any package might give a parameter.
-        let is_later = |token| matches!(token, Token::SpaDirection | Token::SpaRequestId);
+        let is_later = |token| {
+            use Token::{Intersignal, SpaDirection, SpaRequestId};
+            matches!(token, Intersignal | SpaDirection | SpaRequestId)
+        };
         let token = word
             .token()
             .filter(|token| self.version >= 3 || !is_later(*token));
