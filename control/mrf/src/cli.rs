@@ -12,7 +12,7 @@ use crate::config::Options;
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Pdu, H248Version, HttpAddr,
     LogFormat, Mid, MsrpAddr, MsrpMatch, Period, QueueMib, Reactor, SipListener, Switch,
-    XdpInterface,
+    TcpCongestion, XdpInterface,
 };
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
@@ -250,6 +250,10 @@ struct MediaArgs {
     /// a core; 0 sleeps at once [default: 0]
     #[arg(long, value_name = "N", env = "MRF_BUSY_POLL_US")]
     busy_poll_us: Option<BusyPoll>,
+    /// TCP's congestion control for MSRP, for example reno or cubic; BBR, where it is the system's,
+    /// paces on a local network too [default: the system's]
+    #[arg(long, value_name = "NAME", env = "MRF_TCP_CONGESTION")]
+    tcp_congestion: Option<TcpCongestion>,
     /// Octets that wait for one recipient at most, in MiB: who takes nothing loses its session when
     /// that is full, and nobody waits for it before it is full to three quarters [default: 16]
     #[arg(long, value_name = "MIB", env = "MRF_RECIPIENT_QUEUE_MIB")]
@@ -481,6 +485,7 @@ impl MediaArgs {
         options.shards = self.shards;
         options.xdp_if = self.xdp_if;
         options.busy_poll_us = self.busy_poll_us;
+        options.tcp_congestion = self.tcp_congestion;
         options.recipient_queue_mib = self.recipient_queue_mib;
         options.shard_queue_mib = self.shard_queue_mib;
         options.honour_sdp = self.honour_sdp;

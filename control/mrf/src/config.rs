@@ -17,7 +17,7 @@ use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Digest, H248Addr, H248Pdu,
     H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer,
     NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor, SipListener, SipUri, Switch,
-    Trusted, Whoever, XdpInterface,
+    TcpCongestion, Trusted, Whoever, XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 
@@ -83,6 +83,7 @@ pub const KEYS: &[&str] = &[
     "shards",
     "sip",
     "storage",
+    "tcp-congestion",
     "tls-ca",
     "tls-cert",
     "tls-client-ca",
@@ -125,6 +126,8 @@ pub struct Options {
     pub xdp_if: Option<XdpInterface>,
     /// How long a shard polls before it sleeps.
     pub busy_poll_us: Option<BusyPoll>,
+    /// TCP's congestion control.
+    pub tcp_congestion: Option<TcpCongestion>,
     /// What may wait for one recipient.
     pub recipient_queue_mib: Option<QueueMib>,
     /// What may wait for all recipients of a shard.
@@ -259,6 +262,7 @@ impl Options {
             shards: self.shards.or(fallback.shards),
             xdp_if: self.xdp_if.or(fallback.xdp_if),
             busy_poll_us: self.busy_poll_us.or(fallback.busy_poll_us),
+            tcp_congestion: self.tcp_congestion.or(fallback.tcp_congestion),
             recipient_queue_mib: self.recipient_queue_mib.or(fallback.recipient_queue_mib),
             shard_queue_mib: self.shard_queue_mib.or(fallback.shard_queue_mib),
             honour_sdp: self.honour_sdp.or(fallback.honour_sdp),

@@ -47,6 +47,10 @@ pub async fn start_mrfp(config: mrfp::Config) -> anyhow::Result<Mrfp> {
         mrfp::StartError::Tls(source) => {
             anyhow!("--tls-cert, --tls-key, --tls-client-ca: {source}")
         }
+        mrfp::StartError::Congestion { name, source } => anyhow!(
+            "--tcp-congestion {name}: {source}; see sysctl net.ipv4.tcp_available_congestion_control \
+             and net.ipv4.tcp_allowed_congestion_control"
+        ),
         mrfp::StartError::Xdp(source) => anyhow!("--reactor xdp: {source}"),
         other @ (mrfp::StartError::NoListener(_)
         | mrfp::StartError::Shard { .. }

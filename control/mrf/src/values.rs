@@ -156,6 +156,27 @@ impl FromStr for BusyPoll {
     }
 }
 
+/// TCP's congestion control by the system's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpCongestion(pub String);
+
+/// One octet less than the system's TCP_CA_NAME_MAX.
+const TCP_CONGESTION_CHARS_MAX: usize = 15;
+
+impl FromStr for TcpCongestion {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if (1..=TCP_CONGESTION_CHARS_MAX).contains(&text.len()) && text.chars().all(is_plain) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(ValueError::new(
+            "expected a name of sysctl net.ipv4.tcp_available_congestion_control",
+        ))
+    }
+}
+
 /// Memory for a queue, in MiB: 1 to [`QUEUE_MIB_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueMib(pub u32);

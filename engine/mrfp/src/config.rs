@@ -111,6 +111,9 @@ pub struct Config {
     /// How long a shard polls before it sleeps, as long as that tends to be of use: spares the
     /// wake-up of tens of microseconds, costs up to a core. Zero: sleep at once.
     pub busy_poll: Duration,
+    /// TCP's congestion control for MSRP, by the system's name; `None`: the system's default. Not for
+    /// [`ReactorKind::Xdp`], which has a TCP of its own.
+    pub tcp_congestion: Option<String>,
     /// Whether `a=setup`, `a=max-size`, `a=accept-types` and `a=msrp-cema` in Local and Remote are
     /// obeyed, which TS 29.333 table 5.15.1 tells an MRFP to ignore.
     pub honour_sdp: bool,
@@ -157,6 +160,7 @@ impl Default for Config {
             xdp_interface: None,
             shards: None,
             busy_poll: Duration::ZERO,
+            tcp_congestion: None,
             honour_sdp: false,
             matching: Matching::SessionId,
             encoding: Encoding::Compact,

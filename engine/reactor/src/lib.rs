@@ -33,7 +33,7 @@ pub use layer::{Credentials, CredentialsError, Identity, Layer, Transport};
 pub use mailbox::{Control, ControlSender, Full, Mailbox, ShardLinks};
 pub use mio::Mio;
 pub use pool::Octets;
-pub use socket::{Socket, bind_listeners, rebind_listeners};
+pub use socket::{Socket, bind_listeners, rebind_listeners, set_congestion_control};
 pub use thread::{ReactorKind, ShardHandle, ShardThreadConfig, UnknownReactor, spawn_shard};
 pub use time::now;
 pub use uring::{Unavailable, Uring};

@@ -173,7 +173,8 @@ impl Mio {
     }
 
     fn connect(&mut self, request: ConnectId, to: SocketAddr) {
-        let outcome = socket::open(to).and_then(|socket| {
+        let listener = self.listeners.first().map(|one| &one.socket);
+        let outcome = socket::open_like(to, listener).and_then(|socket| {
             socket.set_nonblocking(true)?;
             match socket.connect(&to.into()) {
                 Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),

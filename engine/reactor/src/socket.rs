@@ -125,6 +125,39 @@ pub(crate) fn open(addr: SocketAddr) -> io::Result<SystemSocket> {
     Ok(socket)
 }
 
+/// Chooses TCP's congestion control for what a listener accepts from now on, and for what its shard
+/// connects to.
+///
+/// # Errors
+///
+/// The system's; [`io::ErrorKind::NotFound`] for one that it does not have,
+/// [`io::ErrorKind::PermissionDenied`] for one that is not in `tcp_allowed_congestion_control`.
+pub fn set_congestion_control(listener: &TcpListener, name: &str) -> io::Result<()> {
+    SockRef::from(listener).set_tcp_congestion(name.as_bytes())
+}
+
+/// A socket to connect with, which controls congestion as what the shard accepts does.
+pub(crate) fn open_like(
+    addr: SocketAddr,
+    listener: Option<&impl AsFd>,
+) -> io::Result<SystemSocket> {
+    let socket = open(addr)?;
+    if let Some(listener) = listener {
+        socket.set_tcp_congestion(&congestion_control(listener)?)?;
+    }
+    Ok(socket)
+}
+
+fn congestion_control(socket: &impl AsFd) -> io::Result<Vec<u8>> {
+    let mut name = SockRef::from(socket).tcp_congestion()?;
+    name.truncate(
+        name.iter()
+            .position(|octet| *octet == 0)
+            .unwrap_or(name.len()),
+    );
+    Ok(name)
+}
+
 /// Makes the next close reset the connection and free what the system still holds to send.
 pub(crate) fn reset_on_close(socket: &impl AsFd) {
     if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
@@ -201,6 +234,21 @@ mod tests {
         let taken = first[0][0].local_addr().unwrap();
         let error = bind_listeners(&[taken], 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn congestion_control_is_that_of_the_listener() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = bind_listeners(&[any], 1).unwrap().remove(0).remove(0);
+        // Always there, always allowed.
+        set_congestion_control(&listener, "reno").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let ours = open_like(any, Some(&listener)).unwrap();
+        assert_eq!(congestion_control(&accepted).unwrap(), b"reno");
+        assert_eq!(congestion_control(&ours).unwrap(), b"reno");
+        let error = set_congestion_control(&listener, "nonesuch").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

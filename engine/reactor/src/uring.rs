@@ -190,7 +190,8 @@ impl Uring {
     }
 
     fn connect(&mut self, request: ConnectId, to: SocketAddr) {
-        let socket = match socket::open(to) {
+        let listener = self.listeners.first().map(|one| &one.socket);
+        let socket = match socket::open_like(to, listener) {
             Ok(socket) => OwnedFd::from(socket),
             Err(error) => {
                 let error = error.kind();

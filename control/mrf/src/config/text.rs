@@ -29,6 +29,7 @@ deserialize_from_text!(
     XdpInterface,
     BusyPoll,
     QueueMib,
+    TcpCongestion,
     H248Version,
     AfterLoss,
     H248Pdu,

@@ -38,6 +38,9 @@ fn listeners_of_later_builds_are_refused_by_name() {
     check("50", BusyPoll(50));
     refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");
     refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000");
+    check("reno", TcpCongestion("reno".to_owned()));
+    refused::<TcpCongestion>("a b", "tcp_available_congestion_control");
+    refused::<TcpCongestion>("", "tcp_available_congestion_control");
     check("16", QueueMib(16));
     refused::<QueueMib>("0", "expected MiB, 1 to 65536");
     refused::<QueueMib>("1G", "expected MiB, 1 to 65536");

@@ -45,6 +45,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system does not have this congestion control, or does not let us use it.
+    #[error("cannot use {name:?} as TCP's congestion control: {source}")]
+    Congestion {
+        /// As configured.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The H.248 side could not be opened.
     #[error("cannot open the H.248 side: {0}")]
     H248(io::Error),

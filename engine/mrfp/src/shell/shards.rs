@@ -335,7 +335,13 @@ impl Lane {
             Some(interface) => Place::Xdp(interface.shard(shard.0)),
             None => {
                 let addrs: Vec<_> = listeners.iter().map(|listener| listener.addr).collect();
-                Place::System(reactor::rebind_listeners(&addrs)?)
+                let anew = reactor::rebind_listeners(&addrs)?;
+                if let Some(name) = &nursery.config.tcp_congestion {
+                    for listener in &anew {
+                        reactor::set_congestion_control(listener, name)?;
+                    }
+                }
+                Place::System(anew)
             }
         };
         self.handle = Some(nursery.start(shard, mailbox, place)?);
@@ -441,6 +447,14 @@ fn listen(config: &Config, count: u8) -> Result<Vec<Place>, StartError> {
                     source,
                 }
             })?;
+        if let Some(name) = &config.tcp_congestion {
+            for listener in listeners.iter().flatten() {
+                reactor::set_congestion_control(listener, name).map_err(|source| {
+                    let name = name.clone();
+                    StartError::Congestion { name, source }
+                })?;
+            }
+        }
         for (shard, listeners) in all.iter_mut().zip(listeners) {
             shard.extend(listeners);
         }
