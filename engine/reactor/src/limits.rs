@@ -47,7 +47,7 @@ pub const DIRECT_SEND_BYTES_MIN: usize = 8 * 1024;
 pub const POOL_BYTES: usize = 16 * 1024 * 1024;
 
 /// A receive slot of the completion backend, which uses one per receive.
-pub const URING_SLOT_BYTES: usize = 16 * 1024;
+pub const URING_SLOT_BYTES: usize = 32 * 1024;
 
 /// A receive slot into which several receives are packed: of the readiness backend, and of what is
 /// decrypted or unmasked.

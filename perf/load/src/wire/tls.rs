@@ -11,7 +11,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{
+    CipherSuite, ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedCipherSuite,
+};
 
 use super::WireFault;
 
@@ -45,9 +47,14 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What all connections are made with: TLS 1.2 and 1.3, no certificate of ours.
+/// What all connections are made with: TLS 1.2 and 1.3, no certificate of ours, and AES-128 first, as
+/// browsers offer it.
 pub(crate) fn config() -> anyhow::Result<TlsConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut provider = rustls::crypto::ring::default_provider();
+    let is_later =
+        |suite: &SupportedCipherSuite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.sort_by_key(is_later);
+    let provider = Arc::new(provider);
     let signalled = Signalled(provider.signature_verification_algorithms);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
