@@ -33,6 +33,7 @@ impl FanOut {
         let config = ShardConfig {
             index: ShardIndex(0),
             shards: 1,
+            life: 0,
             limits,
             seed: [1; 32],
         };
@@ -74,7 +75,9 @@ impl FanOut {
                 | Output::Close { .. }
                 | Output::PauseReading { .. }
                 | Output::ResumeReading { .. }
-                | Output::Handover { .. } => {}
+                | Output::Handover { .. }
+                | Output::Ship(_)
+                | Output::Unpacked(_) => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 import functools
 import re
 
-from check_sip import has_ipv6, listeners
+from check_sip import SHARDS, has_ipv6, listeners
 from msrp import Endpoint, ident, own_path, parse_uri
 from process import Failure, Mrf, Process, ensure
 from sip import Agent, attribute, offer
@@ -204,6 +204,30 @@ def notices(env):
     ensure(mrf.stop() == 0, f"SIGTERM: exit {mrf.child.returncode}; {mrf.tail()}")
 
 
+def spread(env, *flags):
+    """A conference on two shards: everybody hears everybody."""
+    mrf = Mrf(env, "run", *listeners(), "--spread-above", "2", *flags)
+    parties = [Participant(mrf, name) for name in ("alice", "bob", "carol", "dave", "erin")]
+    bind(*parties)
+    shards = {parse_uri(party.peer_path)[1][0] for party in parties}
+    ensure(SHARDS == "1" or len(shards) > 1, f"all are on shard {shards}")
+    for sender in parties:
+        others = [party for party in parties if party is not sender]
+        body = hostile_body(32768)
+        tids = [sender.send(SEED_TEXT), sender.send(body, (1, "*", len(body)), content_type="text/html")]
+        for tid in tids:
+            accepted(sender, tid)
+        for party in others:
+            delivered(party, SEED_TEXT, not_tids=tids)
+            delivered(party, body, "text/html", not_tids=tids)
+    parties.pop().leave()
+    seed_message(parties[0], parties[-1])
+    for party in parties:
+        party.leave()
+    mrf.ensure_alive()
+    ensure(mrf.stop() == 0, f"SIGTERM: exit {mrf.child.returncode}; {mrf.tail()}")
+
+
 def flow(env):
     """`mrf flow a.5.1` against an instance of its own; the seed's text goes out and comes in."""
     child = Process("flow", [env.mrf, "flow", "a.5.1", "--verbose"], env.directory)
@@ -221,5 +245,7 @@ def checks():
     yield "msrp-bodiless", functools.partial(conference, bodiless)
     yield "msrp-unknown-session", functools.partial(conference, unknown_session)
     yield "msrp-second-connection", functools.partial(conference, second_connection)
+    yield "msrp-spread", spread
+    yield "msrp-spread-mio", lambda env: spread(env, "--reactor", "mio")
     yield "msrp-notices", notices
     yield "flow-a.5.1", flow

@@ -24,16 +24,19 @@ const STEP_BYTES: usize = 3_000;
 
 fn run(seed: u64) -> u64 {
     let mut dice = Dice::new(seed);
-    let shards = 1 + dice.roll(2);
-    let mut world = World::new(seed, u8::try_from(shards).expect("two"));
+    let shards = 1 + dice.roll(3);
+    let mut world = World::new(seed, u8::try_from(shards).expect("three"));
+    // In some runs contexts span the shards.
+    world.is_spread = dice.roll(3) > 0;
     let mut messages = Vec::new();
     let mut next = 1;
     for _ in 0..4 {
         join(&mut world, &mut dice, &mut next);
     }
     for _ in 0..60 {
-        match dice.roll(12) {
+        match dice.roll(13) {
             0 => join(&mut world, &mut dice, &mut next),
+            12 if world.is_spread => change(&mut world, &mut dice, &messages),
             1 => leave(&mut world, &mut dice, &messages),
             2..=5 => talk(&mut world, &mut dice, &mut messages),
             _ => {
@@ -58,17 +61,41 @@ fn run(seed: u64) -> u64 {
 
 fn join(world: &mut World, dice: &mut Dice, next: &mut u32) {
     let context = 1 + u32::try_from(dice.roll(2)).expect("two");
-    // A context lives on one shard; the connection may be accepted by any.
-    let shard = context as usize % world.shard_count();
+    // The connection may be accepted by any shard.
+    let shard = match world.is_spread {
+        true => dice.roll(world.shard_count()),
+        false => context as usize % world.shard_count(),
+    };
     let through = dice.roll(world.shard_count());
     world.join(*next, context, shard, through);
     *next += 1;
 }
 
-/// Somebody leaves who has nothing left to send, so that what it sent is complete.
+/// Somebody leaves.
 fn leave(world: &mut World, dice: &mut Dice, messages: &[Message]) {
+    let idle = idle(world, messages);
+    if !idle.is_empty() {
+        world.leave(idle[dice.roll(idle.len())]);
+        world.settle();
+    }
+}
+
+/// Somebody moves to the other conference, which may be at home on another shard.
+fn change(world: &mut World, dice: &mut Dice, messages: &[Message]) {
+    let idle = idle(world, messages);
+    if !idle.is_empty() {
+        let number = idle[dice.roll(idle.len())];
+        let context = 3 - world.people[&number].context.0;
+        world.move_to(number, context);
+        world.people.get_mut(&number).expect("present").has_moved = true;
+        world.settle();
+    }
+}
+
+/// Who has nothing left to send, so that what it sent is complete.
+fn idle(world: &mut World, messages: &[Message]) -> Vec<u32> {
     world.settle();
-    let idle: Vec<u32> = world
+    world
         .people
         .iter()
         .filter(|(number, p)| {
@@ -80,11 +107,7 @@ fn leave(world: &mut World, dice: &mut Dice, messages: &[Message]) {
             p.is_present && p.outbox.is_empty() && p.peer.answers.len() == sent + 1
         })
         .map(|(number, _)| *number)
-        .collect();
-    if !idle.is_empty() {
-        world.leave(idle[dice.roll(idle.len())]);
-        world.settle();
-    }
+        .collect()
 }
 
 fn talk(world: &mut World, dice: &mut Dice, messages: &mut Vec<Message>) {
@@ -143,7 +166,8 @@ fn check(world: &World, messages: &[Message], seed: u64) {
     for message in messages {
         for (number, person) in &world.people {
             let got = person.peer.messages.get(&message.id);
-            let is_owed = message.audience.contains(number) && person.is_present;
+            let is_owed =
+                message.audience.contains(number) && person.is_present && !person.has_moved;
             if is_owed {
                 let got = got.unwrap_or_else(|| panic!("{number} lacks {}; {hint}", message.id));
                 assert!(
@@ -156,7 +180,11 @@ fn check(world: &World, messages: &[Message], seed: u64) {
             if got.is_some() {
                 let sender = &world.people[&message.sender];
                 assert_ne!(*number, message.sender, "its own message came back; {hint}");
-                assert_eq!(person.context, sender.context, "another conference; {hint}");
+                let may_differ = person.has_moved || sender.has_moved;
+                assert!(
+                    may_differ || person.context == sender.context,
+                    "another conference; {hint}"
+                );
             }
         }
         let sender = &world.people[&message.sender];
@@ -174,9 +202,12 @@ fn check(world: &World, messages: &[Message], seed: u64) {
         assert_eq!(person.peer.pending(), 0, "half a frame; {hint}");
     }
     let present = world.people.values().filter(|p| p.is_present).count();
+    // Each shard that knows a context knows all who are in it.
     let sessions: usize = (0..world.shard_count())
         .map(|s| world.shard(s).session_count())
         .sum();
+    let known = world.known_sessions();
+    (0..world.shard_count()).for_each(|s| world.shard(s).assert_invariants());
     let connections: usize = (0..world.shard_count())
         .map(|s| world.shard(s).connection_count())
         .sum();
@@ -185,7 +216,7 @@ fn check(world: &World, messages: &[Message], seed: u64) {
         .sum();
     assert_eq!(
         (sessions, connections, open),
-        (present, present, 0),
+        (known, present, 0),
         "left over; {hint}"
     );
 }

@@ -4,5 +4,6 @@
 
 mod conference;
 mod room;
+mod spread;
 mod stall;
 mod world;

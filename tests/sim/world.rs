@@ -1,10 +1,10 @@
 //! Shards, their network and the participants of a run.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use clock::Duration;
 use mrf_tests::peer::Peer;
@@ -12,7 +12,7 @@ use reactor::sim::{ClientId, SimBackend, SimNet, SimShard, SimSocket};
 use reactor::{Control, ControlSender, Driver, DriverConfig, Mailbox, ShardLinks};
 use switch::{
     Command, ContextKey, Event, Limits, Order, SessionConfig, SessionKey, Shard, ShardConfig,
-    ShardIndex,
+    ShardIndex, Terms,
 };
 
 type SimDriver = Driver<SimBackend, Shard<Rc<[u8]>>>;
@@ -44,9 +44,12 @@ pub(crate) struct Participant {
     pub(crate) key: SessionKey,
     pub(crate) context: ContextKey,
     pub(crate) shard: usize,
+    pub(crate) config: SessionConfig,
     pub(crate) client: ClientId,
     pub(crate) peer: Peer,
     pub(crate) is_present: bool,
+    /// It was in another conference before.
+    pub(crate) has_moved: bool,
     /// Octets that wait to be sent, in order.
     pub(crate) outbox: Vec<u8>,
 }
@@ -59,6 +62,17 @@ pub(crate) struct World {
     events: mpsc::Receiver<Event>,
     pub(crate) log: RefCell<Vec<Event>>,
     pub(crate) people: BTreeMap<u32, Participant>,
+    /// Of whoever joins.
+    pub(crate) terms: Arc<Terms>,
+    /// Participants of a conference are on several shards.
+    pub(crate) is_spread: bool,
+    /// The shards that know a context.
+    spans: BTreeMap<ContextKey, BTreeSet<usize>>,
+    limits: Limits,
+    seed: u64,
+    links: ShardLinks<SimSocket>,
+    lives: Vec<u32>,
+    sender: mpsc::Sender<Event>,
     token: u64,
 }
 
@@ -73,30 +87,64 @@ impl World {
             (0..shard_count).map(|_| Mailbox::without_waker()).collect();
         let senders = mailboxes.iter().map(Mailbox::sender).collect();
         let links = ShardLinks::new(&mailboxes);
-        let shards = mailboxes
-            .into_iter()
-            .zip(0..)
-            .map(|(mailbox, index)| {
-                let config = ShardConfig {
-                    index: ShardIndex(index),
-                    shards: shard_count,
-                    limits,
-                    seed: [u8::try_from(seed % 251).expect("below 251"); 32],
-                };
-                let sender = sender.clone();
-                let sink = Box::new(move |event| _ = sender.send(event));
-                let driver = DriverConfig::new(mailbox, links.clone(), sink);
-                Driver::new(net.backend(&[listener(index)]), Shard::new(config), driver)
-            })
-            .collect();
-        Self {
+        let mut world = Self {
             net,
-            shards,
+            shards: Vec::new(),
             mailboxes: senders,
             events,
             log: RefCell::default(),
             people: BTreeMap::new(),
+            terms: Arc::default(),
+            is_spread: false,
+            spans: BTreeMap::new(),
+            limits,
+            seed,
+            links,
+            lives: vec![0; usize::from(shard_count)],
+            sender,
             token: 0,
+        };
+        for (mailbox, index) in mailboxes.into_iter().zip(0..) {
+            let shard = world.driver(mailbox, index);
+            world.shards.push(shard);
+        }
+        world
+    }
+
+    fn driver(&self, mailbox: Mailbox<SimSocket>, index: u8) -> SimDriver {
+        let config = ShardConfig {
+            index: ShardIndex(index),
+            shards: u8::try_from(self.lives.len()).expect("few shards"),
+            life: self.lives[usize::from(index)],
+            limits: self.limits,
+            seed: [u8::try_from(self.seed % 251).expect("below 251"); 32],
+        };
+        let sender = self.sender.clone();
+        let sink = Box::new(move |event| _ = sender.send(event));
+        let driver = DriverConfig::new(mailbox, self.links.clone(), sink);
+        let backend = self.net.backend(&[listener(index)]);
+        Driver::new(backend, Shard::new(config), driver)
+    }
+
+    /// A shard dies, at once and with all that it carries; another one takes its place, with nothing on
+    /// it. The others are told.
+    pub(crate) fn kill(&mut self, shard: usize) {
+        let index = u8::try_from(shard).expect("few shards");
+        self.lives[shard] += 1;
+        let mailbox = self.mailboxes[shard].renew();
+        self.shards[shard] = self.driver(mailbox, index);
+        for person in self.people.values_mut().filter(|p| p.shard == shard) {
+            person.is_present = false;
+        }
+        self.spans
+            .values_mut()
+            .for_each(|span| _ = span.remove(&shard));
+        let order = Order::ShardLost {
+            shard: ShardIndex(index),
+            life: self.lives[shard],
+        };
+        for other in (0..self.shards.len()).filter(|s| *s != shard) {
+            self.order(other, order.clone());
         }
     }
 
@@ -168,18 +216,22 @@ impl World {
         };
         let config = SessionConfig {
             remote_path: Some(remote.clone().into_bytes().into()),
+            user: Some(format!("sip:user{number}@example.com").into()),
+            terms: Arc::clone(&self.terms),
             ..SessionConfig::new(local.clone().into_bytes(), &*id)
         };
         let context = ContextKey(context);
-        let config = Box::new(config);
-        self.order(
-            shard,
-            Order::Install {
-                session: key,
-                context,
-                config,
-            },
-        );
+        self.reach(context, shard);
+        let order = Order::Install {
+            session: key,
+            context,
+            config: Box::new(config.clone()),
+        };
+        self.order(shard, order);
+        let others = self.spans[&context].iter().filter(|s| **s != shard);
+        for other in others.copied().collect::<Vec<_>>() {
+            self.announce(other, key, context, (shard, &config));
+        }
         self.settle();
         let client = self
             .net
@@ -192,9 +244,11 @@ impl World {
             key,
             context,
             shard,
+            config,
             client,
             peer,
             is_present: true,
+            has_moved: false,
             outbox,
         };
         self.people.insert(number, person);
@@ -214,8 +268,62 @@ impl World {
     pub(crate) fn leave(&mut self, number: u32) {
         let person = self.people.get_mut(&number).expect("a participant");
         person.is_present = false;
-        let (shard, session) = (person.shard, person.key);
-        self.order(shard, Order::Remove { session });
+        let (context, session) = (person.context, person.key);
+        for shard in self.spans[&context].clone() {
+            self.order(shard, Order::Remove { session });
+        }
+    }
+
+    /// Takes a participant to another context; its session stays on its shard.
+    pub(crate) fn move_to(&mut self, number: u32, context: u32) {
+        let to = ContextKey(context);
+        let person = &self.people[&number];
+        let (session, from, shard) = (person.key, person.context, person.shard);
+        let config = person.config.clone();
+        self.reach(to, shard);
+        let (old, new) = (self.spans[&from].clone(), self.spans[&to].clone());
+        for at in old.union(&new).copied() {
+            let context = to;
+            match (old.contains(&at), new.contains(&at)) {
+                (true, true) => self.order(at, Order::Move { session, context }),
+                (true, false) => self.order(at, Order::Remove { session }),
+                (false, _) => self.announce(at, session, context, (shard, &config)),
+            }
+        }
+        self.people
+            .get_mut(&number)
+            .expect("looked up above")
+            .context = to;
+    }
+
+    /// Makes a context known to a shard.
+    fn reach(&mut self, context: ContextKey, shard: usize) {
+        if !self.spans.entry(context).or_default().insert(shard) {
+            return;
+        }
+        let people = self.people.values();
+        let people = people.filter(|p| p.is_present && p.context == context);
+        let known: Vec<_> = people.map(|p| (p.key, p.shard, p.config.clone())).collect();
+        for (key, at, config) in known {
+            self.announce(shard, key, context, (at, &config));
+        }
+    }
+
+    fn announce(
+        &mut self,
+        to: usize,
+        session: SessionKey,
+        context: ContextKey,
+        (shard, config): (usize, &SessionConfig),
+    ) {
+        let order = Order::Announce {
+            session,
+            context,
+            shard: ShardIndex(u8::try_from(shard).expect("few shards")),
+            home: ShardIndex(0),
+            config: Box::new(config.clone()),
+        };
+        self.order(to, order);
     }
 
     /// Sends up to `count` octets of a participant's outbox.
@@ -228,6 +336,12 @@ impl World {
 
     pub(crate) fn shard(&self, index: usize) -> &Shard<Rc<[u8]>> {
         self.shards[index].logic()
+    }
+
+    /// How many sessions, and doubles of sessions, all shards should have.
+    pub(crate) fn known_sessions(&self) -> usize {
+        let present = self.people.values().filter(|p| p.is_present);
+        present.map(|p| self.spans[&p.context].len()).sum()
     }
 
     pub(crate) fn shard_count(&self) -> usize {

@@ -120,6 +120,7 @@ impl World {
         let shard = Shard::new(ShardConfig {
             index: ShardIndex(0),
             shards: 1,
+            life: 0,
             limits,
             seed: [choice; 32],
         });

@@ -2,7 +2,7 @@
 
 mod load;
 
-use core::num::NonZeroU8;
+use core::num::{NonZeroU8, NonZeroU32};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -243,6 +243,10 @@ struct MediaArgs {
     /// more than the interface has receive queues]
     #[arg(long, value_name = "N", env = "MRF_SHARDS")]
     shards: Option<NonZeroU8>,
+    /// Participants of one conference above which further ones are placed on any shard: a large
+    /// conference then uses several cores, and what is said is carried between them [default: 1000]
+    #[arg(long, value_name = "N", env = "MRF_SPREAD_ABOVE")]
+    spread_above: Option<NonZeroU32>,
     /// Network interface of the xdp reactor, with the addresses of --msrp on it [default: none]
     #[arg(long, value_name = "IF", env = "MRF_XDP_IF")]
     xdp_if: Option<XdpInterface>,
@@ -483,6 +487,7 @@ impl MediaArgs {
         options.advertise = self.advertise;
         options.reactor = self.reactor;
         options.shards = self.shards;
+        options.spread_above = self.spread_above;
         options.xdp_if = self.xdp_if;
         options.busy_poll_us = self.busy_poll_us;
         options.tcp_congestion = self.tcp_congestion;

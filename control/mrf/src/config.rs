@@ -82,6 +82,7 @@ pub const KEYS: &[&str] = &[
     "shard-queue-mib",
     "shards",
     "sip",
+    "spread-above",
     "storage",
     "tcp-congestion",
     "tls-ca",
@@ -122,6 +123,8 @@ pub struct Options {
     pub reactor: Option<Reactor>,
     /// Number of shards.
     pub shards: Option<NonZeroU8>,
+    /// Participants of one conference above which it spreads over the shards.
+    pub spread_above: Option<NonZeroU32>,
     /// Not in this build.
     pub xdp_if: Option<XdpInterface>,
     /// How long a shard polls before it sleeps.
@@ -260,6 +263,7 @@ impl Options {
             mid: self.mid.or(fallback.mid),
             reactor: self.reactor.or(fallback.reactor),
             shards: self.shards.or(fallback.shards),
+            spread_above: self.spread_above.or(fallback.spread_above),
             xdp_if: self.xdp_if.or(fallback.xdp_if),
             busy_poll_us: self.busy_poll_us.or(fallback.busy_poll_us),
             tcp_congestion: self.tcp_congestion.or(fallback.tcp_congestion),

@@ -89,6 +89,9 @@ fn media(options: &Options) -> mrfp::Config {
     config.advertise = options.advertise.map(|addr| addr.0);
     config.reactor = options.reactor.map_or(config.reactor, |reactor| reactor.0);
     config.shards = options.shards;
+    if let Some(above) = options.spread_above {
+        config.gateway_limits.spread_above = above.get();
+    }
     config.xdp_interface = options.xdp_if.as_ref().map(|name| name.0.clone());
     let micros = options.busy_poll_us.map_or(0, |poll| poll.0);
     config.busy_poll = Duration::from_micros(micros.into());

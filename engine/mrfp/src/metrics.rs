@@ -55,4 +55,6 @@ pub struct ShardMetrics {
     pub octets_sent: u64,
     /// As above, octets received, framing included.
     pub octets_received: u64,
+    /// What came from other shards.
+    pub freight: reactor::FreightMetrics,
 }

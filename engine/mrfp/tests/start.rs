@@ -162,6 +162,32 @@ impl Participant {
         self.stream.write_all(text.as_bytes()).unwrap();
     }
 
+    /// A message whose sender wants to know whether all have it.
+    fn send_asking(&mut self, id: &str, body: &str) {
+        let length = body.len();
+        let text = format!(
+            "MSRP {id} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: m{id}\r\n\
+             Byte-Range: 1-{length}/{length}\r\nSuccess-Report: yes\r\n\
+             Content-Type: text/plain\r\n\r\n{body}\r\n-------{id}$\r\n",
+            self.to, self.from
+        );
+        self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Expects a SEND and answers it.
+    fn answer(&mut self, parts: &[&str]) {
+        let frame = self.receive();
+        for part in parts.iter().chain(&[" SEND\r\n"]) {
+            assert!(frame.contains(part), "{part:?} is missing in {frame:?}");
+        }
+        let id = frame.split(' ').nth(1).unwrap();
+        let text = format!(
+            "MSRP {id} 200 OK\r\nTo-Path: {}\r\nFrom-Path: {}\r\n-------{id}$\r\n",
+            self.to, self.from
+        );
+        self.stream.write_all(text.as_bytes()).unwrap();
+    }
+
     /// The next frame.
     fn receive(&mut self) -> String {
         loop {
@@ -188,16 +214,20 @@ impl Participant {
 }
 
 async fn mrfp(reactor: ReactorKind, mgcs: &[TransportAddr]) -> Mrfp {
+    spread_mrfp(reactor, mgcs, 1_000).await
+}
+
+async fn spread_mrfp(reactor: ReactorKind, mgcs: &[TransportAddr], above: u32) -> Mrfp {
     let loopback = "127.0.0.1:0".parse().unwrap();
-    let mut mrfp = mrfp::start(Config {
+    let mut config = Config {
         msrp: vec![loopback],
         mgcs: mgcs.to_vec(),
         reactor,
         shards: NonZeroU8::new(2),
         ..Config::default()
-    })
-    .await
-    .unwrap();
+    };
+    config.gateway_limits.spread_above = above;
+    let mut mrfp = mrfp::start(config).await.unwrap();
     assert_ne!(mrfp.reactor(), ReactorKind::Auto);
     assert_eq!(mrfp.shards(), 2);
     assert!(!mrfp.metrics().is_registered);
@@ -305,6 +335,97 @@ async fn failed_shard(reactor: ReactorKind) {
     assert!(reply.contains("Subtract"), "{reply}");
     assert_eq!(mrfp.metrics().terminations, 3);
     tokio::join!(mrfp.shutdown(Duration::ZERO), controller.until(|c| c.gone));
+}
+
+/// Participants of one conference on two shards; then one more, who comes from another conference with
+/// the connection it has.
+async fn spread(reactor: ReactorKind) {
+    let mut controller = Controller::new("tcp:127.0.0.1:0").await;
+    let mgc = controller.shell.bound()[0];
+    let mrfp = spread_mrfp(reactor, &[mgc], 2).await;
+    controller.until(|c| c.gateway.is_some()).await;
+    let names = ["alice", "bob", "carol", "dave", "erin"];
+    let mut paths = Vec::new();
+    for (name, context) in names.into_iter().zip(["$", "1", "1", "1", "$"]) {
+        paths.push(controller.add(context, name).await);
+    }
+    let shard_of = |path: &String| {
+        let id = path.rsplit('/').next().unwrap().split(';').next().unwrap();
+        switch::owner_of(id.as_bytes()).unwrap().0
+    };
+    let shards: Vec<u8> = paths.iter().map(shard_of).collect();
+    assert_eq!(shards[..4], [0, 0, 1, 1]);
+    let addr = mrfp.msrp_addrs()[0];
+    let talk = tokio::task::spawn_blocking(move || {
+        let connect = |(path, name): (&String, &str)| Participant::connect(addr, path, name);
+        let mut all: Vec<_> = paths.iter().zip(names).map(connect).collect();
+        for (at, participant) in all.iter_mut().enumerate() {
+            participant.send(&format!("bind{at}xx"), None);
+            participant.expect(&[&format!("MSRP bind{at}xx 200")]);
+        }
+        for sender in [0, 2] {
+            let id = format!("hear{sender}xx");
+            all[sender].send_asking(&id, "Do you all hear me?");
+            all[sender].expect(&[&format!("MSRP {id} 200")]);
+            for listener in (0..4).filter(|at| *at != sender) {
+                all[listener].answer(&["Do you all hear me?", "Success-Report: yes"]);
+            }
+            // One REPORT, when all on both shards have answered.
+            all[sender].expect(&[" REPORT\r\n", &format!("m{id}"), "Status: 000 200"]);
+        }
+        all
+    });
+    let mut all = talk.await.unwrap();
+    let foreign = |shard: usize| mrfp.metrics().shards[shard].freight;
+    assert_eq!((foreign(0).messages, foreign(1).messages), (1, 1));
+    // Erin is on shard 0 with her connection, whatever the context she goes to.
+    let reply = format!("{:?}", controller.call("C=1{MV=msrp/5}").await);
+    assert!(
+        reply.contains("Move") && !reply.contains("Error"),
+        "{reply}"
+    );
+    let talk = tokio::task::spawn_blocking(move || {
+        all[4].send("erinsays", Some("I am new here"));
+        all[4].expect(&["MSRP erinsays 200"]);
+        for listener in &mut all[..4] {
+            listener.answer(&["I am new here"]);
+        }
+        all[3].send("davesays", Some("Welcome"));
+        all[3].expect(&["MSRP davesays 200"]);
+        for listener in [0, 1, 2, 4] {
+            all[listener].answer(&["Welcome"]);
+        }
+        all
+    });
+    let mut all = talk.await.unwrap();
+    // The end of a shard leaves the conference to those on the other one.
+    mrfp.fail_shard(1);
+    controller
+        .until(|c| c.told.contains("904 Termination malfunctioning"))
+        .await;
+    let talk = tokio::task::spawn_blocking(move || {
+        all[0].send_asking("stillxxx", "Still there?");
+        all[0].expect(&["MSRP stillxxx 200"]);
+        for listener in [1, 4] {
+            all[listener].answer(&["Still there?"]);
+        }
+        all[0].expect(&[" REPORT\r\n", "mstillxxx", "Status: 000 200"]);
+    });
+    talk.await.unwrap();
+    let reply = format!("{:?}", controller.call("C=1{S=*}").await);
+    assert!(reply.contains("Subtract"), "{reply}");
+    assert_eq!(mrfp.metrics().terminations, 0);
+    tokio::join!(mrfp.shutdown(Duration::ZERO), controller.until(|c| c.gone));
+}
+
+#[tokio::test]
+async fn a_conference_spreads_over_two_shards_on_mio() {
+    spread(ReactorKind::Mio).await;
+}
+
+#[tokio::test]
+async fn a_conference_spreads_over_two_shards_on_the_best_reactor() {
+    spread(ReactorKind::Auto).await;
 }
 
 #[tokio::test]

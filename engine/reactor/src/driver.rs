@@ -19,16 +19,18 @@ use std::collections::VecDeque;
 use std::io;
 
 use clock::Instant;
-use switch::{Batch, CloseCause, ConnId, ConnectId, Event, Input, Output, ShardIndex, Via};
+use switch::{
+    Batch, CloseCause, ConnId, ConnectId, Event, Input, Output, ShardIndex, Shipment, Via,
+};
 
 use crate::backend::{Backend, Completion, Op};
 use crate::layer::{Credentials, Layer, Transport};
 use crate::layered::Doorway;
 use crate::limits::{
     CONNECTIONS_CEILING, CONNECTIONS_MAX, HANDOVER_BYTES_MAX, LINGER, POLL_PAUSES,
-    TURN_CONTROLS_MAX, YOUTH_BYTES,
+    TURN_CONTROLS_MAX, TURN_FREIGHT_MAX, YOUTH_BYTES,
 };
-use crate::mailbox::{Control, Full, Mailbox, ShardLinks};
+use crate::mailbox::{Control, Freight, Full, Mailbox, ShardLinks};
 use crate::patience::Patience;
 use crate::table::{Conn, Handover, Table};
 
@@ -43,6 +45,12 @@ pub trait Logic<B> {
     /// Whether to feed octets of this connection now; if not, they are offered again in a later turn,
     /// when what was drawn is on its way, or when the logic asks to read on.
     fn takes(&self, _conn: ConnId) -> bool {
+        true
+    }
+
+    /// Whether to feed shipments of other shards now; if not, they are offered again in a turn that something
+    /// else causes, unless that changes while outputs are drawn.
+    fn takes_shipments(&self) -> bool {
         true
     }
 }
@@ -120,6 +128,8 @@ pub struct Driver<B: Backend, L> {
     /// Connections whose far end is done, to be closed when nothing is being sent.
     pub(crate) ended: Vec<ConnId>,
     deadline: Option<Instant>,
+    /// Shards to be woken at the end of the turn, a bit each.
+    to_wake: u64,
     patience: Patience,
 }
 
@@ -150,6 +160,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             lingering: VecDeque::new(),
             ended: Vec::new(),
             deadline: None,
+            to_wake: 0,
         }
     }
 
@@ -188,6 +199,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         }
         self.done = done;
         self.read_mailbox(now);
+        self.unload_freight(now);
         if self.deadline.is_some_and(|at| at <= now) {
             self.logic.handle(now, Input::Deadline);
         }
@@ -208,15 +220,18 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         until: Option<Instant>,
         done: &mut Vec<Completion<B::Octets, B::Socket>>,
     ) -> io::Result<()> {
-        if self.config.busy_poll.is_zero() || until == Some(Instant::ZERO) {
+        if until == Some(Instant::ZERO) {
             return self.backend.wait(until, done);
+        }
+        if self.config.busy_poll.is_zero() {
+            return self.sleep(until, done);
         }
         let began = self.backend.now();
         if let Some(poll_until) = self.patience.poll_until(began) {
             let stop = until.map_or(poll_until, |at| at.min(poll_until));
             while self.backend.now() < stop {
                 self.backend.wait(Some(Instant::ZERO), done)?;
-                if !done.is_empty() || self.config.mailbox.has_news() {
+                if !done.is_empty() || self.has_news() {
                     self.patience.note(began, self.backend.now());
                     return Ok(());
                 }
@@ -224,8 +239,28 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
                 (0..POLL_PAUSES).for_each(|_| core::hint::spin_loop());
             }
         }
-        let outcome = self.backend.wait(until, done);
+        let outcome = self.sleep(until, done);
         self.patience.note(began, self.backend.now());
+        outcome
+    }
+
+    /// Whether other threads have said something that is to be dealt with now.
+    fn has_news(&self) -> bool {
+        let mailbox = &self.config.mailbox;
+        mailbox.has_news() || (mailbox.has_freight() && self.logic.takes_shipments())
+    }
+
+    /// Waits in the system, unless other threads have said something.
+    fn sleep(
+        &mut self,
+        until: Option<Instant>,
+        done: &mut Vec<Completion<B::Octets, B::Socket>>,
+    ) -> io::Result<()> {
+        self.config.mailbox.doze();
+        let has_news = self.has_news();
+        let until = if has_news { Some(Instant::ZERO) } else { until };
+        let outcome = self.backend.wait(until, done);
+        self.config.mailbox.rouse();
         outcome
     }
 
@@ -236,7 +271,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             || !self.held.is_empty()
             || !self.owed.is_empty()
             || self.doorway.has_unread()
-            || self.config.mailbox.has_news()
+            || self.has_news()
         {
             return Some(Instant::ZERO);
         }
@@ -500,7 +535,6 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
     }
 
     fn read_mailbox(&mut self, now: Instant) {
-        self.config.mailbox.rearm();
         for _ in 0..TURN_CONTROLS_MAX {
             match self.config.mailbox.pop() {
                 Some(Control::Command(command)) => {
@@ -513,6 +547,67 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
                     octets,
                 }) => self.adopt(now, (socket, peer), layer, octets),
                 None => return,
+            }
+        }
+    }
+
+    /// Takes what other shards sent, as long as the logic takes it.
+    fn unload_freight(&mut self, now: Instant) {
+        for _ in 0..TURN_FREIGHT_MAX {
+            if !self.logic.takes_shipments() {
+                return;
+            }
+            match self.config.mailbox.unload() {
+                Some(Freight::Arrived(mut shipment)) => {
+                    let octets = B::Octets::from(shipment.take_octets());
+                    let input = Input::Shipment { shipment, octets };
+                    self.logic.handle(now, input);
+                }
+                Some(Freight::Returned(shipment)) => {
+                    self.logic.handle(now, Input::Returned(shipment));
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Puts a shipment where it is for; that shard is woken at the end of the turn.
+    fn ship(&mut self, shipment: Shipment) {
+        let to = shipment.to();
+        let link = self.config.links.to(to);
+        let carried = match link {
+            Some(link) => link.carry(Freight::Arrived(shipment)),
+            None => Err(Freight::Arrived(shipment)),
+        };
+        match carried {
+            Ok(()) => self.to_wake |= 1 << to.0,
+            Err(Freight::Arrived(shipment) | Freight::Returned(shipment)) => {
+                tracing::warn!(shard = to.0, "messages lost: their shard takes nothing");
+                self.owed.push_back(Input::Returned(shipment));
+            }
+        }
+    }
+
+    fn give_back(&mut self, shipment: Shipment) {
+        let from = shipment.from();
+        let wakes = shipment.calls_back();
+        let Some(link) = self.config.links.to(from) else {
+            return;
+        };
+        // If it has no room, it was started anew and has forgotten the shipment.
+        if link.carry(Freight::Returned(shipment)).is_ok() && wakes {
+            self.to_wake |= 1 << from.0;
+        }
+    }
+
+    /// Wakes the shards that something was sent to in this turn.
+    fn wake_shards(&mut self) {
+        let mut to_wake = core::mem::take(&mut self.to_wake);
+        while to_wake != 0 {
+            let shard = ShardIndex(u8::try_from(to_wake.trailing_zeros()).expect("of 64"));
+            to_wake &= to_wake - 1;
+            if let Some(link) = self.config.links.to(shard) {
+                link.wake();
             }
         }
     }
@@ -567,9 +662,12 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
                 Output::PauseReading { conn } => self.pause(conn),
                 Output::ResumeReading { conn } => self.resume(conn),
                 Output::Handover { conn, to, octets } => self.hand_over(conn, to, octets),
+                Output::Ship(shipment) => self.ship(shipment),
+                Output::Unpacked(shipment) => self.give_back(shipment),
                 Output::Event(event) => (self.config.events)(event),
                 Output::Wait(until) => {
                     self.deadline = until;
+                    self.wake_shards();
                     return;
                 }
             }

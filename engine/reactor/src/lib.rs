@@ -30,7 +30,7 @@ mod xdp;
 pub use backend::{Backend, Completion, Op};
 pub use driver::{Driver, DriverConfig, EventSink, Flow, Logic};
 pub use layer::{Credentials, CredentialsError, Identity, Layer, Transport};
-pub use mailbox::{Control, ControlSender, Full, Mailbox, ShardLinks};
+pub use mailbox::{Control, ControlSender, FreightMetrics, Full, Mailbox, ShardLinks};
 pub use mio::Mio;
 pub use pool::Octets;
 pub use socket::{Socket, bind_listeners, rebind_listeners, set_congestion_control};

@@ -31,6 +31,10 @@ pub const TURN_COMPLETIONS_MAX: usize = 1024;
 /// Control messages taken per turn; the rest waits for the next.
 pub const TURN_CONTROLS_MAX: usize = 256;
 
+/// Shipments between shards, those of others and our own that come back, taken per turn; the rest waits
+/// for the next.
+pub const TURN_FREIGHT_MAX: usize = 256;
+
 /// Control messages queued for one shard; beyond it the sender gets an error.
 pub const MAILBOX_MAX: usize = 4096;
 

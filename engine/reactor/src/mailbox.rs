@@ -1,22 +1,25 @@
 //! How other threads reach a shard: a bounded queue and a waker.
 //!
 //! ```text
-//! send:  push to the queue; if the flag was clear, set it and write to the eventfd
-//! turn:  clear the flag, then pop
+//! send:   push to a queue; if the flag was clear, set it and write to the eventfd
+//! sleep:  clear the flag, look whether a queue holds anything, wait, set the flag
 //! ```
 //!
-//! A push after the last pop finds the flag clear and wakes; one before it is popped. A busy shard
-//! costs its senders no system call beyond the first of a turn.
+//! A push after that look finds the flag clear and wakes; one before it is seen. A shard that is awake
+//! costs its senders no system call.
+//!
+//! Shipments between shards have a queue of their own, with room for all that may be on its way.
 
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crossbeam::queue::ArrayQueue;
-use switch::{Command, ShardIndex};
+use switch::limits::SHIPMENTS_MAX;
+use switch::{Command, ShardIndex, Shipment};
 
 use crate::layer::Layer;
 use crate::limits::MAILBOX_MAX;
@@ -39,6 +42,26 @@ pub enum Control<S> {
     },
 }
 
+/// What came to a shard from others, because participants of one conference are on several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FreightMetrics {
+    /// Messages.
+    pub messages: u64,
+    /// Octets, of what says what to do with them too.
+    pub octets: u64,
+    /// Of these, octets that it has not taken yet.
+    pub queued_bytes: u64,
+}
+
+/// What shards carry to each other.
+#[derive(Debug)]
+pub(crate) enum Freight {
+    /// For us.
+    Arrived(Shipment),
+    /// Ours, unpacked.
+    Returned(Shipment),
+}
+
 /// A mailbox was full; the message comes back.
 #[derive(Debug, thiserror::Error)]
 #[error("the shard's queue of {MAILBOX_MAX} control messages is full")]
@@ -47,22 +70,28 @@ pub struct Full<S>(pub Control<S>);
 #[derive(Debug)]
 struct Shared<S> {
     queue: ArrayQueue<Control<S>>,
+    /// There once the shard has others beside it.
+    freight: OnceLock<ArrayQueue<Freight>>,
+    messages: AtomicU64,
+    octets: AtomicU64,
+    unloaded: AtomicU64,
     /// One of `RUNNING`, `STOPPING` and `FAILING`.
     order: AtomicU8,
-    is_woken: AtomicBool,
-    /// An eventfd; absent in simulations, which look at `is_woken`.
+    /// It will look into its queues before it sleeps.
+    is_awake: AtomicBool,
+    /// An eventfd; absent in simulations, which look into the queues.
     waker: Option<File>,
 }
 
 impl<S> Shared<S> {
     fn wake(&self) {
-        if self.is_woken.swap(true, Ordering::SeqCst) {
+        if self.is_awake.swap(true, Ordering::SeqCst) {
             return;
         }
         if let Some(mut waker) = self.waker.as_ref()
             && let Err(error) = waker.write(&1u64.to_ne_bytes())
         {
-            // The counter cannot be full, as it is read before the flag is cleared.
+            // The counter cannot be full, as it grows by one per sleep at most.
             tracing::error!(%error, "cannot wake a shard");
         }
     }
@@ -90,6 +119,39 @@ impl<S> ControlSender<S> {
         Ok(())
     }
 
+    /// Puts a shipment into the shard's queue, without waking it. A full queue gives it back: the shard
+    /// that it was for has ended, and the one in its place has not looked yet.
+    pub(crate) fn carry(&self, freight: Freight) -> Result<(), Freight> {
+        let Some(queue) = self.0.freight.get() else {
+            return Err(freight);
+        };
+        if let Freight::Arrived(shipment) = &freight {
+            let (messages, octets) = (shipment.message_count(), shipment.weight_bytes());
+            self.0
+                .messages
+                .fetch_add(messages as u64, Ordering::Relaxed);
+            self.0.octets.fetch_add(octets as u64, Ordering::Relaxed);
+        }
+        queue.push(freight)
+    }
+
+    /// What came from other shards.
+    #[must_use]
+    pub fn freight(&self) -> FreightMetrics {
+        let octets = self.0.octets.load(Ordering::Relaxed);
+        let unloaded = self.0.unloaded.load(Ordering::Relaxed);
+        FreightMetrics {
+            messages: self.0.messages.load(Ordering::Relaxed),
+            octets,
+            queued_bytes: octets.saturating_sub(unloaded),
+        }
+    }
+
+    /// Wakes the shard if it sleeps.
+    pub(crate) fn wake(&self) {
+        self.0.wake();
+    }
+
     /// Makes the shard return from its loop after its current turn; cannot fail.
     pub fn stop(&self) {
         self.0.order.store(STOPPING, Ordering::SeqCst);
@@ -108,6 +170,10 @@ impl<S> ControlSender<S> {
     #[must_use]
     pub fn renew(&self) -> Mailbox<S> {
         while self.0.queue.pop().is_some() {}
+        let freight = self.0.freight.get();
+        while freight.is_some_and(|queue| queue.pop().is_some()) {}
+        let octets = self.0.octets.load(Ordering::Relaxed);
+        self.0.unloaded.store(octets, Ordering::Relaxed);
         self.0.order.store(RUNNING, Ordering::SeqCst);
         Mailbox(Arc::clone(&self.0))
     }
@@ -140,8 +206,12 @@ impl<S> Mailbox<S> {
     fn with_waker(waker: Option<File>) -> Self {
         Self(Arc::new(Shared {
             queue: ArrayQueue::new(MAILBOX_MAX),
+            freight: OnceLock::new(),
+            messages: AtomicU64::new(0),
+            octets: AtomicU64::new(0),
+            unloaded: AtomicU64::new(0),
             order: AtomicU8::new(RUNNING),
-            is_woken: AtomicBool::new(false),
+            is_awake: AtomicBool::new(true),
             waker,
         }))
     }
@@ -165,13 +235,32 @@ impl<S> Mailbox<S> {
             .transpose()
     }
 
-    /// Makes the next message wake again. Called before the last [`Self::pop`] of a turn.
-    pub(crate) fn rearm(&self) {
-        self.0.is_woken.store(false, Ordering::SeqCst);
+    /// From here on messages wake the shard. What came before has to be looked for, with
+    /// [`Self::has_news`], before it sleeps.
+    pub(crate) fn doze(&self) {
+        self.0.is_awake.store(false, Ordering::SeqCst);
+    }
+
+    /// The shard is awake: it will look for messages before it sleeps.
+    pub(crate) fn rouse(&self) {
+        self.0.is_awake.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn pop(&self) -> Option<Control<S>> {
         self.0.queue.pop()
+    }
+
+    pub(crate) fn has_freight(&self) -> bool {
+        self.0.freight.get().is_some_and(|queue| !queue.is_empty())
+    }
+
+    pub(crate) fn unload(&self) -> Option<Freight> {
+        let freight = self.0.freight.get()?.pop()?;
+        if let Freight::Arrived(shipment) = &freight {
+            let octets = shipment.weight_bytes() as u64;
+            self.0.unloaded.fetch_add(octets, Ordering::Relaxed);
+        }
+        Some(freight)
     }
 
     /// # Panics
@@ -202,6 +291,11 @@ impl<S> ShardLinks<S> {
     /// Links to the owners of `mailboxes`, by position.
     #[must_use]
     pub fn new(mailboxes: &[Mailbox<S>]) -> Self {
+        // Each of the others may have that many on their way to it, and as many of its own return.
+        let room = 2 * SHIPMENTS_MAX * mailboxes.len();
+        for mailbox in mailboxes.iter().filter(|_| mailboxes.len() > 1) {
+            mailbox.0.freight.get_or_init(|| ArrayQueue::new(room));
+        }
         Self(mailboxes.iter().map(Mailbox::sender).collect())
     }
 
@@ -254,9 +348,17 @@ mod tests {
         let mailbox = Mailbox::new().unwrap();
         let sender = mailbox.sender();
         sender.send(adopt()).unwrap();
+        assert_eq!(wakes(&mailbox), 0, "it is awake");
+        mailbox.doze();
+        assert!(mailbox.has_news());
+        sender.send(adopt()).unwrap();
         sender.send(adopt()).unwrap();
         assert_eq!(wakes(&mailbox), 1);
-        mailbox.rearm();
+        mailbox.rouse();
+        sender.send(adopt()).unwrap();
+        assert_eq!(wakes(&mailbox), 0, "it will look");
+        assert!(mailbox.pop().is_some() && mailbox.pop().is_some());
+        mailbox.doze();
         sender.stop();
         assert_eq!(wakes(&mailbox), 1);
         assert!(mailbox.pop().is_some() && mailbox.pop().is_some() && mailbox.pop().is_none());
@@ -267,13 +369,14 @@ mod tests {
     fn a_mailbox_is_renewed_empty_and_wakes_again() {
         let mailbox = Mailbox::new().unwrap();
         let sender = mailbox.sender();
+        mailbox.doze();
         sender.send(adopt()).unwrap();
         sender.fail();
         assert_eq!(wakes(&mailbox), 1);
         drop(mailbox);
         let renewed = sender.renew();
         assert!(!renewed.is_stopping() && renewed.pop().is_none());
-        renewed.rearm();
+        renewed.doze();
         sender.send(adopt()).unwrap();
         assert_eq!(wakes(&renewed), 1);
         assert!(renewed.pop().is_some());

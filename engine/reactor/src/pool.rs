@@ -27,14 +27,14 @@ enum Place {
         start: u32,
         len: u32,
     },
-    Heap(Rc<[u8]>),
+    Heap(Rc<Vec<u8>>),
 }
 
 impl Octets {
     /// A copy on the heap, which pins no slot.
     #[must_use]
     pub fn copied(octets: &[u8]) -> Self {
-        Self(Place::Heap(octets.into()))
+        Self(Place::Heap(Rc::new(octets.to_vec())))
     }
 
     /// Whether it pins receive memory.
@@ -46,7 +46,7 @@ impl Octets {
 
 impl From<Vec<u8>> for Octets {
     fn from(octets: Vec<u8>) -> Self {
-        Self(Place::Heap(octets.into()))
+        Self(Place::Heap(Rc::new(octets)))
     }
 }
 

@@ -17,4 +17,8 @@ impl<B: Octets> Logic<B> for Shard<B> {
     fn takes(&self, conn: ConnId) -> bool {
         Self::takes(self, conn)
     }
+
+    fn takes_shipments(&self) -> bool {
+        Self::takes_shipments(self)
+    }
 }

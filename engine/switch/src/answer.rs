@@ -89,6 +89,7 @@ impl Frame {
         self.failure_report = head.failure_report;
         self.answers_whole_path = !matches!(head.start, Start::Request(Method::Send));
         self.is_faulty = head.fault.is_some();
+        self.is_deferred = false;
         self.session = None;
         self.chunk = None;
         self.repeats = None;

@@ -12,6 +12,7 @@ use crate::news::MessageNews;
 use crate::play::Play;
 use crate::record::Recorded;
 use crate::security::{Misfit, Via};
+use crate::shipment::Shipment;
 
 /// A shared, immutable run of received octets; a clone must be cheap (a reference count).
 ///
@@ -136,6 +137,15 @@ pub enum Input<B> {
     },
     /// From the gateway.
     Command(Command),
+    /// A shipment of another shard; answered by [`Output::Unpacked`].
+    Shipment {
+        /// What it sent.
+        shipment: Shipment,
+        /// The octets that were in it; the shard may keep clones for as long as recipients need them.
+        octets: B,
+    },
+    /// The shipment of an [`Output::Ship`] was unpacked; it is returned for reuse.
+    Returned(Shipment),
     /// The instant of the last [`Output::Wait`] has come.
     Deadline,
 }
@@ -196,6 +206,11 @@ pub enum Output<B> {
         /// Octets received but not processed.
         octets: Vec<u8>,
     },
+    /// Carry a shipment to another shard, which gets it as [`Input::Shipment`]; answered by `Returned`.
+    /// Those to one shard stay in order, and at most [`crate::limits::SHIPMENTS_MAX`] are on their way.
+    Ship(Shipment),
+    /// Carry the shipment of an [`Input::Shipment`] back, for reuse.
+    Unpacked(Shipment),
     /// For the gateway.
     Event(Event),
     /// Nothing more to do before this instant (`None`: before the next input).
@@ -224,6 +239,28 @@ pub enum Order {
         /// How it behaves.
         config: Box<SessionConfig>,
     },
+    /// Makes known a session that another shard carries: its double stands for it here. What
+    /// participants here send reaches it, and the other way round. `Update`, `Move`, `Remove` and `Flow`
+    /// are for doubles, too.
+    Announce {
+        /// Its name.
+        session: SessionKey,
+        /// Where it talks.
+        context: ContextKey,
+        /// The shard that carries it.
+        shard: ShardIndex,
+        /// The shard that decides where the context must have one mind: about nicknames.
+        home: ShardIndex,
+        /// How it behaves.
+        config: Box<SessionConfig>,
+    },
+    /// Another shard has ended. Nobody waits for it any more; its sessions are carried by nobody.
+    ShardLost {
+        /// Which one.
+        shard: ShardIndex,
+        /// The [`crate::ShardConfig::life`] of whoever is started in its place.
+        life: u32,
+    },
     /// Replaces a session's behaviour. A changed remote address of an active session connects
     /// anew; an unchanged one keeps its connection.
     Update {
@@ -232,7 +269,7 @@ pub enum Order {
         /// All of its behaviour.
         config: Box<SessionConfig>,
     },
-    /// Moves a session to another context of the same shard, connection and counters kept. Messages
+    /// Moves a session to another context, connection and counters kept. Messages
     /// in progress from it and to it end there.
     Move {
         /// Which session.

@@ -14,10 +14,12 @@ use msrp::{Flag, StatusCode};
 use crate::api::Octets;
 use crate::config::{Profile, SessionConfig, SlowPolicy};
 use crate::connection::{Connection, Frame};
+use crate::context::Context;
 use crate::ident::ORDINAL_MAX;
 use crate::limits::{BEGINNING_BYTES_MAX, Limits};
 use crate::message::{Delivery, DeliveryState, Message};
 use crate::piece::Piece;
+use crate::reach::Meant;
 use crate::refusal::Refusal;
 use crate::session::{Kind, Session, SessionRef};
 use crate::shard::Shard;
@@ -55,6 +57,7 @@ impl<B: Octets> Shard<B> {
         };
         let slot = chunk.slot;
         let wrapper = self.messages[slot as usize].wrapper.take();
+        let is_wrapped = wrapper.is_some();
         if let Some(mut wrapper) = wrapper {
             let before = wrapper.held().len();
             let head = match wrapper.next(piece.octets()) {
@@ -67,11 +70,12 @@ impl<B: Octets> Shard<B> {
                 Err(fault) => Err(fault),
             };
             let here = (before + piece.len()) as u64;
-            self.address(sender, slot, head)?;
+            let meant = self.address(sender, slot, head)?;
             let head = head.map_err(|_| StatusCode::STOP_SENDING);
             if self.messages[slot as usize].is_watched {
                 self.filter_message(sender, chunk, head, here, flag)?;
             }
+            self.ship_beginning(slot, meant);
             frame.held.clear();
             frame.held.extend_from_slice(&wrapper.held()[..before]);
         } else if self.messages[slot as usize].is_watched {
@@ -79,19 +83,23 @@ impl<B: Octets> Shard<B> {
         }
         let message = &mut self.messages[slot as usize];
         message.is_begun = true;
-        if message.is_watched {
+        let is_watched = message.is_watched;
+        if message.far.is_some() && !is_wrapped {
+            self.ship_beginning(slot, Meant::default());
+        }
+        if is_watched {
             self.note_recorders(sender, slot);
         }
         Ok(Begin::Now)
     }
 
     /// Decides who gets a message whose CPIM headers are there, or cannot be read.
-    fn address(
+    fn address<'a>(
         &mut self,
         sender: SessionRef,
         slot: u32,
-        text: Result<&[u8], CpimFault>,
-    ) -> Result<(), Refusal> {
+        text: Result<&'a [u8], CpimFault>,
+    ) -> Result<Meant<'a>, Refusal> {
         let head = text.and_then(cpim::Head::parse);
         let entry = &self.sessions[sender.index as usize];
         let (audience, wrapped) = match (entry.config.terms.profile, &head) {
@@ -116,12 +124,19 @@ impl<B: Octets> Shard<B> {
         // Taken out for the moment: the whole shard is needed to list.
         let mut listed = Message::new(message.generation, sender, message.touched_at);
         core::mem::swap(&mut listed.deliveries, &mut message.deliveries);
-        self.list_recipients(sender, kind, audience, &mut listed);
+        if self.list_recipients(sender, kind, audience, &mut listed) {
+            self.list_shares(sender, audience, &mut listed);
+        }
         let message = &mut self.messages[slot as usize];
         message.deliveries = listed.deliveries;
+        message.far = listed.far;
         message.failure = listed.failure;
         message.is_watched = listed.is_watched;
-        Ok(())
+        let user = match audience {
+            Audience::Others => None,
+            Audience::User(user) => Some(user),
+        };
+        Ok(Meant { wrapped, user })
     }
 
     /// The rules of a chat room (RFC 7701 6.1 and 6.2) in their order: From, number of To, To, and
@@ -146,7 +161,7 @@ impl<B: Octets> Shard<B> {
             return Ok(Audience::Others);
         }
         let context = self.contexts.get(&entry.context);
-        let sessions = context.into_iter().flat_map(|c| &c.sessions);
+        let sessions = context.into_iter().flat_map(Context::members);
         let configs = sessions.map(|s| &self.sessions[s.index as usize].config);
         let is_it = |c: &&SessionConfig| c.user.as_deref().is_some_and(|u| is_one_of(to, u));
         let mut recipients = configs.filter(is_it).peekable();
@@ -163,14 +178,16 @@ impl<B: Octets> Shard<B> {
     }
 
     /// Gives a message its deliveries: one for every session that is to get it from `sender`, in the
-    /// order of their seats; those that cannot be served have failed.
+    /// order of their seats; those that cannot be served have failed. Returns whether others may be on
+    /// other shards.
+    #[must_use]
     pub(crate) fn list_recipients(
         &mut self,
         sender: SessionRef,
         kind: Kind<'_>,
         audience: Audience<'_>,
         message: &mut Message,
-    ) {
+    ) -> bool {
         let Self {
             sessions,
             contexts,
@@ -181,7 +198,7 @@ impl<B: Octets> Shard<B> {
         let limits = &self.config.limits;
         let from = &sessions[sender.index as usize];
         let Some(context) = contexts.get(&from.context) else {
-            return;
+            return false;
         };
         message.is_watched = from.config.is_watching();
         let stream = from.key.stream;
@@ -225,6 +242,7 @@ impl<B: Octets> Shard<B> {
                     .push(Delivery::new(to, entry.seat, state));
             }
         }
+        context.reach.is_some()
     }
 }
 
@@ -239,7 +257,7 @@ fn congestion<B: Octets>(
     is_congested.then(|| *connection.brake.congested_since.get_or_insert(now))
 }
 
-fn is_addressed(entry: &Session, audience: Audience<'_>) -> bool {
+pub(crate) fn is_addressed(entry: &Session, audience: Audience<'_>) -> bool {
     match audience {
         Audience::Others => true,
         Audience::User(to) => {

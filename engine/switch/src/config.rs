@@ -120,6 +120,17 @@ impl SessionConfig {
             || self.terms.tells_messages
     }
 
+    /// What a session's double has: whoever watches it does so where it is carried.
+    pub(crate) fn of_double(mut self) -> Self {
+        if self.is_watching() || self.terms.tells_filtered {
+            (self.record_in, self.record_out) = (None, None);
+            let terms = self.terms_mut();
+            (terms.filter_in, terms.filter_out) = (None, None);
+            (terms.tells_messages, terms.tells_filtered) = (false, false);
+        }
+        self
+    }
+
     /// The terms, to be changed for this session alone.
     pub fn terms_mut(&mut self) -> &mut Terms {
         Arc::make_mut(&mut self.terms)

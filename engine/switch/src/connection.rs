@@ -9,6 +9,7 @@ use crate::api::ConnId;
 use crate::batch::Batch;
 use crate::ident::Tid;
 use crate::message::MessageRef;
+use crate::pressure::Source;
 use crate::security::Via;
 use crate::session::SessionRef;
 use crate::supply::{Due, Supply};
@@ -94,8 +95,8 @@ pub(crate) struct Brake {
     pub waits_for_room: bool,
     /// Whether the driver was told to stop reading.
     pub is_paused: bool,
-    /// Connections whose reading waits for this one.
-    pub holds: Vec<ConnId>,
+    /// Whose reading waits for this one.
+    pub holds: Vec<Source>,
     pub pace: Pace,
     /// Its senders are held while its queue is longer, octets.
     pub mark: usize,
@@ -129,6 +130,8 @@ pub(crate) struct Frame {
     pub failure_report: FailureReport,
     /// Whether the response goes to the whole From-Path (all methods but SEND, RFC 4975 7.2).
     pub answers_whole_path: bool,
+    /// Another shard decides: the response is written when it has.
+    pub is_deferred: bool,
     /// The session it is for.
     pub session: Option<SessionRef>,
     /// The chunk to forward, while it is being forwarded.

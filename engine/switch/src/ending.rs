@@ -6,13 +6,15 @@ use msrp::{ByteRange, Flag, StatusCode};
 
 use crate::api::{ConnId, Octets};
 use crate::connection::Chunk;
+use crate::context::Context;
 use crate::fan_out::write_head;
 use crate::ident::Tid;
-use crate::limits::{MESSAGE_POOL_MAX, MESSAGE_SWEEP};
+use crate::limits::MESSAGE_SWEEP;
 use crate::message::{DeliveryState, Message, MessageRef, Phase, index_key};
 use crate::recent::Fate;
 use crate::session::SessionRef;
 use crate::shard::{Deadline, Shard};
+use crate::shipment::Parcel;
 
 impl<B: Octets> Shard<B> {
     /// Every delivery to a session that lost its connection has failed.
@@ -35,7 +37,7 @@ impl<B: Octets> Shard<B> {
         let entry = &self.sessions[session.index as usize];
         let (conn, seat) = (entry.conn(), entry.seat);
         let mates = self.contexts.get(&entry.context).into_iter();
-        let mates = mates.flat_map(|c| &c.sessions);
+        let mates = mates.flat_map(Context::members);
         let messages = mates.flat_map(|mate| {
             let mate = &self.sessions[mate.index as usize];
             mate.open.iter().chain(&mate.waiting).copied()
@@ -106,6 +108,7 @@ impl<B: Octets> Shard<B> {
             Some(message) => message.deliveries.len(),
             None => return,
         };
+        self.ship_word(slot, Parcel::Abort);
         for ordinal in 0..count {
             let session = self.messages[slot as usize].deliveries[ordinal].session;
             let conn = self
@@ -122,8 +125,9 @@ impl<B: Octets> Shard<B> {
     /// beginning any more.
     pub(crate) fn give_up(&mut self, slot: u32) {
         let message = &self.messages[slot as usize];
+        let is_own = message.origin().is_none();
         let (sender, hash) = (message.sender, self.hash_of(&message.id));
-        if self.session_at(sender).is_some() {
+        if is_own && self.session_at(sender).is_some() {
             let entry = &mut self.sessions[sender.index as usize];
             let recent = entry.recent.get_or_insert_with(Box::default);
             recent.remember(hash, Fate::GivenUp);
@@ -196,6 +200,7 @@ impl<B: Octets> Shard<B> {
         }
         if flag == Flag::Abort {
             // Those who got the beginning got the flag, too.
+            self.ship_word(chunk.slot, Parcel::GiveUp);
             return self.give_up(chunk.slot);
         }
         if flag == Flag::Complete
@@ -224,7 +229,7 @@ impl<B: Octets> Shard<B> {
             self.tell_passed(session, slot);
         }
         let message = &mut self.messages[slot as usize];
-        let (hash, octets) = (message.hash, message.octets);
+        let (hash, octets, is_far) = (message.hash, message.octets, message.far.is_some());
         let is_repeatable =
             message.takes_reports() && (message.failure.is_none() || message.is_ours());
         if let Some(entry) = self.sessions.get_mut(session.index as usize) {
@@ -234,9 +239,30 @@ impl<B: Octets> Shard<B> {
                 recent.remember(hash, Fate::Forwarded { octets });
             }
         }
+        if is_far {
+            self.ship_word(slot, |message| Parcel::Complete { message, octets });
+        }
         self.close_message(slot);
         self.conclude(slot);
         self.await_answers(slot, session);
+    }
+
+    /// The same for one whose sender another shard has: it counts there, and is known there.
+    pub(crate) fn complete_foreign(&mut self, now: Instant, slot: u32, octets: u64) {
+        self.open_ages.remove(&mut self.messages, slot);
+        let message = &mut self.messages[slot as usize];
+        message.touched_at = now;
+        message.octets = octets;
+        message.complete();
+        let sender = message.sender;
+        self.complete_ages.append(&mut self.messages, slot);
+        self.record_end(slot, true);
+        if self.messages[slot as usize].is_watched {
+            self.tell_passed(sender, slot);
+        }
+        self.close_message(slot);
+        self.conclude(slot);
+        self.await_answers(slot, sender);
     }
 
     /// A complete message that recipients still have to answer is its sender's.
@@ -265,7 +291,12 @@ impl<B: Octets> Shard<B> {
 
     /// Forgets a message, whatever is still open about it.
     pub(crate) fn free(&mut self, slot: u32) {
-        match self.messages[slot as usize].phase {
+        let message = &self.messages[slot as usize];
+        let (phase, is_far) = (message.phase, message.far.is_some());
+        if is_far {
+            self.forget_origin(slot);
+        }
+        match phase {
             Phase::Open => {
                 self.close_message(slot);
                 self.open_ages.remove(&mut self.messages, slot);
@@ -279,9 +310,7 @@ impl<B: Octets> Shard<B> {
         if message.takes_reports() {
             self.unlist(slot, &message);
         }
-        if self.spare_messages.len() < MESSAGE_POOL_MAX {
-            self.spare_messages.push(message);
-        }
+        self.spare_message(message);
     }
 
     fn stop_waiting(&mut self, slot: u32) {
@@ -332,10 +361,11 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let is_late = message.wants_answers()
-            && message
-                .deliveries
-                .iter()
-                .any(|d| d.state == DeliveryState::Going && d.unanswered > 0);
+            && (message.has_open_shares()
+                || message
+                    .deliveries
+                    .iter()
+                    .any(|d| d.state == DeliveryState::Going && d.unanswered > 0));
         if is_late {
             self.report(slot, StatusCode::TIMEOUT);
         }

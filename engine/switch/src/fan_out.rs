@@ -18,6 +18,7 @@ use crate::ident::{Stem, Tid};
 use crate::limits::{COPY_BYTES_MAX, FRAMED_CHUNK_BYTES_MAX, Limits, TURN_BYTES_MAX};
 use crate::message::{DeliveryState, Message};
 use crate::piece::Piece;
+use crate::pressure::Source;
 use crate::session::{Session, SessionRef};
 use crate::shard::Shard;
 use crate::supply::{Due, LetterRef, Supply};
@@ -36,7 +37,8 @@ pub(crate) struct Cut<'a, B> {
 }
 
 impl<B: Octets> Shard<B> {
-    pub(crate) fn fan_out(&mut self, from: ConnId, cut: &Cut<'_, B>) {
+    /// Copies a cut to every recipient here. Returns whether other shards have to do with the message.
+    pub(crate) fn fan_out(&mut self, from: Source, cut: &Cut<'_, B>) -> bool {
         let Self {
             messages,
             sessions,
@@ -128,6 +130,7 @@ impl<B: Octets> Shard<B> {
                 overflowed.push(connection.id);
             }
         }
+        message.far.is_some()
     }
 
     /// Queues a whole frame; a chunk open on the connection is interrupted for it.
@@ -165,7 +168,7 @@ impl<B: Octets> Shard<B> {
             if connection.tx.in_flight.is_none() {
                 *is_turn_full = true;
             } else if connection.brake.pace != Pace::Stalled {
-                pressed.push((conn, conn));
+                pressed.push((conn, Source::Here(conn)));
             }
         }
         if queued > limits.queue_bytes_max {

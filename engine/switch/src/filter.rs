@@ -182,6 +182,7 @@ impl<B: Octets> Shard<B> {
     fn discard_message(&mut self, slot: u32) {
         let message = &mut self.messages[slot as usize];
         message.deliveries.clear();
+        message.far = None;
         message.is_reported = true;
     }
 }

@@ -20,9 +20,11 @@ use crate::ident::shared_part;
 use crate::limits::{CHUNK_BYTES_FLOOR, FIXED_CHUNK_BYTES_MAX};
 use crate::message::Phase;
 use crate::piece::Piece;
+use crate::pressure::Source;
 use crate::refusal::Refusal;
 use crate::session::{Session, SessionRef};
 use crate::shard::Shard;
+use crate::shipment::Parcel;
 
 impl<B: Octets> Shard<B> {
     /// Forwards a piece of the chunk in `frame`; `flag` when the chunk ends with it.
@@ -147,7 +149,9 @@ impl<B: Octets> Shard<B> {
             octets,
             flag,
         };
-        self.fan_out(from, &cut);
+        if self.fan_out(Source::Here(from), &cut) {
+            self.ship_cut(from, &cut);
+        }
         chunk.offset += octets;
         chunk.copied += octets;
         chunk.is_streaming = flag.is_none();
@@ -155,6 +159,7 @@ impl<B: Octets> Shard<B> {
     }
 
     /// Octets of a message have arrived.
+    #[inline]
     pub(crate) fn touch(&mut self, now: Instant, slot: u32) {
         let message = &mut self.messages[slot as usize];
         message.touched_at = now;
@@ -226,7 +231,8 @@ impl<B: Octets> Shard<B> {
     }
 
     /// Ends all open copies of a message's chunk with `+`; they go on under another id.
-    fn interrupt_copies(&mut self, slot: u32) {
+    pub(crate) fn interrupt_copies(&mut self, slot: u32) {
+        self.ship_word(slot, Parcel::Interrupt);
         let Self {
             messages,
             sessions,

@@ -100,12 +100,21 @@ impl<B: Octets> Shard<B> {
     fn admit(&mut self) {
         if !self.waiting_for_room.is_empty() && self.has_room() {
             let waiting = core::mem::take(&mut self.waiting_for_room);
-            for sender in &waiting {
-                if let Some(connection) = self.connection(*sender) {
+            for sender in waiting {
+                if let Some(connection) = self.connection(sender) {
                     connection.brake.waits_for_room = false;
                 }
+                self.unpause(sender);
             }
-            self.resume(waiting);
+        }
+        self.is_refusing_shipments &= !self.has_room();
+    }
+
+    /// A shipment of another shard was unpacked: if the shard is full now, the next has to wait.
+    pub(crate) fn refuse_shipments(&mut self, now: Instant) {
+        let is_full = self.queued > self.config.limits.shard_queue_bytes_max;
+        if is_full && !core::mem::replace(&mut self.is_refusing_shipments, true) {
+            self.timers.arm(now + RELIEF_INTERVAL, Deadline::Relief);
         }
     }
 
@@ -156,13 +165,13 @@ impl<B: Octets> Shard<B> {
 
     /// Senders have been waiting for room: maybe because somebody stopped reading meanwhile.
     pub(crate) fn check_relief(&mut self, now: Instant) {
-        if self.waiting_for_room.is_empty() {
+        if self.waiting_for_room.is_empty() && !self.is_refusing_shipments {
             return;
         }
         self.has_looked = false;
         self.relieve(now, None);
         self.admit();
-        if !self.waiting_for_room.is_empty() {
+        if !self.waiting_for_room.is_empty() || self.is_refusing_shipments {
             self.timers.arm(now + RELIEF_INTERVAL, Deadline::Relief);
         }
     }

@@ -2,7 +2,9 @@
 
 use crate::api::{ConnId, Octets};
 use crate::connection::{Connection, Pace};
+use crate::context::Context;
 use crate::message::{DeliveryState, Phase, index_key};
+use crate::pressure::Source;
 use crate::session::{Link, SessionRef};
 use crate::shard::Shard;
 
@@ -43,7 +45,7 @@ impl<B: Octets> Shard<B> {
         let key = entry.key;
         let contexts = self.contexts.iter();
         let homes: Vec<_> = contexts
-            .filter(|(_, c)| c.sessions.contains(&session))
+            .filter(|(_, c)| c.members().any(|member| member == session))
             .map(|(home, _)| *home)
             .collect();
         assert_eq!(homes, [entry.context], "{key:?} is in its context alone");
@@ -55,7 +57,7 @@ impl<B: Octets> Shard<B> {
             Link::Connecting { request, .. } => {
                 assert_eq!(self.connects.get(&request), Some(&session), "{key:?}");
             }
-            Link::Waiting | Link::Lost => {}
+            Link::Waiting | Link::Lost | Link::Elsewhere(_) => {}
         }
         for slot in &entry.open {
             let message = &self.messages[*slot as usize];
@@ -90,13 +92,18 @@ impl<B: Octets> Shard<B> {
             let is_its = matches!(link, Link::Connecting { request: r, .. } if r == *request);
             assert!(is_its, "{request:?} is awaited");
         }
+        for (origin, slot) in &self.by_origin {
+            let message = &self.messages[*slot as usize];
+            assert_eq!(message.origin().as_ref(), Some(origin));
+        }
         for (key, slot) in &self.by_message_id {
             let message = &self.messages[*slot as usize];
             assert_eq!(index_key(message.context, message.hash), *key);
         }
         for context in self.contexts.values() {
-            let seats = &context.sessions;
+            let seats: Vec<SessionRef> = context.members().collect();
             assert!(!seats.is_empty(), "a context lives as long as its sessions");
+            self.check_reach(context);
             let is_here = |index: u32| seats.iter().any(|s| s.index == index);
             let mut cut = context.cut.iter();
             assert!(
@@ -104,6 +111,23 @@ impl<B: Octets> Shard<B> {
                 "only those who are there are cut off"
             );
         }
+    }
+
+    /// The shards that a context reaches are those that carry its doubles.
+    fn check_reach(&self, context: &Context) {
+        let Some(reach) = &context.reach else { return };
+        let mut carried: Vec<_> = reach
+            .doubles
+            .iter()
+            .filter_map(|double| self.sessions[double.index as usize].elsewhere())
+            .collect();
+        carried.sort_unstable();
+        let listed = reach.shards.iter();
+        let mut listed: Vec<_> = listed
+            .flat_map(|(shard, count)| (0..*count).map(|_| *shard))
+            .collect();
+        listed.sort_unstable();
+        assert_eq!(carried, listed, "shards are listed with what they carry");
     }
 
     fn check_connection(&self, connection: &Connection<B>) {
@@ -134,7 +158,8 @@ impl<B: Octets> Shard<B> {
             assert_eq!(link, Link::Bound(id), "the open copy is on its connection");
         }
         let held_by = self.conns.iter().flatten();
-        let held_by = held_by.filter(|c| c.brake.holds.contains(&id)).count();
+        let held_by = held_by.filter(|c| c.brake.holds.contains(&Source::Here(id)));
+        let held_by = held_by.count() + self.lanes.holds_of(id);
         let brake = &connection.brake;
         assert_eq!(
             held_by + usize::from(brake.waits_for_room),

@@ -47,7 +47,7 @@ impl<B: Octets> Shard<B> {
         match head.start {
             Start::Request(Method::Send) => {}
             Start::Request(Method::Nickname) if entry.config.terms.profile == Profile::Chatroom => {
-                return self.take_nickname(now, session, head);
+                return self.take_nickname(now, (conn, session), head, frame);
             }
             Start::Request(_) | Start::Response { .. } => return Err(Refusal::UnknownMethod),
         }
@@ -90,7 +90,9 @@ impl<B: Octets> Shard<B> {
                 self.bind(now, conn, session);
                 Ok(session)
             }
-            Link::Connecting { .. } | Link::Lost => Err(Refusal::UnknownSession),
+            Link::Connecting { .. } | Link::Lost | Link::Elsewhere(_) => {
+                Err(Refusal::UnknownSession)
+            }
         }
     }
 
@@ -232,14 +234,8 @@ impl<B: Octets> Shard<B> {
         if is_full || self.messages.len() >= MESSAGES_MAX {
             return Err(Refusal::TooManyMessages);
         }
-        self.generation = self.generation.wrapping_add(1);
-        let mut message = match self.spare_messages.pop() {
-            Some(mut message) => {
-                message.recycle(self.generation, session, now);
-                message
-            }
-            None => Message::new(self.generation, session, now),
-        };
+        let mut message = self.fresh_message(now, session);
+        let entry = &self.sessions[session.index as usize];
         let id = head.message_id.unwrap_or_default();
         message.context = entry.context;
         message.profile = entry.config.terms.profile;
@@ -255,7 +251,9 @@ impl<B: Octets> Shard<B> {
                 content_type: head.content_type.unwrap_or_default(),
                 wrapped: None,
             };
-            self.list_recipients(session, kind, Audience::Others, &mut message);
+            if self.list_recipients(session, kind, Audience::Others, &mut message) {
+                self.list_shares(session, Audience::Others, &mut message);
+            }
         }
         let is_listed = message.takes_reports();
         if is_listed {
@@ -270,6 +268,18 @@ impl<B: Octets> Shard<B> {
         self.sessions[session.index as usize].open.push(slot);
         self.start_sweeping(now);
         Ok(slot)
+    }
+
+    #[inline]
+    pub(crate) fn fresh_message(&mut self, now: Instant, sender: SessionRef) -> Message {
+        self.generation = self.generation.wrapping_add(1);
+        match self.spare_messages.pop() {
+            Some(mut message) => {
+                message.recycle(self.generation, sender, now);
+                message
+            }
+            None => Message::new(self.generation, sender, now),
+        }
     }
 
     pub(crate) fn name_of(&self, slot: u32) -> MessageRef {

@@ -35,6 +35,25 @@ pub const RELIEF_INTERVAL: Duration = Duration::from_millis(100);
 /// whose cost the fixed part is small.
 pub const TURN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// A shipment to another shard is not filled beyond this many octets (but by what was under way): the C
+/// library maps memory anew for larger allocations.
+pub const SHIPMENT_BYTES: usize = 64 * 1024;
+
+/// Shipments on their way to one shard at once; what comes meanwhile gathers in the next.
+pub const SHIPMENTS_MAX: usize = 16;
+
+/// What a parcel counts in a shipment beside its octets: about what it takes.
+pub const PARCEL_BYTES: usize = 128;
+
+/// Octets queued for another shard above which those who fill its lane are not read until half has gone.
+pub const LANE_BYTES_SOFT: usize = 1024 * 1024;
+
+/// Octets queued for another shard above which messages fail towards it (408). It takes a shard that
+/// takes nothing, for those who fill the lane are held long before.
+pub const LANE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+const _: () = assert!(SHIPMENTS_MAX * SHIPMENT_BYTES <= LANE_BYTES_SOFT);
+
 /// Copied octets of a batch are kept in blocks of about this much. Below the size from which the C
 /// library maps and unmaps memory for each allocation, which costs a page fault per 4 KiB.
 pub const BATCH_BLOCK_BYTES: usize = 32 * 1024;

@@ -14,7 +14,7 @@ use msrp::cpim::Scanner;
 use msrp::{FailureReport, Outcome, Reassembly, StatusCode};
 
 use crate::ages::Neighbours;
-use crate::api::{ContextKey, Octets};
+use crate::api::{ContextKey, Octets, ShardIndex};
 use crate::config::Profile;
 use crate::ident::{CHUNK_MASK, GENERATION_MASK};
 use crate::limits::DELIVERIES_KEEP_MAX;
@@ -71,15 +71,53 @@ pub(crate) struct Message {
     pub is_watched: bool,
     /// Recordings that get a copy.
     pub records: Vec<u64>,
-    /// Once complete: deliveries about which something can still be learned.
+    /// What other shards have to do with it; nothing for nearly every message.
+    pub far: Option<Box<Far>>,
+    /// Once complete: deliveries and shares about which something can still be learned.
     waiting: u32,
 }
 
 /// Names a message inside its shard; goes stale when it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct MessageRef {
     pub slot: u32,
     pub generation: u32,
+}
+
+/// What other shards have to do with a message.
+#[derive(Debug)]
+pub(crate) enum Far {
+    /// They have recipients of it.
+    Shares(Vec<Share>),
+    /// One of them has its sender.
+    Origin(Origin),
+}
+
+/// The recipients of a message on another shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub shard: ShardIndex,
+    /// Nothing more is to be learned about them.
+    pub is_settled: bool,
+    /// Nothing more goes there.
+    pub is_over: bool,
+}
+
+impl Share {
+    pub(crate) fn new(shard: ShardIndex) -> Self {
+        Self {
+            shard,
+            is_settled: false,
+            is_over: false,
+        }
+    }
+}
+
+/// A message as the shard of its sender names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    pub shard: ShardIndex,
+    pub message: MessageRef,
 }
 
 /// How far a message is.
@@ -179,6 +217,7 @@ impl Message {
             is_begun: false,
             is_watched: false,
             records: Vec::new(),
+            far: None,
             waiting: 0,
         }
     }
@@ -241,8 +280,53 @@ impl Message {
         for ordinal in 0..self.deliveries.len() {
             self.credit(ordinal);
         }
-        let waiting = self.deliveries.iter().filter(|d| !self.is_concluded(d));
-        self.waiting = u32::try_from(waiting.count()).expect("at most ORDINAL_MAX");
+        self.waiting = u32::try_from(self.count_waiting()).expect("at most ORDINAL_MAX");
+    }
+
+    fn count_waiting(&self) -> usize {
+        let deliveries = self.deliveries.iter().filter(|d| !self.is_concluded(d));
+        let shares = self.shares().iter().filter(|s| !s.is_settled);
+        deliveries.count() + if self.is_ours() { 0 } else { shares.count() }
+    }
+
+    /// Nothing more is to be learned about the recipients on another shard.
+    pub(crate) fn settle_share(&mut self, shard: ShardIndex) {
+        let share = self.share_mut(shard);
+        let Some(share) = share.filter(|s| !s.is_settled) else {
+            return;
+        };
+        share.is_settled = true;
+        if self.phase == Phase::Complete && self.takes_reports() && !self.is_ours() {
+            self.waiting -= 1;
+        }
+    }
+
+    /// Whether recipients on other shards owe answers.
+    pub(crate) fn has_open_shares(&self) -> bool {
+        self.shares().iter().any(|s| !s.is_settled)
+    }
+
+    /// Other shards with recipients of it.
+    pub(crate) fn shares(&self) -> &[Share] {
+        match self.far.as_deref() {
+            Some(Far::Shares(shares)) => shares,
+            Some(Far::Origin(_)) | None => &[],
+        }
+    }
+
+    pub(crate) fn share_mut(&mut self, shard: ShardIndex) -> Option<&mut Share> {
+        match self.far.as_deref_mut() {
+            Some(Far::Shares(shares)) => shares.iter_mut().find(|s| s.shard == shard),
+            Some(Far::Origin(_)) | None => None,
+        }
+    }
+
+    /// Where it comes from, when another shard has its sender.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        match self.far.as_deref() {
+            Some(Far::Origin(origin)) => Some(*origin),
+            Some(Far::Shares(_)) | None => None,
+        }
     }
 
     /// Changes a delivery and keeps `waiting`.
@@ -317,9 +401,13 @@ impl Message {
 
     /// Whether `waiting` is what its definition says.
     pub(crate) fn is_consistent(&self) -> bool {
-        let waiting = self.deliveries.iter().filter(|d| !self.is_concluded(d));
         let is_sorted = self.deliveries.is_sorted_by_key(|d| d.seat);
-        is_sorted && (self.phase == Phase::Open || waiting.count() == self.waiting as usize)
+        let owes = if self.takes_reports() {
+            self.count_waiting()
+        } else {
+            0
+        };
+        is_sorted && (self.phase == Phase::Open || owes == self.waiting as usize)
     }
 
     /// Ready for another message, allocations kept.

@@ -4,12 +4,14 @@ use clock::Instant;
 use msrp::Head;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::api::{Event, Octets, Output};
+use crate::api::{ConnId, Event, Octets, Output};
+use crate::connection::Frame;
 use crate::context::{Context, Kept};
 use crate::limits::{NICKNAME_BYTES_MAX, NICKNAMES_KEPT_MAX};
 use crate::refusal::Refusal;
 use crate::session::{Session, SessionRef};
 use crate::shard::Shard;
+use crate::shipment::Parcel;
 use crate::users::is_one_of;
 
 impl<B: Octets> Shard<B> {
@@ -18,8 +20,9 @@ impl<B: Octets> Shard<B> {
     pub(crate) fn take_nickname(
         &mut self,
         now: Instant,
-        session: SessionRef,
+        (conn, session): (ConnId, SessionRef),
         head: &Head<'_>,
+        frame: &mut Frame,
     ) -> Result<(), Refusal> {
         let entry = &self.sessions[session.index as usize];
         if !entry.config.terms.nicknames {
@@ -37,20 +40,43 @@ impl<B: Octets> Shard<B> {
         {
             return Err(Refusal::NicknameTaken);
         }
+        if let Some(home) = self.nickname_home(session) {
+            if wanted.is_some() {
+                return self.ask_nickname((conn, session), home, nickname, frame);
+            }
+            let key = self.sessions[session.index as usize].key;
+            self.ship(home, |_| Parcel::GiveNickname(key));
+        }
+        self.take_granted(now, session, wanted, nickname.into_boxed_str());
+        Ok(())
+    }
+
+    /// A session gets a nickname, or has none any more.
+    pub(crate) fn take_granted(
+        &mut self,
+        now: Instant,
+        session: SessionRef,
+        wanted: Option<Box<str>>,
+        nickname: Box<str>,
+    ) {
         self.keep_nickname(now, session);
         let entry = &mut self.sessions[session.index as usize];
-        let nickname = wanted.is_some().then(|| nickname.into_boxed_str());
+        let nickname = wanted.is_some().then_some(nickname);
         entry.nickname = wanted;
         let event = Event::Nickname {
             session: entry.key,
             nickname,
         };
         self.outputs.push_back(Output::Event(event));
-        Ok(())
     }
 
     /// Whether a prepared nickname is reserved, or some other user's.
-    fn is_nickname_taken(&self, now: Instant, session: SessionRef, wanted: &str) -> bool {
+    pub(crate) fn is_nickname_taken(
+        &self,
+        now: Instant,
+        session: SessionRef,
+        wanted: &str,
+    ) -> bool {
         let entry = &self.sessions[session.index as usize];
         let reserved = &entry.config.terms.reserved_nicknames;
         if reserved
@@ -62,7 +88,7 @@ impl<B: Octets> Shard<B> {
         let Some(context) = self.contexts.get(&entry.context) else {
             return false;
         };
-        let others = context.sessions.iter().filter(|s| **s != session);
+        let others = context.members().filter(|s| *s != session);
         let others = others.map(|s| &self.sessions[s.index as usize]);
         let is_used = |o: &Session| o.nickname.as_deref() == Some(wanted);
         let kept = context.kept_nicknames.iter().filter(|k| k.until > now);
@@ -137,7 +163,7 @@ fn unquote(value: &[u8]) -> Option<String> {
 /// A nickname ready for comparison (RFC 7700 2.1 and 2.4): spaces of any script become U+0020, those
 /// at the ends go, runs become one; then default case folding and NFKC. `None` when nothing is left
 /// or a control character is in it.
-fn prepare(nickname: &str) -> Option<Box<str>> {
+pub(crate) fn prepare(nickname: &str) -> Option<Box<str>> {
     if nickname.chars().any(char::is_control) {
         return None;
     }

@@ -4,7 +4,8 @@ use clock::Instant;
 use msrp::StatusCode;
 
 use crate::api::{
-    ConnId, ConnectId, ContextKey, Event, LossCause, Octets, Order, Output, SessionKey, Statistics,
+    ConnId, ConnectId, ContextKey, Event, LossCause, Octets, Order, Output, SessionKey, ShardIndex,
+    Statistics,
 };
 use crate::config::{SessionConfig, Setup};
 use crate::ident::Tid;
@@ -20,10 +21,26 @@ impl<B: Octets> Shard<B> {
         context: ContextKey,
         config: SessionConfig,
     ) {
+        let session = self.add_session(now, key, context, config);
+        self.contexts
+            .entry(context)
+            .or_default()
+            .insert(session, None);
+        self.await_silence(now, session);
+        self.connect_if_active(now, session);
+    }
+
+    pub(crate) fn add_session(
+        &mut self,
+        now: Instant,
+        key: SessionKey,
+        context: ContextKey,
+        config: SessionConfig,
+    ) -> SessionRef {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         self.next_seat += 1;
-        let session = self.sessions.insert(Session {
+        self.sessions.insert(Session {
             generation,
             key,
             context,
@@ -39,14 +56,7 @@ impl<B: Octets> Shard<B> {
             idle: None,
             nickname: None,
             recent: None,
-        });
-        self.contexts
-            .entry(context)
-            .or_default()
-            .sessions
-            .push(session);
-        self.await_silence(now, session);
-        self.connect_if_active(now, session);
+        })
     }
 
     /// Starts to wait for the participant's silence, or stops, as its configuration says now.
@@ -102,13 +112,15 @@ impl<B: Octets> Shard<B> {
             self.fail_deliveries_to(session, StatusCode::TIMEOUT);
         }
         let entry = &mut self.sessions[session.index as usize];
+        let is_here = entry.elsewhere().is_none();
+        let config = if is_here { config } else { config.of_double() };
         let was = core::mem::replace(&mut entry.config, config);
         entry.paths = None;
         let is_deaf = was.sends && !entry.config.sends;
         let is_mute = was.receives && !entry.config.receives;
         let waits_otherwise = was.terms.idle_after != entry.config.terms.idle_after;
         self.plays.wake(session);
-        if waits_otherwise {
+        if waits_otherwise && is_here {
             self.await_silence(now, session);
         }
         // A mode holds at once, in the middle of a message too.
@@ -136,7 +148,7 @@ impl<B: Octets> Shard<B> {
                 self.unbind(now, conn, session);
                 self.connect_if_active(now, session);
             }
-            Link::Connecting { .. } | Link::Bound(_) => {}
+            Link::Connecting { .. } | Link::Bound(_) | Link::Elsewhere(_) => {}
         }
     }
 
@@ -240,28 +252,34 @@ impl<B: Octets> Shard<B> {
         let Some(session) = self.sessions.of_key(key) else {
             return;
         };
-        let from = self.sessions[session.index as usize].context;
+        let entry = &self.sessions[session.index as usize];
+        let (from, elsewhere) = (entry.context, entry.elsewhere());
         if from == context {
             return;
         }
         self.forget_messages_from(session);
         self.drop_deliveries_to(session);
         self.keep_nickname(now, session);
-        self.leave_context(from, session);
+        self.forget_asked(session);
+        self.leave_context(from, session, elsewhere);
         self.next_seat += 1;
         let entry = &mut self.sessions[session.index as usize];
         (entry.context, entry.seat) = (context, self.next_seat);
         self.contexts
             .entry(context)
             .or_default()
-            .sessions
-            .push(session);
+            .insert(session, elsewhere);
     }
 
-    fn leave_context(&mut self, key: ContextKey, session: SessionRef) {
+    fn leave_context(
+        &mut self,
+        key: ContextKey,
+        session: SessionRef,
+        elsewhere: Option<ShardIndex>,
+    ) {
         if let Some(context) = self.contexts.get_mut(&key) {
-            context.remove(session);
-            if context.sessions.is_empty() {
+            context.remove(session, elsewhere);
+            if context.is_empty() {
                 self.contexts.remove(&key);
             }
         }
@@ -273,19 +291,21 @@ impl<B: Octets> Shard<B> {
         self.forget_messages_from(session);
         self.drop_deliveries_to(session);
         self.keep_nickname(now, session);
+        self.forget_asked(session);
         match self.sessions[session.index as usize].link {
             Link::Connecting { request, timer } => {
                 self.connects.remove(&request);
                 self.timers.cancel(timer);
             }
             Link::Bound(conn) => self.unbind(now, conn, session),
+            Link::Elsewhere(_) => self.forget_held(session),
             Link::Waiting | Link::Lost => {}
         }
         let entry = self.sessions.remove(session);
         if let Some(timer) = entry.idle {
             self.timers.cancel(timer);
         }
-        self.leave_context(entry.context, session);
+        self.leave_context(entry.context, session, entry.elsewhere());
         Some(entry.counters(now))
     }
 
@@ -311,7 +331,7 @@ impl<B: Octets> Shard<B> {
         };
         let entry = &mut self.sessions[session.index as usize];
         match entry.link {
-            Link::Waiting | Link::Lost => return,
+            Link::Waiting | Link::Lost | Link::Elsewhere(_) => return,
             Link::Connecting { request, timer } => {
                 entry.link = Link::Waiting;
                 self.connects.remove(&request);
@@ -392,6 +412,8 @@ impl Order {
             Self::Flow { .. } => "flow",
             Self::Play { .. } => "play",
             Self::StopPlay { .. } => "stop play",
+            Self::Announce { .. } => "announce",
+            Self::ShardLost { .. } => "shard lost",
             Self::Drain => "drain",
         }
     }

@@ -25,8 +25,17 @@ use clock::Instant;
 use crate::api::{ConnId, LossCause, Octets, Output};
 use crate::connection::{Connection, Pace};
 use crate::limits::STALLED_AFTER;
-use crate::session::Session;
+use crate::session::{Link, SessionRef};
 use crate::shard::{Deadline, Shard};
+
+/// Where octets come from that fill a queue: who is held when it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A connection of this shard.
+    Here(ConnId),
+    /// A sender on another shard, by its double.
+    There(SessionRef),
+}
 
 impl<B: Octets> Shard<B> {
     /// Deals with queues that grew past a limit while an input was handled; `source` is the
@@ -46,10 +55,11 @@ impl<B: Octets> Shard<B> {
         if self.queued > self.config.limits.shard_queue_bytes_max {
             self.relieve(now, source);
         }
+        self.settle_lanes(now);
     }
 
     /// The queue of `slow` is longer than the soft limit, and `sender` made it longer.
-    fn press(&mut self, now: Instant, slow: ConnId, sender: ConnId) {
+    fn press(&mut self, now: Instant, slow: ConnId, sender: Source) {
         let soft = self.config.limits.queue_bytes_soft;
         let headroom = self.config.limits.headroom_bytes();
         let Some(connection) = self.connection(slow).filter(|c| !c.is_closing) else {
@@ -104,12 +114,15 @@ impl<B: Octets> Shard<B> {
         for session in connection.sessions.clone() {
             let context = self.sessions.get(session.index as usize).map(|s| s.context);
             let members = context.and_then(|c| self.contexts.get(&c));
-            let members = members.map_or_else(Vec::new, |c| c.sessions.clone());
+            let members = members.map_or_else(Vec::new, |c| c.members().collect());
             for member in members {
                 let entry = self.sessions.get(member.index as usize);
-                if let Some(sender) = entry.and_then(Session::conn) {
-                    self.hold(slow, sender);
-                }
+                let source = match entry.map(|entry| entry.link) {
+                    Some(Link::Bound(sender)) => Source::Here(sender),
+                    Some(Link::Elsewhere(_)) => Source::There(member),
+                    Some(Link::Waiting | Link::Connecting { .. } | Link::Lost) | None => continue,
+                };
+                self.hold(slow, source);
             }
         }
     }
@@ -137,7 +150,7 @@ impl<B: Octets> Shard<B> {
     }
 
     /// Stops reading from `sender` until `slow` has drained.
-    fn hold(&mut self, slow: ConnId, sender: ConnId) {
+    fn hold(&mut self, slow: ConnId, sender: Source) {
         let Some(connection) = self.connection(slow) else {
             return;
         };
@@ -146,7 +159,10 @@ impl<B: Octets> Shard<B> {
             return;
         }
         brake.holds.push(sender);
-        self.pause(sender);
+        match sender {
+            Source::Here(sender) => self.pause(sender),
+            Source::There(sender) => self.hold_there(sender),
+        }
     }
 
     /// One more reason not to read from a connection.
@@ -160,6 +176,21 @@ impl<B: Octets> Shard<B> {
             self.outputs
                 .push_back(Output::PauseReading { conn: sender });
             self.gauges.add_hold();
+        }
+    }
+
+    /// One reason less not to read from a connection.
+    pub(crate) fn unpause(&mut self, sender: ConnId) {
+        let Some(connection) = self.connection(sender) else {
+            return;
+        };
+        connection.brake.waits_for -= 1;
+        if connection.brake.waits_for == 0 && connection.brake.is_paused {
+            connection.brake.is_paused = false;
+            if !connection.is_closing {
+                self.outputs
+                    .push_back(Output::ResumeReading { conn: sender });
+            }
         }
     }
 
@@ -230,18 +261,11 @@ impl<B: Octets> Shard<B> {
     }
 
     /// One reason less not to read from these.
-    pub(crate) fn resume(&mut self, holds: Vec<ConnId>) {
+    pub(crate) fn resume(&mut self, holds: Vec<Source>) {
         for sender in holds {
-            let Some(connection) = self.connection(sender) else {
-                continue;
-            };
-            connection.brake.waits_for -= 1;
-            if connection.brake.waits_for == 0 && connection.brake.is_paused {
-                connection.brake.is_paused = false;
-                if !connection.is_closing {
-                    self.outputs
-                        .push_back(Output::ResumeReading { conn: sender });
-                }
+            match sender {
+                Source::Here(sender) => self.unpause(sender),
+                Source::There(sender) => self.release_there(sender),
             }
         }
     }

@@ -203,14 +203,14 @@ impl<B: Octets> Shard<B> {
         None
     }
 
-    /// The other shard that made the session-id of the To-Path, if one did.
+    /// The other shard that has the session of the To-Path: as far as we know, or as its session-id says.
     fn foreign_owner(&self, head: &Head<'_>) -> Option<ShardIndex> {
         if head.fault.is_some() {
             return None;
         }
         let id = msrp::session_id_of(sole_uri(head)?)?;
-        if self.sessions.of_id(id).is_some() {
-            return None;
+        if let Some(known) = self.sessions.of_id(id) {
+            return self.sessions[known.index as usize].elsewhere();
         }
         owner_of(id).filter(|o| *o != self.config.index && o.0 < self.config.shards)
     }
@@ -219,6 +219,7 @@ impl<B: Octets> Shard<B> {
         let mut frame = self.frame_pool.pop().unwrap_or_default();
         frame.begin(head);
         match self.judge(now, conn, head, &mut frame) {
+            Ok(()) if frame.is_deferred => {}
             Ok(()) => frame.answer = frame.success_answer(),
             Err(refusal) => {
                 self.refuse(conn, head, &mut frame, &refusal);

@@ -74,8 +74,10 @@ impl<B: Octets> Shard<B> {
     }
 
     /// A copy of what passes goes to those who record.
+    #[inline]
     pub(crate) fn record_piece(&mut self, slot: u32, offset: u64, parts: [&[u8]; 2]) {
-        if parts.iter().any(|p| !p.is_empty()) {
+        let is_recorded = !self.messages[slot as usize].records.is_empty();
+        if is_recorded && parts.iter().any(|p| !p.is_empty()) {
             self.record(slot, |_| RecordedPart::Piece {
                 offset,
                 octets: parts.concat(),
@@ -84,8 +86,13 @@ impl<B: Octets> Shard<B> {
     }
 
     /// A message has ended, one way or the other.
+    #[inline]
     pub(crate) fn record_end(&mut self, slot: u32, is_complete: bool) {
-        let octets = self.messages[slot as usize].octets;
+        let message = &self.messages[slot as usize];
+        if message.records.is_empty() {
+            return;
+        }
+        let octets = message.octets;
         self.record(slot, |_| RecordedPart::End {
             octets,
             is_complete,
@@ -94,9 +101,6 @@ impl<B: Octets> Shard<B> {
 
     fn record(&mut self, slot: u32, part: impl Fn(SessionKey) -> RecordedPart) {
         let message = &self.messages[slot as usize];
-        if message.records.is_empty() {
-            return;
-        }
         let sender = self.session_at(message.sender);
         let sender = sender.map(|s| self.sessions[s.index as usize].key);
         let sender = sender.unwrap_or(SessionKey {

@@ -54,6 +54,8 @@ pub(crate) enum Refusal {
     PrivateNotSupported,
     #[error("the room allows no nicknames")]
     NicknamesNotAllowed,
+    #[error("another nickname was asked for and is not decided yet")]
+    NicknameAsked,
     #[error("malformed nickname")]
     NicknameMalformed,
     #[error("nickname reserved or in use")]
@@ -93,6 +95,7 @@ impl Refusal {
             Self::MessageTooLarge { .. }
             | Self::TooManyMessages
             | Self::TooManyRanges
+            | Self::NicknameAsked
             | Self::GivenUp
             | Self::NoBeginning => StatusCode::STOP_SENDING,
             Self::NicknameMalformed => StatusCode::BAD_NICKNAME,

@@ -13,6 +13,7 @@ use crate::ident::{Tid, serial_of};
 use crate::message::{DeliveryState, Phase, index_key};
 use crate::session::{Link, SessionRef};
 use crate::shard::Shard;
+use crate::shipment::Parcel;
 
 impl<B: Octets> Shard<B> {
     /// A recipient answered a chunk. The transaction id names the delivery; the connection must be
@@ -111,7 +112,11 @@ impl<B: Octets> Shard<B> {
         let Some(message) = message.filter(|m| m.is_concluded_by_all()) else {
             return;
         };
-        if message.is_success() && message.success_wanted {
+        let is_wanted = message.is_success() && message.success_wanted;
+        if message.far.is_some() && self.tell_origin(slot, Parcel::Settled) {
+            return self.free(slot);
+        }
+        if is_wanted {
             self.report(slot, StatusCode::OK);
         }
         self.free(slot);
@@ -134,6 +139,11 @@ impl<B: Octets> Shard<B> {
             return;
         };
         if sender.generation != message.sender.generation || message.is_reported {
+            return;
+        }
+        if message.origin().is_some() {
+            message.is_reported = true;
+            self.tell_origin(slot, |message| Parcel::Failed { message, status });
             return;
         }
         if let Some(recent) = &mut sender.recent {

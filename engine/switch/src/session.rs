@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use clock::{Instant, TimerKey};
 
-use crate::api::{ConnId, ConnectId, ContextKey, SessionKey, Statistics};
+use crate::api::{ConnId, ConnectId, ContextKey, SessionKey, ShardIndex, Statistics};
 use crate::config::{SessionConfig, Terms};
 use crate::recent::Recent;
 
@@ -59,6 +59,8 @@ pub(crate) enum Link {
     Bound(ConnId),
     /// The connection failed; recovery needs new signalling (RFC 4975 5.4).
     Lost,
+    /// Another shard carries the session: this is its double, which stands for it here.
+    Elsewhere(ShardIndex),
 }
 
 impl Session {
@@ -66,7 +68,15 @@ impl Session {
     pub(crate) fn conn(&self) -> Option<ConnId> {
         match self.link {
             Link::Bound(conn) => Some(conn),
-            Link::Waiting | Link::Connecting { .. } | Link::Lost => None,
+            Link::Waiting | Link::Connecting { .. } | Link::Lost | Link::Elsewhere(_) => None,
+        }
+    }
+
+    /// The shard that carries it, if that is another one.
+    pub(crate) fn elsewhere(&self) -> Option<ShardIndex> {
+        match self.link {
+            Link::Elsewhere(shard) => Some(shard),
+            Link::Waiting | Link::Connecting { .. } | Link::Bound(_) | Link::Lost => None,
         }
     }
 

@@ -30,9 +30,12 @@ use crate::config::Setup;
 use crate::connection::{Connection, Frame};
 use crate::context::Context;
 use crate::hoard::Gauges;
+use crate::lane::Lanes;
 use crate::limits::{FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
-use crate::message::{Hashed, Message};
+use crate::message::{Hashed, Message, Origin};
+use crate::nickname_ask::Asked;
 use crate::play::{PlayRef, Plays};
+use crate::pressure::Source;
 use crate::security::{Misfit, Via};
 use crate::session::{Link, SessionRef};
 use crate::sessions::Sessions;
@@ -45,6 +48,8 @@ pub struct ShardConfig {
     pub index: ShardIndex,
     /// How many there are.
     pub shards: u8,
+    /// How often this shard was started anew.
+    pub life: u32,
     /// Bounds.
     pub limits: Limits,
     /// Seeds transaction ids; from the system's generator, or fixed in a simulation.
@@ -68,6 +73,8 @@ pub(crate) enum Deadline {
     Linger(ConnId),
     /// Senders wait because the shard's queues are full.
     Relief,
+    /// The lane to a shard that holds senders back must have moved.
+    Lane(ShardIndex),
     /// Look for messages whose time is over.
     SweepMessages,
 }
@@ -132,7 +139,15 @@ pub struct Shard<B> {
     /// Connections whose queue passed the hard limit in this turn.
     pub(crate) overflowed: Vec<ConnId>,
     /// Connections whose queue passed the soft limit in this turn, with who filled it.
-    pub(crate) pressed: Vec<(ConnId, ConnId)>,
+    pub(crate) pressed: Vec<(ConnId, Source)>,
+    /// The ways to other shards.
+    pub(crate) lanes: Lanes,
+    /// Messages whose sender another shard carries.
+    pub(crate) by_origin: HashMap<Origin, u32>,
+    /// The shard's queues are full: other shards have to wait.
+    pub(crate) is_refusing_shipments: bool,
+    /// Nicknames asked for at other shards.
+    pub(crate) asked: Vec<Asked>,
 }
 
 impl<B: Octets> Shard<B> {
@@ -141,6 +156,10 @@ impl<B: Octets> Shard<B> {
     pub fn new(config: ShardConfig) -> Self {
         let mut rng = StdRng::from_seed(config.seed);
         Self {
+            lanes: Lanes::new(config.shards, config.life),
+            by_origin: HashMap::new(),
+            is_refusing_shipments: false,
+            asked: Vec::new(),
             hash_key: rng.random(),
             rng,
             config,
@@ -212,6 +231,8 @@ impl<B: Octets> Shard<B> {
             Input::Sent { conn, batch } => self.handle_sent(now, conn, batch),
             Input::Closed { conn, cause } => self.handle_closed(conn, cause),
             Input::Command(command) => self.handle_command(now, command),
+            Input::Shipment { shipment, octets } => self.handle_shipment(now, shipment, &octets),
+            Input::Returned(shipment) => self.handle_returned(now, shipment),
             Input::Deadline => self.handle_deadline(now),
         }
         self.start_plays(now);
@@ -228,12 +249,22 @@ impl<B: Octets> Shard<B> {
                 return Output::Transmit { conn, batch };
             }
         }
+        if let Some(output) = self.next_shipment() {
+            return output;
+        }
         self.supply.end_turn();
         self.turn_bytes = 0;
         self.is_turn_full = false;
         self.has_looked = false;
         self.gauges.set_queued(self.queued);
         Output::Wait(self.timers.deadline())
+    }
+
+    /// Whether a shipment of another shard may be fed now; if not, keep it until that has changed, in a
+    /// turn that a connection or a deadline causes.
+    #[must_use]
+    pub fn takes_shipments(&self) -> bool {
+        !self.is_turn_full && !self.is_refusing_shipments
     }
 
     /// Whether octets of a connection may be fed now. If not, keep them until the outputs are drawn, or
@@ -461,6 +492,20 @@ impl<B: Octets> Shard<B> {
                 self.stop_play(session, id);
                 None
             }
+            Order::Announce {
+                session,
+                context,
+                shard,
+                home,
+                config,
+            } => {
+                self.announce(now, (session, context), (shard, home), *config);
+                None
+            }
+            Order::ShardLost { shard, life } => {
+                self.lose_shard(shard, life);
+                None
+            }
             Order::Drain => {
                 self.is_draining = true;
                 None
@@ -483,6 +528,7 @@ impl<B: Octets> Shard<B> {
                 Deadline::Idle(session) => self.check_silence(now, session),
                 Deadline::Linger(conn) => self.end_linger(conn),
                 Deadline::Relief => self.check_relief(now),
+                Deadline::Lane(to) => self.check_lane(now, to),
                 Deadline::SweepMessages => self.sweep_messages(now),
             }
         }

@@ -154,6 +154,8 @@ fn nothing_is_transmitted_on_a_connection_after_its_close() {
             | Output::PauseReading { .. }
             | Output::ResumeReading { .. }
             | Output::Handover { .. }
+            | Output::Ship(_)
+            | Output::Unpacked(_)
             | Output::Event(_) => {}
         }
     }

@@ -244,6 +244,8 @@ impl Logic<Octets> for Forwarder {
             | Input::ConnectFailed { .. }
             | Input::MessageEnded { .. }
             | Input::Progressed { .. }
+            | Input::Shipment { .. }
+            | Input::Returned(_)
             | Input::Command(_)
             | Input::Deadline => {}
         }

@@ -77,6 +77,7 @@ impl Conference {
         let logic = ShardConfig {
             index,
             shards: 1,
+            life: 0,
             limits,
             seed: [9; 32],
         };

@@ -168,7 +168,7 @@ fn storage(page: &mut Page, m: &mrfp::storage::StorageMetrics) {
 fn shards(page: &mut Page, m: &mrfp::Metrics) {
     use Kind::{Counter, Gauge};
     type Read = fn(&mrfp::ShardMetrics) -> u64;
-    let families: [(&str, Kind, &str, Read); 11] = [
+    let families: [(&str, Kind, &str, Read); 14] = [
         ("mrf_shard_sessions", Gauge, "MSRP sessions now.", |s| {
             u64::from(s.sessions)
         }),
@@ -231,6 +231,24 @@ fn shards(page: &mut Page, m: &mrfp::Metrics) {
             Counter,
             "Octets received, ended sessions.",
             |s| s.octets_received,
+        ),
+        (
+            "mrf_shard_foreign_messages_total",
+            Counter,
+            "Messages that came from participants of the same conference on other shards.",
+            |s| s.freight.messages,
+        ),
+        (
+            "mrf_shard_foreign_bytes_total",
+            Counter,
+            "Octets that came from other shards.",
+            |s| s.freight.octets,
+        ),
+        (
+            "mrf_shard_foreign_queued_bytes",
+            Gauge,
+            "Octets from other shards that wait to be taken.",
+            |s| s.freight.queued_bytes,
         ),
     ];
     for (name, kind, help, read) in families {

@@ -6,7 +6,6 @@ use h248::ast::{
     AuditDescriptor, AuditItem, AuditToken, Descriptor, Media, MediaStreams, StreamParms,
     TerminationId,
 };
-use switch::ShardIndex;
 
 use super::apply::{Applied, check_events, check_once, check_state, name_of};
 use super::audit::Audit;
@@ -59,10 +58,7 @@ impl Core {
         if self.service != Service::In {
             return Err(Fault::OutOfService);
         }
-        let shard = match scope {
-            Scope::Context(context) => self.check_room(context)?,
-            Scope::New | Scope::Null | Scope::Every => self.least_loaded()?,
-        };
+        let shard = self.shard_for(scope)?;
         let number = self.new_termination_number()?;
         let mut settings = Settings::default();
         let applied = self.apply(&mut settings, (shard, number), descriptors)?;
@@ -93,20 +89,6 @@ impl Core {
                 })
             }
         }
-    }
-
-    /// The shard of a context that has room for one more.
-    pub(super) fn check_room(&self, context: u32) -> Result<ShardIndex, Fault> {
-        let place = self
-            .contexts
-            .get(&context)
-            .ok_or(Fault::ContextUnknown(context))?;
-        self.check_alive(place.shard)?;
-        let max = self.config.limits.terminations_per_context_max;
-        if place.terminations.len() >= max as usize {
-            return Err(Fault::ContextFull(max));
-        }
-        Ok(place.shard)
     }
 
     /// Modify on one identifier.

@@ -98,6 +98,8 @@ pub(super) struct Core {
     pub service: Service,
     /// Sessions per shard.
     pub loads: Vec<u32>,
+    /// How often each shard was lost.
+    pub lives: Vec<u32>,
     pub orders: VecDeque<(ShardIndex, Command)>,
     pub storage_orders: VecDeque<storage::Order>,
     /// Terminations of the signals that are running.
@@ -114,7 +116,7 @@ pub(super) struct Core {
     pub watched: BTreeSet<u32>,
     /// What streams counted that ended before their termination.
     pub retired: HashMap<u32, Statistics>,
-    terms: SharedTerms,
+    pub terms: SharedTerms,
     last_context: u32,
     last_termination: u32,
     last_token: u64,
@@ -137,6 +139,7 @@ impl Core {
             lost: Lost::default(),
             service: Service::In,
             loads: vec![0; shards],
+            lives: vec![0; shards],
             orders: VecDeque::new(),
             storage_orders: VecDeque::new(),
             signal_owners: HashMap::new(),
@@ -423,18 +426,22 @@ impl Core {
                 (None, None) => {}
                 (None, Some(mut config)) => {
                     self.terms.share(&mut config);
-                    let context = self.group(context, stream);
+                    self.reach(context, shard, draft);
+                    let group = self.group(context, stream);
                     let order = Order::Install {
                         session,
-                        context,
+                        context: group,
                         config: Box::new(config),
                     };
                     self.order(shard, order, draft);
                     self.change_load(shard, 1);
+                    let others = self.span(context).iter().filter(|other| *other != shard);
+                    others.for_each(|other| self.announce(session, other, draft));
                     self.cut_new_session(number, stream, draft);
                 }
                 (Some(_), None) => {
                     let order = Order::Remove { session };
+                    self.order_others(context, shard, &order, draft);
                     self.order_for(shard, order, draft, None, Some(number));
                     self.change_load(shard, -1);
                 }
@@ -445,6 +452,7 @@ impl Core {
                             session,
                             config: Box::new(config),
                         };
+                        self.order_others(context, shard, &order, draft);
                         self.order(shard, order, draft);
                     }
                 }
@@ -478,6 +486,7 @@ impl Core {
                 let order = Order::Remove {
                     session: termination.session(stream),
                 };
+                self.order_others(context, termination.shard, &order, draft);
                 self.order_for(termination.shard, order, draft, Some(slot), None);
                 if let Some(token) = draft.tokens.last_mut() {
                     token.stream_slot = of_streams.get(&stream).copied();

@@ -71,7 +71,7 @@ impl Core {
 
     /// Takes all terminations of a shard that is no more out of service, and puts nothing there
     /// until there is another one.
-    pub(super) fn lose_shard(&mut self, shard: ShardIndex) {
+    pub(super) fn lose_shard(&mut self, shard: ShardIndex, draft: &mut Draft) {
         if !self.lost.shards.insert(shard) {
             return;
         }
@@ -91,8 +91,16 @@ impl Core {
         for number in terminations {
             self.forget_look(number);
         }
-        for place in self.contexts.values_mut().filter(|p| p.shard == shard) {
-            place.shard = NOWHERE;
+        for place in self.contexts.values_mut() {
+            place.span.remove(shard);
+            if place.shard == shard {
+                place.shard = place.span.first().unwrap_or(NOWHERE);
+            }
+        }
+        self.lives[usize::from(shard.0)] += 1;
+        let life = self.lives[usize::from(shard.0)];
+        for other in (0..self.config.shards).map(ShardIndex) {
+            self.order(other, Order::ShardLost { shard, life }, draft);
         }
         self.loads[usize::from(shard.0)] = 0;
         let contexts = contexts.into_iter().map(|number| (number, Cause::Shard));

@@ -35,6 +35,11 @@ pub(super) const QUOTAS_MAX: usize = 16;
 /// Signals of one termination that go on, waiting ones included; beyond it error 510.
 pub(super) const SIGNALS_MAX: usize = 64;
 
+/// Terminations of one context on one shard, unless configured. A message to so many takes a shard about
+/// half a millisecond, ten times what it takes to wake another one and to send the message there: from
+/// here on the second core gains more than the way to it costs.
+pub(super) const SPREAD_ABOVE_DEFAULT: u32 = 1_000;
+
 /// Bounds that an operator may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -44,6 +49,8 @@ pub struct Limits {
     pub terminations_max: u32,
     /// Terminations of one context (root-2 `maxTerminationsPerContext`); beyond it error 434.
     pub terminations_per_context_max: u32,
+    /// Terminations of one context above which further ones are placed on any shard.
+    pub spread_above: u32,
     /// Streams of one termination; beyond it error 510.
     pub streams_per_termination_max: usize,
     /// Requests whose orders the shards have not confirmed yet. From a half of it on, more and more
@@ -57,6 +64,7 @@ impl Default for Limits {
             contexts_max: 100_000,
             terminations_max: 500_000,
             terminations_per_context_max: 10_000,
+            spread_above: SPREAD_ABOVE_DEFAULT,
             streams_per_termination_max: 16,
             replies_waiting_max: 10_000,
         }

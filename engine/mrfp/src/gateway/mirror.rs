@@ -16,6 +16,7 @@ use super::mf::Filters;
 use super::quality::Quality;
 use super::quota::{Quota, Watch};
 use super::signals::{Lasting, Runs};
+use super::span::Shards;
 use super::streams::Streams;
 use super::topology::Topology;
 use crate::Transport;
@@ -26,8 +27,10 @@ const PREFIX: &str = "msrp";
 /// One context.
 #[derive(Debug)]
 pub(super) struct Context {
-    /// Where all its sessions live.
+    /// Where it is at home: new sessions go there as long as they are few.
     pub shard: ShardIndex,
+    /// Where sessions of it are, or were.
+    pub span: Shards,
     pub terminations: BTreeSet<u32>,
     /// Streams of one id are interconnected, those of different ids are not (H.248.1 section
     /// 6.2): each id is a context of its own to the switch. Stream 1 is not listed, its key is the
@@ -264,6 +267,7 @@ impl Context {
     pub(super) fn new(shard: ShardIndex) -> Self {
         Self {
             shard,
+            span: Shards::default(),
             terminations: BTreeSet::new(),
             groups: BTreeMap::new(),
             topology: Topology::default(),

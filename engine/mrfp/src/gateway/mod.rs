@@ -13,7 +13,8 @@
 //! **Invariant:** the mirror is authoritative: shards never refuse an order, since everything that
 //! could be wrong with it was checked here.
 //!
-//! **Invariant:** all orders of one termination go to one shard, in order.
+//! **Invariant:** all orders of one termination go to its shard, in order, and those that say what it is
+//! to all shards that know its context.
 
 mod amm;
 mod apply;
@@ -42,6 +43,7 @@ mod relocate;
 mod service;
 mod session;
 mod signals;
+mod span;
 mod statistics;
 mod streams;
 #[cfg(test)]
@@ -359,8 +361,8 @@ impl<K: Copy> Gateway<K> {
 
     /// A shard is no more: its orders will never be confirmed, its terminations are out of service
     /// until they are subtracted. Nothing it said may be handed in afterwards. Replies that waited for it go out with what there is.
-    pub fn handle_shard_lost(&mut self, shard: ShardIndex) {
-        self.core.lose_shard(shard);
+    pub fn handle_shard_lost(&mut self, now: Instant, shard: ShardIndex) {
+        self.run(now, |core, draft| core.lose_shard(shard, draft));
         let lost: Vec<u64> = self
             .tokens
             .iter()

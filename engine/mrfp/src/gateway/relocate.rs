@@ -1,30 +1,17 @@
 //! Move (H.248.1 section 7.2.4).
 //!
-//! Within a shard a session moves with its connection and its counters. A session-id names its
-//! shard, and the participant already has it: to a context on another shard a stream moves only
-//! when the same command gives its Local anew, as it is then offered to the participant again.
-//! Without that the Move is refused with 510 and says so.
-
-use std::collections::BTreeSet;
+//! A session moves with its connection and its counters. It stays on its shard, since its session-id
+//! names that and the participant has it already; the context it comes to then spans that shard, too.
 
 use h248::ast::{Descriptor, ServiceState, TerminationId};
-use switch::{Order, SessionKey, ShardIndex};
+use switch::{Order, SessionKey};
 
 use super::apply::Applied;
 use super::core::{Core, Scope};
 use super::draft::Draft;
 use super::execute::Verb;
 use super::fault::Fault;
-use super::mirror::{self, Settings};
-
-impl Settings {
-    /// Forgets the sessions, whose names are of another shard; which streams had one.
-    fn give_up_sessions(&mut self) -> Vec<u16> {
-        let streams = self.streams.iter_mut();
-        let with_session = streams.filter_map(|(id, s)| s.local.take().map(|_| id));
-        with_session.collect()
-    }
-}
+use super::mirror;
 
 impl Core {
     /// Move on one identifier: from wherever it is to this context. A wildcard takes all matches
@@ -108,70 +95,48 @@ impl Core {
             return Err(Fault::OutOfService);
         }
         let mut settings = termination.settings.clone();
-        let to = match scope {
-            Scope::Context(context) => self.check_room(context)?,
-            Scope::New | Scope::Null | Scope::Every => shard,
-        };
-        let given_up = if to == shard {
-            Vec::new()
-        } else {
-            settings.give_up_sessions()
-        };
-        let applied = self.apply(&mut settings, (to, number), descriptors)?;
-        let has_local = |id: &u16| settings.streams.get(*id).is_some_and(|s| s.local.is_some());
-        if let Some(id) = given_up.iter().find(|id| !has_local(id)) {
-            return Err(Fault::InsufficientResources(format!(
-                "one core: this context is on another one, Local of Stream={id} must be given anew"
-            )));
+        if let Scope::Context(context) = scope {
+            self.check_room(context)?;
         }
+        let applied = self.apply(&mut settings, (shard, number), descriptors)?;
         let context = match scope {
             Scope::Context(context) => context,
             Scope::New | Scope::Null | Scope::Every => self.new_context_number()?,
         };
         self.check_shared(context, number, &settings)?;
         self.release(number, &applied.released, draft);
-        if to == shard {
-            self.relocate(number, context, draft);
-        } else {
-            self.transplant(number, (context, to), draft);
-        }
+        self.relocate(number, context, draft);
         self.replace(number, settings, &applied.renewed, draft);
         Ok((context, applied))
     }
 
-    /// Takes a termination to a context of another shard. Its sessions end.
-    fn transplant(&mut self, number: u32, (context, to): (u32, ShardIndex), draft: &mut Draft) {
-        let Some(termination) = self.terminations.get(&number) else {
-            return;
-        };
-        let from = termination.context;
-        let mut settings = termination.settings.clone();
-        settings.streams.clear();
-        self.put_settings(number, settings, &BTreeSet::new(), draft);
-        if let Some(termination) = self.terminations.get_mut(&number) {
-            (termination.context, termination.shard) = (context, to);
-        }
-        if let Some(place) = self.contexts.get_mut(&context) {
-            place.terminations.insert(number);
-        }
-        self.leave(from, number);
-    }
-
-    /// Takes a termination, its sessions and all, to another context of its shard.
+    /// Takes a termination, its sessions and all, to another context.
     fn relocate(&mut self, number: u32, context: u32, draft: &mut Draft) {
         let termination = self.terminations.get_mut(&number).expect("resolved");
         let from = core::mem::replace(&mut termination.context, context);
         let shard = termination.shard;
         let sessions: Vec<SessionKey> = termination.sessions().collect();
-        let place = self
-            .contexts
+        self.contexts
             .entry(context)
             .or_insert_with(|| Box::new(mirror::Context::new(shard)));
-        place.terminations.insert(number);
-        for session in sessions {
-            let context = self.group(context, session.stream);
-            self.order(shard, Order::Move { session, context }, draft);
+        if !sessions.is_empty() {
+            self.reach(context, shard, draft);
         }
+        let (old, new) = (self.span(from), self.span(context));
+        for session in sessions {
+            for at in old.union(new).iter() {
+                match (old.contains(at), new.contains(at)) {
+                    (true, true) => {
+                        let context = self.group(context, session.stream);
+                        self.order(at, Order::Move { session, context }, draft);
+                    }
+                    (true, false) => self.order(at, Order::Remove { session }, draft),
+                    (false, _) => self.announce(session, at, draft),
+                }
+            }
+        }
+        let place = self.contexts.get_mut(&context).expect("made above");
+        place.terminations.insert(number);
         self.leave(from, number);
     }
 }

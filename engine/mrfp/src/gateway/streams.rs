@@ -46,10 +46,6 @@ impl Streams {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.0 = Vec::new();
-    }
-
     pub(super) fn ids(&self) -> impl Iterator<Item = u16> {
         self.0.iter().map(|(id, _)| *id)
     }

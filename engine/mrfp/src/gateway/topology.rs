@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use h248::ast::{TerminationId, TopologyDirection, TopologyTriple};
-use switch::{Order, SessionKey, ShardIndex};
+use switch::{Order, SessionKey};
 
 use super::core::{Core, Scope};
 use super::draft::Draft;
@@ -204,12 +204,11 @@ impl Core {
         let Some(place) = self.contexts.get_mut(&context) else {
             return;
         };
-        let shard = place.shard;
         place.topology.set((a, b), relation, only);
         for stream in self.common_sessions(a, b) {
             if only.is_none_or(|only| only == stream) {
-                self.order_flow(context, (a, b), stream, (shard, draft));
-                self.order_flow(context, (b, a), stream, (shard, draft));
+                self.order_flow(context, (a, b), stream, draft);
+                self.order_flow(context, (b, a), stream, draft);
             }
         }
     }
@@ -222,7 +221,6 @@ impl Core {
         let Some(place) = self.contexts.get(&context) else {
             return;
         };
-        let shard = place.shard;
         for peer in place.topology.peers(number) {
             if !self.common_sessions(number, peer).contains(&stream) {
                 continue;
@@ -230,19 +228,17 @@ impl Core {
             for (from, to) in [(number, peer), (peer, number)] {
                 let topology = self.contexts.get(&context).map(|c| &c.topology);
                 if topology.is_some_and(|t| !t.is_open(from, to, stream)) {
-                    self.order_flow(context, (from, to), stream, (shard, draft));
+                    self.order_flow(context, (from, to), stream, draft);
                 }
             }
         }
     }
 
-    fn order_flow(
-        &mut self,
-        context: u32,
-        (from, to): (u32, u32),
-        stream: u16,
-        (shard, draft): (ShardIndex, &mut Draft),
-    ) {
+    /// Recipients are listed where they are carried: that shard alone must know.
+    fn order_flow(&mut self, context: u32, (from, to): (u32, u32), stream: u16, draft: &mut Draft) {
+        let Some(shard) = self.terminations.get(&to).map(|t| t.shard) else {
+            return;
+        };
         let topology = self.contexts.get(&context).map(|c| &c.topology);
         let open = topology.is_none_or(|t| t.is_open(from, to, stream));
         let from = SessionKey {

@@ -332,6 +332,9 @@ impl Mrfp {
             shard.stalls = gauges.stalls();
             shard.holds = gauges.holds();
         }
+        for (shard, sender) in metrics.shards.iter_mut().zip(&self.senders) {
+            shard.freight = sender.freight();
+        }
         metrics
     }
 

@@ -251,9 +251,9 @@ impl Task {
         for shard in dead {
             tracing::error!(
                 shard = shard.0,
-                "a shard has died; its conferences are out of service"
+                "a shard has died; what it carried is out of service"
             );
-            self.gateway.handle_shard_lost(shard);
+            self.gateway.handle_shard_lost(now, shard);
         }
         for shard in self.shards.restart(now) {
             self.gateway.handle_shard_regained(now, shard);

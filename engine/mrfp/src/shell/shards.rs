@@ -69,6 +69,8 @@ struct Lane {
     waiting: VecDeque<Command>,
     open: usize,
     is_dead: bool,
+    /// How often it has died.
+    life: u32,
     restarts: Restarts,
 }
 
@@ -159,7 +161,7 @@ impl Shards {
         };
         let mut lanes = Vec::new();
         for ((shard, mailbox), place) in (0..count).zip(mailboxes).zip(places) {
-            let handle = nursery.start(ShardIndex(shard), mailbox, place);
+            let handle = nursery.start((ShardIndex(shard), 0), mailbox, place);
             lanes.push(Lane::new(handle.map_err(|e| failed(shard, e))?));
         }
         let addrs = lanes[0].handle.iter().flat_map(ShardHandle::local_addrs);
@@ -241,6 +243,7 @@ impl Shards {
             let has_ended = lane.handle.as_ref().is_some_and(ShardHandle::is_finished);
             if has_ended && !lane.is_dead {
                 lane.is_dead = true;
+                lane.life += 1;
                 dead.push(ShardIndex(index));
             }
         }
@@ -309,6 +312,7 @@ impl Lane {
             waiting: VecDeque::new(),
             open: 0,
             is_dead: false,
+            life: 0,
             restarts: Restarts::default(),
         }
     }
@@ -344,7 +348,7 @@ impl Lane {
                 Place::System(anew)
             }
         };
-        self.handle = Some(nursery.start(shard, mailbox, place)?);
+        self.handle = Some(nursery.start((shard, self.life), mailbox, place)?);
         self.is_dead = false;
         Ok(())
     }
@@ -353,7 +357,7 @@ impl Lane {
 impl Nursery {
     fn start(
         &self,
-        index: ShardIndex,
+        (index, life): (ShardIndex, u32),
         mailbox: Mailbox<Socket>,
         place: Place,
     ) -> io::Result<ShardHandle> {
@@ -379,6 +383,7 @@ impl Nursery {
         let logic = ShardConfig {
             index,
             shards: self.count,
+            life,
             limits: self.config.switch_limits,
             seed: rand::rng().random(),
         };

@@ -152,6 +152,8 @@ impl<B: Octets> Hub<B> {
             | Order::Play { .. }
             | Order::StopPlay { .. }
             | Order::Release { .. }
+            | Order::Announce { .. }
+            | Order::ShardLost { .. }
             | Order::Flow { .. } => panic!("{command:?} means nothing here"),
         }
     }
@@ -238,6 +240,7 @@ impl<B: Octets> Logic<B> for Hub<B> {
             }
             Input::Command(command) => self.command(&command),
             Input::Progressed { .. } => {}
+            Input::Shipment { .. } | Input::Returned(_) => panic!("nothing is shipped here"),
             Input::Deadline => panic!("no deadline was asked for"),
         }
     }

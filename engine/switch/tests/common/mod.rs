@@ -73,6 +73,7 @@ impl World {
         let config = ShardConfig {
             index: ShardIndex(0),
             shards: 2,
+            life: 0,
             limits,
             seed: [7; 32],
         };
@@ -248,6 +249,7 @@ impl World {
                     self.handed_over.push((conn.index, to, octets));
                 }
                 Output::Event(event) => self.events.push(event),
+                Output::Ship(_) | Output::Unpacked(_) => panic!("no context spans shards here"),
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
                     self.shard.assert_invariants();

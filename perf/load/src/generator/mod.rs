@@ -479,6 +479,8 @@ impl Logic<Octets> for Generator {
             | Input::ConnectFailed { .. }
             | Input::MessageEnded { .. }
             | Input::Progressed { .. }
+            | Input::Shipment { .. }
+            | Input::Returned(_)
             | Input::Command(_)
             | Input::Deadline => self.turn.has_worked = false,
         }

@@ -264,35 +264,83 @@ fn a_move_with_a_wildcard_takes_all_that_are_elsewhere() {
 }
 
 #[test]
-fn move_to_another_shard_needs_local_anew() {
+fn a_move_to_a_context_of_another_shard_makes_it_span_both() {
     let mut bench = Bench::conference();
-    bench.check("C=2{MV=msrp/1}", "C=2{MV=msrp/1{ER=510{}}}");
-    bench.check("C=1{AV=*{AT{}}}", "C=1{AV=Context{msrp/1,msrp/2}}");
-    assert!(bench.orders.is_empty());
-    let body = bench.call(&format!(
-        "C=2{{MV=msrp/1{{M{{ST=1{{O{{MO=SR}},{LOCAL}}}}}}}}}"
-    ));
-    let path = path(&local(&body)).to_owned();
-    let id = msrp_id(&path);
-    assert_eq!(switch::owner_of(id.as_bytes()), Some(ShardIndex(1)));
+    bench.check("C=2{MV=msrp/1{M{O{MO=SO}}}}", "C=2{MV=msrp/1}");
     assert_eq!(
         bench.order_names(),
-        ["0: remove 1.1", "1: install 1.1 in 2"]
+        [
+            "0: announce 3.1 of 1 in 2",
+            "0: move 1.1 to 2",
+            "1: announce 1.1 of 0 in 2",
+            "1: update 1.1",
+            "0: update 1.1",
+        ]
     );
     bench.check("C=2{AV=*{AT{}}}", "C=2{AV=Context{msrp/1,msrp/3}}");
-    bench.check(
-        "C=2{AV=msrp/1{AT{M{ST=1{R}},SA{nt/os}}}}",
-        "C=2{AV=msrp/1{M{ST=1{R{v}}},SA{nt/os=10000}}}",
-    );
-    // Nothing is bound to a core without a session.
-    bench.call("C=1{A=$}");
-    bench.check("C=2{MV=msrp/4}", "C=2{MV=msrp/4}");
+    // Local given anew is one of the same shard: the session goes on there.
+    let body = bench.call(&format!(
+        "C=1{{MV=msrp/1{{M{{ST=1{{O{{MO=SR}},{LOCAL}}}}}}}}}"
+    ));
+    let local = local(&body);
+    let id = msrp::session_id_of(path(&local).as_bytes()).expect("a session-id");
+    assert_eq!(switch::owner_of(id), Some(ShardIndex(0)));
+    let names = bench.order_names();
+    assert_eq!(names[..2], ["0: move 1.1 to 1", "1: remove 1.1"]);
+    bench.check("C=1{S=msrp/1{AT{}}}", "C=1{S=msrp/1}");
+    // What was said to shard 0 of context 2 is taken back with the context.
+    bench.orders.clear();
+    bench.call("C=2{S=msrp/3}");
+    assert_eq!(bench.order_names(), ["0: remove 3.1", "1: remove 3.1"]);
 }
 
-fn msrp_id(path: &str) -> &str {
-    let id = path.rsplit_once('/').map(|(_, id)| id);
-    id.and_then(|id| id.strip_suffix(";tcp"))
-        .expect("a session-id")
+#[test]
+fn a_context_with_many_terminations_spreads_over_the_shards() {
+    let mut bench = Bench::with(|config| config.limits.spread_above = 2);
+    bench.call(&format!("C=${{{},{},{},{}}}", add(), add(), add(), add()));
+    let names = bench.order_names();
+    assert_eq!(
+        names,
+        [
+            "0: install 1.1 in 1",
+            "0: install 2.1 in 1",
+            "1: announce 1.1 of 0 in 1",
+            "1: announce 2.1 of 0 in 1",
+            "1: install 3.1 in 1",
+            "0: announce 3.1 of 1 in 1",
+            "1: install 4.1 in 1",
+            "0: announce 4.1 of 1 in 1",
+        ]
+    );
+    // Who hears whom is said where the one who hears is.
+    bench.call("C=1{TP{msrp/1,msrp/3,OW}}");
+    assert_eq!(
+        bench.order_names(),
+        ["1: flow 1.1>3.1 open", "0: flow 3.1>1.1 cut"]
+    );
+    bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
+    bench.drain();
+    assert_eq!(bench.order_names(), ["1: shard lost 0 1"]);
+    // The conference goes on where it still is, and comes back to the shard that is started anew.
+    bench.call(&format!("C=1{{{}}}", add()));
+    bench
+        .gateway
+        .handle_shard_regained(bench.now, ShardIndex(0));
+    bench.call(&format!("C=1{{{}}}", add()));
+    let names = bench.order_names();
+    assert_eq!(
+        names,
+        [
+            "1: install 5.1 in 1",
+            "0: announce 3.1 of 1 in 1",
+            "0: announce 4.1 of 1 in 1",
+            "0: announce 5.1 of 1 in 1",
+            "0: install 6.1 in 1",
+            "1: announce 6.1 of 0 in 1",
+        ]
+    );
+    bench.call("C=1{S=msrp/1}");
+    assert_eq!(bench.order_names(), ["0: remove 1.1", "1: remove 1.1"]);
 }
 
 #[test]
@@ -436,7 +484,7 @@ fn no_reply_hangs_on_a_lost_shard_and_what_was_there_is_out_of_service() {
     bench
         .gateway
         .handle_request(bench.now, 9, 2, &request, None);
-    bench.gateway.handle_shard_lost(ShardIndex(0));
+    bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
     bench.drain();
     assert_eq!(bench.replies.len(), 1);
     bench.replies.clear();
@@ -464,7 +512,7 @@ fn no_reply_hangs_on_a_lost_shard_and_what_was_there_is_out_of_service() {
 fn another_shard_takes_new_contexts_and_knows_nothing_of_the_old_ones() {
     let mut bench = Bench::with(|c| c.shards = 1);
     bench.call(&format!("C=${{{},{}}}", add(), add()));
-    bench.gateway.handle_shard_lost(ShardIndex(0));
+    bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
     bench.drain();
     bench.check(&format!("C=${{{}}}", add()), "C=${A=${ER=503{}}}");
     assert_eq!(bench.gateway.metrics().shards[0].sessions, 0);
@@ -491,7 +539,7 @@ fn another_shard_takes_new_contexts_and_knows_nothing_of_the_old_ones() {
 fn another_shard_drains_as_the_one_before_it() {
     let mut bench = Bench::conference();
     bench.gateway.drain(bench.now);
-    bench.gateway.handle_shard_lost(ShardIndex(1));
+    bench.gateway.handle_shard_lost(bench.now, ShardIndex(1));
     bench.drain();
     bench.orders.clear();
     bench
@@ -507,8 +555,8 @@ fn losses_are_told_one_context_at_a_time_while_somebody_listens() {
     for _ in 0..4 {
         bench.call(&format!("C=${{{}}}", add()));
     }
-    bench.gateway.handle_shard_lost(ShardIndex(0));
-    bench.gateway.handle_shard_lost(ShardIndex(0));
+    bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
+    bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
     bench.drain();
     let lost = |context| {
         format!("C={context}{{SC=*{{SV{{MT=FO,RE=\"904 Termination malfunctioning\"}}}}}}")
@@ -571,7 +619,7 @@ fn contexts_are_released_when_no_controller_came_back_and_the_next_one_is_told()
 #[test]
 fn contexts_stay_when_a_controller_is_back_in_time() {
     let mut bench = alone();
-    bench.gateway.handle_shard_lost(ShardIndex(0));
+    bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
     bench.drain();
     assert!(bench.notifies.is_empty(), "nobody is there");
     bench.gateway.handle_registered(bench.now);

@@ -338,6 +338,7 @@ fn full() -> Bench {
             contexts_max: 2,
             terminations_max: 3,
             terminations_per_context_max: 2,
+            spread_above: 1_000,
             streams_per_termination_max: 1,
             replies_waiting_max: 4,
         };

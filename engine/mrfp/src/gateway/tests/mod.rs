@@ -217,6 +217,13 @@ fn name(shard: ShardIndex, order: &Order) -> String {
         Order::Install {
             session, context, ..
         } => format!("{} in {}", key(session), context.0),
+        Order::Announce {
+            session,
+            context,
+            shard,
+            ..
+        } => format!("{} of {} in {}", key(session), shard.0, context.0),
+        Order::ShardLost { shard, life } => format!("{} {life}", shard.0),
         Order::Move { session, context } => format!("{} to {}", key(session), context.0),
         Order::Update { session, .. }
         | Order::Release { session }

@@ -8,68 +8,83 @@ use switch::ContextKey;
 
 use super::*;
 
-/// What the shards know.
+/// What the shards know: of a session its context, and who carries it.
 #[derive(Debug, Default)]
 struct Model {
-    sessions: BTreeMap<SessionKey, (ShardIndex, ContextKey)>,
-    cuts: BTreeSet<(SessionKey, SessionKey)>,
+    sessions: BTreeMap<(ShardIndex, SessionKey), (ContextKey, ShardIndex)>,
+    cuts: BTreeSet<(ShardIndex, SessionKey, SessionKey)>,
 }
 
 impl Model {
     fn obey(&mut self, shard: ShardIndex, order: &Order) {
-        let known = |session: &SessionKey, model: &Self| {
-            assert_eq!(
-                model.sessions.get(session).map(|s| s.0),
-                Some(shard),
-                "{order:?}"
-            );
+        let known = |session: &SessionKey, model: &Self| -> (ContextKey, ShardIndex) {
+            let found = model.sessions.get(&(shard, *session));
+            *found.unwrap_or_else(|| panic!("{shard:?} does not know it: {order:?}"))
+        };
+        let forget_cuts = |session: &SessionKey, model: &mut Self| {
+            let is_about = |at: &ShardIndex, from: &SessionKey, to: &SessionKey| {
+                *at == shard && (from == session || to == session)
+            };
+            model.cuts.retain(|(at, from, to)| !is_about(at, from, to));
+        };
+        let mut add = |session, context, carrier, id: &[u8]| {
+            assert_eq!(switch::owner_of(id), Some(carrier), "{order:?}");
+            let old = self.sessions.insert((shard, session), (context, carrier));
+            assert_eq!(old, None, "{order:?}");
         };
         match order {
             Order::Install {
                 session,
                 context,
                 config,
+            } => add(*session, *context, shard, &config.session_id),
+            Order::Announce {
+                session,
+                context,
+                shard: carrier,
+                config,
+                ..
             } => {
-                assert_eq!(
-                    switch::owner_of(&config.session_id),
-                    Some(shard),
-                    "{order:?}"
-                );
-                let old = self.sessions.insert(*session, (shard, *context));
-                assert_eq!(old, None, "{order:?}");
-                let elsewhere = self
-                    .sessions
-                    .values()
-                    .any(|(s, c)| c == context && *s != shard);
-                assert!(!elsewhere, "a context lives on one shard: {order:?}");
+                assert_ne!(*carrier, shard, "{order:?}");
+                add(*session, *context, *carrier, &config.session_id);
             }
-            Order::Update { session, .. }
-            | Order::Release { session }
-            | Order::Audit { session } => known(session, self),
+            Order::Update { session, .. } => _ = known(session, self),
+            Order::Release { session } | Order::Audit { session } => {
+                assert_eq!(known(session, self).1, shard, "{order:?}");
+            }
             Order::Move { session, context } => {
-                known(session, self);
-                self.sessions.insert(*session, (shard, *context));
-                self.cuts
-                    .retain(|(from, to)| from != session && to != session);
+                let (_, carrier) = known(session, self);
+                let place = (*context, carrier);
+                self.sessions.insert((shard, *session), place);
+                forget_cuts(session, self);
             }
             Order::Remove { session } => {
                 known(session, self);
-                self.sessions.remove(session);
-                self.cuts
-                    .retain(|(from, to)| from != session && to != session);
+                self.sessions.remove(&(shard, *session));
+                forget_cuts(session, self);
             }
             Order::Flow { from, to, open } => {
-                known(from, self);
-                known(to, self);
-                assert_eq!(self.sessions[from].1, self.sessions[to].1, "{order:?}");
+                let (context, carrier) = known(to, self);
+                assert_eq!(carrier, shard, "{order:?}");
+                assert_eq!(known(from, self).0, context, "{order:?}");
                 if *open {
-                    self.cuts.remove(&(*from, *to));
+                    self.cuts.remove(&(shard, *from, *to));
                 } else {
-                    self.cuts.insert((*from, *to));
+                    self.cuts.insert((shard, *from, *to));
                 }
             }
-            Order::Play { .. } | Order::StopPlay { .. } | Order::Drain => {}
+            Order::Play { .. }
+            | Order::StopPlay { .. }
+            | Order::ShardLost { .. }
+            | Order::Drain => {}
         }
+    }
+
+    /// Sessions where they are carried.
+    fn carried(&self) -> impl Iterator<Item = (SessionKey, ContextKey, ShardIndex)> {
+        let all = self.sessions.iter();
+        let here = all.filter(|((shard, _), (_, carrier))| shard == carrier);
+        here.map(|((shard, session), (context, _))| (*session, *context, *shard))
     }
 
     fn check(&self, core: &Core) {
@@ -80,7 +95,9 @@ impl Model {
             .filter(|(_, _, stream)| stream.local.is_some())
             .map(|(t, id, _)| t.session(id))
             .collect();
-        assert_eq!(mirrored, self.sessions.keys().copied().collect());
+        let carried: Vec<SessionKey> = self.carried().map(|(session, _, _)| session).collect();
+        assert_eq!(mirrored, carried.iter().copied().collect());
+        assert_eq!(mirrored.len(), carried.len(), "each is carried once");
         for (number, context) in &core.contexts {
             assert!(
                 !context.terminations.is_empty(),
@@ -92,21 +109,37 @@ impl Model {
         }
         let members: usize = core.contexts.values().map(|c| c.terminations.len()).sum();
         assert_eq!(members, core.terminations.len());
+        self.check_span();
         self.check_flows(core);
         let loads: u32 = core.loads.iter().sum();
-        assert_eq!(loads as usize, self.sessions.len());
+        assert_eq!(loads as usize, carried.len());
+    }
+
+    /// Each shard that carries a session of a context knows all sessions of that context, and what is
+    /// known is so.
+    fn check_span(&self) {
+        for (session, context, shard) in self.carried() {
+            for (_, _, other) in self.carried().filter(|(_, c, _)| *c == context) {
+                let known = self.sessions.get(&(other, session));
+                assert_eq!(known, Some(&(context, shard)), "{session:?} on {other:?}");
+            }
+        }
+        for ((_, session), (context, carrier)) in &self.sessions {
+            let home = self.sessions.get(&(*carrier, *session));
+            assert_eq!(home, Some(&(*context, *carrier)), "{session:?} is there");
+        }
     }
 
     fn check_flows(&self, core: &Core) {
-        for (a, (_, group)) in &self.sessions {
-            for (b, (_, other)) in self.sessions.iter().filter(|(b, _)| *b != a) {
+        for (a, group, _) in self.carried() {
+            for (b, other, shard) in self.carried().filter(|(b, _, _)| *b != a) {
                 let context = |s: &SessionKey| core.terminations[&s.termination].context;
-                let is_together = context(a) == context(b) && a.stream == b.stream;
+                let is_together = context(&a) == context(&b) && a.stream == b.stream;
                 assert_eq!(group == other, is_together, "{a:?} {b:?}");
                 if is_together {
-                    let topology = &core.contexts[&context(a)].topology;
+                    let topology = &core.contexts[&context(&a)].topology;
                     let is_open = topology.is_open(a.termination, b.termination, a.stream);
-                    assert_eq!(is_open, !self.cuts.contains(&(*a, *b)), "{a:?} {b:?}");
+                    assert_eq!(is_open, !self.cuts.contains(&(shard, a, b)), "{a:?} {b:?}");
                 }
             }
         }
@@ -175,8 +208,14 @@ fn command() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn shards_agree_with_the_mirror(requests in proptest::collection::vec(actions(), 1..30)) {
-        let mut bench = Bench::new();
+    fn shards_agree_with_the_mirror(
+        requests in proptest::collection::vec(actions(), 1..30),
+        spread_above in 1..4_u32,
+    ) {
+        let mut bench = Bench::with(|config| {
+            config.shards = 3;
+            config.limits.spread_above = spread_above;
+        });
         let mut model = Model::default();
         for request in requests {
             bench.call(&request);
