@@ -73,22 +73,19 @@ pub(super) struct AwaitAck {
 }
 
 impl Dialog {
-    /// The dialog that an INVITE starts at its UAS.
-    pub(super) fn uas(request: &Request, local_tag: String, flow: Flow) -> Option<Self> {
-        let headers = &request.headers;
-        let (cseq, _) = headers.cseq()?;
-        let to = headers.get("To")?.trim().trim_end_matches(';');
-        Some(Self {
-            call_id: headers.call_id()?.to_owned(),
-            local: format!("{to};tag={local_tag}"),
-            remote: headers.get("From")?.to_owned(),
-            remote_tag: headers.from()?.tag().map(str::to_owned),
+    /// One that nobody has answered yet, with `local` and `remote` as From and To of our requests.
+    pub(super) fn new(call_id: String, local_tag: String, local: String, remote: String) -> Self {
+        Self {
+            call_id,
             local_tag,
+            remote_tag: None,
+            local,
+            remote,
             local_seq: 0,
-            remote_seq: Some(cseq),
-            routes: headers.list("Record-Route").map(str::to_owned).collect(),
-            target: Some(headers.contact()?.uri),
-            flow: Some(flow),
+            remote_seq: None,
+            routes: Vec::new(),
+            target: None,
+            flow: None,
             hops: Vec::new(),
             is_proxied: false,
             found: None,
@@ -103,6 +100,23 @@ impl Dialog {
             invite_proof: None,
             invite_seq: 0,
             last_ack: None,
+        }
+    }
+
+    /// The dialog that an INVITE starts at its UAS.
+    pub(super) fn uas(request: &Request, local_tag: String, flow: Flow) -> Option<Self> {
+        let headers = &request.headers;
+        let (cseq, _) = headers.cseq()?;
+        let to = headers.get("To")?.trim().trim_end_matches(';');
+        let (call_id, remote) = (headers.call_id()?, headers.get("From")?);
+        let local = format!("{to};tag={local_tag}");
+        Some(Self {
+            remote_tag: headers.from()?.tag().map(str::to_owned),
+            remote_seq: Some(cseq),
+            routes: headers.list("Record-Route").map(str::to_owned).collect(),
+            target: Some(headers.contact()?.uri),
+            flow: Some(flow),
+            ..Self::new(call_id.to_owned(), local_tag, local, remote.to_owned())
         })
     }
 
@@ -121,31 +135,16 @@ impl Dialog {
 
     /// The dialog of another branch of a forked INVITE, from that branch's 2xx.
     pub(super) fn fork(&self, response: &Response) -> Option<Self> {
+        let (call_id, tag) = (self.call_id.clone(), self.local_tag.clone());
         let mut fork = Self {
-            call_id: self.call_id.clone(),
-            local_tag: self.local_tag.clone(),
-            remote_tag: None,
-            local: self.local.clone(),
-            remote: self.remote.clone(),
             local_seq: self.invite_seq,
-            remote_seq: None,
-            routes: Vec::new(),
-            target: None,
             flow: self.flow,
             hops: self.hops.clone(),
             is_proxied: self.is_proxied,
-            found: None,
             state: DialogState::Confirmed,
-            holds: 0,
-            server_invite: None,
-            reliable: None,
-            awaiting_ack: None,
-            client_invite: None,
-            heard: Vec::new(),
-            bye_wanted: None,
             invite_proof: self.invite_proof.clone(),
             invite_seq: self.invite_seq,
-            last_ack: None,
+            ..Self::new(call_id, tag, self.local.clone(), self.remote.clone())
         };
         fork.learn(&response.headers);
         fork.target.is_some().then_some(fork)
@@ -388,7 +387,7 @@ impl Agent {
         }
     }
 
-    fn remove_unused(&mut self, id: DialogId) {
+    pub(super) fn remove_unused(&mut self, id: DialogId) {
         let is_unused = |d: &Dialog| d.state == DialogState::Idle && d.holds == 0;
         if self.dialogs.get(&id).is_some_and(is_unused) {
             self.remove_dialog(id);
