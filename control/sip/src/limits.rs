@@ -21,8 +21,10 @@ pub const LOOKUPS_MAX: usize = 1_024;
 /// How long one of them may take.
 pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Transactions kept at once, both roles; beyond it requests get 503.
-pub const TRANSACTIONS_MAX: usize = 100_000;
+/// Transactions kept at once, both roles; beyond it requests get 503. Over UDP each is kept for 32 s after its
+/// end (timers J and L), a call has two: these are 6,000 calls a second. One that is over needs about a
+/// kilobyte.
+pub const TRANSACTIONS_MAX: usize = 400_000;
 /// Dialogs kept at once; beyond it INVITEs get 503.
 pub const DIALOGS_MAX: usize = 50_000;
 /// Requests for new dialogs that await the application's answer at once; beyond it they get 503. Below

@@ -175,6 +175,10 @@ impl Agent {
         }
         let bytes = entry.build(answer, tag.as_deref());
         entry.last = Some(bytes.clone());
+        if answer.code >= 200 {
+            // Nothing is built any more; it is kept for long, and there are many.
+            (entry.echo, entry.record_route) = (Headers::default(), Vec::new());
+        }
         let to = entry.destination();
         let is_invite = entry.method == Method::Invite;
         let reliable = entry.flow.transport.is_reliable();
@@ -182,6 +186,8 @@ impl Agent {
             (..200, _) => {}
             (200..300, true) => {
                 entry.state = ServerState::Accepted;
+                // The dialog repeats it.
+                entry.last = None;
                 self.arm_server_end(now, txn, TIMEOUT);
             }
             (_, true) => {
