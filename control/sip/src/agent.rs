@@ -169,6 +169,21 @@ impl Agent {
         self.server.len() + self.clients.len()
     }
 
+    /// Every table by its name, for a search for leaks.
+    pub(crate) fn sizes(&self) -> [(&'static str, usize); 9] {
+        [
+            ("server transactions", self.server.len()),
+            ("their keys", self.server_keys.len()),
+            ("keys of forked requests", self.merge_keys.len()),
+            ("client transactions", self.clients.len()),
+            ("their branches", self.client_keys.len()),
+            ("ACKs", self.acks.len()),
+            ("dialogs", self.dialogs.len()),
+            ("their tags", self.dialog_keys.len()),
+            ("requests that wait", self.admitted),
+        ]
+    }
+
     /// Tells the core that it does not keep up, or does again: meanwhile new dialogs get 503.
     pub fn set_overloaded(&mut self, is_overloaded: bool) {
         self.is_overloaded = is_overloaded;

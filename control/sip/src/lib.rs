@@ -9,6 +9,7 @@ mod addr;
 mod agent;
 mod client;
 mod digest;
+pub mod fuzzing;
 pub mod limits;
 mod message;
 mod parse;

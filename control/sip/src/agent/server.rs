@@ -249,6 +249,13 @@ impl Agent {
         for timer in [entry.repeat, entry.end].into_iter().flatten() {
             self.timers.cancel(timer);
         }
+        // The application never answered: nothing will come of the dialog that it might have made.
+        if let Some(id) = entry
+            .dialog
+            .filter(|_| entry.state == ServerState::Proceeding)
+        {
+            self.remove_unused(id);
+        }
     }
 
     /// Where the 2xx of an INVITE transaction is repeated to.
