@@ -139,7 +139,7 @@ impl Agent {
         while let Some(timer) = self.timers.expired(now) {
             match timer {
                 Timer::ServerRepeat(txn) => self.repeat_response(now, txn),
-                Timer::ServerEnd(txn) => self.end_server(txn),
+                Timer::ServerEnd(txn) => self.end_server(now, txn),
                 Timer::ClientRepeat(txn) => self.repeat_request(now, txn),
                 Timer::ClientEnd(txn) => self.end_client(now, txn),
                 Timer::OkRepeat(dialog) => self.repeat_ok(now, dialog),

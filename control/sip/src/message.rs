@@ -174,8 +174,10 @@ impl Headers {
         let Some((_, value)) = self.0.last_mut() else {
             return false;
         };
-        value.push(' ');
-        value.push_str(continuation);
+        if !value.is_empty() && !continuation.is_empty() {
+            value.push(' ');
+        }
+        value.push_str(&continuation.replace(['\r', '\n'], " "));
         true
     }
 

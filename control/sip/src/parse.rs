@@ -125,7 +125,11 @@ impl StreamFramer {
             self.take(blank);
             return Some(Frame::Ping);
         }
-        if self.buffer.len() > blank && blank > 0 {
+        // Half a ping, or what stands between messages.
+        if self.buffer.len() == blank {
+            return None;
+        }
+        if blank > 0 {
             self.take(blank);
         }
         let (head_end, body_start) = match head_bytes(&self.buffer, self.scanned) {

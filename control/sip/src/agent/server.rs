@@ -235,7 +235,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn end_server(&mut self, txn: TxnId) {
+    pub(super) fn end_server(&mut self, now: Instant, txn: TxnId) {
         let Some(entry) = self.server.remove(&txn) else {
             return;
         };
@@ -249,11 +249,15 @@ impl Agent {
         for timer in [entry.repeat, entry.end].into_iter().flatten() {
             self.timers.cancel(timer);
         }
-        // The application never answered: nothing will come of the dialog that it might have made.
+        // The application never answered: nothing will come of the dialog that it might have made, and nothing
+        // waits for its word on a PRACK.
         if let Some(id) = entry
             .dialog
             .filter(|_| entry.state == ServerState::Proceeding)
         {
+            if entry.method == Method::Prack {
+                self.release_held(now, id);
+            }
             self.remove_unused(id);
         }
     }

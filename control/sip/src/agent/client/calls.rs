@@ -75,7 +75,8 @@ impl Agent {
         Ok(id)
     }
 
-    /// Sends a request in a dialog. `None` if the dialog is gone or has nowhere to send to.
+    /// Sends a request in a dialog. `None` if the dialog is gone or has nowhere to send to, and for an INVITE while
+    /// another one is under way in either direction (RFC 3261 14.1).
     pub fn request(
         &mut self,
         now: Instant,
@@ -84,6 +85,11 @@ impl Agent {
         headers: Vec<(String, String)>,
         body: Vec<u8>,
     ) -> Option<TxnId> {
+        let dialog = self.dialogs.get(&id)?;
+        let is_under_way = dialog.client_invite.is_some() || dialog.server_invite.is_some();
+        if method == Method::Invite && is_under_way {
+            return None;
+        }
         let (request, way) = self.in_dialog(id, method, None, &headers, body)?;
         let is_invite = request.method == Method::Invite;
         // Known before it is sent: whatever comes of that finds it there.
