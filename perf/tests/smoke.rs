@@ -6,7 +6,7 @@ use std::process::Command;
 fn a_quick_comparison_writes_a_record_with_pictures() {
     let folder = std::env::temp_dir().join(format!("mrf-compare-smoke-{}", std::process::id()));
     let output = Command::new(env!("CARGO_BIN_EXE_compare"))
-        .args(["--quick", "--reactors", "mio,xdp", "--scenarios"])
+        .args(["--quick", "--reactors", "mio,uring", "--scenarios"])
         .args(["ten,tls,one,many,all-read,stalled,file", "--out"])
         .arg(&folder)
         .output()
@@ -21,7 +21,7 @@ fn a_quick_comparison_writes_a_record_with_pictures() {
         "MB more",
         "## Reactors",
         "octets per session",
-        "| `ten` | mrf xdp | the reactor xdp needs --xdp-if |",
+        "| `ten` | uring |",
     ] {
         assert!(page.contains(words), "{words} is missing in\n{page}");
     }

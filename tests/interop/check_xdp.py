@@ -440,16 +440,32 @@ def outside(env, name):
         raise Failure((done.stdout + done.stderr).strip())
 
 
-def suite(env):
-    """The suite of the other reactors (engine/reactor/tests/suite), and what only queues can show: built by whoever
-    runs this, run as root."""
-    build = ["cargo", "test", "--locked", "-p", "mrf-reactor", "--test", "xdp", "--no-run", "--message-format", "json"]
-    told = [json.loads(line) for line in output(build, SUITE_SECONDS).splitlines()]
+def as_root(env, build, *words):
+    """Has cargo build a program as whoever runs this, and runs it as root; what it wrote on stdout."""
+    told = output(["cargo", *build, "--locked", "--message-format", "json"], SUITE_SECONDS)
+    told = [json.loads(line) for line in told.splitlines()]
     [program] = [one["executable"] for one in told if one.get("executable")]
     elevate = [] if os.geteuid() == 0 else ["sudo", "-n", "-E"]
-    child = Process("suite", [*elevate, program], env.directory)
+    child = Process("built", [*elevate, program, *words], env.directory)
     lines = child.rest(SUITE_SECONDS)
     ensure(child.exit_code() == 0, f"{[line for line in lines if not line.endswith('ok')]}; {child.tail()}")
+    return lines
+
+
+def suite(env):
+    """The suite of the other reactors (engine/reactor/tests/suite), and what only queues can show."""
+    as_root(env, ["test", "-p", "mrf-reactor", "--test", "xdp", "--no-run"])
+
+
+def compared(env):
+    """One command measures all reactors over the same veth pair; every delivery is verified."""
+    words = ["--quick", "--no-sweeps", "--reactors", "uring,mio,xdp", "--scenarios", "ten,pair-paced"]
+    [page] = as_root(env, ["build", "-p", "mrf-perf", "--bin", "compare"], *words, "--out", env.directory)
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    for one in ("| `ten` | xdp |", "| `pair-paced` | uring, polling", "| `pair-paced` | xdp, polling"):
+        ensure(one in text, f"no row {one} in {text}")
+    ensure("## Not measured" not in text and "runs with faults" not in text, text)
 
 
 SUITE_SECONDS = 600
@@ -460,6 +476,7 @@ def checks():
     for name in CHECKS:
         yield name, functools.partial(outside, name=name)
     yield "xdp-suite", suite
+    yield "xdp-compare", compared
 
 
 def main():

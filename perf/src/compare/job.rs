@@ -11,7 +11,7 @@ use load::{Plan, Summary};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::systems::{Place, System, again, begin, runtime};
+use crate::systems::{Place, System, begin, runtime};
 
 /// What to run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl Job {
     ///
     /// What the run says it failed of, or that it did not end in time.
     pub(crate) fn run(&self) -> anyhow::Result<Outcome> {
-        let mut command = again()?;
+        let mut command = self.place.again_here()?;
         command
             .arg("run-one")
             .stdin(Stdio::piped())

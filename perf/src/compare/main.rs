@@ -1,4 +1,4 @@
-//! Measures this project on both reactors beside its physical limit and its peers, interleaved, and
+//! Measures this project on its reactors beside its physical limit and its peers, interleaved, and
 //! writes a record with tables and pictures.
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ mod record;
 mod runner;
 mod scenarios;
 mod systems;
+mod veth;
 
 use std::path::PathBuf;
 
@@ -17,7 +18,8 @@ use clap::Parser;
 
 use runner::Runner;
 use scenarios::Pace;
-use systems::{Inner, Kind, Place, Xdp};
+use systems::{Inner, Kind, Place};
+use veth::Veth;
 
 /// Compares this project with a bare forwarder and with peers; writes perf/record/DATE.md.
 #[derive(Debug, Parser)]
@@ -25,7 +27,7 @@ use systems::{Inner, Kind, Place, Xdp};
 struct Arguments {
     #[command(subcommand)]
     serve: Option<Inner>,
-    /// Reactors of this project and of the forwarder; xdp needs --xdp-if
+    /// Reactors of this project and of the forwarder; with xdp all is measured over a veth pair, as root
     #[arg(long, value_enum, value_delimiter = ',', default_value = "uring,mio")]
     reactors: Vec<Kind>,
     /// Peers, installed with apt when they are not there: kamailio
@@ -43,8 +45,9 @@ struct Arguments {
     /// Minutes after which nothing further begins; what was left out is in the record
     #[arg(long, value_name = "MINUTES", default_value_t = 11.0)]
     budget: f64,
-    #[command(flatten)]
-    xdp: Xdp,
+    /// Over the veth pair: the kernel cuts large sends into segments itself, as AF_XDP has to
+    #[arg(long)]
+    no_offload: bool,
     /// Leave the sweeps behind the pictures out
     #[arg(long)]
     no_sweeps: bool,
@@ -79,6 +82,11 @@ fn main() -> anyhow::Result<()> {
         has_kamailio = false;
         failures.push(("all", "Kamailio".to_owned(), format!("{error:#}")));
     }
+    let veth = if arguments.reactors.contains(&Kind::Xdp) {
+        Some(Veth::new(!arguments.no_offload)?)
+    } else {
+        None
+    };
     let before = machine::Steal::now();
     let runner = Runner {
         reactors: arguments.reactors,
@@ -93,7 +101,7 @@ fn main() -> anyhow::Result<()> {
         until: began + core::time::Duration::try_from_secs_f64(arguments.budget * 60.0)?,
         has_sweeps: !arguments.no_sweeps,
         is_quick: arguments.quick,
-        place: Place::choose(arguments.xdp),
+        place: Place::choose(veth.as_ref().map(Veth::names)),
     };
     let mut results = runner.run()?;
     results.failures.splice(0..0, failures);

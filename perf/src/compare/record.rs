@@ -214,36 +214,53 @@ fn reactors(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::
     )?;
     writeln!(
         page,
-        "| scenario | beside | deliveries/s | p99 | CPU per delivery | calls per delivery, {first} | beside it |"
+        "| scenario | beside | deliveries/s | p50 | p99 | CPU per delivery | calls per delivery, {first} | beside it |"
     )?;
-    writeln!(page, "|---|---|---:|---:|---:|---:|---:|")?;
+    writeln!(page, "|---|---|---:|---:|---:|---:|---:|---:|")?;
     for scenario in &results.scenarios {
-        for other in others {
-            let runs = |kind| results.runs.get(&(scenario.name, System::Mrf(kind)));
-            let both = |of: fn(&Summary) -> f64| {
-                let pairs = runs(*first)
-                    .into_iter()
-                    .flatten()
-                    .zip(runs(*other).into_iter().flatten());
-                median(pairs.filter_map(|(a, b)| Some(of(a.as_ref()?) / of(b.as_ref()?))))
-            };
-            let calls = |kind| {
-                let calls = results.calls.get(&(scenario.name, kind));
-                calls.map_or("-".to_owned(), |calls| format!("{calls:.3}"))
-            };
-            writeln!(
-                page,
-                "| `{}` | {other} | {:.2} | {:.2} | {:.2} | {} | {} |",
-                scenario.name,
-                both(|run| run.delivered_per_second),
-                both(|run| run.latency.p99_us),
-                both(|run| run.target_nanos_per_delivery.unwrap_or(f64::NAN)),
-                calls(*first),
-                calls(*other),
-            )?;
+        // Where latency is the figure, what polling is worth stands beside it.
+        let polling = runner.reactors.iter().map(|kind| System::Polling(*kind));
+        let polling = polling.filter(|_| scenario.name == PAIR_PACED);
+        for other in others.iter().map(|kind| System::Mrf(*kind)).chain(polling) {
+            beside(page, results, scenario, *first, other)?;
         }
     }
     Ok(())
+}
+
+fn beside(
+    page: &mut String,
+    results: &Results,
+    scenario: &Scenario,
+    first: Kind,
+    other: System,
+) -> std::fmt::Result {
+    let runs = |system| results.runs.get(&(scenario.name, system));
+    let both = |of: fn(&Summary) -> f64| {
+        let ours = runs(System::Mrf(first)).into_iter().flatten();
+        let pairs = ours.zip(runs(other).into_iter().flatten());
+        median(pairs.filter_map(|(a, b)| Some(of(a.as_ref()?) / of(b.as_ref()?))))
+    };
+    let calls = |system| {
+        let calls = match system {
+            System::Mrf(kind) => results.calls.get(&(scenario.name, kind)),
+            System::Polling(_) | System::Forward(_) | System::Kamailio => None,
+        };
+        calls.map_or("-".to_owned(), |calls| format!("{calls:.3}"))
+    };
+    let name = other.to_string();
+    writeln!(
+        page,
+        "| `{}` | {} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} |",
+        scenario.name,
+        name.strip_prefix("mrf ").unwrap_or(&name),
+        both(|run| run.delivered_per_second),
+        both(|run| run.latency.p50_us),
+        both(|run| run.latency.p99_us),
+        both(|run| run.target_nanos_per_delivery.unwrap_or(f64::NAN)),
+        calls(System::Mrf(first)),
+        calls(other),
+    )
 }
 
 /// What was not measured.

@@ -1,15 +1,14 @@
 //! What is compared: this project on each reactor, the bare forwarder, Kamailio's relay.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{Ipv4Addr, SocketAddr};
 use core::num::NonZeroU8;
-use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use h248_endpoint::TransportAddr;
 use load::Plan;
 use load::process::Process;
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use switch::ShardIndex;
 
 use crate::job::{self, Job};
+use crate::veth::{self, Names};
 
 /// One contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,6 +46,7 @@ pub(crate) const POLLING_US: u64 = 200;
 pub(crate) enum Kind {
     Uring,
     Mio,
+    /// Over a veth pair, as are all others then; needs root
     Xdp,
 }
 
@@ -58,11 +59,11 @@ impl Kind {
         }
     }
 
-    fn reactor(self) -> anyhow::Result<ReactorKind> {
+    fn reactor(self) -> ReactorKind {
         match self {
-            Self::Uring => Ok(ReactorKind::Uring),
-            Self::Mio => Ok(ReactorKind::Mio),
-            Self::Xdp => bail!("AF_XDP is served by mrf mrfp"),
+            Self::Uring => ReactorKind::Uring,
+            Self::Mio => ReactorKind::Mio,
+            Self::Xdp => ReactorKind::Xdp,
         }
     }
 
@@ -103,12 +104,16 @@ pub(crate) enum Inner {
         listener: mrfp::Listener,
         #[arg(long, default_value_t = 0)]
         busy_poll_us: u64,
+        #[arg(long)]
+        xdp_if: Option<String>,
     },
     /// The bare forwarder
     #[command(hide = true)]
     ServeForward {
         #[arg(long)]
         reactor: Kind,
+        #[arg(long)]
+        listener: SocketAddr,
     },
     /// One run, told in JSON
     #[command(hide = true)]
@@ -123,11 +128,13 @@ pub(crate) fn serve(command: &Inner) -> anyhow::Result<()> {
             mgc,
             listener,
             busy_poll_us,
+            xdp_if,
         } => {
             let config = mrfp::Config {
                 msrp: vec![*listener],
                 mgcs: vec![*mgc],
-                reactor: reactor.reactor()?,
+                reactor: reactor.reactor(),
+                xdp_interface: xdp_if.clone(),
                 shards: NonZeroU8::new(1),
                 busy_poll: core::time::Duration::from_micros(*busy_poll_us),
                 ..mrfp::Config::default()
@@ -137,13 +144,13 @@ pub(crate) fn serve(command: &Inner) -> anyhow::Result<()> {
                 core::future::pending::<anyhow::Result<()>>().await
             })
         }
-        Inner::ServeForward { reactor } => {
+        Inner::ServeForward { reactor, listener } => {
             let mailbox = Mailbox::new()?;
             let links = ShardLinks::new(std::slice::from_ref(&mailbox));
             let mut config =
                 ShardThreadConfig::new(ShardIndex(0), mailbox, links, Box::new(|_| ()));
-            config.reactor = reactor.reactor()?;
-            config.listeners = bind_listeners(&[any()], 1)?.remove(0);
+            config.reactor = reactor.reactor();
+            config.listeners = bind_listeners(&[*listener], 1)?.remove(0);
             let shard = spawn_shard(config, load::forwarder::Forwarder::default)?;
             writeln!(std::io::stdout(), "{}", shard.local_addrs()[0])?;
             shard.join()?;
@@ -160,42 +167,24 @@ pub(crate) struct Place {
     pub(crate) target: Vec<usize>,
     /// The core of the generator.
     pub(crate) generator: Option<usize>,
-    /// Of AF_XDP.
-    pub(crate) xdp: Xdp,
-}
-
-/// How an MRFP on AF_XDP is started and reached: its frames do not pass this host's own stack, so that the
-/// generator has to sit behind the other end of the interface.
-#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
-pub(crate) struct Xdp {
-    /// With the reactor xdp: the interface of the MRFP
-    #[arg(long, value_name = "IF")]
-    xdp_if: Option<String>,
-    /// With the reactor xdp: the address that the MRFP serves there
-    #[arg(long, value_name = "ADDR", requires = "xdp_if")]
-    xdp_addr: Option<IpAddr>,
-    /// With the reactor xdp: where the MRFP reaches the H.248 side of this program
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
-    xdp_near: Option<IpAddr>,
-    /// With the reactor xdp: words before the MRFP's command, for example ip netns exec NAME
-    #[arg(long, value_name = "WORDS", default_value = "")]
-    xdp_wrap: String,
+    /// The namespaces between which all is measured; without them it is loopback.
+    pub(crate) veth: Option<Names>,
 }
 
 impl Place {
     /// The first core for the system under test, the last for the generator.
-    pub(crate) fn choose(xdp: Xdp) -> Self {
+    pub(crate) fn choose(veth: Option<Names>) -> Self {
         let cores = load::process::cores();
         match (cores.first(), cores.last()) {
             (Some(first), Some(last)) if first != last => Self {
                 target: vec![*first],
                 generator: Some(*last),
-                xdp,
+                veth,
             },
             _ => Self {
                 target: Vec::new(),
                 generator: None,
-                xdp,
+                veth,
             },
         }
     }
@@ -218,12 +207,44 @@ pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-fn any() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
+impl Place {
+    /// Where the system under test listens.
+    fn far(&self) -> SocketAddr {
+        match self.veth {
+            Some(_) => SocketAddr::from((veth::HOST, 0)),
+            None => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        }
+    }
+
+    /// Where this side listens.
+    fn near(&self) -> SocketAddr {
+        match self.veth {
+            Some(_) => SocketAddr::from((veth::GUEST, 0)),
+            None => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        }
+    }
+
+    /// This program once more, as the system under test.
+    fn again_there(&self) -> anyhow::Result<Command> {
+        again(self.veth.as_ref().map(|names| &*names.host))
+    }
+
+    /// This program once more, as the generator.
+    pub(crate) fn again_here(&self) -> anyhow::Result<Command> {
+        again(self.veth.as_ref().map(|names| &*names.guest))
+    }
 }
 
-pub(crate) fn again() -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+fn again(namespace: Option<&str>) -> anyhow::Result<Command> {
+    let program = std::env::current_exe()?;
+    let mut command = match namespace {
+        Some(name) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", name]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
     command.stdin(Stdio::null());
     Ok(command)
 }
@@ -234,53 +255,27 @@ async fn mrf(
     place: &Place,
     busy_poll_us: u64,
 ) -> anyhow::Result<Sessions> {
-    let near = place.xdp.xdp_near.filter(|_| kind == Kind::Xdp);
-    let near = near.map_or(any(), |ip| SocketAddr::new(ip, 0));
-    let controller = Controller::listen(TransportAddr::Tcp(near)).await?;
+    let controller = Controller::listen(TransportAddr::Tcp(place.near())).await?;
     let mgc = controller.listens_on().to_string();
-    let transport = plan.transport.name();
-    let command = if kind == Kind::Xdp {
-        let (interface, addr) = (&place.xdp.xdp_if, place.xdp.xdp_addr);
-        let interface = interface
-            .as_ref()
-            .context("the reactor xdp needs --xdp-if")?;
-        let addr = addr.context("the reactor xdp needs --xdp-addr")?;
-        // Port 0 is the system's to choose, which does not listen here.
-        let listener = format!("{transport}:{}", SocketAddr::new(addr, XDP_PORT));
-        let program = std::env::current_exe()?.with_file_name("mrf");
-        let mut words = place.xdp.xdp_wrap.split_whitespace();
-        let mut command = Command::new(words.next().map_or(program.as_os_str(), OsStr::new));
-        command.args(words);
-        if !place.xdp.xdp_wrap.trim().is_empty() {
-            command.arg(&program);
-        }
-        command
-            .args(["mrfp", "--reactor", "xdp", "--xdp-if", interface])
-            .args(["--msrp", &listener, "--mgc", &mgc, "--shards", "1"])
-            .args(["--http", "off", "--busy-poll-us", &busy_poll_us.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        command
-    } else {
-        let mut command = again()?;
-        command
-            .args(["serve-mrfp", "--reactor", kind.name(), "--mgc", &mgc])
-            .args(["--listener", &format!("{transport}:{}", any())])
-            .args(["--busy-poll-us", &busy_poll_us.to_string()])
-            .stdout(Stdio::null());
-        command
-    };
+    let listener = format!("{}:{}", plan.transport.name(), place.far());
+    let mut command = place.again_there()?;
+    command
+        .args(["serve-mrfp", "--reactor", kind.name(), "--mgc", &mgc])
+        .args(["--listener", &listener])
+        .args(["--busy-poll-us", &busy_poll_us.to_string()])
+        .stdout(Stdio::null());
+    if kind == Kind::Xdp {
+        command.args(["--xdp-if", veth::HOST_LINK]);
+    }
     let process = Process::start(command, &place.target)?;
     controller.sessions(Target::from(process), plan).await
 }
 
-/// Where an MRFP on AF_XDP listens.
-const XDP_PORT: u16 = 2855;
-
 fn forwarder(kind: Kind, plan: &Plan, place: &Place) -> anyhow::Result<Sessions> {
-    let mut command = again()?;
+    let mut command = place.again_there()?;
     command
-        .args(["serve-forward", "--reactor", &kind.to_string()])
+        .args(["serve-forward", "--reactor", kind.name()])
+        .args(["--listener", &place.far().to_string()])
         .stdout(Stdio::piped());
     let mut process = Process::start(command, &place.target)?;
     let stdout = process.stdout().context("the forwarder's output")?;
@@ -299,7 +294,8 @@ const KAMAILIO: &str = include_str!("../../kamailio/kamailio.cfg");
 const KAMAILIO_WORKERS: &str = "1";
 
 async fn kamailio(plan: &Plan, place: &Place) -> anyhow::Result<Sessions> {
-    let port = TcpListener::bind(any())?.local_addr()?.port();
+    ensure!(place.veth.is_none(), "Kamailio is compared over loopback");
+    let port = TcpListener::bind(place.near())?.local_addr()?.port();
     let dir = std::env::temp_dir().join(format!("mrf-compare-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let config = KAMAILIO
