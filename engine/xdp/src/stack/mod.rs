@@ -12,15 +12,15 @@
 
 mod conn;
 mod flow_hash;
+mod life;
 mod owner;
 mod pace;
 mod ports;
 mod wire;
+mod words;
 
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{HashMap, VecDeque};
-use std::io::ErrorKind;
-use std::sync::Arc;
 
 use clock::{Instant, TimerTable};
 use slab::Slab;
@@ -35,106 +35,12 @@ use wire::{Sent, Wire};
 pub use conn::{Detached, Key};
 pub use ports::{Lease, Owners};
 pub use wire::FrameSink;
+pub use words::{Config, Event, Fate, Found, Read};
 
 use crate::frame::{Flow, Header, Segment};
 use crate::limits::{
     ASTRAY_PER_TURN, HALF_OPEN_MAX, HALF_OPEN_TIME, HELD_FRAMES_MAX, RESETS_PER_TURN,
 };
-
-/// What a stack is made with.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Its shard.
-    pub shard: u8,
-    /// How many there are, at most [`crate::limits::QUEUES_MAX`].
-    pub shards: u8,
-    /// Where connections are accepted; an unspecified address stands for all of its family.
-    pub listeners: Vec<SocketAddr>,
-    /// Octets of the largest IP packet, at least 1280.
-    pub packet_bytes_max: usize,
-    /// Whether a checksum may be left to a device that the frame never passes.
-    pub accepts_partial: bool,
-    /// Whether the frames that leave get their TCP checksum completed on the way.
-    pub leaves_checksums: bool,
-    /// For sequence numbers; not to be guessed by others.
-    pub seed: u64,
-    /// Which shard began the connections of a port.
-    pub owners: Arc<Owners>,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// A handshake from outside is over.
-    Accepted {
-        /// Which listener, by position.
-        listener: usize,
-        /// The connection.
-        conn: Box<Detached>,
-    },
-    /// A connect succeeded.
-    Connected {
-        /// Which.
-        request: u64,
-        /// The connection.
-        conn: Box<Detached>,
-    },
-    /// A connect failed.
-    ConnectFailed {
-        /// Which.
-        request: u64,
-        /// Why.
-        error: ErrorKind,
-    },
-    /// There may be octets to read, room to write, or an end.
-    Ready(Key),
-    /// A connection has ended whose frames arrived at another shard: that one may forget where it is.
-    Gone {
-        /// Its ends.
-        flow: Flow,
-        /// The shard to tell.
-        shard: u8,
-    },
-}
-
-/// What became of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It belonged here.
-    Taken,
-    /// It belonged to nobody, or was damaged.
-    Dropped,
-    /// It belongs to another shard, which must get it.
-    Away(u8),
-    /// It belongs to no connection of this shard; another one may know it: see [`Stack::look_for`].
-    Astray,
-}
-
-/// What became of a frame that another shard looks for the owner of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// It belonged here: the shard at whose queue it arrived shall send those of this flow at once.
-    Here(Flow),
-    /// Its connection is on the way to its owner.
-    Moving,
-    /// This shard knows who has it.
-    Away(u8),
-    /// Not here.
-    Nowhere,
-}
-
-/// What reading found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
-    /// Octets.
-    Octets(usize),
-    /// Nothing yet.
-    Empty,
-    /// The far end sent its last octet.
-    Ended,
-    /// The connection is lost.
-    Failed(ErrorKind),
-}
 
 /// Where the connection of a flow is.
 #[derive(Debug)]
@@ -416,179 +322,6 @@ impl Stack {
     fn get(&mut self, key: Key) -> Option<&mut Conn> {
         let conn = self.conns.get_mut(key.index);
         conn.filter(|conn| conn.serial == key.serial)
-    }
-
-    /// Gives a connection a segment of its own.
-    fn feed(
-        &mut self,
-        now: Instant,
-        index: usize,
-        frame: &[u8],
-        segment: &Segment,
-        header: Header,
-        sink: &mut impl FrameSink,
-    ) {
-        let conn = &mut self.conns[index];
-        let before = conn.progress();
-        let answer = conn.header.unwrap_or(header);
-        let (sockets, sent) = conn.parts();
-        let mut wire = Wire {
-            packet: Some(&frame[segment.packet.clone()]),
-            sink,
-            header: Some(answer),
-            packet_bytes_max: self.config.packet_bytes_max,
-            leaves_checksums: self.config.leaves_checksums,
-            sent: Some(sent),
-        };
-        self.interface
-            .poll_ingress_single(instant(now), &mut wire, sockets);
-        // Only who moves the connection on may say where its answers go.
-        let after = conn.progress();
-        if after != before {
-            conn.header = Some(header);
-        }
-        // All that was sent has arrived, and that was all the news.
-        let (_, unacknowledged, state) = after;
-        if segment.is_bare()
-            && unacknowledged == 0
-            && state == State::Established
-            && before.2 == state
-            && conn.role == Role::Owned
-            && !conn.wants_room
-        {
-            return;
-        }
-        if segment.is_reset() && conn.state() == State::Closed {
-            conn.failure = Some(match conn.role {
-                Role::Connecting { .. } => ErrorKind::ConnectionRefused,
-                Role::HalfOpen { .. } | Role::Owned | Role::Orphan => ErrorKind::ConnectionReset,
-            });
-        }
-        let serial = conn.serial;
-        self.settle(Key { index, serial });
-    }
-
-    /// Draws the consequences of a connection's state.
-    fn settle(&mut self, key: Key) {
-        let Some(conn) = self.get(key) else {
-            return;
-        };
-        let state = conn.state();
-        let has_begun = match state {
-            State::Closed | State::Listen | State::SynSent | State::SynReceived => false,
-            State::Established
-            | State::FinWait1
-            | State::FinWait2
-            | State::CloseWait
-            | State::Closing
-            | State::LastAck
-            | State::TimeWait => true,
-        };
-        match conn.role {
-            Role::HalfOpen { listener } if has_begun => {
-                let conn = self.take(key.index);
-                self.events.push_back(Event::Accepted { listener, conn });
-            }
-            Role::HalfOpen { .. } if matches!(state, State::Listen | State::Closed) => {
-                self.remove(key.index);
-            }
-            Role::Connecting { request } if has_begun => {
-                let conn = self.take(key.index);
-                self.events.push_back(Event::Connected { request, conn });
-            }
-            Role::Connecting { request } if state == State::Closed => {
-                let error = conn.failure.unwrap_or(ErrorKind::TimedOut);
-                self.remove(key.index);
-                self.events
-                    .push_back(Event::ConnectFailed { request, error });
-            }
-            Role::HalfOpen { .. } | Role::Connecting { .. } => self.soil(key),
-            Role::Owned => {
-                if state != State::Closed || conn.socket().remote_endpoint().is_some() {
-                    self.soil(key);
-                }
-                self.report_news(key);
-            }
-            Role::Orphan => {
-                // Nobody reads: what still comes must not close the window.
-                let socket = conn.socket();
-                while socket.can_recv() {
-                    _ = socket.recv(|octets| (octets.len(), ()));
-                }
-                if state == State::Closed && conn.socket().remote_endpoint().is_none() {
-                    self.remove(key.index);
-                } else {
-                    self.soil(key);
-                }
-            }
-        }
-    }
-
-    /// Tells the owner, if there is anything to tell.
-    fn report_news(&mut self, key: Key) {
-        if let Some(conn) = self.get(key) {
-            let (received, _, state) = conn.progress();
-            let has_news = received > 0 || state != State::Established || conn.wants_room;
-            if has_news {
-                conn.wants_room = false;
-                self.report(key);
-            }
-        }
-    }
-
-    fn report(&mut self, key: Key) {
-        if let Some(conn) = self.get(key)
-            && !core::mem::replace(&mut conn.is_reported, true)
-        {
-            self.events.push_back(Event::Ready(key));
-        }
-    }
-
-    /// Notes that a connection may have something to send.
-    fn soil(&mut self, key: Key) {
-        if let Some(conn) = self.get(key)
-            && !core::mem::replace(&mut conn.is_dirty, true)
-        {
-            self.dirty.push_back(key);
-        }
-    }
-
-    /// Takes a connection out, on its way to its owner.
-    fn take(&mut self, index: usize) -> Box<Detached> {
-        let conn = self.detach_conn(index);
-        if conn.home == self.config.shard {
-            self.flows.insert(conn.flow, Place::Moving(Vec::new()));
-        } else {
-            // Who accepted it holds its frames.
-            self.flows.remove(&conn.flow);
-        }
-        Box::new(Detached {
-            core: conn.into_core(),
-        })
-    }
-
-    fn remove(&mut self, index: usize) {
-        let conn = self.detach_conn(index);
-        self.flows.remove(&conn.flow);
-        let flow = conn.flow;
-        let mut tell = conn.known_to;
-        tell.insert(conn.home);
-        for shard in tell.iter().filter(|one| *one != self.config.shard) {
-            self.events.push_back(Event::Gone { flow, shard });
-        }
-    }
-
-    fn detach_conn(&mut self, index: usize) -> Conn {
-        let conn = self.conns.remove(index);
-        match conn.role {
-            Role::HalfOpen { .. } => self.half_open_count -= 1,
-            Role::Orphan => self.orphan_count -= 1,
-            Role::Connecting { .. } | Role::Owned => {}
-        }
-        if let Some((_, timer)) = conn.timer {
-            self.timers.cancel(timer);
-        }
-        conn
     }
 
     fn wire<'a, S>(
