@@ -177,7 +177,7 @@ impl FromStr for TcpCongestion {
     }
 }
 
-/// Memory for a queue, in MiB: 1 to [`QUEUE_MIB_MAX`].
+/// Memory for a queue, in MiB: 1 to 65,536.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueMib(pub u32);
 
