@@ -29,7 +29,7 @@ impl<B: Octets> Shard<B> {
         connection.is_closing = true;
         connection.brake.pace = Pace::Stalled;
         let probation = connection.probation.take();
-        if connection.tx.in_flight.is_some() && connection.tx.has_more() {
+        if connection.is_sending && connection.tx.has_more() {
             let at = now + self.config.limits.linger;
             let timer = self.timers.arm(at, Deadline::Linger(conn));
             self.connection(conn).expect("found above").probation = Some(timer);

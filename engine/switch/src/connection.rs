@@ -35,6 +35,10 @@ pub(crate) struct Connection<B> {
     pub strikes: u16,
     /// Nothing more is read or queued.
     pub is_closing: bool,
+    /// Whether it stands in the shard's list of dirty ones.
+    pub is_dirty: bool,
+    /// Whether a batch is with the system.
+    pub is_sending: bool,
     /// Runs until a session is bound, and again while what is queued leaves before the close.
     pub probation: Option<TimerKey>,
     pub tx: Transmit<B>,
@@ -50,10 +54,8 @@ pub(crate) struct Transmit<B> {
     due: Vec<Due>,
     /// Their length, octets.
     due_bytes: usize,
-    /// Octets of the batch that is with the system.
-    pub in_flight: Option<usize>,
-    /// Whether the connection stands in the shard's list of dirty ones.
-    pub is_dirty: bool,
+    /// Octets of the batch that is with the system, less what it is known to have taken.
+    pub in_flight: usize,
     /// The chunk whose end-line has not been written yet.
     pub open: Option<OpenChunk>,
     /// As much of what is queued as stands in the shard's total, octets.
@@ -214,13 +216,14 @@ impl<B> Connection<B> {
             sessions: Vec::new(),
             strikes: 0,
             is_closing: false,
+            is_dirty: false,
+            is_sending: false,
             probation: None,
             tx: Transmit {
                 pending: None,
                 due: Vec::new(),
                 due_bytes: 0,
-                in_flight: None,
-                is_dirty: false,
+                in_flight: 0,
                 open: None,
                 counted: 0,
             },
@@ -236,7 +239,7 @@ impl<B: Clone + AsRef<[u8]>> Transmit<B> {
     /// Octets not yet handed to the system.
     pub(crate) fn queued(&self) -> usize {
         let pending = self.pending.as_ref().map_or(0, Batch::octet_count);
-        pending + self.due_bytes + self.in_flight.unwrap_or(0)
+        pending + self.due_bytes + self.in_flight
     }
 
     /// Whether anything waits to be handed to the system.

@@ -107,17 +107,16 @@ impl<B: Octets> Shard<B> {
                 };
                 copy.write(message, session, connection, supply);
             }
-            let tx = &mut connection.tx;
-            let now_queued = tx.queued();
+            let now_queued = connection.tx.queued();
             session.statistics.octets_sent += (now_queued - queued) as u64;
-            if !tx.is_dirty {
-                tx.is_dirty = true;
+            if !connection.is_dirty {
+                connection.is_dirty = true;
                 dirty.push_back(connection.id);
             }
             *turn_bytes += now_queued - queued;
             *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
             if now_queued > limits.queue_bytes_soft {
-                if tx.in_flight.is_none() {
+                if !connection.is_sending {
                     // It leaves as soon as the turn ends, and may well be taken at once.
                     *is_turn_full = true;
                 } else if session.config.terms.slow == SlowPolicy::Slow
@@ -165,7 +164,7 @@ impl<B: Octets> Shard<B> {
         *turn_bytes += queued - before;
         *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
         if queued > limits.queue_bytes_soft {
-            if connection.tx.in_flight.is_none() {
+            if !connection.is_sending {
                 *is_turn_full = true;
             } else if connection.brake.pace != Pace::Stalled {
                 pressed.push((conn, Source::Here(conn)));

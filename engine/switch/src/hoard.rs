@@ -158,7 +158,7 @@ impl<B: Octets> Shard<B> {
         let soft = self.config.limits.queue_bytes_soft;
         let hoarders = self.conns.iter().flatten().filter(|c| {
             let takes_nothing = now >= c.brake.progress_at + HOARDER_AFTER;
-            !c.is_closing && takes_nothing && c.tx.in_flight.is_some() && c.tx.counted > soft
+            !c.is_closing && takes_nothing && c.is_sending && c.tx.counted > soft
         });
         hoarders.max_by_key(|c| c.tx.counted).map(|c| c.id)
     }

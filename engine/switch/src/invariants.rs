@@ -137,9 +137,9 @@ impl<B: Octets> Shard<B> {
             assert_eq!(link, Link::Bound(id), "carries what is bound to it");
         }
         let queued = connection.tx.queued();
-        let is_counted = connection.tx.counted == queued || connection.tx.is_dirty;
+        let is_counted = connection.tx.counted == queued || connection.is_dirty;
         assert!(is_counted || connection.is_closing, "{id:?} is counted");
-        let is_written = !connection.tx.has_due() || connection.tx.is_dirty;
+        let is_written = !connection.tx.has_due() || connection.is_dirty;
         assert!(is_written, "{id:?} is not forgotten before the letters are");
         if connection.is_closing {
             assert!(connection.sessions.is_empty(), "{id:?} lost its sessions");

@@ -306,14 +306,15 @@ impl<B: Octets> Shard<B> {
         if connection.id != conn {
             return None;
         }
-        connection.tx.is_dirty = false;
+        connection.is_dirty = false;
         connection.tx.write_due(supply);
         connection.tx.recount(connection.is_closing, queued);
-        if connection.tx.in_flight.is_some() {
+        if connection.is_sending {
             return None;
         }
         let batch = connection.tx.pending.take()?;
-        connection.tx.in_flight = Some(batch.octet_count());
+        connection.is_sending = true;
+        connection.tx.in_flight = batch.octet_count();
         Some(batch)
     }
 
@@ -412,7 +413,8 @@ impl<B: Octets> Shard<B> {
         let Some(connection) = self.connection(conn) else {
             return;
         };
-        let octets = connection.tx.in_flight.take().unwrap_or(0);
+        connection.is_sending = false;
+        let octets = core::mem::take(&mut connection.tx.in_flight);
         if connection.is_closing {
             return self.end_linger(conn);
         }
@@ -425,8 +427,9 @@ impl<B: Octets> Shard<B> {
 
     fn handle_progress(&mut self, now: Instant, conn: ConnId, octets: usize) {
         if let Some(connection) = self.connection(conn)
-            && let Some(in_flight) = &mut connection.tx.in_flight
+            && connection.is_sending
         {
+            let in_flight = &mut connection.tx.in_flight;
             *in_flight = in_flight.saturating_sub(octets);
             self.note_progress(now, conn, octets);
             self.recount_shorter(conn);
@@ -586,9 +589,9 @@ impl<B: Octets> Shard<B> {
 
     pub(crate) fn mark_dirty(&mut self, conn: ConnId) {
         if let Some(connection) = self.connection(conn)
-            && !connection.tx.is_dirty
+            && !connection.is_dirty
         {
-            connection.tx.is_dirty = true;
+            connection.is_dirty = true;
             self.dirty.push_back(conn);
         }
     }
