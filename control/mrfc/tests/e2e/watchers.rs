@@ -26,6 +26,18 @@ fn users(document: &Document) -> Vec<(&str, State)> {
     users.map(|u| (u.entity.as_str(), u.state)).collect()
 }
 
+/// A conference that somebody made by joining, and who that is.
+async fn alone() -> (Bench, SipClient, DialogId) {
+    let mut config = config();
+    config.create_on_join = true;
+    config.conferences.clear();
+    let mut bench = Bench::start(config).await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    (bench, one, dialog)
+}
+
 const ONE: &str = "sip:user1_public1@home1.net";
 
 // MSRP-CHAT-027.
@@ -86,13 +98,7 @@ async fn a_participant_watches_who_comes_and_goes() {
 
 #[tokio::test]
 async fn who_watches_is_told_that_the_conference_went_with_its_mrfp() {
-    let mut config = config();
-    config.create_on_join = true;
-    config.conferences.clear();
-    let mut bench = Bench::start(config).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (bench, mut one, _) = alone().await;
     let mut other = bench.client(1).await;
     let call = Call {
         from: "sip:watcher@home1.net".into(),
@@ -202,13 +208,7 @@ async fn somebody_else_watches_in_a_dialog_of_its_own() {
 
 #[tokio::test]
 async fn a_subscription_ends_when_it_is_not_refreshed_and_with_its_conference() {
-    let mut config = config();
-    config.create_on_join = true;
-    config.conferences.clear();
-    let mut bench = Bench::start(config).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (bench, mut one, dialog) = alone().await;
     let (mut short, mut long) = (bench.client(0).await, bench.client(1).await);
     let watch = |listener, expires| Call {
         from: format!("sip:watcher{listener}@home1.net"),
