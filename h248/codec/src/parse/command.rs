@@ -118,7 +118,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// `[{ descriptor, ... }]`, each kind at most once.
+    /// `[{ descriptor, ... }]`, in a request each kind at most once.
     fn descriptors(&mut self, side: Side) -> Parsed<Vec<Descriptor>> {
         if self.next() != Some(b'{') {
             return Ok(Vec::new());
@@ -136,7 +136,10 @@ impl<'a> Parser<'a> {
             return Err(self.unknown_descriptor(word));
         };
         self.check_legal(token, word.at, side)?;
-        self.once(seen, bit, word, ErrorCode::DESCRIPTOR_TWICE)?;
+        // In a reply, instances of a descriptor are alternatives (H.248.1 7.2.5 and 7.2.6).
+        if side == Side::Request {
+            self.once(seen, bit, word, ErrorCode::DESCRIPTOR_TWICE)?;
+        }
         if side == Side::Reply
             && !matches!(self.next(), Some(b'{' | b'=' | b'['))
             && let Some(empty) = empty_descriptor(token)
