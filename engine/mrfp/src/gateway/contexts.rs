@@ -135,20 +135,23 @@ impl Core {
             // Gone again within this very action: nothing to tell.
             if let Some(context) = self.contexts.get(&number) {
                 tell(context, &rest, ContextId::Id(number), draft);
+                if rest.contains(&&ContextAuditItem::Topology) {
+                    let topology = self.topology_of(number);
+                    draft.action(ContextId::Id(number)).properties.topology = topology;
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Puts the attributes asked for into the reply.
+/// Puts the attributes asked for into the reply, but for the topology.
 fn tell(context: &Context, items: &[&ContextAuditItem], id: ContextId, draft: &mut Draft) {
     let version = draft.version;
     let properties = &mut draft.action(id).properties;
     let attributes = &context.attributes;
     for item in items {
         match item {
-            ContextAuditItem::Topology => properties.topology = context.topology.triples(),
             ContextAuditItem::Priority(_) => properties.priority = Some(attributes.priority),
             ContextAuditItem::Emergency | ContextAuditItem::EmergencyValue(_) => {
                 // `Emergency` is a flag in version 1: absence says no.
@@ -156,7 +159,9 @@ fn tell(context: &Context, items: &[&ContextAuditItem], id: ContextId, draft: &m
                 properties.emergency = is_told.then_some(attributes.is_emergency);
             }
             ContextAuditItem::Ieps(_) => properties.ieps = Some(attributes.is_ieps),
-            ContextAuditItem::ContextList(_) | ContextAuditItem::Attribute(..) => {}
+            ContextAuditItem::Topology
+            | ContextAuditItem::ContextList(_)
+            | ContextAuditItem::Attribute(..) => {}
         }
     }
 }

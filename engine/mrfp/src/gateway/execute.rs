@@ -79,6 +79,9 @@ impl Core {
         draft.selects_any = logic == Some(SelectLogic::Or);
         let started = self.scope_of(action).and_then(|scope| {
             self.check_properties(scope, &action.properties)?;
+            if names_choice(&action.properties) {
+                self.check_choice(scope, action)?;
+            }
             Ok(scope)
         });
         let mut scope = match started {

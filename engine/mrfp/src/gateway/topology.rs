@@ -1,14 +1,24 @@
 //! Who hears whom in a context.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use h248::ast::{TerminationId, TopologyDirection, TopologyTriple};
+use h248::ast::{ActionRequest, Command, TerminationId, TopologyDirection, TopologyTriple};
 use switch::{Order, SessionKey};
 
+use super::amm::is_wildcard;
 use super::core::{Core, Scope};
 use super::draft::Draft;
 use super::fault::Fault;
-use super::mirror::id_of;
+use super::mirror::{self, id_of};
+
+/// A triple whose terminations are known.
+struct Checked {
+    /// Both in the order of their numbers.
+    from: Vec<u32>,
+    to: Vec<u32>,
+    relation: Relation,
+    stream: Option<u16>,
+}
 
 /// Exceptions from "everybody hears everybody" (H.248.1 section 7.1.18).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,20 +131,35 @@ impl Topology {
         self.pairs.retain(|&(a, b), _| a != number && b != number);
     }
 
+    /// Streams with a relation of their own between these two, if any.
+    fn streams(&self, a: u32, b: u32) -> impl Iterator<Item = u16> {
+        let pair = self.pairs.get(&(a.min(b), a.max(b)));
+        pair.into_iter().flat_map(|p| p.streams.keys().copied())
+    }
+
     /// As triples to be applied in order: everybody both ways, then the exceptions. (Every pair by
-    /// itself would grow with the square of the conference.)
-    pub(super) fn triples(&self) -> Vec<TopologyTriple> {
-        let mut out = vec![TopologyTriple {
-            from: TerminationId::All,
-            to: TerminationId::All,
-            direction: TopologyDirection::Bothway,
-            stream: None,
-        }];
+    /// itself would grow with the square of the conference.) Triples with and without a stream must
+    /// not meet in two terminations (421): where a pair has streams of its own, it is told stream by
+    /// stream, those of `common` in any case, and what holds anyway is not said.
+    pub(super) fn triples(&self, common: impl Fn(u32, u32) -> Vec<u16>) -> Vec<TopologyTriple> {
+        let mut out = Vec::new();
+        if self.pairs.values().all(|pair| pair.streams.is_empty()) {
+            out.push(TopologyTriple {
+                from: TerminationId::All,
+                to: TerminationId::All,
+                direction: TopologyDirection::Bothway,
+                stream: None,
+            });
+        }
         for (&(a, b), pair) in &self.pairs {
-            if pair.all != Relation::default() {
+            if pair.streams.is_empty() {
                 out.push(triple(a, b, pair.all, None));
+                continue;
             }
-            for (&stream, &relation) in &pair.streams {
+            let all = common(a, b).into_iter();
+            let streams: BTreeSet<u16> = all.chain(pair.streams.keys().copied()).collect();
+            for stream in streams {
+                let relation = pair.streams.get(&stream).copied().unwrap_or(pair.all);
                 out.push(triple(a, b, relation, Some(stream)));
             }
         }
@@ -167,19 +192,94 @@ impl Core {
     ) -> Result<(), Fault> {
         let mut checked = Vec::with_capacity(triples.len());
         for triple in triples {
-            let relation = Relation::of(triple.direction)?;
-            let from = self.ends(context, &triple.from, draft)?;
-            let to = self.ends(context, &triple.to, draft)?;
-            // Both are in the order of their numbers.
-            if from.iter().any(|n| to.binary_search(n).is_ok()) {
-                check_overlap(triple)?;
-            }
-            checked.push((from, to, relation, triple.stream));
+            checked.push(self.check_triple(context, triple, draft)?);
         }
-        for (from, to, relation, stream) in checked {
-            for &a in &from {
-                for &b in to.iter().filter(|b| **b != a) {
-                    self.relate(context, (a, b), (relation, stream), draft);
+        check_mixture(&checked)?;
+        for triple in checked {
+            for &a in &triple.from {
+                for &b in triple.to.iter().filter(|b| **b != a) {
+                    self.relate(context, (a, b), (triple.relation, triple.stream), draft);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_triple(
+        &self,
+        context: u32,
+        triple: &TopologyTriple,
+        draft: &Draft,
+    ) -> Result<Checked, Fault> {
+        let relation = Relation::of(triple.direction)?;
+        if triple.stream == Some(0) {
+            return Err(Fault::ValueUnsupported("Stream=0".to_owned()));
+        }
+        let mut from = self.ends(context, &triple.from, draft)?;
+        let mut to = self.ends(context, &triple.to, draft)?;
+        // Topology comes before the commands: a wildcard means those that were there, to whom the one
+        // that is being added is connected.
+        match (&triple.from, &triple.to) {
+            (TerminationId::Choose, other) if is_wildcard(other) => {
+                to.retain(|n| !from.contains(n))
+            }
+            (other, TerminationId::Choose) if is_wildcard(other) => {
+                from.retain(|n| !to.contains(n))
+            }
+            _ => {}
+        }
+        if from.iter().any(|n| to.binary_search(n).is_ok()) {
+            check_overlap(triple)?;
+        }
+        let checked = Checked {
+            from,
+            to,
+            relation,
+            stream: triple.stream,
+        };
+        self.check_streams(context, &checked)?;
+        Ok(checked)
+    }
+
+    /// A stream need not be there yet; but no pair has more relations than there may be streams.
+    fn check_streams(&self, context: u32, triple: &Checked) -> Result<(), Fault> {
+        let max = self.config.limits.streams_per_termination_max;
+        let (Some(stream), Some(place)) = (triple.stream, self.contexts.get(&context)) else {
+            return Ok(());
+        };
+        let is_full = |a: u32, b: u32| {
+            let known: Vec<u16> = place.topology.streams(a, b).collect();
+            known.len() >= max && !known.contains(&stream)
+        };
+        for &a in &triple.from {
+            if triple.to.iter().any(|&b| is_full(a, b)) {
+                return Err(Fault::InsufficientResources(format!("{max} streams")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Before the commands of an action whose topology names the termination that they will add: that
+    /// they will, and that the others are there.
+    pub(super) fn check_choice(&self, scope: Scope, action: &ActionRequest) -> Result<(), Fault> {
+        let is_choice = |id: &TerminationId| match id {
+            TerminationId::Choose => true,
+            TerminationId::Name(name) => mirror::is_choice(name),
+            TerminationId::All | TerminationId::Root => false,
+        };
+        let mut commands = action.commands.iter();
+        if !commands.any(
+            |c| matches!(&c.command, Command::Add(amm) if amm.terminations.0.iter().any(is_choice)),
+        ) {
+            let what = "$ in Topology without Add=$";
+            return Err(Fault::IncorrectIdentifier(what.to_owned()));
+        }
+        for triple in &action.properties.topology {
+            Relation::of(triple.direction)?;
+            let ends = [&triple.from, &triple.to].into_iter();
+            for end in ends.filter(|end| **end != TerminationId::Choose) {
+                if matches!(scope, Scope::Context(_)) {
+                    self.resolve(scope, end)?;
                 }
             }
         }
@@ -192,6 +292,13 @@ impl Core {
             (TerminationId::Choose, Some(number)) => Ok(vec![number]),
             _ => self.resolve(Scope::Context(context), id),
         }
+    }
+
+    /// The triples that describe a context's topology.
+    pub(super) fn topology_of(&self, context: u32) -> Vec<TopologyTriple> {
+        let place = self.contexts.get(&context);
+        let topology = place.map(|place| &place.topology);
+        topology.map_or_else(Vec::new, |t| t.triples(|a, b| self.common_sessions(a, b)))
     }
 
     fn relate(
@@ -268,14 +375,48 @@ impl Core {
     }
 }
 
-/// Oneway between sets that have terminations in common is not allowed (H.248.1 section 7.1.18).
+/// Terminations that match both sides are allowed for wildcards in Bothway, which makes no loopback, and
+/// in Isolate; not in Oneway (H.248.1 section 7.1.18). One termination by itself is no pair.
 fn check_overlap(triple: &TopologyTriple) -> Result<(), Fault> {
+    let has_wildcard = is_wildcard(&triple.from) || is_wildcard(&triple.to);
     match triple.direction {
-        TopologyDirection::Bothway | TopologyDirection::Isolate => Ok(()),
-        TopologyDirection::Oneway
+        TopologyDirection::Bothway | TopologyDirection::Isolate if has_wildcard => Ok(()),
+        TopologyDirection::Bothway
+        | TopologyDirection::Isolate
+        | TopologyDirection::Oneway
         | TopologyDirection::OnewayExternal
         | TopologyDirection::OnewayBoth => Err(Fault::IncorrectIdentifier(
-            "Oneway from a termination to itself".to_owned(),
+            "topology of a termination with itself".to_owned(),
         )),
+    }
+}
+
+/// Of two terminations one descriptor says something for all streams or for single ones, not both
+/// (H.248.1 version 2, section 7.1.18).
+fn check_mixture(triples: &[Checked]) -> Result<(), Fault> {
+    let (single, all): (Vec<_>, Vec<_>) = triples.iter().partition(|t| t.stream.is_some());
+    let meet = |a: &Checked, b: &Checked| {
+        has_pair(&a.from, &b.from, &a.to, &b.to) || has_pair(&a.from, &b.to, &a.to, &b.from)
+    };
+    if single
+        .iter()
+        .any(|one| all.iter().any(|other| meet(one, other)))
+    {
+        return Err(Fault::IllegalAction("topology with and without Stream"));
+    }
+    Ok(())
+}
+
+/// Whether two different terminations are, one in the first two lists, the other in the last two. All are
+/// in order.
+fn has_pair(a: &[u32], also_a: &[u32], b: &[u32], also_b: &[u32]) -> bool {
+    let common = |short: &[u32], long: &[u32]| -> Vec<u32> {
+        let is_in = |n: &&u32| long.binary_search(n).is_ok();
+        short.iter().filter(is_in).take(2).copied().collect()
+    };
+    match (&common(a, also_a)[..], &common(b, also_b)[..]) {
+        ([], _) | (_, []) => false,
+        ([one], [other]) => one != other,
+        _ => true,
     }
 }

@@ -55,6 +55,16 @@ fn topology_may_name_the_termination_that_is_being_added() {
         &[&format!("C=1{{TP{{$,msrp/1,IS}},{add}}}")],
         &["0: flow 4.1>1.1 cut", "0: flow 1.1>4.1 cut"],
     );
+    // Those that were there hear the new one, which hears none of them.
+    check(
+        &[&format!("C=1{{TP{{$,*,OW}},{add}}}")],
+        &[
+            "0: flow 4.1>1.1 open",
+            "0: flow 1.1>4.1 cut",
+            "0: flow 4.1>2.1 open",
+            "0: flow 2.1>4.1 cut",
+        ],
+    );
     let mut bench = Bench::new();
     let first = format!("C=${{TP{{$,*,IS}},{add},{add}}}");
     bench.check(
@@ -81,15 +91,56 @@ fn topology_is_told_as_exceptions_and_forgotten_with_its_terminations() {
 }
 
 #[test]
+fn streams_that_are_not_there_yet_come_under_the_topology_up_to_a_limit() {
+    let with_two = format!("{{M{{ST=2{{O{{MO=SR}},{LOCAL}}}}}}}");
+    let both = format!("C=1{{MF=msrp/1{with_two},MF=msrp/2{with_two}}}");
+    check(
+        &["C=1{TP{msrp/1,msrp/2,IS,ST=2}}", &both],
+        &["0: flow 2.2>1.2 cut", "0: flow 1.2>2.2 cut"],
+    );
+    let mut bench = Bench::conference();
+    for stream in 1..=16 {
+        let actions = format!("C=1{{TP{{msrp/1,msrp/2,IS,ST={stream}}}}}");
+        bench.check(&actions, &actions);
+    }
+    bench.check("C=1{TP{msrp/1,msrp/2,IS,ST=17}}", "C=1{ER=510{}}");
+    let again = "C=1{TP{msrp/2,msrp/1,OW,ST=16}}";
+    bench.check(again, again);
+}
+
+#[test]
+fn topology_of_streams_is_told_without_what_holds_for_all() {
+    let mut bench = Bench::conference();
+    bench.call("C=1{TP{msrp/1,msrp/2,IS}}");
+    bench.call("C=1{TP{msrp/1,msrp/2,OW,ST=2}}");
+    bench.check(
+        "C=1{CA{TP}}",
+        "C=1{TP{msrp/1,msrp/2,IS,ST=1,msrp/1,msrp/2,OW,ST=2}}",
+    );
+    bench.call("C=1{TP{*,*,BW}}");
+    bench.check("C=1{CA{TP}}", "C=1{TP{*,*,BW}}");
+}
+
+#[test]
 fn triples_that_cannot_be_are_refused_at_the_action() {
     for (actions, code) in [
         ("C=1{TP{msrp/1,msrp/9,IS}}", 430),
         ("C=1{TP{msrp/1,msrp/3,IS}}", 435),
         ("C=1{TP{*,*,OW}}", 410),
         ("C=1{TP{msrp/1,*,OW}}", 410),
+        ("C=1{TP{msrp/1,msrp/1,OW}}", 410),
+        ("C=1{TP{msrp/1,MSRP/1,IS}}", 410),
+        ("C=1{TP{msrp/1,msrp/1,BW}}", 410),
+        ("C=1{TP{msrp/1,msrp/2,IS,ST=0}}", 449),
+        ("C=1{TP{msrp/1,msrp/2,BW,msrp/2,msrp/1,IS,ST=1}}", 421),
+        ("C=1{TP{msrp/1,msrp/2,IS,ST=1,*,*,BW}}", 421),
+        ("C=1{TP{*,msrp/2,IS,ST=1,msrp/1,msrp/2,BW}}", 421),
         ("C=1{TP{msrp/*,msrp/2,OW}}", 410),
         ("C=1{TP{msrp/1,msrp/2,IS,msrp/1,msrp/9,IS}}", 430),
-        ("C=1{TP{$,msrp/1,IS},MF=msrp/1}", 410),
+        ("C=1{TP{$,msrp/1,IS},MF=msrp/1{M{O{MO=IN}}}}", 410),
+        ("C=1{TP{msrp/$,msrp/1,IS},A=$}", 410),
+        ("C=1{TP{$,msrp/9,IS},A=$}", 430),
+        ("C=1{TP{$,msrp/3,IS},A=$}", 435),
         ("C=-{TP{msrp/1,msrp/2,IS},AV=ROOT{AT{}}}", 421),
     ] {
         let mut bench = Bench::conference();
