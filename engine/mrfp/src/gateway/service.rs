@@ -1,10 +1,10 @@
 //! ServiceChange from the controller (H.248.1 section 7.2.8, TS 29.333 5.8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use h248::ast::{
-    CommandResult, ContextId, ServiceChange, ServiceChangeMethod, ServiceChangeResult,
-    ServiceState, TerminationId,
+    CommandResult, ServiceChange, ServiceChangeMethod, ServiceChangeResult, ServiceState,
+    TerminationId,
 };
 
 use super::core::{Core, Scope, Service};
@@ -43,20 +43,7 @@ impl Core {
                 )
             })
         } else {
-            self.change_terminations(scope, id, services, draft)
-                .map(|changed| {
-                    for (context, number) in changed.into_iter().filter(|_| !is_merged) {
-                        let empty = result(mirror::id_of(number), ServiceChangeResult::Empty);
-                        draft.push(context, empty, None);
-                    }
-                    if is_merged {
-                        draft.push(
-                            scope.id(),
-                            result(id.clone(), ServiceChangeResult::Empty),
-                            None,
-                        );
-                    }
-                })
+            return self.change_terminations((scope, id), services, is_merged, draft);
         };
         if let Err(fault) = &done {
             let error = ServiceChangeResult::Error(fault.descriptor());
@@ -104,37 +91,72 @@ impl Core {
             .for_each(|number| self.remove(number, slot, &BTreeMap::new(), draft));
     }
 
+    /// Each match of a wildcard is tried and reported, those that failed by themselves with `W-` as well.
     fn change_terminations(
         &mut self,
-        scope: Scope,
-        id: &TerminationId,
+        (scope, id): (Scope, &TerminationId),
         services: &ServiceChange,
+        is_merged: bool,
         draft: &mut Draft,
-    ) -> Result<Vec<(ContextId, u32)>, Fault> {
-        let targets = self.resolve(scope, id)?;
-        let state = match services.method {
-            ServiceChangeMethod::Restart => Some(ServiceState::InService),
-            ServiceChangeMethod::Forced => Some(ServiceState::OutOfService),
-            // It ends with its Subtract; nothing new can begin on it anyway.
-            ServiceChangeMethod::Graceful => None,
-            ServiceChangeMethod::Failover
-            | ServiceChangeMethod::Disconnected
-            | ServiceChangeMethod::HandOff
-            | ServiceChangeMethod::Extension(_) => {
-                return Err(Fault::NotImplemented("this ServiceChange method"));
+    ) -> bool {
+        let found = new_state(services).and_then(|state| Ok((state, self.resolve(scope, id)?)));
+        let (state, targets) = match found {
+            Ok(found) => found,
+            Err(fault) => {
+                let error = ServiceChangeResult::Error(fault.descriptor());
+                draft.push(scope.id(), result(id.clone(), error), None);
+                return false;
             }
         };
-        for number in &targets {
-            self.check_alive(self.terminations[number].shard)?;
+        let mut is_good = true;
+        for number in targets {
+            let told = match self.change_termination(number, state, draft) {
+                Ok(()) if is_merged => continue,
+                Ok(()) => ServiceChangeResult::Empty,
+                Err(fault) => {
+                    is_good = false;
+                    ServiceChangeResult::Error(fault.descriptor())
+                }
+            };
+            let context = self.context_id(scope, number);
+            draft.push(context, result(mirror::id_of(number), told), None);
         }
-        for number in &targets {
-            if let (Some(state), Some(t)) = (state, self.terminations.get(number)) {
-                let mut settings = t.settings.clone();
-                settings.service_state = state;
-                self.replace(*number, settings, &std::collections::BTreeSet::new(), draft);
-            }
+        if is_merged && is_good {
+            let empty = result(id.clone(), ServiceChangeResult::Empty);
+            draft.push(scope.id(), empty, None);
         }
-        let with_context = targets.into_iter().map(|n| (self.context_id(scope, n), n));
-        Ok(with_context.collect())
+        is_good
+    }
+
+    fn change_termination(
+        &mut self,
+        number: u32,
+        state: Option<ServiceState>,
+        draft: &mut Draft,
+    ) -> Result<(), Fault> {
+        let termination = &self.terminations[&number];
+        self.check_alive(termination.shard)?;
+        if let Some(state) = state {
+            let mut settings = termination.settings.clone();
+            settings.service_state = state;
+            self.replace(number, settings, &BTreeSet::new(), draft);
+        }
+        Ok(())
+    }
+}
+
+/// The state that a method puts terminations into; `None`: what they are in.
+fn new_state(services: &ServiceChange) -> Result<Option<ServiceState>, Fault> {
+    match services.method {
+        ServiceChangeMethod::Restart => Ok(Some(ServiceState::InService)),
+        ServiceChangeMethod::Forced => Ok(Some(ServiceState::OutOfService)),
+        // It ends with its Subtract; nothing new can begin on it anyway.
+        ServiceChangeMethod::Graceful => Ok(None),
+        ServiceChangeMethod::Failover
+        | ServiceChangeMethod::Disconnected
+        | ServiceChangeMethod::HandOff
+        | ServiceChangeMethod::Extension(_) => {
+            Err(Fault::NotImplemented("this ServiceChange method"))
+        }
     }
 }

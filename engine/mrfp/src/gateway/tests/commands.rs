@@ -497,6 +497,14 @@ fn no_reply_hangs_on_a_lost_shard_and_what_was_there_is_out_of_service() {
         "C=1{SC=msrp/2{SV{MT=RS,RE=\"900 x\"}}}",
         "C=1{SC=msrp/2{ER=503{}}}",
     );
+    bench.check(
+        "C=*{SC=*{SV{MT=RS,RE=\"900 x\"}}}",
+        "C=1{SC=msrp/2{ER=503{}}},C=2{SC=msrp/3}",
+    );
+    bench.check(
+        "C=*{W-SC=*{SV{MT=RS,RE=\"900 x\"}}}",
+        "C=1{SC=msrp/2{ER=503{}}}",
+    );
     bench.check(&format!("C=1{{{}}}", add()), "C=1{A=${ER=503{}}}");
     bench.check("C=2{MV=msrp/2}", "C=2{MV=msrp/2{ER=503{}}}");
     bench.orders.clear();
