@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use h248::ast::{
-    AuditDescriptor, AuditItem, AuditToken, Descriptor, Media, MediaStreams, StreamParms,
-    TerminationId,
-};
+use h248::ast::{AuditDescriptor, Descriptor, Media, MediaStreams, StreamParms, TerminationId};
 
 use super::apply::{Applied, check_events, check_once, check_state, name_of};
-use super::audit::Audit;
+use super::audit::{Audit, Union, wanted_statistics};
 use super::core::{Core, Scope, Service};
 use super::draft::{Draft, Slot};
 use super::execute::Verb;
@@ -16,6 +13,22 @@ use super::fault::Fault;
 use super::mirror::{self, Settings};
 use super::package::Place;
 use super::statistics;
+
+/// What the matches of a wildcard say in one reply (`W-`).
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    targets: Vec<u32>,
+    union: Union,
+    audit: Option<AuditDescriptor>,
+}
+
+impl Merged {
+    pub(super) fn add(&mut self, number: u32, mut applied: Applied) {
+        self.targets.push(number);
+        self.union.extend(applied.descriptors());
+        self.audit = applied.audit;
+    }
+}
 
 impl Core {
     /// Add on one identifier. A new context is there from the first success on.
@@ -114,11 +127,15 @@ impl Core {
                 return false;
             }
         };
+        let mut merged = Merged::default();
         let mut is_good = true;
         for number in targets {
             match self.try_modify(number, descriptors, draft) {
                 // One reply for all: errors alone are worth telling apart.
-                Ok(applied) if is_merged => self.tell_brief(number, &applied.brief, draft.now),
+                Ok(applied) if is_merged => {
+                    self.tell_brief(number, &applied.brief, draft.now);
+                    merged.add(number, applied);
+                }
                 Ok(applied) => self.report(Verb::Modify, scope, number, applied, draft),
                 Err(fault) => {
                     is_good = false;
@@ -128,13 +145,37 @@ impl Core {
             }
         }
         if is_merged && is_good {
-            draft.push(
-                scope.id(),
-                Verb::Modify.result(id.clone(), Vec::new()),
-                None,
-            );
+            self.report_merged(Verb::Modify, scope, id, merged, draft);
         }
         is_good
+    }
+
+    /// Adds the one result of a command that went well with all matches of a wildcard: the union of what
+    /// each would have said.
+    pub(super) fn report_merged(
+        &mut self,
+        verb: Verb,
+        scope: Scope,
+        id: &TerminationId,
+        merged: Merged,
+        draft: &mut Draft,
+    ) {
+        let Merged {
+            targets,
+            mut union,
+            audit,
+        } = merged;
+        let mut slot = None;
+        if let Some(asked) = audit {
+            let audited;
+            (audited, slot) = self.merged_items(&targets, &asked, Audit::Value, draft);
+            union.extend(audited);
+        }
+        draft.push(
+            scope.id(),
+            verb.result(id.clone(), union.into_items()),
+            slot,
+        );
     }
 
     fn try_modify(
@@ -234,9 +275,13 @@ impl Core {
         draft: &mut Draft,
     ) -> bool {
         let targets = self.resolve(scope, id).and_then(|targets| {
-            for number in &targets {
+            let check = |number: &u32| {
                 let settings = &self.terminations[number].settings;
-                audit.map_or(Ok(()), |asked| self.check_asked(settings, asked))?;
+                audit.map_or(Ok(()), |asked| self.check_asked(settings, asked))
+            };
+            // Each of several matches is tried by itself; if none can be audited so, that is told once.
+            if is_merged || targets.iter().all(|number| check(number).is_err()) {
+                targets.iter().try_for_each(check)?;
             }
             Ok(targets)
         });
@@ -254,25 +299,52 @@ impl Core {
             Some(audit) => wanted_statistics(audit),
         };
         if is_merged {
-            let slot = draft.slot(Slot::new(wanted.clone().unwrap_or_default()));
-            for number in targets {
-                self.remove(number, slot, &BTreeMap::new(), draft);
-            }
-            let shown = wanted.map(|_| statistics::pending());
-            let result = Verb::Subtract.result(id.clone(), shown.into_iter().collect());
-            draft.push(scope.id(), result, [slot]);
+            self.subtract_merged((scope, id), targets, (audit, wanted), draft);
             return true;
         }
+        let mut is_good = true;
         for number in targets {
             let context = self.context_id(scope, number);
-            let (items, slots) = self.take_leave(number, audit, wanted.clone(), draft);
-            draft.push(
-                context,
-                Verb::Subtract.result(mirror::id_of(number), items),
-                slots,
-            );
+            let settings = &self.terminations[&number].settings;
+            let checked = audit.map_or(Ok(()), |asked| self.check_asked(settings, asked));
+            let (items, slots) = match checked {
+                Ok(()) => self.take_leave(number, audit, wanted.clone(), draft),
+                Err(fault) => {
+                    is_good = false;
+                    (vec![fault.item()], Vec::new())
+                }
+            };
+            let result = Verb::Subtract.result(mirror::id_of(number), items);
+            draft.push(context, result, slots);
         }
-        true
+        is_good
+    }
+
+    fn subtract_merged(
+        &mut self,
+        (scope, id): (Scope, &TerminationId),
+        targets: Vec<u32>,
+        (audit, wanted): (
+            Option<&AuditDescriptor>,
+            Option<Vec<h248::ast::PackageItem>>,
+        ),
+        draft: &mut Draft,
+    ) {
+        let mut union = Union::default();
+        if let Some(asked) = audit {
+            for number in &targets {
+                union.extend(self.still_items(*number, asked, Audit::Value));
+            }
+        }
+        let mut items = union.into_items();
+        if wanted.is_some() {
+            items.insert(0, statistics::pending());
+        }
+        let slot = draft.slot(Slot::new(wanted.unwrap_or_default()));
+        for number in targets {
+            self.remove(number, slot, &BTreeMap::new(), draft);
+        }
+        draft.push(scope.id(), Verb::Subtract.result(id.clone(), items), [slot]);
     }
 
     /// Ends a termination; what is told of it, and the slots for its statistics.
@@ -355,21 +427,6 @@ impl Core {
             .map(|t| Scope::Context(t.context));
         own.filter(|_| scope == Scope::Every).unwrap_or(scope).id()
     }
-}
-
-/// Which statistics an Audit asks for; `Some` of nothing = all.
-pub(super) fn wanted_statistics(audit: &AuditDescriptor) -> Option<Vec<h248::ast::PackageItem>> {
-    audit.items.iter().find_map(|item| match item {
-        AuditItem::Whole(AuditToken::Statistics) => Some(Vec::new()),
-        AuditItem::Statistics(names) => Some(names.clone()),
-        AuditItem::Whole(_)
-        | AuditItem::Media(_)
-        | AuditItem::Events { .. }
-        | AuditItem::EventBuffer(_)
-        | AuditItem::Signals(_)
-        | AuditItem::Packages(_)
-        | AuditItem::DigitMap(_) => None,
-    })
 }
 
 /// Whether an identifier may stand for several terminations.

@@ -6,6 +6,7 @@
 use h248::ast::{Descriptor, ServiceState, TerminationId};
 use switch::{Order, SessionKey};
 
+use super::amm::{Merged, is_wildcard};
 use super::apply::Applied;
 use super::core::{Core, Scope};
 use super::draft::Draft;
@@ -32,6 +33,7 @@ impl Core {
                 return false;
             }
         };
+        let mut merged = Merged::default();
         let mut is_good = true;
         for number in targets {
             match self.try_move(*scope, number, descriptors, draft) {
@@ -39,6 +41,7 @@ impl Core {
                     *scope = Scope::Context(context);
                     if is_merged {
                         self.tell_brief(number, &applied.brief, draft.now);
+                        merged.add(number, applied);
                     } else {
                         self.report(Verb::Move, *scope, number, applied, draft);
                     }
@@ -51,7 +54,7 @@ impl Core {
             }
         }
         if is_merged && is_good {
-            draft.push(scope.id(), Verb::Move.result(id.clone(), Vec::new()), None);
+            self.report_merged(Verb::Move, *scope, id, merged, draft);
         }
         is_good
     }
@@ -67,7 +70,7 @@ impl Core {
             Scope::New => None,
         };
         let mut targets = self.resolve(Scope::Every, id)?;
-        if let ([number], false) = (&targets[..], super::amm::is_wildcard(id)) {
+        if let ([number], false) = (&targets[..], is_wildcard(id)) {
             return if here == Some(self.terminations[number].context) {
                 Err(Fault::IllegalAction("Move within one context"))
             } else {

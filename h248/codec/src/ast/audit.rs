@@ -57,6 +57,69 @@ pub enum AuditItem {
     DigitMap(Name),
 }
 
+impl AuditItem {
+    /// The items named of Media, if any are.
+    #[must_use]
+    pub fn media(&self) -> Option<&MediaAudit> {
+        match self {
+            Self::Media(wanted) => Some(wanted),
+            Self::Whole(_)
+            | Self::Events { .. }
+            | Self::EventBuffer(_)
+            | Self::Signals(_)
+            | Self::Statistics(_)
+            | Self::Packages(_)
+            | Self::DigitMap(_) => None,
+        }
+    }
+
+    /// Which statistics of the termination are asked for; none named: all.
+    #[must_use]
+    pub fn statistics(&self) -> Option<&[PackageItem]> {
+        match self {
+            Self::Whole(AuditToken::Statistics) => Some(&[]),
+            Self::Statistics(names) => Some(names),
+            Self::Whole(_)
+            | Self::Media(_)
+            | Self::Events { .. }
+            | Self::EventBuffer(_)
+            | Self::Signals(_)
+            | Self::Packages(_)
+            | Self::DigitMap(_) => None,
+        }
+    }
+
+    /// The packages named, if any are.
+    #[must_use]
+    pub fn packages(&self) -> Option<&[PackageVersion]> {
+        match self {
+            Self::Packages(list) => Some(list),
+            Self::Whole(_)
+            | Self::Media(_)
+            | Self::Events { .. }
+            | Self::EventBuffer(_)
+            | Self::Signals(_)
+            | Self::Statistics(_)
+            | Self::DigitMap(_) => None,
+        }
+    }
+
+    /// Which descriptor it is of.
+    #[must_use]
+    pub fn token(&self) -> AuditToken {
+        match self {
+            Self::Whole(token) => *token,
+            Self::Media(_) => AuditToken::Media,
+            Self::Events { .. } => AuditToken::Events,
+            Self::EventBuffer(_) => AuditToken::EventBuffer,
+            Self::Signals(_) => AuditToken::Signals,
+            Self::Statistics(_) => AuditToken::Statistics,
+            Self::Packages(_) => AuditToken::Packages,
+            Self::DigitMap(_) => AuditToken::DigitMap,
+        }
+    }
+}
+
 /// A signal or signal list named in an audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignalAudit {

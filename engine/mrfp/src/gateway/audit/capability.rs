@@ -1,6 +1,6 @@
 //! What this gateway could do, for AuditCapability (H.248.1 section 7.2.6): every item of the table
-//! of packages with the values it takes. Mode and ServiceStates, which the text encoding can only
-//! show one of, tell the most capable one.
+//! of packages with the values it takes. Of Mode and ServiceStates a descriptor can show one value:
+//! the others come in further instances of it, which are alternatives.
 
 use h248::ast::{
     EventBufferControl, EventSpec, Events, LocalControl, Media, MediaStreams, Name, OctetString,
@@ -120,19 +120,51 @@ pub(super) fn statistics(wanted: &[PackageItem]) -> Vec<Statistic> {
 
 impl Core {
     /// Media as any termination could have it, with these streams.
-    pub(super) fn media_capability(&self, streams: impl Iterator<Item = u16>) -> Media {
-        let stream = |id| h248::ast::Stream {
-            id,
-            parms: self.stream_capability(),
+    pub(super) fn media_capabilities(&self, streams: impl Iterator<Item = u16>) -> Vec<Media> {
+        let ids: Vec<u16> = streams.collect();
+        let media = |state: Option<TerminationState>, parms: &StreamParms| Media {
+            termination_state: state,
+            streams: MediaStreams::Multiple(
+                ids.iter()
+                    .map(|&id| h248::ast::Stream {
+                        id,
+                        parms: parms.clone(),
+                    })
+                    .collect(),
+            ),
         };
-        Media {
-            termination_state: Some(TerminationState {
-                service_states: Some(ServiceState::InService),
-                buffer: Some(EventBufferControl::Off),
-                properties: properties(Place::Termination),
-            }),
-            streams: MediaStreams::Multiple(streams.map(stream).collect()),
+        let first = TerminationState {
+            service_states: Some(ServiceState::InService),
+            buffer: Some(EventBufferControl::Off),
+            properties: properties(Place::Termination),
+        };
+        let mut all = vec![media(Some(first), &self.stream_capability())];
+        let states = [
+            Some(ServiceState::OutOfService),
+            Some(ServiceState::Test),
+            None,
+        ];
+        let modes = [
+            StreamMode::SendOnly,
+            StreamMode::ReceiveOnly,
+            StreamMode::Inactive,
+        ];
+        for (state, mode) in states.into_iter().zip(modes) {
+            let state = state.map(|state| TerminationState {
+                service_states: Some(state),
+                ..TerminationState::default()
+            });
+            let control = LocalControl {
+                mode: Some(mode),
+                ..LocalControl::default()
+            };
+            let parms = StreamParms {
+                local_control: Some(control),
+                ..StreamParms::default()
+            };
+            all.push(media(state, &parms));
         }
+        all
     }
 
     fn stream_capability(&self) -> StreamParms {

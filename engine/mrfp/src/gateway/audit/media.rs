@@ -2,7 +2,7 @@
 
 use h248::ast::{
     EventBufferControl, LocalControl, Media, MediaAudit, MediaAuditItem, MediaStreams, OctetString,
-    PropertyParm, PropertyValue, StreamAudit, StreamParms, TerminationState, Value,
+    PackageItem, PropertyParm, PropertyValue, StreamAudit, StreamParms, TerminationState, Value,
 };
 
 use crate::gateway::fault::{Fault, written};
@@ -67,6 +67,57 @@ pub(super) fn narrowed(whole: Media, wanted: &MediaAudit) -> Media {
             .map(|(state, items)| narrowed_state(state, items, Place::Termination)),
         streams: MediaStreams::Multiple(streams),
     }
+}
+
+/// Properties that have one of these names, if there are any.
+pub(super) fn of_packages(whole: Media, names: &[PackageItem]) -> Option<Media> {
+    let wanted = names.iter().cloned();
+    let wanted: Vec<_> = wanted.map(|n| MediaAuditItem::Property(n, None)).collect();
+    let audit = MediaAudit {
+        termination_state: None,
+        streams: streams(&whole)
+            .iter()
+            .map(|stream| StreamAudit {
+                id: stream.id,
+                local_control: Some(wanted.clone()),
+                ..StreamAudit::default()
+            })
+            .collect(),
+        one_stream: None,
+    };
+    let mut media = narrowed(whole, &audit);
+    if let MediaStreams::Multiple(streams) = &mut media.streams {
+        streams.retain(|stream| stream.parms != StreamParms::default());
+    }
+    says_something(&media).then_some(media)
+}
+
+/// What further instances of a capability say: values of which a descriptor shows one.
+pub(super) fn without_properties(mut media: Media) -> Media {
+    if let Some(state) = &mut media.termination_state {
+        state.properties.clear();
+    }
+    if let MediaStreams::Multiple(streams) = &mut media.streams {
+        for stream in streams.iter_mut() {
+            let control = stream.parms.local_control.take();
+            stream.parms.local_control = control
+                .map(|control| LocalControl {
+                    properties: Vec::new(),
+                    ..control
+                })
+                .filter(|control| *control != LocalControl::default());
+        }
+        streams.retain(|stream| stream.parms != StreamParms::default());
+    }
+    media
+}
+
+/// Whether any value is in it.
+pub(super) fn says_something(media: &Media) -> bool {
+    let state = media.termination_state.as_ref();
+    let mut streams = streams(media).iter();
+    state.is_some_and(|state| *state != TerminationState::default())
+        || streams.any(|stream| stream.parms != StreamParms::default())
 }
 
 fn narrowed_stream(whole: &StreamParms, wanted: &StreamAudit) -> StreamParms {

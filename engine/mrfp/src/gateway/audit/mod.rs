@@ -3,27 +3,28 @@
 mod capability;
 mod media;
 mod named;
+mod root;
+mod told;
 mod union;
 
 use std::collections::BTreeMap;
 
 use h248::ast::{
     AmmReply, AuditDescriptor, AuditItem, AuditReply, AuditToken, CommandResult, ContextId,
-    Descriptor, Events, Media, MediaAudit, MediaStreams, ObservedEvents, PackageItem,
-    PackageVersion, ServiceState, SignalItem, TerminationId, TerminationState,
+    Descriptor, PackageItem, PackageVersion, TerminationId,
 };
 use switch::Order;
 
-use named::{awaited_streams, is_other, name_of, named_events, named_signals, named_statistics};
-use union::unite;
+pub(super) use named::wanted_statistics;
+use named::{awaited_streams, name_of, named_statistics};
+pub(super) use union::Union;
 
-use super::amm::{is_wildcard, wanted_statistics};
-use super::core::{Core, Scope, Service};
+use super::amm::is_wildcard;
+use super::core::{Core, Scope};
 use super::draft::{Draft, Slot};
 use super::fault::Fault;
-use super::mirror::{self, Settings, Termination};
-use super::package::{self, Place, plain};
-use super::signals;
+use super::mirror::{self, Settings};
+use super::package;
 use super::statistics;
 
 /// Which of the two commands.
@@ -69,12 +70,14 @@ impl Core {
     ) -> bool {
         let nothing = AuditDescriptor::default();
         let asked = asked.unwrap_or(&nothing);
-        let result = if *id == TerminationId::Root {
-            let told = self.audit_gateway(scope, asked, form.audit, draft);
-            told.map(|()| true)
-        } else {
-            self.audit_terminations(scope, id, (asked, form), draft)
-        };
+        let result = check_legal(asked, form.audit).and_then(|()| {
+            if *id == TerminationId::Root {
+                let told = self.audit_gateway(scope, asked, form.audit, draft);
+                told.map(|()| true)
+            } else {
+                self.audit_terminations(scope, id, (asked, form), draft)
+            }
+        });
         result.unwrap_or_else(|fault| {
             let item = vec![fault.item()];
             draft.push(scope.id(), form.audit.result(id.clone(), item), None);
@@ -176,27 +179,18 @@ impl Core {
     }
 
     /// One reply for all: the union of their values, statistics added up.
-    fn merged_items(
+    pub(super) fn merged_items(
         &mut self,
         targets: &[u32],
         asked: &AuditDescriptor,
         audit: Audit,
         draft: &mut Draft,
     ) -> (Vec<Descriptor>, Option<usize>) {
-        let mut items: Vec<Descriptor> = Vec::new();
+        let mut union = Union::default();
         for number in targets {
-            for mut item in self.still_items(*number, asked, audit) {
-                if let Descriptor::Media(Media {
-                    streams: MediaStreams::Multiple(streams),
-                    ..
-                }) = &mut item
-                {
-                    // Numbers of several terminations are added up for the whole alone.
-                    streams.iter_mut().for_each(|s| s.parms.statistics = None);
-                }
-                unite(&mut items, item);
-            }
+            union.extend(self.still_items(*number, asked, audit));
         }
+        let mut items = union.into_items();
         let wanted = wanted_statistics(asked).filter(|_| audit == Audit::Value);
         let slot = wanted.map(|wanted| {
             let slot = draft.slot(Slot::new(wanted));
@@ -290,37 +284,11 @@ impl Core {
         };
         let items = asked.items.iter();
         items
-            .filter_map(|entry| match audit {
+            .flat_map(|entry| match audit {
                 Audit::Value => self.current(termination, entry),
-                Audit::Capability => Some(self.possible(termination, entry)),
+                Audit::Capability => self.possible(termination, entry),
             })
             .collect()
-    }
-
-    fn possible(&self, termination: &Termination, entry: &AuditItem) -> Descriptor {
-        let media = || {
-            let streams = &termination.settings.streams;
-            let first = Some(1).filter(|_| streams.is_empty());
-            self.media_capability(streams.ids().chain(first))
-        };
-        match entry {
-            AuditItem::Whole(AuditToken::Media) => Descriptor::Media(media()),
-            AuditItem::Media(wanted) => Descriptor::Media(media::narrowed(media(), wanted)),
-            AuditItem::Whole(AuditToken::Statistics) => {
-                Descriptor::Statistics(capability::statistics(&[]))
-            }
-            AuditItem::Statistics(wanted) => Descriptor::Statistics(capability::statistics(wanted)),
-            AuditItem::Whole(_)
-            | AuditItem::Events { .. }
-            | AuditItem::EventBuffer(_)
-            | AuditItem::Signals(_)
-            | AuditItem::Packages(_)
-            | AuditItem::DigitMap(_) => self.common(
-                entry,
-                &capability::events(false, &self.config),
-                &capability::signals(&self.config),
-            ),
-        }
     }
 
     /// Single items must be there to be audited.
@@ -329,16 +297,13 @@ impl Core {
         settings: &Settings,
         asked: &AuditDescriptor,
     ) -> Result<(), Fault> {
-        asked.items.iter().try_for_each(|entry| match entry {
-            AuditItem::Media(wanted) => media::check(&media::current(settings), wanted),
-            AuditItem::Whole(_)
-            | AuditItem::Events { .. }
-            | AuditItem::EventBuffer(_)
-            | AuditItem::Signals(_)
-            | AuditItem::Statistics(_)
-            | AuditItem::Packages(_)
-            | AuditItem::DigitMap(_) => self.check_entry(entry),
-        })
+        asked
+            .items
+            .iter()
+            .try_for_each(|entry| match entry.media() {
+                Some(wanted) => media::check(&media::current(settings), wanted),
+                None => self.check_entry(entry),
+            })
     }
 
     /// What is named must exist, be it in use or not.
@@ -378,153 +343,27 @@ impl Core {
             return false;
         };
         let mut verdicts = Vec::new();
-        for entry in &asked.items {
-            if let AuditItem::Media(wanted) = entry {
-                verdicts.extend(media::selects(
-                    &media::current(&termination.settings),
-                    wanted,
-                ));
-            }
+        for wanted in asked.items.iter().filter_map(AuditItem::media) {
+            verdicts.extend(media::selects(
+                &media::current(&termination.settings),
+                wanted,
+            ));
         }
         verdicts.is_empty()
             || verdicts.iter().all(|is_so| *is_so)
             || any && verdicts.contains(&true)
     }
+}
 
-    /// What is there now; statistics are left out.
-    fn current(&self, termination: &Termination, entry: &AuditItem) -> Option<Descriptor> {
-        let settings = &termination.settings;
-        let media = || media::current(settings);
-        Some(match entry {
-            AuditItem::Whole(AuditToken::Media) => Descriptor::Media(media()),
-            AuditItem::Media(wanted) => Descriptor::Media(media::narrowed(media(), wanted)),
-            AuditItem::Whole(AuditToken::Statistics) | AuditItem::Statistics(_) => return None,
-            AuditItem::Whole(AuditToken::ObservedEvents)
-                if !termination.notify.queue.is_empty() =>
-            {
-                let queue = &termination.notify.queue;
-                // A descriptor has one RequestID: that of the newest.
-                let request_id = queue.last().map_or(0, |(id, _)| *id);
-                let of_it = queue.iter().filter(|(id, _)| *id == request_id);
-                Descriptor::ObservedEvents(ObservedEvents {
-                    request_id,
-                    events: of_it.map(|(_, event)| event.clone()).collect(),
-                })
-            }
-            AuditItem::Events { request_id, .. } if is_other(*request_id, &settings.events) => {
-                Descriptor::Events(Events::default())
-            }
-            AuditItem::Whole(_)
-            | AuditItem::Events { .. }
-            | AuditItem::EventBuffer(_)
-            | AuditItem::Signals(_)
-            | AuditItem::Packages(_)
-            | AuditItem::DigitMap(_) => {
-                let running = signals::items(settings.signals.iter());
-                self.common(entry, &settings.events, &running)
-            }
-        })
-    }
-
-    /// Descriptors that are told in the same way of all.
-    fn common(&self, entry: &AuditItem, events: &Events, signals: &[SignalItem]) -> Descriptor {
-        match entry {
-            AuditItem::Whole(AuditToken::Events) => Descriptor::Events(events.clone()),
-            AuditItem::Events { events: named, .. } => {
-                Descriptor::Events(named_events(events, named))
-            }
-            AuditItem::Whole(AuditToken::Signals) => Descriptor::Signals(signals.to_vec()),
-            AuditItem::Signals(named) => Descriptor::Signals(named_signals(signals, named)),
-            AuditItem::Whole(AuditToken::Packages) => {
-                Descriptor::Packages(package::versions(&self.config))
-            }
-            AuditItem::Packages(list) => Descriptor::Packages(list.clone()),
-            AuditItem::Whole(AuditToken::EventBuffer) | AuditItem::EventBuffer(_) => {
-                Descriptor::EventBuffer(Vec::new())
-            }
-            AuditItem::DigitMap(_) => Descriptor::Empty(AuditToken::DigitMap),
-            AuditItem::Statistics(_) => statistics::pending(),
-            AuditItem::Media(_) => Descriptor::Empty(AuditToken::Media),
-            // There is no map, modem or multiplex.
-            AuditItem::Whole(token) => Descriptor::Empty(*token),
+/// DigitMap and Packages cannot be asked for as capabilities (H.248.1 section 7.2.6).
+fn check_legal(asked: &AuditDescriptor, audit: Audit) -> Result<(), Fault> {
+    let mut tokens = asked.items.iter().map(AuditItem::token);
+    let illegal = tokens.find(|t| matches!(t, AuditToken::DigitMap | AuditToken::Packages));
+    match (audit, illegal) {
+        (Audit::Capability, Some(AuditToken::DigitMap)) => {
+            Err(Fault::DescriptorIllegal("DigitMap"))
         }
-    }
-
-    /// What an Audit descriptor asks of ROOT.
-    pub(super) fn root_items(
-        &self,
-        asked: &AuditDescriptor,
-        audit: Audit,
-    ) -> Result<Vec<Descriptor>, Fault> {
-        let state = || match audit {
-            Audit::Value => self.root_state(),
-            Audit::Capability => capability::root_state(),
-        };
-        let media = |state| {
-            Descriptor::Media(Media {
-                termination_state: Some(state),
-                streams: MediaStreams::default(),
-            })
-        };
-        let events = match audit {
-            Audit::Value => self.root_events.clone(),
-            Audit::Capability => capability::events(true, &self.config),
-        };
-        let mut items = Vec::new();
-        for entry in &asked.items {
-            items.push(match entry {
-                AuditItem::Whole(AuditToken::Media) => media(state()),
-                AuditItem::Media(MediaAudit {
-                    termination_state: Some(wanted),
-                    streams,
-                    one_stream: None,
-                }) if streams.is_empty() => {
-                    media::check_items(wanted, Place::Root)?;
-                    media(media::narrowed_state(&state(), wanted, Place::Root))
-                }
-                AuditItem::Media(_) | AuditItem::Statistics(_) | AuditItem::DigitMap(_) => {
-                    return Err(Fault::AuditedUnknown("item of ROOT".to_owned()));
-                }
-                AuditItem::Events { request_id, .. }
-                    if audit == Audit::Value && is_other(*request_id, &events) =>
-                {
-                    self.check_entry(entry)?;
-                    Descriptor::Events(Events::default())
-                }
-                AuditItem::Packages(_)
-                | AuditItem::Whole(_)
-                | AuditItem::Events { .. }
-                | AuditItem::EventBuffer(_)
-                | AuditItem::Signals(_) => {
-                    self.check_entry(entry)?;
-                    self.common(entry, &events, &[])
-                }
-            });
-        }
-        Ok(items)
-    }
-
-    fn root_state(&self) -> TerminationState {
-        let limits = &self.config.limits;
-        let fixed = [
-            ("maxNumberOfContexts", limits.contexts_max),
-            (
-                "maxTerminationsPerContext",
-                limits.terminations_per_context_max,
-            ),
-        ];
-        let fixed =
-            fixed.map(|(name, max)| package::property(("root", name), plain(max.to_string())));
-        let mut properties = fixed.to_vec();
-        properties.extend(package::with_defaults(&self.root_properties, Place::Root));
-        let state = match self.service {
-            Service::In | Service::Draining => ServiceState::InService,
-            Service::Out => ServiceState::OutOfService,
-        };
-        TerminationState {
-            service_states: Some(state),
-            buffer: None,
-            properties,
-        }
+        (Audit::Capability, Some(_)) => Err(Fault::DescriptorIllegal("Packages")),
+        (Audit::Capability, None) | (Audit::Value, _) => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use h248::ast::{
 };
 
 use super::media;
-use crate::gateway::package::covers;
+use crate::gateway::package::{self, covers};
 
 /// Whether an audit asks for the events of a RequestID that is not the one of `events`.
 pub(super) fn is_other(asked: Option<u32>, events: &Events) -> bool {
@@ -91,14 +91,24 @@ pub(super) fn name_of(asked: &SignalAudit) -> Option<&PackageItem> {
 
 /// Which statistics of a stream an audit names.
 pub(super) fn named_statistics(asked: &AuditDescriptor, stream: u16) -> Option<Vec<PackageItem>> {
-    asked.items.iter().find_map(|entry| match entry {
-        AuditItem::Media(wanted) => media::of_stream(wanted, stream)?.statistics.clone(),
-        AuditItem::Whole(_)
-        | AuditItem::Events { .. }
-        | AuditItem::EventBuffer(_)
-        | AuditItem::Signals(_)
-        | AuditItem::Statistics(_)
-        | AuditItem::Packages(_)
-        | AuditItem::DigitMap(_) => None,
-    })
+    let mut media = asked.items.iter().filter_map(AuditItem::media);
+    media.find_map(|wanted| media::of_stream(wanted, stream)?.statistics.clone())
+}
+
+/// Which statistics an Audit asks for, those of packages that are audited by their name among them;
+/// `Some` of nothing = all.
+pub(in crate::gateway) fn wanted_statistics(asked: &AuditDescriptor) -> Option<Vec<PackageItem>> {
+    let mut wanted: Option<Vec<PackageItem>> = None;
+    for entry in &asked.items {
+        let names = match (entry.statistics(), entry.packages()) {
+            (Some([]), _) => return Some(Vec::new()),
+            (Some(names), _) => names.to_vec(),
+            (None, Some(list)) => package::with_statistics(list),
+            (None, None) => continue,
+        };
+        if !names.is_empty() {
+            wanted.get_or_insert_default().extend(names);
+        }
+    }
+    wanted
 }

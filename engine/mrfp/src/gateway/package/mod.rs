@@ -430,6 +430,14 @@ pub(super) fn check_statistic(name: &PackageItem) -> Result<(), Fault> {
     Err(Fault::StatisticUnknown(written(name)))
 }
 
+/// `package/*` for each of these packages that has statistics.
+pub(super) fn with_statistics(list: &[PackageVersion]) -> Vec<PackageItem> {
+    let names = list.iter().map(|package| &package.name);
+    let has = |name: &&Name| find((*name).into()).is_ok_and(|p| !p.statistics.is_empty());
+    let names = names.filter(has).map(|name| name.as_str());
+    names.map(|name| item((name, "*"))).collect()
+}
+
 /// An unquoted value.
 pub(super) fn plain(text: impl AsRef<str>) -> Value {
     Value {

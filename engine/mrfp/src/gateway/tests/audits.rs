@@ -233,9 +233,96 @@ fn a_wildcarded_response_is_the_union_of_all() {
         "C=1{AV=*{M{TS{SI=IV},ST=1{O{MO=SR,RV=OFF,RG=OFF}}}}}",
     );
     bench.check(
-        "C=*{W-AV=*{AT{SG,EB,PG{nt-1}}}}",
-        "C=*{AV=*{SG,EB,PG{nt-1}}}",
+        "C=*{W-AV=*{AT{SG,EB,PG{it-1}}}}",
+        "C=*{AV=*{SG,EB,PG{it-1}}}",
     );
+}
+
+#[test]
+fn what_a_descriptor_cannot_say_twice_is_said_in_another_instance_of_it_and_once() {
+    let mut bench = Bench::conference();
+    bench.call("C=1{MF=msrp/2{M{TS{SI=TE},ST=1{O{MO=IN,nt/jit=40}}}}}");
+    bench.call("C=2{MF=msrp/3{M{ST=1{O{MO=IN,nt/jit=40}}}}}");
+    bench.check(
+        "C=*{W-AV=*{AT{M{TS{SI},ST=1{O{MO,nt/jit}}}}}}",
+        "C=*{AV=*{M{TS{SI=IV},ST=1{O{MO=SR}}},M{TS{SI=TE},ST=1{O{MO=IN,nt/jit=40}}}}}",
+    );
+    // Each Local is another one, Remote the same.
+    bench.check(
+        "C=*{W-AV=*{AT{M{ST=1{L,R}}}}}",
+        "C=*{AV=*{M{ST=1{L{v},R{v}}},M{ST=1{L{v}}},M{ST=1{L{v}}}}}",
+    );
+    bench.call("C=1{MF=msrp/1{E=1{g/cause}},MF=msrp/2{E=2{g/cause}}}");
+    bench.check("C=1{W-AV=*{AT{E}}}", "C=1{AV=*{E=1{g/cause},E=2{g/cause}}}");
+    bench.call(&format!("C=2{{MF=msrp/3{{M{{ST=2{{{LOCAL}}}}}}}}}"));
+    bench.check(
+        "C=*{W-AV=*{AT{M{ST=1{O{MO}},ST=2{O{MO}}}}}}",
+        "C=*{AV=*{ER=532{}}}",
+    );
+}
+
+#[test]
+fn a_wildcarded_response_to_other_commands_is_the_union_as_well() {
+    let mut bench = Bench::conference();
+    bench.check(
+        "C=1{W-MF=*{E=7{g/cause},AT{E,SA{nt/os}}}}",
+        "C=1{MF=*{E=7{g/cause},SA{nt/os=10000}}}",
+    );
+    bench.check(
+        &format!("C=1{{W-MF=*{{M{{ST=2{{{LOCAL}}}}}}}}}"),
+        "C=1{MF=*{M{ST=2{L{v}}},M{ST=2{L{v}}}}}",
+    );
+    bench.check(
+        "C=2{W-MV=*{AT{M{ST=1{O{MO}}}}}}",
+        "C=2{MV=*{M{ST=1{O{MO=SR}}}}}",
+    );
+    bench.check(
+        "C=2{W-S=*{AT{E,SA{nt/os}}}}",
+        "C=2{S=*{SA{nt/os=25000},E=7{g/cause},E}}",
+    );
+}
+
+#[test]
+fn a_package_that_is_audited_comes_with_all_that_there_is_of_it() {
+    let mut bench = Bench::conference();
+    bench.call(
+        "C=1{MF=msrp/1{M{ST=1{O{MO=SR,tcpbcc/bceb=Blocked}}},\
+         E=4{g/cause,tcpbcc/BNCChange},SG{SL=2{mess/sm{mi=\"m\",mcr=\"data:,x\"}}}}}",
+    );
+    bench.check(
+        "C=1{AV=msrp/1{AT{PG{tcpbcc-1}}}}",
+        "C=1{AV=msrp/1{PG{tcpbcc-1},M{ST=1{O{tcpbcc/bceb=Blocked}}},E=4{tcpbcc/BNCChange}}}",
+    );
+    bench.check(
+        "C=1{AV=msrp/1{AT{PG{nt-1,mess-1}}}}",
+        "C=1{AV=msrp/1{PG{nt-1,mess-1},SG{SL=2{mess/sm{mi=\"m\",mcr=\"data:,x\"}}},\
+         SA{nt/dur=61000,nt/os=5000,nt/or=9000}}}",
+    );
+    bench.check(
+        "C=1{AV=msrp/2{AT{PG{hangterm-1}}}}",
+        "C=1{AV=msrp/2{PG{hangterm-1}}}",
+    );
+    bench.check("C=-{AV=ROOT{AT{PG{nt-1}}}}", "C=-{AV=ROOT{PG{nt-1}}}");
+    bench.call("C=-{MF=ROOT{E=3{it/ito{mit=9},g/cause}}}");
+    bench.check(
+        "C=-{AV=ROOT{AT{PG{it-1}}}}",
+        "C=-{AV=ROOT{PG{it-1},E=3{it/ito{mit=9}}}}",
+    );
+    let text = format!("{:?}", bench.call("C=-{AV=ROOT{AT{PG{root-2}}}}"));
+    assert!(text.contains("maxNumberOfContexts") && text.contains("normalMGExecutionTime"));
+}
+
+#[test]
+fn each_match_of_a_wildcard_is_subtracted_that_can_be_audited_as_asked() {
+    let mut bench = Bench::conference();
+    bench.call(&format!("C=1{{MF=msrp/2{{M{{ST=2{{{LOCAL}}}}}}}}}"));
+    bench.check("C=1{W-S=*{AT{M{ST=2{O{MO}}}}}}", "C=1{S=*{ER=532{}}}");
+    bench.check("C=1{S=*{AT{M{ST=3{O{MO}}}}}}", "C=1{S=*{ER=532{}}}");
+    bench.check(
+        "C=1{S=*{AT{M{ST=2{O{MO}}}}},S=msrp/1}",
+        "C=1{S=msrp/1{ER=532{}},S=msrp/2{M{ST=2{O{MO=IN}}}}}",
+    );
+    bench.check("C=1{AV=*{AT{}}}", "C=1{AV=Context{msrp/1}}");
 }
 
 #[test]
@@ -294,7 +381,7 @@ fn statistics_of_a_stream_are_kept_and_told_by_themselves() {
 #[test]
 fn capabilities_are_every_value_that_can_be_set() {
     let mut bench = Bench::conference();
-    let body = bench.call("C=1{AC=msrp/1{AT{M,E,SG,SA,PG}}}");
+    let body = bench.call("C=1{AC=msrp/1{AT{M,E,SG,SA}}}");
     let text = format!("{body:?}");
     for name in ["bceb", "EstBNC", "mquota", "thb", "nms", "dur", "profile"] {
         assert!(text.contains(&format!("/{name}\"")), "{name}: {text}");
@@ -302,8 +389,31 @@ fn capabilities_are_every_value_that_can_be_set() {
     assert!(!text.contains("/ito\""), "ROOT's alone: {text}");
     bench.check(
         "C=1{AC=msrp/1{AT{M{ST=1{O{MO,nt/jit,xmrf/nicks}}},SA{nt/os},E{it/ito}}}}",
-        "C=1{AC=msrp/1{M{ST=1{O{MO=SR,nt/jit=[0:4294967295],xmrf/nicks={ON,OFF}}}},SA{nt/os},E}}",
+        "C=1{AC=msrp/1{M{ST=1{O{MO=SR,nt/jit=[0:4294967295],xmrf/nicks={ON,OFF}}}},\
+         M{ST=1{O{MO=SO}}},M{ST=1{O{MO=RC}}},M{ST=1{O{MO=IN}}},SA{nt/os},E}}",
     );
+    bench.check(
+        "C=1{AC=msrp/1{AT{M{TS{SI},ST=1{O{nt/jit}}}}}}",
+        "C=1{AC=msrp/1{M{TS{SI=IV},ST=1{O{nt/jit=[0:4294967295]}}},M{TS{SI=OS}},M{TS{SI=TE}}}}",
+    );
+    bench.check("C=1{AC=msrp/1{AT{OE}}}", "C=1{AC=msrp/1{OE}}");
+    bench.call("C=1{MF=msrp/1{E=6{g/cause,hangterm/thb{timerx=9}}}}");
+    bench.check(
+        "C=1{AC=msrp/1{AT{OE}}}",
+        "C=1{AC=msrp/1{OE=6{g/cause,hangterm/thb}}}",
+    );
+    bench.call("C=-{MF=ROOT{E=5{it/ito{mit=9}}}}");
+    bench.check("C=-{AC=ROOT{AT{OE}}}", "C=-{AC=ROOT{OE=5{it/ito}}}");
+    for illegal in ["PG", "PG{nt-1}", "DM", "DM=a", "M,PG"] {
+        bench.check(
+            &format!("C=1{{AC=msrp/1{{AT{{{illegal}}}}}}}"),
+            "C=1{AC=msrp/1{ER=447{}}}",
+        );
+        bench.check(
+            &format!("C=-{{AC=ROOT{{AT{{{illegal}}}}}}}"),
+            "C=-{AC=ROOT{ER=447{}}}",
+        );
+    }
     bench.check(
         "C=-{AC=ROOT{AT{M{TS{root/MGOriginatedPendingLimit}},E}}}",
         "C=-{AC=ROOT{M{TS{root/MGOriginatedPendingLimit=[0:4294967295]}},\
