@@ -45,6 +45,9 @@ pub enum ClientError {
     /// There is no route to the next hop.
     #[error("no route to {0}: {1}")]
     Route(SocketAddr, std::io::Error),
+    /// Nothing was sent: the dialog is over, or another INVITE is under way in it.
+    #[error("{0} cannot be sent in this dialog now")]
+    NotSent(Method),
     /// The stack stopped.
     #[error("the SIP stack stopped")]
     Stopped,
@@ -230,9 +233,11 @@ impl SipClient {
     ///
     /// # Errors
     ///
-    /// If the stack stopped.
+    /// If there is no session in that dialog any more, or the stack stopped.
     pub async fn bye(&mut self, dialog: DialogId) -> Result<Response, ClientError> {
-        self.stack.handle().bye(dialog, Vec::new()).await;
+        if !self.stack.handle().end(dialog, Vec::new()).await {
+            return Err(ClientError::NotSent(Method::Bye));
+        }
         self.response(dialog, &Method::Bye).await
     }
 
@@ -240,7 +245,7 @@ impl SipClient {
     ///
     /// # Errors
     ///
-    /// If the stack stopped.
+    /// As [`Self::request_with`].
     pub async fn request(
         &mut self,
         dialog: DialogId,
@@ -259,7 +264,7 @@ impl SipClient {
     ///
     /// # Errors
     ///
-    /// If the stack stopped.
+    /// If nothing can be sent in that dialog, or the stack stopped.
     pub async fn request_with(
         &mut self,
         dialog: DialogId,
@@ -268,7 +273,10 @@ impl SipClient {
         body: Vec<u8>,
     ) -> Result<Response, ClientError> {
         let handle = self.stack.handle();
-        handle.request(dialog, method.clone(), headers, body).await;
+        let sent = handle.request(dialog, method.clone(), headers, body).await;
+        if sent.is_none() {
+            return Err(ClientError::NotSent(method));
+        }
         loop {
             let response = self.response(dialog, &method).await?;
             if response.code >= 200 {

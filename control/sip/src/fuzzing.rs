@@ -145,7 +145,9 @@ impl World {
                 };
                 agent.ack(id, &[], body.to_vec());
             }),
-            12 => self.with_dialog(end, which, |agent, now, id| agent.bye(now, id, Vec::new())),
+            12 => self.with_dialog(end, which, |agent, now, id| {
+                agent.bye(now, id, Vec::new());
+            }),
             13 => self.with_dialog(end, which, Agent::cancel),
             14 => self.ask(end, which),
             15 => self.hold(end, which),

@@ -104,7 +104,8 @@ pub struct Handle {
 #[derive(Debug)]
 enum Command {
     Respond(TxnId, Answer),
-    Bye(DialogId, Vec<(String, String)>),
+    /// Whoever waits for it is told whether there is anything to end.
+    Bye(DialogId, Vec<(String, String)>, Option<oneshot::Sender<bool>>),
     Start(
         Method,
         Box<Invite>,
@@ -250,7 +251,15 @@ impl Handle {
 
     /// See [`Agent::bye`].
     pub async fn bye(&self, dialog: DialogId, headers: Vec<(String, String)>) {
-        self.command(Command::Bye(dialog, headers)).await;
+        self.command(Command::Bye(dialog, headers, None)).await;
+    }
+
+    /// The same, and whether there is a session to end: otherwise nothing is sent, and nothing told.
+    pub async fn end(&self, dialog: DialogId, headers: Vec<(String, String)>) -> bool {
+        let (reply, ends) = oneshot::channel();
+        self.command(Command::Bye(dialog, headers, Some(reply)))
+            .await;
+        ends.await.unwrap_or(false)
     }
 
     /// See [`Agent::invite`]; `None` if the stack is gone.

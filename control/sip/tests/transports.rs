@@ -8,7 +8,7 @@
 
 use core::net::SocketAddr;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
-use sip::{Answer, Call, Event, Flow, Hop, Invite, Method, SipAddr, SipClient, Stack, StackConfig};
+use sip::{Answer, Call, ClientError, Event, Flow, Hop, Invite, Method, SipAddr, SipClient, Stack, StackConfig};
 use sip::{TlsFiles, Transport};
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -159,6 +159,13 @@ async fn check(listen: &str, scheme: &str) {
         Event::Bye { .. } => {}
         other => panic!("{listen}: {other:?}"),
     }
+    // What cannot be sent any more is not waited for.
+    let ended = outcome.dialog;
+    let late = client.request(ended, Method::Update, None).await;
+    let unsent = |error: &ClientError| matches!(error, ClientError::NotSent(_));
+    assert!(late.is_err_and(|error| unsent(&error)), "{listen}");
+    let late = client.bye(ended).await;
+    assert!(late.is_err_and(|error| unsent(&error)), "{listen}");
     let flow = called.await.expect("it ends");
     assert_eq!((flow.transport, flow.is_trusted), (to.transport, false));
     client.close().await;

@@ -347,17 +347,18 @@ impl Agent {
     }
 
     /// Ends a confirmed dialog with BYE. While a 2xx of ours awaits its ACK the BYE waits, too.
-    /// The end is told by an [`Event::Response`] to `BYE`.
-    pub fn bye(&mut self, now: Instant, id: DialogId, headers: Vec<(String, String)>) {
+    /// The end is told by an [`Event::Response`] to `BYE`. `false`: there is no session to end, and
+    /// nothing will be told.
+    pub fn bye(&mut self, now: Instant, id: DialogId, headers: Vec<(String, String)>) -> bool {
         let Some(dialog) = self.dialogs.get_mut(&id) else {
-            return;
+            return false;
         };
         if dialog.state != DialogState::Confirmed {
-            return;
+            return false;
         }
         if dialog.awaiting_ack.is_some() {
             dialog.bye_wanted = Some(headers);
-            return;
+            return true;
         }
         dialog.state = DialogState::Ending;
         let pending = dialog.server_invite.take();
@@ -369,7 +370,9 @@ impl Agent {
             .is_none()
         {
             self.end_session(id);
+            return false;
         }
+        true
     }
 
     /// A subscription of either side uses the dialog from now on: it outlives its session.

@@ -202,7 +202,13 @@ impl Core {
         let now = self.now();
         match command {
             Command::Respond(txn, answer) => self.agent.respond(now, txn, &answer),
-            Command::Bye(dialog, headers) => self.agent.bye(now, dialog, headers),
+            Command::Bye(dialog, headers, reply) => {
+                let ends = self.agent.bye(now, dialog, headers);
+                if let Some(reply) = reply {
+                    // Whoever asked may not wait any more.
+                    let _ = reply.send(ends);
+                }
+            }
             // A caller that went away does not wait for the answer.
             Command::Start(method, invite, reply) => {
                 let _ = reply.send(self.agent.start(now, method, *invite));
