@@ -42,7 +42,7 @@ pub fn run(args: ChatArgs) -> anyhow::Result<()> {
 
 async fn talk(args: ChatArgs) -> anyhow::Result<()> {
     let name = user_name(args.name)?;
-    let target = Target::resolve(&args.uri, args.via).await?;
+    let target = Target::resolve(&args.uri, args.via.as_ref()).await?;
     let session = msrp::session_id(rand::random());
     let session = String::from_utf8_lossy(session.as_bytes()).into_owned();
     let from = |local: core::net::SocketAddr| format!("sip:{name}@{local}");

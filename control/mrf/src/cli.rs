@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Options;
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Pdu, H248Version, HttpAddr,
-    LogFormat, Mid, MsrpAddr, MsrpMatch, Period, QueueMib, Reactor, SipListener, Switch,
+    LogFormat, Mid, MsrpAddr, MsrpMatch, NextHop, Period, QueueMib, Reactor, SipListener, Switch,
     TcpCongestion, XdpInterface,
 };
 
@@ -88,7 +88,8 @@ const MRFC_EXAMPLES: &str = "Examples:\n  \
 
 const CHAT_EXAMPLES: &str = "Examples:\n  \
     mrf chat sip:lobby@127.0.0.1 --name ann\n  \
-    mrf chat sip:lobby@conf.example.net --via tcp:192.0.2.9:5060\n\n\
+    mrf chat sip:lobby@conf.example.net --via tcp:192.0.2.9:5060\n  \
+    mrf chat sips:lobby@conf.example.net --via sips:proxy.example.net\n\n\
     A line typed is a message sent; /quit or end of input leaves the conference.";
 
 const FLOW_EXAMPLES: &str = "Examples:\n  \
@@ -352,9 +353,10 @@ pub struct ChatArgs {
     /// The conference, for example sip:lobby@127.0.0.1
     #[arg(value_name = "SIP-URI")]
     pub uri: String,
-    /// Next hop of SIP: udp:ADDR, tcp:ADDR, tls:ADDR, ws:ADDR or wss:ADDR [default: from the URI]
-    #[arg(long, value_name = "TRANSPORT:ADDR")]
-    pub via: Option<SipListener>,
+    /// Next hop of SIP: udp:ADDR, tcp:ADDR, tls:ADDR, ws:ADDR or wss:ADDR, or a URI that leads there, for
+    /// example sip:proxy.example.net (RFC 3263) [default: from the SIP-URI]
+    #[arg(long, value_name = "TRANSPORT:ADDR|SIP-URI")]
+    pub via: Option<NextHop>,
     /// Authorities (PEM) that must vouch for it with tls: and wss: [default: those of the system]
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
@@ -384,9 +386,10 @@ pub struct FlowArgs {
     /// seen then [default: a system started for this flow]
     #[arg(long, value_name = "SIP-URI")]
     pub target: Option<String>,
-    /// Next hop of SIP, with --target [default: udp: and the host and port of the URI]
-    #[arg(long, value_name = "udp:ADDR|tcp:ADDR", requires = "target")]
-    pub via: Option<SipListener>,
+    /// Next hop of SIP, with --target: udp:ADDR, tcp:ADDR, or a URI that leads there [default: from the
+    /// SIP-URI]
+    #[arg(long, value_name = "TRANSPORT:ADDR|SIP-URI", requires = "target")]
+    pub via: Option<NextHop>,
     /// Print every message in full below the ladder
     #[arg(long)]
     pub verbose: bool,

@@ -16,7 +16,7 @@ use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Digest, H248Addr, H248Pdu,
     H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer,
-    NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor, SipListener, SipUri, Switch,
+    NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor, SipListener, SipUri, Switch,
     TcpCongestion, Trusted, Whoever, XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
@@ -192,7 +192,7 @@ pub struct Options {
     /// Who may watch who takes part.
     pub may_watch: Option<Whoever>,
     /// Next hop of calls that the focus places.
-    pub next_hop: Option<SipListener>,
+    pub next_hop: Option<NextHop>,
     /// `--users`.
     pub users: Option<PathBuf>,
     /// `--credentials`.

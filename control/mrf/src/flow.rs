@@ -57,21 +57,22 @@ fn start(args: FlowArgs) -> anyhow::Result<bool> {
 async fn play(args: FlowArgs, ladder: &mut Ladder) -> anyhow::Result<()> {
     match args.flow {
         FlowName::A51 => {
-            let stage = Stage::set(args.target, args.via, seed::CONFERENCE, None).await?;
+            let stage = Stage::set(args.target, args.via.as_ref(), seed::CONFERENCE, None).await?;
             ladder.title(a51::TITLE, &stage.place());
             a51::play(stage, ladder).await
         }
         FlowName::A52 => {
             let (transport, ip) = match &args.target {
                 Some(uri) => {
-                    let via = Target::resolve(uri, args.via).await?.via;
+                    let via = Target::resolve(uri, args.via.as_ref()).await?.via;
                     (via.transport, sip::near_addr(via.addr)?.ip())
                 }
                 None => (sip::Transport::Udp, IpAddr::V4(Ipv4Addr::LOCALHOST)),
             };
             let callee = Callee::bind(transport, ip).await?;
             let hop = Some(callee.hop());
-            let stage = Stage::set(args.target, args.via, seed::CONFERENCE_A52, hop).await?;
+            let via = args.via.as_ref();
+            let stage = Stage::set(args.target, via, seed::CONFERENCE_A52, hop).await?;
             ladder.title(a52::TITLE, &stage.place());
             a52::play(stage, callee, ladder).await
         }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::limits::{ANSWER_WITHIN, MESSAGE_BYTES_MAX};
 use crate::msrp_client::{self, MsrpClient, Paths};
-use crate::values::SipListener;
+use crate::values::NextHop;
 
 /// What a participant can read (TS 24.247 A.5.1 step 1 offers the same).
 pub const ACCEPT_TYPES: [&str; 3] = ["message/cpim", "text/plain", "text/html"];
@@ -31,31 +31,30 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a SIP URI; without `via` its host and port are the next hop.
+    /// Reads a SIP URI and finds the next hop: where `via` leads, or else the URI itself (RFC 3263).
     ///
     /// # Errors
     ///
-    /// When the URI is none, or its host has no address.
-    pub async fn resolve(uri: &str, via: Option<SipListener>) -> anyhow::Result<Self> {
+    /// When the URI is none, or the host has no address.
+    pub async fn resolve(uri: &str, via: Option<&NextHop>) -> anyhow::Result<Self> {
         let parsed = Uri::parse(uri).with_context(|| format!("{uri:?} is no SIP URI"))?;
         if !matches!(parsed.scheme(), "sip" | "sips") {
             bail!("{uri:?}: expected sip:NAME@HOST or sips:NAME@HOST");
         }
-        let (via, name) = match via {
-            Some(via) => (via.0, None),
+        let target = match via {
+            Some(via) => via.0.target(),
             None => {
                 transport(&parsed)?;
-                let target = sip::Target::of(&parsed);
-                let hops = Resolver::new(&[]).hops(&target).await;
-                let hop = hops.into_iter().next();
-                let hop = hop.ok_or_else(|| anyhow!("{}: no address", parsed.host()))?;
-                (hop.addr, hop.name)
+                sip::Target::of(&parsed)
             }
         };
+        let hops = Resolver::new(&[]).hops(&target).await;
+        let hop = hops.into_iter().next();
+        let hop = hop.ok_or_else(|| anyhow!("{}: no address", target.host))?;
         Ok(Self {
             uri: uri.to_owned(),
-            via,
-            name,
+            via: hop.addr,
+            name: hop.name,
         })
     }
 }
@@ -281,12 +280,12 @@ mod tests {
     use super::*;
 
     fn resolve(uri: &str, via: Option<&str>) -> anyhow::Result<Target> {
-        let via = via.map(|text| text.parse().unwrap());
+        let via = via.map(|text| text.parse::<NextHop>().unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(Target::resolve(uri, via))
+        runtime.block_on(Target::resolve(uri, via.as_ref()))
     }
 
     #[track_caller]
@@ -314,6 +313,17 @@ mod tests {
         check(
             "sip:lobby@home2.net",
             Some("tcp:127.0.0.1:5070"),
+            Ok("tcp:127.0.0.1:5070"),
+        );
+        check(
+            "sip:lobby@home2.net",
+            Some("sips:[::1]:5071"),
+            Ok("tls:[::1]:5071"),
+        );
+        // Names of the system's file of hosts are known without a name server.
+        check(
+            "sip:lobby@home2.net",
+            Some("sip:localhost:5070;transport=tcp"),
             Ok("tcp:127.0.0.1:5070"),
         );
         check("lobby", None, Err("is no SIP URI"));

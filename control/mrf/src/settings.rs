@@ -186,7 +186,7 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     config.ends_with_creator = options.end_with_creator.is_none_or(|switch| switch.0);
     config.cdr.clone_from(&options.cdr);
     config.name_servers = options.name_server.iter().map(|s| s.0).collect();
-    config.next_hop = options.next_hop.map(|hop| hop.0);
+    config.next_hop = options.next_hop.clone().map(|hop| hop.0);
     config.route = options.route.clone().map(|uri| uri.0);
     if options.offer_actpass.is_some_and(|switch| switch.0) {
         config.offer_setup = sdp::Setup::ActPass;
@@ -283,7 +283,7 @@ mod tests {
         let options = parse(
             "http = \"off\"\ndrain = \"1s\"\nmgc = [\"tcp:127.0.0.1:1\"]\nmax-size = 99\n\
              trusted = [\"192.0.2.0/24\", \"::1\"]\nmay-invite = \"nobody\"\n\
-             next-hop = \"udp:192.0.2.1:5060\"\nmoderator = \"sip:m@home2.net\"\n\
+             next-hop = \"sips:home2.net\"\nmoderator = \"sip:m@home2.net\"\n\
              contact = \"uri\"\nioi = \"home2.net\"\nserver-identity = \"sip:mrf@home2.net\"\n\
              session-expires = \"off\"\nmrfp-grace = \"1s\"\n\
              charging-function-addresses = 'ccf=\"cdf.home2.net\"'\n\

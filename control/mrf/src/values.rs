@@ -5,7 +5,7 @@
 mod focus;
 
 pub use focus::{
-    ChargingText, Contact, NameOrOff, NoticeText, PeriodOrOff, Profile, SipUri, Trusted, Whoever,
+    ChargingText, Contact, NameOrOff, NextHop, NoticeText, PeriodOrOff, Profile, SipUri, Trusted, Whoever,
 };
 
 use core::fmt;
@@ -52,7 +52,7 @@ impl fmt::Display for MsrpAddr {
     }
 }
 
-/// A SIP listener or next hop: `udp:127.0.0.1:5060`, `tcp:[::1]:0`, `tls:…`, `ws:…`, `wss:…`.
+/// A SIP listener: `udp:127.0.0.1:5060`, `tcp:[::1]:0`, `tls:…`, `ws:…`, `wss:…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SipListener(pub SipAddr);
 

@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
 use sdp::{Setup, Transport};
-use sip::{Credentials, SipAddr, TlsFiles, Trusted, Users};
+use sip::{Credentials, NextHop, SipAddr, TlsFiles, Trusted, Users};
 
 /// One provisioned conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +147,7 @@ pub struct Config {
     /// Who may ask the focus for what.
     pub rules: conference::Rules,
     /// Next hop of calls that the focus places; `None`: where the URI called leads (RFC 3263).
-    pub next_hop: Option<SipAddr>,
+    pub next_hop: Option<NextHop>,
     /// Route put into those calls, a URI such as `sip:scscf.home2.net;lr;orig`; `None`: none.
     pub route: Option<String>,
     /// `a=setup` of the offers in those calls: `Active` as in TS 24.247 A.5.2, or `ActPass` as RFC 6135

@@ -12,6 +12,7 @@ mod digest;
 pub mod fuzzing;
 pub mod limits;
 mod message;
+mod next_hop;
 mod parse;
 mod stack;
 mod trust;
@@ -26,6 +27,7 @@ pub use agent::{
 pub use client::{Call, ClientError, Outcome, SipClient};
 pub use digest::{Algorithm, Credentials, Secret, Users};
 pub use message::{Headers, Method, Request, Response, reason_phrase};
+pub use next_hop::{NextHop, NextHopError};
 pub use parse::{Frame, Malformed, Parsed, StreamFramer, parse_datagram};
 pub use stack::{
     BindError, Counters, Handle, Resolver, Stack, StackConfig, Tls, TlsError, TlsFiles, Trace,

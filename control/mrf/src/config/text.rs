@@ -38,6 +38,7 @@ deserialize_from_text!(
     Switch,
     SipListener,
     NameOrOff,
+    NextHop,
     Profile,
     SipUri,
     Trusted,

@@ -6,14 +6,13 @@ use anyhow::anyhow;
 use h248_endpoint::TransportAddr;
 use mrfc::Mrfc;
 use mrfp::Mrfp;
-use sip::SipAddr;
+use sip::{NextHop, SipAddr};
 use tokio::time::timeout;
 
 use super::tap::Tap;
 use crate::limits::{DRAIN_WITHIN, REGISTER_WITHIN};
 use crate::participant::Target;
 use crate::start_fault::{start_mrfc, start_mrfp};
-use crate::values::SipListener;
 
 /// The system under test.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ impl Stage {
     /// calls go to `next_hop`.
     pub(super) async fn set(
         target: Option<String>,
-        via: Option<SipListener>,
+        via: Option<&crate::values::NextHop>,
         own: &str,
         next_hop: Option<SipAddr>,
     ) -> anyhow::Result<Self> {
@@ -50,7 +49,7 @@ impl Stage {
             sip: vec![SipAddr::udp(any)],
             h248: vec![TransportAddr::Udp(any)],
             create_on_join: true,
-            next_hop,
+            next_hop: next_hop.map(NextHop::Addr),
             ..mrfc::Config::default()
         })
         .await?;

@@ -20,6 +20,19 @@ impl FromStr for Trusted {
     }
 }
 
+/// Where requests go, whatever their URI says: `udp:192.0.2.30:5060`, `sip:proxy.example.net`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop(pub sip::NextHop);
+
+impl FromStr for NextHop {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let fault = |error: sip::NextHopError| ValueError(error.to_string());
+        text.parse().map(Self).map_err(fault)
+    }
+}
+
 /// Who may ask the focus for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whoever(pub mrfc::WhoMay);

@@ -68,14 +68,9 @@ impl Focus {
         if target.scheme() == "tel" && self.config.next_hop.is_none() {
             return self.place(id, Vec::new()).await;
         }
-        let target = match self.config.next_hop {
-            // A hop of the configuration is known by its address.
-            Some(hop) => Target {
-                host: hop.addr.ip().to_string(),
-                port: Some(hop.addr.port()),
-                transport: Some(hop.transport),
-                is_secure: hop.transport.is_secure(),
-            },
+        let is_sips = target.scheme() == "sips";
+        let target = match &self.config.next_hop {
+            Some(hop) => hop.target(),
             None => Target::of(target),
         };
         let (resolver, sender) = (
@@ -83,7 +78,9 @@ impl Focus {
             self.lookup_sender.clone(),
         );
         tokio::spawn(async move {
-            let hops = resolver.hops(&target).await;
+            let mut hops = resolver.hops(&target).await;
+            // Whom a sips: URI names is called by TLS or not at all (RFC 3261 26.2.2).
+            hops.retain(|hop| !is_sips || hop.addr.transport.is_secure());
             // The focus is gone only when the process is stopping.
             let _ = sender.send(Lookup { leg: id, hops }).await;
         });

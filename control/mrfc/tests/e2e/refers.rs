@@ -2,8 +2,9 @@
 
 use super::{Bench, check_refused, config, header, until_acknowledged};
 use crate::mrfp::Seen;
-use crate::phones::{Callee, Notify, refer};
-use sip::{Answer, Call, Event, Method, SipClient};
+use crate::phones::{Callee, Notify, invited, refer};
+use mrfc::Config;
+use sip::{Answer, Call, Event, Method, SipAddr, SipClient};
 
 /// The next NOTIFY: its event, its subscription state, the first line of its body.
 async fn notified(client: &mut SipClient) -> (String, String, String) {
@@ -220,4 +221,37 @@ async fn a_refer_outside_any_dialog_is_told_in_its_own() {
     let (_, txn, _) = two.invited().await;
     two.answer(txn, 603).await;
     check_notified(&mut one, "refer", OVER, "SIP/2.0 603 Decline").await;
+}
+
+#[tokio::test]
+async fn calls_go_where_the_uri_of_the_next_hop_leads_and_sips_only_securely() {
+    let local = SipAddr::tcp("127.0.0.1:0".parse().expect("an address"));
+    let mut proxy = SipClient::bind(local).await.expect("a free port");
+    // The system's file of hosts has this name.
+    let hop = format!("sip:localhost:{};transport=tcp", proxy.local().addr.port());
+    let bench = &mut Bench::start(Config {
+        next_hop: Some(hop.parse().expect("a next hop")),
+        ..config()
+    })
+    .await;
+    let mut one = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    let to = "sip:user2_public1@home9.invalid";
+    assert_eq!(refer(&mut one, dialog, &format!("<{to}>"), &[]).await.code, 202);
+    let (_, txn, invite) = invited(&mut proxy).await;
+    assert_eq!(invite.uri.as_str(), to);
+    proxy.respond(txn, Answer::new(486)).await;
+    check_notified(&mut one, "refer", "active", "SIP/2.0 100 Trying").await;
+    check_notified(&mut one, "refer", OVER, "SIP/2.0 486 Busy Here").await;
+
+    let accepted = refer(&mut one, dialog, "<sips:user2@home9.invalid>", &[]).await;
+    assert_eq!(accepted.code, 202);
+    loop {
+        let (_, state, line) = notified(&mut one).await;
+        if state == OVER {
+            assert_eq!(line, "SIP/2.0 404 No Route");
+            break;
+        }
+    }
 }
