@@ -16,8 +16,8 @@ use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Digest, H248Addr, H248Pdu,
     H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer,
-    NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor, SipListener, SipUri, Switch,
-    TcpCongestion, Trusted, Whoever, XdpInterface,
+    NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor, SipListener, SipUri,
+    Switch, TcpCongestion, Trusted, Whoever, XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 

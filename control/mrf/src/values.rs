@@ -5,7 +5,8 @@
 mod focus;
 
 pub use focus::{
-    ChargingText, Contact, NameOrOff, NextHop, NoticeText, PeriodOrOff, Profile, SipUri, Trusted, Whoever,
+    ChargingText, Contact, NameOrOff, NextHop, NoticeText, PeriodOrOff, Profile, SipUri, Trusted,
+    Whoever,
 };
 
 use core::fmt;

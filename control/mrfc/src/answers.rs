@@ -53,6 +53,12 @@ pub(crate) fn refusal(why: Refusal, fault: Option<&str>) -> Answer {
     }
 }
 
+/// 480, since we cannot be reached by `sips:` (RFC 5630).
+pub(crate) fn sips_not_allowed() -> Answer {
+    let warning = format!("380 {WARN_AGENT} \"SIPS Not Allowed\"");
+    Answer::new(480).with("Warning", warning)
+}
+
 /// Not now: 503.
 pub(crate) fn busy() -> Answer {
     Answer::new(503).with("Retry-After", RETRY_AFTER_SECONDS.to_string())

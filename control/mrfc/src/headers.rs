@@ -2,7 +2,7 @@
 
 use crate::config::{Config, ContactForm};
 use core::net::SocketAddr;
-use sip::{Headers, Request, Transport, Uri};
+use sip::{Headers, NameAddr, Request, Transport, Uri};
 
 const CHARGING_FUNCTIONS: &str = "P-Charging-Function-Addresses";
 
@@ -14,25 +14,31 @@ pub(crate) type Fields = Vec<(String, String)>;
 pub(crate) struct Near {
     pub(crate) transport: Transport,
     pub(crate) addr: SocketAddr,
+    /// It reaches us by `sips:` URIs alone.
+    pub(crate) is_sips: bool,
 }
 
-impl From<sip::Flow> for Near {
-    fn from(flow: sip::Flow) -> Self {
-        Self {
-            transport: flow.transport,
-            addr: flow.local,
-        }
-    }
+/// Whether the Contact that answers a request has to be a `sips:` URI: as the Request-URI is, or the
+/// topmost Record-Route, or without one the Contact (RFC 3261 12.1.1, RFC 5630).
+pub(crate) fn wants_sips(request: &Request) -> bool {
+    let is_sips = |value: &str| NameAddr::parse(value).is_ok_and(|a| a.uri.scheme() == "sips");
+    let headers = &request.headers;
+    let nearest = headers.list("Record-Route").next();
+    let nearest = nearest.or_else(|| headers.list("Contact").next());
+    request.uri.scheme() == "sips" || nearest.is_some_and(is_sips)
 }
 
 /// The Contact of a conference: `isfocus` says what it is (RFC 4579 5.2).
 pub(crate) fn contact(config: &Config, uri: &Uri, near: Near) -> String {
+    let is_sips = near.is_sips;
+    let scheme = if is_sips { "sips" } else { "sip" };
     match config.contact {
-        ContactForm::Psi => format!("<{uri}>;isfocus"),
+        ContactForm::Psi => {
+            let (_, rest) = uri.as_str().split_once(':').unwrap_or_default();
+            format!("<{scheme}:{rest}>;isfocus")
+        }
         ContactForm::HostPort => {
             let user = uri.user().map_or(String::new(), |user| format!("{user}@"));
-            let is_sips = uri.scheme() == "sips" && near.transport.is_secure();
-            let scheme = if is_sips { "sips" } else { "sip" };
             let transport = near.transport.uri_parameter(is_sips);
             format!("<{scheme}:{user}{}{transport}>;isfocus", near.addr)
         }
@@ -160,34 +166,67 @@ mod tests {
         let near = Near {
             transport: Transport::Tcp,
             addr: "[::1]:5060".parse().expect("addr"),
+            is_sips: false,
         };
         let mut config = Config::default();
         assert_eq!(
             contact(&config, &uri, near),
             "<sip:conference1@[::1]:5060;transport=tcp>;isfocus"
         );
-        let check = |uri: &str, transport, expected: &str| {
-            let uri = Uri::parse(uri).expect("uri");
-            let near = Near { transport, ..near };
-            assert_eq!(contact(&config, &uri, near), expected);
+        let check = |transport, is_sips, expected: &str| {
+            let near = Near {
+                transport,
+                is_sips,
+                ..near
+            };
+            assert_eq!(contact(&config, &uri, near), format!("{expected};isfocus"));
         };
-        check("sip:a@b", Transport::Udp, "<sip:a@[::1]:5060>;isfocus");
-        check(
-            "sip:a@b",
-            Transport::Tls,
-            "<sip:a@[::1]:5060;transport=tls>;isfocus",
-        );
-        // RFC 3261 12.1.1: whoever was called by sips: has a Contact that is sips:.
-        check("sips:a@b", Transport::Tls, "<sips:a@[::1]:5060>;isfocus");
-        check(
-            "sips:a@b",
-            Transport::Wss,
-            "<sips:a@[::1]:5060;transport=ws>;isfocus",
-        );
+        let (udp, tls, wss) = (Transport::Udp, Transport::Tls, Transport::Wss);
+        check(udp, false, "<sip:conference1@[::1]:5060>");
+        check(tls, false, "<sip:conference1@[::1]:5060;transport=tls>");
+        check(tls, true, "<sips:conference1@[::1]:5060>");
+        check(wss, true, "<sips:conference1@[::1]:5060;transport=ws>");
         config.contact = ContactForm::Psi;
-        assert_eq!(
-            contact(&config, &uri, near),
-            "<sip:conference1@home2.net>;isfocus"
+        let check = |uri: &str, is_sips, expected: &str| {
+            let uri = Uri::parse(uri).expect("uri");
+            let near = Near { is_sips, ..near };
+            assert_eq!(contact(&config, &uri, near), format!("{expected};isfocus"));
+        };
+        check("sip:a@home2.net;x=1", false, "<sip:a@home2.net;x=1>");
+        check("sip:a@home2.net;x=1", true, "<sips:a@home2.net;x=1>");
+        check("sips:a@home2.net", false, "<sip:a@home2.net>");
+    }
+
+    #[test]
+    fn who_is_reached_by_sips_wants_to_reach_by_sips() {
+        #[track_caller]
+        fn check(uri: &str, fields: &[(&str, &str)], expected: bool) {
+            let mut headers = Headers::default();
+            for (name, value) in fields {
+                headers.push(*name, *value);
+            }
+            let request = Request {
+                method: sip::Method::Invite,
+                uri: Uri::parse(uri).expect("uri"),
+                headers,
+                body: Vec::new(),
+            };
+            assert_eq!(wants_sips(&request), expected, "{uri} {fields:?}");
+        }
+        let (plain, secure) = (("Contact", "<sip:u@h>"), ("m", "\"U\" <sips:u@h>;x=1"));
+        check("sip:c@home2.net", &[plain], false);
+        check("sips:c@home2.net", &[plain], true);
+        check("sip:c@home2.net", &[secure], true);
+        // A proxy that stays in the way is who reaches us; what is behind it does not count.
+        let routes = "<sip:p1.home2.net;lr>, <sips:p2.home1.net;lr>";
+        check(
+            "sip:c@home2.net",
+            &[("Record-Route", routes), secure],
+            false,
         );
+        let routes = "<sips:p1.home2.net;lr>, <sip:p2.home1.net;lr>";
+        check("sip:c@home2.net", &[("Record-Route", routes), plain], true);
+        check("sips:c@home2.net", &[("Record-Route", "<sip:p;lr>")], true);
+        check("sip:c@home2.net", &[], false);
     }
 }

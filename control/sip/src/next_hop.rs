@@ -66,7 +66,9 @@ impl FromStr for NextHop {
 
     fn from_str(text: &str) -> Result<Self, NextHopError> {
         let scheme = text.split(':').next().unwrap_or_default();
-        let is_uri = ["sip", "sips"].iter().any(|s| s.eq_ignore_ascii_case(scheme));
+        let is_uri = ["sip", "sips"]
+            .iter()
+            .any(|s| s.eq_ignore_ascii_case(scheme));
         if !is_uri {
             return Ok(Self::Addr(text.parse()?));
         }
@@ -99,10 +101,20 @@ mod tests {
     #[test]
     fn addresses_and_uris_say_where_requests_go() {
         let tls = Some(Transport::Tls);
-        check("udp:192.0.2.1:5070", "192.0.2.1", Some(5070), Some(Transport::Udp));
+        check(
+            "udp:192.0.2.1:5070",
+            "192.0.2.1",
+            Some(5070),
+            Some(Transport::Udp),
+        );
         check("tls:[2001:db8::1]:5061", "2001:db8::1", Some(5061), tls);
         check("sip:home2.net", "home2.net", None, None);
-        check("sip:icscf.home2.net:5070;transport=tcp;lr", "icscf.home2.net", Some(5070), Some(Transport::Tcp));
+        check(
+            "sip:icscf.home2.net:5070;transport=tcp;lr",
+            "icscf.home2.net",
+            Some(5070),
+            Some(Transport::Tcp),
+        );
         check("sips:home2.net", "home2.net", None, tls);
         check("sip:[2001:db8::1]", "[2001:db8::1]", None, None);
     }

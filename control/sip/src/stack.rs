@@ -105,7 +105,11 @@ pub struct Handle {
 enum Command {
     Respond(TxnId, Answer),
     /// Whoever waits for it is told whether there is anything to end.
-    Bye(DialogId, Vec<(String, String)>, Option<oneshot::Sender<bool>>),
+    Bye(
+        DialogId,
+        Vec<(String, String)>,
+        Option<oneshot::Sender<bool>>,
+    ),
     Start(
         Method,
         Box<Invite>,

@@ -8,7 +8,10 @@
 
 use core::net::SocketAddr;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
-use sip::{Answer, Call, ClientError, Event, Flow, Hop, Invite, Method, SipAddr, SipClient, Stack, StackConfig};
+use sip::{
+    Answer, Call, ClientError, Event, Flow, Hop, Invite, Method, SipAddr, SipClient, Stack,
+    StackConfig,
+};
 use sip::{TlsFiles, Transport};
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

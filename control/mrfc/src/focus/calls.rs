@@ -7,13 +7,16 @@
 //! ```
 
 use super::{Call, Event, Focus, Hangup, Leg, ParticipantId, add, info};
-use crate::headers::{Fields, Near, of_call};
+use crate::answers::sips_not_allowed;
+use crate::headers::{Fields, Near, of_call, wants_sips};
 use crate::identity::Identity;
 use crate::media::{Offer, Ours};
 use crate::session_timer::SessionTimer;
 use conference::info::Departure;
 use core::net::SocketAddr;
-use sip::{DialogId, Hop, Invite, Response, Target, Transport, Uri, reason_phrase};
+use sip::{
+    Answer, DialogId, Flow, Hop, Invite, Request, Response, Target, Transport, Uri, reason_phrase,
+};
 use tracing::debug;
 
 /// Next hops that were looked up; none: the target leads nowhere.
@@ -116,15 +119,19 @@ impl Focus {
 
     fn invite_of(&mut self, id: ParticipantId, hops: Vec<Hop>) -> Option<Invite> {
         let first = hops.first()?;
-        let seen = self.near(first.addr.transport, first.near);
+        let mut seen = self.near(first.addr.transport, first.near);
         let leg = self.legs.get_mut(&id)?;
+        let route = self.config.route.as_ref();
+        // RFC 3261 8.1.1.8: as the Request-URI is, or the topmost Route.
+        let called = leg.call.as_ref()?.target.scheme();
+        let is_sips = called == "sips" || route.is_some_and(|uri| uri.starts_with("sips:"));
+        seen.is_sips = is_sips && seen.transport.is_secure();
         let (call, placed) = (leg.call.as_ref()?, leg.placed.as_ref()?);
         let room = self.rooms.get(&leg.conference)?;
         let conference = room.uri.clone()?;
         let icid = format!("{:032x}", rand::random::<u128>());
         let mut headers = of_call(&self.config, &self.allow, &conference, seen, &icid);
         leg.fields.clone_from(&headers);
-        let route = self.config.route.as_ref();
         headers.extend(route.map(|uri| ("Route".to_owned(), format!("<{uri}>"))));
         headers.extend(call.fields.iter().cloned());
         headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
@@ -156,7 +163,47 @@ impl Focus {
             Some(addr) => addr,
             None => near,
         };
-        Near { transport, addr }
+        Near {
+            transport,
+            addr,
+            is_sips: false,
+        }
+    }
+
+    /// Where the sender of a request sees us. One that wants a `sips:` URI but came by a listener that
+    /// is not secure is shown one that is; [`Self::secured`] says that there is one.
+    pub(super) fn seen_by(&self, request: &Request, flow: Flow) -> Near {
+        let is_sips = wants_sips(request);
+        let near = match self.secure_listener() {
+            Some(transport) if is_sips && !flow.transport.is_secure() => {
+                self.near(transport, flow.local)
+            }
+            _ => Near {
+                transport: flow.transport,
+                addr: flow.local,
+                is_sips,
+            },
+        };
+        Near {
+            is_sips: is_sips && near.transport.is_secure(),
+            ..near
+        }
+    }
+
+    /// Refuses who has to be shown a `sips:` URI where there is none to show (RFC 5630).
+    pub(super) fn secured(&self, request: &Request, flow: Flow) -> Result<(), Answer> {
+        let is_secure = flow.transport.is_secure() || self.secure_listener().is_some();
+        if is_secure || !wants_sips(request) {
+            return Ok(());
+        }
+        Err(sips_not_allowed())
+    }
+
+    /// The transport of a secure listener that whoever learns of it can connect to.
+    fn secure_listener(&self) -> Option<Transport> {
+        let has = |wanted| self.sip.addrs().iter().any(|addr| addr.transport == wanted);
+        let secure = [Transport::Tls, Transport::Wss];
+        secure.into_iter().find(|&transport| has(transport))
     }
 
     /// A response to an INVITE of ours.

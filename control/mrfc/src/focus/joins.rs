@@ -149,6 +149,10 @@ impl Focus {
         if self.is_draining || self.mrfps.is_empty() || self.legs.len() >= LEGS_MAX {
             return self.refuse_at_once(txn, busy()).await;
         }
+        if let Err(answer) = self.secured(request, flow) {
+            return self.refuse_at_once(txn, answer).await;
+        }
+        let seen = self.seen_by(request, flow);
         let terms = self.terms_of(&called.name);
         let read = read_body(request);
         let read = read.and_then(|body| Ok((read_offer(&body.sdp, &terms)?, body.invited)));
@@ -169,7 +173,7 @@ impl Focus {
             call_id: headers.call_id().unwrap_or_default().to_owned(),
             contact: contact.unwrap_or_default(),
             icid: crate::headers::icid(headers),
-            fields: of_focus(&self.config, &self.allow, &called.uri, request, flow.into()),
+            fields: of_focus(&self.config, &self.allow, &called.uri, request, seen),
             ours: Ours {
                 transport: self.config.offer_transport,
                 ..Ours::default()
@@ -263,6 +267,7 @@ impl Focus {
 
     /// OPTIONS outside a dialog: of the focus itself (no user part) or of a conference.
     async fn handle_options(&mut self, txn: TxnId, request: &Request, flow: Flow) {
+        let seen = self.seen_by(request, flow);
         let located = match request.uri.user() {
             None => Ok(String::new()),
             Some(_) => self.called(&request.uri).map(|called| called.name),
@@ -273,7 +278,7 @@ impl Focus {
             Err(answer) => answer,
             Ok(name) if name.is_empty() => answer_with(200, capabilities(&self.allow)),
             Ok(_) => answer_with(200, capabilities(&self.allow))
-                .with("Contact", contact(&self.config, &request.uri, flow.into())),
+                .with("Contact", contact(&self.config, &request.uri, seen)),
         };
         self.sip.handle().respond(txn, answer).await;
     }
@@ -285,6 +290,7 @@ impl Focus {
         request: &Request,
         flow: Flow,
     ) {
+        let seen = self.seen_by(request, flow);
         let leg = self.by_dialog.get(&dialog).copied();
         let Some((id, leg)) = leg.and_then(|id| Some((id, self.legs.get_mut(&id)?))) else {
             return self.sip.handle().respond(txn, Answer::new(481)).await;
@@ -293,7 +299,7 @@ impl Focus {
         let is_offer = request.method == Method::Invite || !request.body.is_empty();
         let answer = match request.method {
             Method::Options => answer_with(200, capabilities(&self.allow))
-                .with("Contact", contact(&self.config, &request.uri, flow.into())),
+                .with("Contact", contact(&self.config, &request.uri, seen)),
             Method::Invite | Method::Update if is_offer && leg.is_changing() => {
                 Answer::new(500).with("Retry-After", "1")
             }

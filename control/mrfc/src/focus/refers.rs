@@ -65,6 +65,7 @@ impl Focus {
         flow: Flow,
     ) -> Result<(), Answer> {
         let name = self.conference_of(asked, request)?;
+        self.secured(request, flow)?;
         let refer_to = ReferTo::read(&request.headers)?;
         let referrer = self.asker(asked, request, flow);
         let standing = self.standing(&name, &referrer.uri);
@@ -180,7 +181,7 @@ impl Focus {
         request: &Request,
         flow: Flow,
     ) -> Option<ReferId> {
-        let contact = contact(&self.config, &request.uri, flow.into());
+        let contact = contact(&self.config, &request.uri, self.seen_by(request, flow));
         let answer = Answer::new(202).with("Contact", contact.clone());
         let is_silent = request
             .headers

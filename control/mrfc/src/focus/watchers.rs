@@ -61,6 +61,7 @@ impl Focus {
     ) -> Result<(), Answer> {
         let headers = &request.headers;
         let name = self.conference_of(asked, request)?;
+        self.secured(request, flow)?;
         if !accepts(headers) {
             return Err(Answer::new(406).with("Accept", MEDIA_TYPE));
         }
@@ -76,7 +77,7 @@ impl Focus {
         if known.is_none() && (self.is_draining || self.watchers.len() >= WATCHERS_MAX) {
             return Err(crate::answers::busy());
         }
-        let contact = contact(&self.config, &request.uri, flow.into());
+        let contact = contact(&self.config, &request.uri, self.seen_by(request, flow));
         let answer = Answer::new(200)
             .with("Contact", contact.clone())
             .with("Expires", seconds.to_string());

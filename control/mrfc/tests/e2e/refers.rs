@@ -238,7 +238,10 @@ async fn calls_go_where_the_uri_of_the_next_hop_leads_and_sips_only_securely() {
     let (dialog, _) = bench.join(&mut one, 0).await;
     until_acknowledged(&mut one, dialog).await;
     let to = "sip:user2_public1@home9.invalid";
-    assert_eq!(refer(&mut one, dialog, &format!("<{to}>"), &[]).await.code, 202);
+    assert_eq!(
+        refer(&mut one, dialog, &format!("<{to}>"), &[]).await.code,
+        202
+    );
     let (_, txn, invite) = invited(&mut proxy).await;
     assert_eq!(invite.uri.as_str(), to);
     proxy.respond(txn, Answer::new(486)).await;

@@ -4,7 +4,7 @@ use super::{ClientState, by_flow, derived, seen};
 use crate::agent::dialog::{Dialog, DialogState, Way};
 use crate::agent::{Agent, Destination, DialogId, Flow, Hop, Invite, Output, TxnId};
 use crate::message::{Method, Request, Response};
-use crate::uri::{Uri, UriError};
+use crate::uri::{NameAddr, Uri, UriError};
 use crate::via::Via;
 use clock::Instant;
 
@@ -65,6 +65,12 @@ impl Agent {
             .any(|(name, _)| name.eq_ignore_ascii_case("Contact"));
         if let (Some((transport, near)), false) = (hop, has_contact) {
             let near = self.local_addr(transport, near);
+            // RFC 3261 8.1.1.8: as the Request-URI is, or the topmost Route.
+            let mut routes = headers
+                .iter()
+                .filter(|(n, _)| n.eq_ignore_ascii_case("Route"));
+            let route = routes.next().and_then(|(_, v)| NameAddr::parse(v).ok());
+            let is_sips = is_sips || route.is_some_and(|r| r.uri.scheme() == "sips");
             let is_sips = is_sips && transport.is_secure();
             let scheme = if is_sips { "sips" } else { "sip" };
             let transport = transport.uri_parameter(is_sips);
