@@ -12,7 +12,7 @@ use crate::config::Options;
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Pdu, H248Version, HttpAddr,
     LogFormat, Mid, MsrpAddr, MsrpMatch, NextHop, Period, QueueMib, Reactor, SipListener, Switch,
-    TcpCongestion, XdpInterface,
+    TcpCongestion, WsOrigin, XdpInterface,
 };
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
@@ -219,6 +219,15 @@ struct CommonArgs {
     /// [default: none, no certificate is asked for where no fingerprint is]
     #[arg(long, value_name = "FILE", env = "MRF_TLS_CLIENT_CA")]
     tls_client_ca: Option<PathBuf>,
+    /// Origin whose pages may connect to ws: and wss: listeners, as browsers write it: SCHEME://HOST;
+    /// repeatable. Others get 403; programs that are no browsers say no origin, and may [default: any]
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        env = "MRF_WS_ORIGIN",
+        value_delimiter = ','
+    )]
+    ws_origin: Vec<WsOrigin>,
 }
 
 /// Flags of the media plane.
@@ -530,6 +539,7 @@ impl CommonArgs {
         options.tls_cert = self.tls_cert;
         options.tls_key = self.tls_key;
         options.tls_client_ca = self.tls_client_ca;
+        options.ws_origin = self.ws_origin;
         Asked {
             config: self.config,
             options,

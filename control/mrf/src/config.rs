@@ -17,7 +17,7 @@ use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Digest, H248Addr, H248Pdu,
     H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer,
     NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor, SipListener, SipUri,
-    Switch, TcpCongestion, Trusted, Whoever, XdpInterface,
+    Switch, TcpCongestion, Trusted, Whoever, WsOrigin, XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 
@@ -91,6 +91,7 @@ pub const KEYS: &[&str] = &[
     "tls-key",
     "trusted",
     "users",
+    "ws-origin",
     "xdp-if",
 ];
 
@@ -105,6 +106,9 @@ pub struct Options {
     pub tls_cert: Option<PathBuf>,
     /// `--tls-key`.
     pub tls_key: Option<PathBuf>,
+    /// `--ws-origin`.
+    #[serde(deserialize_with = "one_or_many")]
+    pub ws_origin: Vec<WsOrigin>,
     /// `--tls-client-ca`.
     pub tls_client_ca: Option<PathBuf>,
     /// `--tls-ca`.
@@ -255,6 +259,7 @@ impl Options {
             msrp: either(self.msrp, fallback.msrp),
             tls_cert: self.tls_cert.or(fallback.tls_cert),
             tls_key: self.tls_key.or(fallback.tls_key),
+            ws_origin: either(self.ws_origin, fallback.ws_origin),
             tls_client_ca: self.tls_client_ca.or(fallback.tls_client_ca),
             tls_ca: self.tls_ca.or(fallback.tls_ca),
             advertise: self.advertise.or(fallback.advertise),

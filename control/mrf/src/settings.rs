@@ -76,6 +76,10 @@ pub fn mrfp_beside(options: &Options, mgc: TransportAddr) -> mrfp::Config {
     config
 }
 
+fn origins(options: &Options) -> Vec<String> {
+    options.ws_origin.iter().map(|o| o.0.clone()).collect()
+}
+
 fn media(options: &Options) -> mrfp::Config {
     let mut config = mrfp::Config::default();
     if !options.msrp.is_empty() {
@@ -86,6 +90,7 @@ fn media(options: &Options) -> mrfp::Config {
         key: options.tls_key.clone(),
         client_ca: options.tls_client_ca.clone(),
     };
+    config.origins = origins(options);
     config.advertise = options.advertise.map(|addr| addr.0);
     config.reactor = options.reactor.map_or(config.reactor, |reactor| reactor.0);
     config.shards = options.shards;
@@ -145,6 +150,7 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     config.max_participants = number(options.max_participants, config.max_participants);
     config.max_size = options.max_size.map_or(config.max_size, u64::from);
     config.trusted = options.trusted.iter().map(|t| t.0.clone()).collect();
+    config.origins = origins(options);
     config.tls = sip::TlsFiles {
         certificate: options.tls_cert.clone(),
         key: options.tls_key.clone(),

@@ -6,7 +6,7 @@ mod focus;
 
 pub use focus::{
     ChargingText, Contact, NameOrOff, NextHop, NoticeText, PeriodOrOff, Profile, SipUri, Trusted,
-    Whoever,
+    Whoever, WsOrigin,
 };
 
 use core::fmt;

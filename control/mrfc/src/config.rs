@@ -144,6 +144,8 @@ pub struct Config {
     pub name_servers: Vec<SocketAddr>,
     /// Certificates of SIP over TLS.
     pub tls: TlsFiles,
+    /// Origins whose pages may connect by WebSocket, as browsers write them; none: any.
+    pub origins: Vec<String>,
     /// Who may ask the focus for what.
     pub rules: conference::Rules,
     /// Next hop of calls that the focus places; `None`: where the URI called leads (RFC 3263).
@@ -209,6 +211,7 @@ impl Default for Config {
             credentials: Vec::new(),
             name_servers: Vec::new(),
             tls: TlsFiles::default(),
+            origins: Vec::new(),
             rules: conference::Rules::default(),
             next_hop: None,
             route: None,

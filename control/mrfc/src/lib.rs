@@ -161,6 +161,7 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
             .map(str::to_owned)
             .to_vec(),
         tls: config.tls.clone(),
+        origins: config.origins.clone(),
         trusted: config.trusted.clone(),
         users: config.users.clone(),
         credentials: config.credentials.clone(),

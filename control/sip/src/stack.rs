@@ -42,6 +42,9 @@ pub struct StackConfig {
     pub supported: Vec<String>,
     /// Certificates; without a `tls:` or `wss:` listener they are looked at when first needed.
     pub tls: TlsFiles,
+    /// Origins whose pages may connect by WebSocket, as browsers write them (`https://chat.example.net`);
+    /// none: any. Who says no origin is no page, and is taken (RFC 6455 10.2).
+    pub origins: Vec<String>,
     /// Neighbours inside the trust domain ([`crate::Flow::is_trusted`]).
     pub trusted: Vec<Trusted>,
     /// Who may make dialogs from outside the trust domain; `None`: anybody.
@@ -186,6 +189,7 @@ impl Stack {
             streams,
             tls: tls.clone(),
             tls_files: config.tls,
+            origins: config.origins.into(),
             trusted: config.trusted.into(),
             resolver: resolver.clone(),
         };

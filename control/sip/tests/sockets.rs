@@ -198,3 +198,35 @@ async fn a_listener_that_is_taken_is_named() {
     assert!(error.to_string().contains(&taken.to_string()), "{error}");
     assert_eq!(taken, SipAddr::tcp(taken.addr));
 }
+
+#[tokio::test]
+async fn a_page_of_another_origin_is_told_so_and_kept_out() {
+    let config = StackConfig {
+        listen: vec!["ws:127.0.0.1:0".parse().expect("an address")],
+        origins: vec!["https://chat.example.net".into()],
+        ..StackConfig::default()
+    };
+    let stack = Stack::bind(config).await.expect("a free port");
+    for (origin, status) in [
+        ("Origin: https://chat.example.net\r\n", "HTTP/1.1 101 "),
+        ("", "HTTP/1.1 101 "),
+        ("Origin: https://evil.example\r\n", "HTTP/1.1 403 "),
+    ] {
+        let mut stream = TcpStream::connect(stack.addrs()[0].addr)
+            .await
+            .expect("connected");
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Protocol: sip\r\n{origin}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let head = read_head(&mut stream).await;
+        assert!(head.starts_with(status), "{origin}{head}");
+        if status.contains("403") {
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.expect("closed");
+            assert_eq!(text, "pages of this origin may not connect\n");
+        }
+    }
+}

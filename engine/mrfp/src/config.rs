@@ -93,6 +93,9 @@ pub struct Config {
     pub msrp: Vec<Listener>,
     /// Certificates for listeners with TLS.
     pub tls: TlsFiles,
+    /// Origins whose pages may connect by WebSocket, as browsers write them (`https://chat.example.net`);
+    /// none: any. Who says no origin is no page, and is taken.
+    pub origins: Vec<String>,
     /// What SDP and MSRP URIs say instead of the listen address; port 0 = the listener's port.
     pub advertise: Option<SocketAddr>,
     /// Controllers, the most preferred first; empty = none, the gateway then only answers.
@@ -152,6 +155,7 @@ impl Default for Config {
         Self {
             msrp: vec![loopback(2855).into()],
             tls: TlsFiles::default(),
+            origins: Vec::new(),
             advertise: None,
             mgcs: Vec::new(),
             h248: vec![TransportAddr::Udp(loopback(0))],

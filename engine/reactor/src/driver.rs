@@ -17,6 +17,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use clock::Instant;
 use switch::{
@@ -74,6 +75,8 @@ pub struct DriverConfig<S> {
     pub transports: Vec<Transport>,
     /// For connections with TLS; without them there are none.
     pub credentials: Option<Credentials>,
+    /// Origins whose pages may connect by WebSocket, as browsers write them; none: any.
+    pub origins: Arc<[String]>,
     /// Connections at once, at most [`CONNECTIONS_CEILING`].
     pub connections_max: usize,
     /// Where this shard is reached.
@@ -93,6 +96,7 @@ impl<S> DriverConfig<S> {
         Self {
             transports: Vec::new(),
             credentials: None,
+            origins: Arc::default(),
             connections_max: CONNECTIONS_MAX,
             mailbox,
             links,

@@ -94,7 +94,11 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
             tracing::warn!(%peer, HANDSHAKES_MAX, "connection refused: too many handshakes");
             return;
         }
-        match Layer::accept(transport, self.config.credentials.as_ref()) {
+        match Layer::accept(
+            transport,
+            self.config.credentials.as_ref(),
+            &self.config.origins,
+        ) {
             Ok(Some(layer)) => {
                 let opening = Some(Opening::Accepted);
                 let conn = self.attach(socket, peer, YOUTH_BYTES);

@@ -5,6 +5,7 @@ use core::str::FromStr;
 use core::time::Duration;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use switch::ShardIndex;
@@ -98,6 +99,8 @@ pub struct ShardThreadConfig {
     pub transports: Vec<Transport>,
     /// For connections with TLS; without them there are none.
     pub credentials: Option<Credentials>,
+    /// See [`DriverConfig::origins`].
+    pub origins: Arc<[String]>,
     /// Its mailbox.
     pub mailbox: Mailbox<Socket>,
     /// The way to all shards.
@@ -128,6 +131,7 @@ impl ShardThreadConfig {
             xdp: None,
             transports: Vec::new(),
             credentials: None,
+            origins: Arc::default(),
             mailbox,
             links,
             core: None,
@@ -278,6 +282,7 @@ fn run<L: Logic<Octets>>(
     let driver = DriverConfig {
         transports: config.transports,
         credentials: config.credentials,
+        origins: config.origins,
         connections_max: config.connections_max,
         mailbox: config.mailbox,
         links: config.links,

@@ -43,6 +43,7 @@ deserialize_from_text!(
     SipUri,
     Trusted,
     Whoever,
+    WsOrigin,
     HttpAddr,
     NoticeText,
     Contact,

@@ -33,6 +33,31 @@ impl FromStr for NextHop {
     }
 }
 
+/// Where a page may come from that connects by WebSocket: `https://chat.example.net`, as browsers write
+/// it (RFC 6454 6.2: no path, no port that the scheme has by default), or `null`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WsOrigin(pub String);
+
+impl FromStr for WsOrigin {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let origin = text.to_ascii_lowercase();
+        let (scheme, rest) = origin.split_once("://").unwrap_or_default();
+        let usual = [("http", ":80"), ("https", ":443")];
+        let has_usual = usual
+            .iter()
+            .any(|(s, port)| *s == scheme && rest.ends_with(port));
+        let is_host = !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ', '*']);
+        if origin == "null" || (!scheme.is_empty() && is_host && !has_usual) {
+            return Ok(Self(origin));
+        }
+        Err(ValueError::new(
+            "expected SCHEME://HOST or SCHEME://HOST:PORT, without path and without the usual port",
+        ))
+    }
+}
+
 /// Who may ask the focus for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whoever(pub mrfc::WhoMay);

@@ -24,6 +24,17 @@ fn listeners_of_later_builds_are_refused_by_name() {
     refused::<SipListener>("sctp:127.0.0.1:5060", "use udp:, tcp:, tls:, ws: or wss:");
     refused::<Reactor>("epoll", "expected auto, uring, mio or xdp");
     check("eth0", XdpInterface(String::from("eth0")));
+    for bad in [
+        "chat.example.net",
+        "https://",
+        "https://a/b",
+        "https://a:443",
+        "*",
+    ] {
+        refused::<WsOrigin>(bad, "expected SCHEME://HOST");
+    }
+    let origin: WsOrigin = "HTTPS://Chat.example.net:8443".parse().unwrap();
+    assert_eq!(origin.0, "https://chat.example.net:8443");
     refused::<XdpInterface>("a/b", "expected the name of a network interface");
     refused::<XdpInterface>("", "expected the name of a network interface");
     refused::<H248Version>("4", "expected 1, 2 or 3");

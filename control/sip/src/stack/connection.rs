@@ -84,6 +84,8 @@ pub(super) struct Link {
     /// Whether octets are kept for a trace.
     pub(super) keeps: bool,
     pub(super) tls: Option<Arc<Contexts>>,
+    /// Whose pages may connect by WebSocket; none: any.
+    pub(super) origins: Arc<[String]>,
     pub(super) trusted: Arc<[Trusted]>,
 }
 
@@ -131,7 +133,7 @@ pub(super) async fn run(mut link: Link) {
         pings: is_ours.then_some(link.pings),
     };
     if link.peer.transport.is_web_socket() {
-        let begun = websocket::open(stream.octets, &link.peer, is_ours);
+        let begun = websocket::open(stream.octets, &link.peer, is_ours, &link.origins);
         return match timeout(CONNECT_TIMEOUT, begun).await {
             Ok(Ok(socket)) => websocket::serve(socket, link.queue, reading).await,
             Ok(Err(error)) => {

@@ -54,6 +54,7 @@ pub(super) struct Sockets {
     /// Once something needs it.
     pub(super) tls: Option<Tls>,
     pub(super) tls_files: TlsFiles,
+    pub(super) origins: Arc<[String]>,
     pub(super) trusted: Arc<[Trusted]>,
     pub(super) resolver: Resolver,
     pub(super) counters: Arc<Counters>,

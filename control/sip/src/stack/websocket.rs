@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config, client_async_with_config};
-use tracing::debug;
+use tracing::{debug, info};
 
 /// The subprotocol (RFC 7118 4.1).
 const SIP: &str = "sip";
@@ -35,9 +35,22 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: &Peer,
     is_ours: bool,
+    origins: &[String],
 ) -> Result<WebSocketStream<S>, Box<Error>> {
     if !is_ours {
-        let accepted = accept_hdr_async_with_config(stream, choose, Some(config())).await;
+        #[expect(
+            clippy::result_large_err,
+            reason = "the library's callback has this type"
+        )]
+        let judge = |request: &Request, response| {
+            let chosen = choose(request, response, origins);
+            if let Err(refusal) = &chosen {
+                let why = refusal.body().as_deref().unwrap_or_default().trim_end();
+                info!(remote = %peer.addr, status = refusal.status().as_u16(), why, "WebSocket refused");
+            }
+            chosen
+        };
+        let accepted = accept_hdr_async_with_config(stream, judge, Some(config())).await;
         return accepted.map_err(Box::new);
     }
     let scheme = peer.transport;
@@ -59,12 +72,23 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     clippy::result_large_err,
     reason = "the library's callback has this type"
 )]
-fn choose(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+fn choose(
+    request: &Request,
+    mut response: Response,
+    origins: &[String],
+) -> Result<Response, ErrorResponse> {
+    let refusal = |status, text: &str| {
+        let mut refusal = ErrorResponse::new(Some(format!("{text}\n")));
+        *refusal.status_mut() = status;
+        refusal
+    };
+    if !is_admitted(request.headers(), origins) {
+        let text = "pages of this origin may not connect";
+        return Err(refusal(StatusCode::FORBIDDEN, text));
+    }
     if !offers_sip(request.headers()) {
-        let text = Some("expected Sec-WebSocket-Protocol: sip\n".to_owned());
-        let mut refusal = ErrorResponse::new(text);
-        *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        return Err(refusal);
+        let text = "expected Sec-WebSocket-Protocol: sip";
+        return Err(refusal(StatusCode::BAD_REQUEST, text));
     }
     let protocol = HeaderValue::from_static(SIP);
     response
@@ -79,6 +103,19 @@ fn offers_sip(headers: &HeaderMap) -> bool {
         .filter_map(|f| f.to_str().ok())
         .flat_map(|f| f.split(','));
     names.any(|name| name.trim().eq_ignore_ascii_case(SIP))
+}
+
+/// Whether a page of this origin may connect. A browser says where a page came from, once; who says
+/// nothing is no page, and could say what it likes (RFC 6455 10.2).
+fn is_admitted(headers: &HeaderMap, origins: &[String]) -> bool {
+    let mut said = headers.get_all(ORIGIN).iter();
+    let is_listed = |said: &HeaderValue| {
+        let said = said.as_bytes().trim_ascii();
+        origins
+            .iter()
+            .any(|o| o.as_bytes().eq_ignore_ascii_case(said))
+    };
+    origins.is_empty() || said.all(is_listed)
 }
 
 /// Reads and writes until one of them ends.
@@ -161,6 +198,34 @@ async fn write<S: AsyncRead + AsyncWrite + Unpin>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_other_origins_are_kept_out() {
+        let listed = ["https://chat.example.net".to_owned(), "null".to_owned()];
+        let nobody: &[String] = &[];
+        for (said, origins, expected) in [
+            (&["https://evil.example"][..], nobody, true),
+            (&["https://chat.example.net"], &listed, true),
+            (&["HTTPS://Chat.Example.NET"], &listed, true),
+            (&["null"], &listed, true),
+            (&[], &listed, true),
+            (&["http://chat.example.net"], &listed, false),
+            (&["https://chat.example.net:8443"], &listed, false),
+            (&["https://chat.example.net.evil.example"], &listed, false),
+            (&[""], &listed, false),
+            (
+                &["https://chat.example.net", "https://evil.example"],
+                &listed,
+                false,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in said {
+                headers.append(ORIGIN, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_admitted(&headers, origins), expected, "{said:?}");
+        }
+    }
 
     #[test]
     fn only_who_offers_sip_is_taken() {

@@ -377,6 +377,7 @@ impl Nursery {
         }
         thread.transports = self.config.msrp.iter().map(|one| one.transport).collect();
         thread.credentials.clone_from(&self.credentials);
+        thread.origins = self.config.origins.as_slice().into();
         // Pinning more threads than cores, or the only one, would help nobody.
         let is_pinned = self.count > 1 && usize::from(self.count) <= self.cores;
         thread.core = is_pinned.then_some(usize::from(index.0));

@@ -24,6 +24,9 @@ pub(crate) enum HandshakeFault {
     /// Another version of the protocol.
     #[error("not version 13")]
     Version,
+    /// A page of an origin that is not listed asks.
+    #[error("pages of its origin may not connect")]
+    Origin,
     /// No `msrp` among the sub-protocols.
     #[error("sub-protocol msrp is not offered")]
     Protocol,
@@ -35,6 +38,10 @@ impl HandshakeFault {
         match self {
             Self::Syntax(_) | Self::Header(_) | Self::Protocol => {
                 "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
+            Self::Origin => {
+                "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+                 Content-Length: 37\r\n\r\npages of this origin may not connect\n"
             }
             Self::TooLong => {
                 "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\
@@ -52,8 +59,8 @@ impl HandshakeFault {
     }
 }
 
-/// Answers a request that ends with its blank line.
-pub(super) fn answer(request: &[u8]) -> Result<Vec<u8>, HandshakeFault> {
+/// Answers a request that ends with its blank line; with `origins` pages of others are kept out.
+pub(super) fn answer(request: &[u8], origins: &[String]) -> Result<Vec<u8>, HandshakeFault> {
     let mut space = [httparse::EMPTY_HEADER; WEBSOCKET_HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut space);
     match parsed.parse(request) {
@@ -75,6 +82,9 @@ pub(super) fn answer(request: &[u8]) -> Result<Vec<u8>, HandshakeFault> {
             return Err(HandshakeFault::Header(name));
         }
     }
+    if !is_admitted(&headers, origins) {
+        return Err(HandshakeFault::Origin);
+    }
     if headers.one("Sec-WebSocket-Version") != Some(b"13") {
         return Err(HandshakeFault::Version);
     }
@@ -91,13 +101,25 @@ pub(super) fn answer(request: &[u8]) -> Result<Vec<u8>, HandshakeFault> {
         Connection: Upgrade\r\nSec-WebSocket-Protocol: msrp\r\nSec-WebSocket-Accept: "
         .to_vec();
     response.extend_from_slice(acceptance(key).as_bytes());
-    // RFC 7977 section 7. The session-id is what admits a page's script, not where it came from.
+    // RFC 7977 section 7.
     if let Some(origin) = headers.one("Origin") {
         response.extend_from_slice(b"\r\nAccess-Control-Allow-Origin: ");
         response.extend_from_slice(origin);
     }
     response.extend_from_slice(b"\r\n\r\n");
     Ok(response)
+}
+
+/// Whether a page of this origin may connect. Who says no origin is no page, and could say what it likes
+/// (RFC 6455 section 10.2); what admits to a session is its session-id.
+fn is_admitted(headers: &Headers<'_>, origins: &[String]) -> bool {
+    let is_listed = |said: &[u8]| {
+        let said = said.trim_ascii();
+        origins
+            .iter()
+            .any(|o| o.as_bytes().eq_ignore_ascii_case(said))
+    };
+    origins.is_empty() || headers.all("Origin").all(is_listed)
 }
 
 /// What proves that the key was read (RFC 6455 section 4.2.2, step 5.4).
@@ -161,7 +183,7 @@ mod tests {
     // MSRP-WS-001
     #[test]
     fn the_example_of_the_standard_is_answered_as_there() {
-        let response = String::from_utf8(answer(&request("", None)).unwrap()).unwrap();
+        let response = String::from_utf8(answer(&request("", None), &[]).unwrap()).unwrap();
         for line in [
             "HTTP/1.1 101 Switching Protocols",
             "Upgrade: websocket",
@@ -183,7 +205,32 @@ mod tests {
             ("Sec-WebSocket-Protocol", Some("sip, msrp")),
             ("Upgrade", Some("WebSocket")),
         ] {
-            answer(&request(name, value)).expect(name);
+            answer(&request(name, value), &[]).expect(name);
+        }
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_kept_out() {
+        let listed = ["https://chat.example.net".to_owned()];
+        for (origin, is_admitted) in [
+            (None, true),
+            (Some("https://chat.example.net"), true),
+            (Some("HTTPS://CHAT.example.net"), true),
+            (Some("http://www.example.com"), false),
+            (Some("https://chat.example.net.evil.example"), false),
+            (Some(""), false),
+        ] {
+            let answered = answer(&request("Origin", origin), &listed);
+            match answered {
+                Ok(_) => assert!(is_admitted, "{origin:?}"),
+                Err(fault) => {
+                    assert_eq!((fault, is_admitted), (HandshakeFault::Origin, false));
+                    let (head, body) = fault.response().split_once("\r\n\r\n").unwrap();
+                    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+                    let length = format!("Content-Length: {}", body.len());
+                    assert!(head.contains(&length), "{head}");
+                }
+            }
         }
     }
 
@@ -192,7 +239,7 @@ mod tests {
     fn what_is_missing_or_wrong_is_named_and_answered() {
         #[track_caller]
         fn check(request: &[u8], fault: HandshakeFault, status: &str) {
-            assert_eq!(answer(request), Err(fault));
+            assert_eq!(answer(request, &[]), Err(fault));
             assert!(fault.response().starts_with(&format!("HTTP/1.1 {status}")));
         }
         for name in ["Host", "Upgrade", "Connection", "Sec-WebSocket-Key"] {

@@ -20,6 +20,7 @@ mod wire;
 
 use core::net::SocketAddr;
 use std::io;
+use std::sync::Arc;
 
 use switch::{Batch, Secured, Via};
 
@@ -125,10 +126,12 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// For a connection that a listener accepted; `None` when its transport needs none.
+    /// For a connection that a listener accepted; `None` when its transport needs none. Pages of other
+    /// `origins` than these are kept out; none: any may come.
     pub(crate) fn accept(
         transport: Transport,
         credentials: Option<&Credentials>,
+        origins: &Arc<[String]>,
     ) -> Result<Option<Self>, Fault> {
         if transport == Transport::Tcp {
             return Ok(None);
@@ -140,7 +143,9 @@ impl Layer {
         };
         Ok(Some(Self {
             tls,
-            websocket: transport.is_websocket().then(Box::default),
+            websocket: transport
+                .is_websocket()
+                .then(|| Box::new(WebSocket::new(Arc::clone(origins)))),
             out: Wire::default(),
         }))
     }

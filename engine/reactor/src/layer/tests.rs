@@ -1,6 +1,7 @@
 //! WebSocket under every cut, against a plain encoder, and under random octets; how TLS fills its records.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use switch::Batch;
@@ -133,7 +134,7 @@ fn secured(workshop: &mut Workshop) -> (Layer, Layer) {
     let credentials = Credentials::new(identity, None).unwrap();
     let to = ([127, 0, 0, 1], 1).into();
     let mut client = Layer::connect(Some(&credentials), "mrf.example.net", to, workshop).unwrap();
-    let server = Layer::accept(Transport::Tls, Some(&credentials)).unwrap();
+    let server = Layer::accept(Transport::Tls, Some(&credentials), &Arc::from([])).unwrap();
     let mut server = server.expect("TLS is a layer");
     while !client.is_established() || !server.is_established() {
         pass(&mut client, &mut server, workshop);

@@ -9,6 +9,8 @@
 //! Data is binary, whichever opcode it came with (RFC 7977 section 4.2), so text is not checked to be
 //! UTF-8.
 
+use std::sync::Arc;
+
 use switch::Batch;
 
 use super::Sink;
@@ -19,6 +21,8 @@ use crate::limits::{WEBSOCKET_MESSAGE_BYTES_MAX, WEBSOCKET_REQUEST_BYTES_MAX};
 #[derive(Debug, Default)]
 pub(super) struct WebSocket {
     reading: Reading,
+    /// Whose pages may connect; none: any.
+    origins: Arc<[String]>,
     /// A data message has begun; its octets so far.
     incoming: Option<u64>,
     /// A message to the peer has begun.
@@ -139,6 +143,14 @@ impl FrameFault {
 }
 
 impl WebSocket {
+    /// For a connection that pages of `origins` may have opened; none: any.
+    pub(super) fn new(origins: Arc<[String]>) -> Self {
+        Self {
+            origins,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_open(&self) -> bool {
         !matches!(self.reading, Reading::Request(_))
     }
@@ -184,7 +196,7 @@ impl WebSocket {
             Some(at) => {
                 request.truncate(from + at + 4);
                 *octets = &octets[request.len() - before..];
-                handshake::answer(request)
+                handshake::answer(request, &self.origins)
             }
             None if request.len() == WEBSOCKET_REQUEST_BYTES_MAX => Err(HandshakeFault::TooLong),
             None => {

@@ -85,6 +85,7 @@ impl Core {
             inputs: self.inputs.clone(),
             keeps: self.trace.is_some(),
             tls: peer.transport.is_secure().then(|| self.tls()).flatten(),
+            origins: Arc::clone(&self.sockets.origins),
             trusted: Arc::clone(&self.sockets.trusted),
         };
         self.by_peer.insert(peer.clone(), channel);
