@@ -14,10 +14,10 @@ use text::{one_or_many, strings};
 
 use crate::position::{Fault, Position};
 use crate::values::{
-    Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Digest, H248Addr, H248Pdu,
-    H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch, NameOrOff, NameServer,
-    NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor, SipListener, SipUri,
-    Switch, TcpCongestion, Trusted, Whoever, WsOrigin, XdpInterface,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Digest, DigestQop,
+    H248Addr, H248Pdu, H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch,
+    NameOrOff, NameServer, NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor,
+    SipListener, SipUri, Switch, TcpCongestion, Trusted, Whoever, WsOrigin, XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 
@@ -33,6 +33,7 @@ pub const KEYS: &[&str] = &[
     "create-on-join",
     "credentials",
     "digest",
+    "digest-qop",
     "domain",
     "drain",
     "end-with-creator",
@@ -204,6 +205,9 @@ pub struct Options {
     /// Hash functions offered to them, in order.
     #[serde(deserialize_with = "one_or_many")]
     pub digest: Vec<Digest>,
+    /// What their answers may protect.
+    #[serde(deserialize_with = "one_or_many")]
+    pub digest_qop: Vec<DigestQop>,
     /// The realm of `--users`.
     pub realm: Option<String>,
     /// Name servers.
@@ -304,6 +308,7 @@ impl Options {
             users: self.users.or(fallback.users),
             credentials: self.credentials.or(fallback.credentials),
             digest: either(self.digest, fallback.digest),
+            digest_qop: either(self.digest_qop, fallback.digest_qop),
             realm: self.realm.or(fallback.realm),
             name_server: either(self.name_server, fallback.name_server),
             route: self.route.or(fallback.route),

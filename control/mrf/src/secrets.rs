@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use sip::{Algorithm, Credentials, Secret, Users};
+use sip::{Algorithm, Credentials, Qop, Secret, Users};
 
 use crate::config::Options;
 
@@ -34,9 +34,14 @@ pub fn read(options: &Options) -> anyhow::Result<Secrets> {
             realm,
             passwords: passwords.collect(),
             algorithms: if options.digest.is_empty() {
-                Algorithm::ALL.to_vec()
+                Algorithm::USUAL.to_vec()
             } else {
                 options.digest.iter().map(|digest| digest.0).collect()
+            },
+            qops: if options.digest_qop.is_empty() {
+                vec![Qop::Auth]
+            } else {
+                options.digest_qop.iter().map(|qop| qop.0).collect()
             },
         });
     }

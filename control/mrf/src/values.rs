@@ -5,8 +5,8 @@
 mod focus;
 
 pub use focus::{
-    ChargingText, Contact, NameOrOff, NextHop, NoticeText, PeriodOrOff, Profile, SipUri, Trusted,
-    Whoever, WsOrigin,
+    ChargingText, Contact, Digest, DigestQop, NameOrOff, NextHop, NoticeText, PeriodOrOff, Profile,
+    SipUri, Trusted, Whoever, WsOrigin,
 };
 
 use core::fmt;
@@ -63,19 +63,6 @@ impl FromStr for SipListener {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let fault = |error: SipAddrError| ValueError(error.to_string());
         text.parse().map(Self).map_err(fault)
-    }
-}
-
-/// A hash function of digest authentication: `sha-256`, `md5`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest(pub sip::Algorithm);
-
-impl FromStr for Digest {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        let known = sip::Algorithm::new(text).map(Self);
-        known.ok_or_else(|| ValueError::new("expected sha-256 or md5"))
     }
 }
 

@@ -25,7 +25,7 @@ pub use agent::{
     Target, TxnId,
 };
 pub use client::{Call, ClientError, Outcome, SipClient};
-pub use digest::{Algorithm, Credentials, Secret, Users};
+pub use digest::{Algorithm, Credentials, Qop, Secret, Users};
 pub use message::{Headers, Method, Request, Response, reason_phrase};
 pub use next_hop::{NextHop, NextHopError};
 pub use parse::{Frame, Malformed, Parsed, StreamFramer, parse_datagram};

@@ -43,6 +43,8 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 512;
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 /// Nonces in use whose counter is kept; while there are more, answers to further ones are stale.
 pub const NONCES_MAX: usize = 65_536;
+/// Octets of a client's nonce; longer ones do not count.
+pub const CNONCE_BYTES_MAX: usize = 256;
 /// Domains of one certificate that its connection is known by (RFC 5923).
 pub const ALIASES_MAX: usize = 8;
 /// Connections kept at once; further ones are closed on accept.

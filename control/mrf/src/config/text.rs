@@ -23,6 +23,7 @@ deserialize_from_text!(
     Advertised,
     NameServer,
     Digest,
+    DigestQop,
     H248Addr,
     Mid,
     Reactor,

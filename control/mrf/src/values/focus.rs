@@ -58,6 +58,34 @@ impl FromStr for WsOrigin {
     }
 }
 
+/// A hash function of digest authentication: `sha-256`, `sha-512-256`, `md5`, each also with `-sess`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(pub sip::Algorithm);
+
+impl FromStr for Digest {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let known = sip::Algorithm::new(text).map(Self);
+        known.ok_or_else(|| {
+            ValueError::new("expected sha-256, sha-512-256 or md5, or one of them with -sess")
+        })
+    }
+}
+
+/// What an answer of digest authentication protects: `auth`, `auth-int`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DigestQop(pub sip::Qop);
+
+impl FromStr for DigestQop {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let known = sip::Qop::new(text).map(Self);
+        known.ok_or_else(|| ValueError::new("expected auth or auth-int"))
+    }
+}
+
 /// Who may ask the focus for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whoever(pub mrfc::WhoMay);

@@ -19,7 +19,10 @@ fn listeners_of_later_builds_are_refused_by_name() {
         NameServer("127.0.0.1:5353".parse().unwrap()),
     );
     check("MD5", Digest(sip::Algorithm::Md5));
-    refused::<Digest>("sha-1", "expected sha-256 or md5");
+    refused::<Digest>("sha-1", "expected sha-256, sha-512-256 or md5");
+    check("SHA-512-256-sess", Digest(sip::Algorithm::Sha512t256Sess));
+    check("Auth-int", DigestQop(sip::Qop::AuthInt));
+    refused::<DigestQop>("auth-conf", "expected auth or auth-int");
     refused::<NameServer>("dns.example.net", "expected ADDRESS");
     refused::<SipListener>("sctp:127.0.0.1:5060", "use udp:, tcp:, tls:, ws: or wss:");
     refused::<Reactor>("epoll", "expected auto, uring, mio or xdp");
