@@ -10,6 +10,9 @@ use crate::ast::{
 use crate::error_code::ErrorCode;
 use crate::token::Token;
 
+/// Highest priority of a context.
+const PRIORITY_MAX: u8 = 15;
+
 impl<'a> Parser<'a> {
     /// A context property, for whose keyword [`is_context_property`] stands.
     pub(super) fn context_property(
@@ -49,10 +52,16 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    /// `= UINT16`, of which the first sixteen are priorities.
     fn priority(&mut self) -> Parsed<u8> {
-        self.assigned("a priority from 0 to 15", |text| {
-            number(text, 5).filter(|priority| *priority <= 15)
-        })
+        let expected = "a priority from 0 to 15";
+        self.equal()?;
+        let word = self.word(expected)?;
+        match number::<u16>(word.octets, 5).map(u8::try_from) {
+            Some(Ok(priority)) if priority <= PRIORITY_MAX => Ok(priority),
+            Some(_) => Err(self.failed(word.at, expected, ErrorCode::UNKNOWN_VALUE)),
+            None => self.fail_at(word.at, expected),
+        }
     }
 
     /// `{ pkg/prop value, ... }` or `{ ContextList = { ... } }`, each once; both in one as well.

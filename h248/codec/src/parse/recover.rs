@@ -113,6 +113,15 @@ impl Parser<'_> {
         let failure = self.failure;
         let progress = core::mem::take(&mut self.progress);
         let mut actions = progress.actions;
+        // An action that breaks among its properties, before any command, is not begun.
+        let is_of_command = progress.command.is_some()
+            || matches!(
+                failure.code,
+                ErrorCode::SYNTAX_ERROR_IN_COMMAND | ErrorCode::UNKNOWN_COMMAND
+            );
+        if progress.context.is_some() && !is_of_command {
+            actions.pop_if(|action| action.commands.is_empty());
+        }
         actions.retain(|action| {
             !action.commands.is_empty() || !action.properties.is_empty() || action.audit.is_some()
         });
