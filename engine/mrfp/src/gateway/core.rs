@@ -21,6 +21,7 @@ use super::notify::{self, Notice};
 use super::overload::{self, Overload};
 use super::package::item;
 use super::quota::Watch;
+use super::service::Delayed;
 use super::session::SharedTerms;
 use super::signals::Runs;
 use crate::storage;
@@ -81,6 +82,8 @@ pub(super) enum Alarm {
     Quota(u32),
     /// The time of a signal, by its serial, is over.
     Signal(u64),
+    /// The delay of a ServiceChange is over: of a termination, or of ROOT.
+    Service(Option<u32>),
 }
 
 /// Everything but the replies that wait for shards.
@@ -96,6 +99,7 @@ pub(super) struct Core {
     pub overload: Overload,
     pub lost: Lost,
     pub service: Service,
+    pub delayed: Delayed,
     /// Sessions per shard.
     pub loads: Vec<u32>,
     /// How often each shard was lost.
@@ -138,6 +142,7 @@ impl Core {
             overload: Overload::default(),
             lost: Lost::default(),
             service: Service::In,
+            delayed: Delayed::default(),
             loads: vec![0; shards],
             lives: vec![0; shards],
             orders: VecDeque::new(),
@@ -479,6 +484,7 @@ impl Core {
         if let Some(timer) = termination.heartbeat {
             self.timers.cancel(timer);
         }
+        self.cancel_delay(number);
         self.end_watch(number, &termination.watch);
         self.end_signals(&termination);
         for (stream, state) in termination.settings.streams.iter() {

@@ -417,6 +417,9 @@ impl<K: Copy> Gateway<K> {
             self.core.release_kept(&mut draft);
             self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
         }
+        for of in due.services {
+            self.run(now, |core, draft| core.end_delay(of, draft));
+        }
         for serial in due.signals {
             self.run(now, |core, draft| core.time_out_signal(serial, draft));
         }

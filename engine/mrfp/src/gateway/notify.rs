@@ -36,6 +36,8 @@ pub(super) struct Due {
     pub is_release: bool,
     /// Signals whose time is over.
     pub signals: Vec<u64>,
+    /// Terminations, and ROOT (`None`), whose ServiceChange takes effect.
+    pub services: Vec<Option<u32>>,
 }
 
 /// Events that end no signals, KeepActive or not: those that tell of the signals themselves, and the
@@ -167,6 +169,10 @@ impl Core {
                 }
                 Alarm::Quota(number) => {
                     due.counts.push(number);
+                    continue;
+                }
+                Alarm::Service(of) => {
+                    due.services.push(of);
                     continue;
                 }
             };

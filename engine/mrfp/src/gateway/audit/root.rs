@@ -93,8 +93,10 @@ impl Core {
         let mut properties = fixed.to_vec();
         properties.extend(package::with_defaults(&self.root_properties, Place::Root));
         let state = match self.service {
-            Service::In | Service::Draining => ServiceState::InService,
-            Service::Out => ServiceState::OutOfService,
+            Service::In => ServiceState::InService,
+            // Until the last termination is gone.
+            Service::Draining if !self.terminations.is_empty() => ServiceState::InService,
+            Service::Draining | Service::Out => ServiceState::OutOfService,
         };
         TerminationState {
             service_states: Some(state),
