@@ -94,6 +94,9 @@ impl Core {
             TerminationId::Name(name) if name.as_str().contains('*') => {
                 Err(Fault::NoMatch(name.to_string()))
             }
+            TerminationId::Name(name) if name.as_str().contains('$') => {
+                Err(Fault::NoneToChoose(name.to_string()))
+            }
             TerminationId::Name(name) => {
                 let known = mirror::number_of(name).and_then(|n| self.terminations.get(&n));
                 Err(match known {

@@ -22,6 +22,8 @@ pub(super) enum Fault {
     NoMatch(String),
     #[error("no more than {0} terminations")]
     NoTerminationLeft(u32),
+    #[error("no termination can be chosen by {0}")]
+    NoneToChoose(String),
     #[error("termination {0} is in context {1}")]
     AlreadyInContext(String, u32),
     #[error("no more than {0} terminations in a context")]
@@ -110,7 +112,7 @@ impl Fault {
             Self::IllegalAction(_) => 421,
             Self::TerminationUnknown(_) => 430,
             Self::NoMatch(_) => 431,
-            Self::NoTerminationLeft(_) => 432,
+            Self::NoTerminationLeft(_) | Self::NoneToChoose(_) => 432,
             Self::AlreadyInContext(..) => 433,
             Self::ContextFull(_) => 434,
             Self::NotInContext(_) => 435,

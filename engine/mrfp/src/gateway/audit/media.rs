@@ -207,9 +207,9 @@ pub(super) fn check(whole: &Media, wanted: &MediaAudit) -> Result<(), Fault> {
             return Err(Fault::AuditedUnknown(format!("Stream={id}")));
         }
         let statistics = stream.statistics.iter().flatten();
-        for name in statistics {
-            package::check_statistic(name).map_err(|_| Fault::AuditedUnknown(written(name)))?;
-        }
+        statistics
+            .into_iter()
+            .try_for_each(package::check_statistic_name)?;
         if let Some(items) = &stream.local_control {
             check_items(items, Place::Stream)?;
         }

@@ -310,7 +310,9 @@ impl Core {
     fn check_entry(&self, entry: &AuditItem) -> Result<(), Fault> {
         match entry {
             AuditItem::Packages(list) => self.check_packages(list),
-            AuditItem::Statistics(names) => names.iter().try_for_each(package::check_statistic),
+            AuditItem::Statistics(names) => {
+                names.iter().try_for_each(package::check_statistic_name)
+            }
             AuditItem::Events { events: names, .. } => {
                 names.iter().try_for_each(package::check_event_name)
             }

@@ -380,6 +380,11 @@ pub(super) fn check_signal_name(name: &PackageItem) -> Result<(), Fault> {
     check_name(name, |p| p.signals.iter().any(|s| name.item() == *s.name))
 }
 
+/// As [`check_event_name`], for a statistic.
+pub(super) fn check_statistic_name(name: &PackageItem) -> Result<(), Fault> {
+    check_name(name, |p| p.statistics.iter().any(|s| name.item() == **s))
+}
+
 /// Checks a name, or a wildcard for several, of which an audit asks.
 fn check_name(name: &PackageItem, has: impl Fn(&Package) -> bool) -> Result<(), Fault> {
     let mut packages = PACKAGES
@@ -418,7 +423,7 @@ fn check_parms(known: &[Item], parms: &[Parm], name: &PackageItem) -> Result<(),
     Ok(())
 }
 
-/// Checks a statistic, or a wildcard for several.
+/// Checks a statistic that is to be kept, or a wildcard for several.
 pub(super) fn check_statistic(name: &PackageItem) -> Result<(), Fault> {
     if name.package() == "*" {
         return Ok(());

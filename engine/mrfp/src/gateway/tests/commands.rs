@@ -386,7 +386,7 @@ fn a_failed_first_add_leaves_no_context_and_later_success_names_it() {
 fn partial_names_with_a_choice_are_choices() {
     let mut bench = Bench::new();
     bench.check("C=${A=msrp/$}", "C=1{A=msrp/1}");
-    bench.check("C=1{A=rtp/$}", "C=1{A=rtp/${ER=430{}}}");
+    bench.check("C=1{A=rtp/$}", "C=1{A=rtp/${ER=432{}}}");
 }
 
 #[test]

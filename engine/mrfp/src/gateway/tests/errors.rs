@@ -187,13 +187,13 @@ fn unknown_packages_and_items_give_440_and_450_to_454() {
     check_modify("M{O{MO=SR,nosuch/p=1}}", 440);
     check_modify("E=1{al/of}", 440);
     check_modify("SG{foo/sm}", 440);
-    check_modify("AT{SA{rtp/ps}}", 440);
+    check_modify("AT{SA{rtp/ps}}", 532);
     check_modify("M{O{MO=SR,nt/nosuch=1}}", 450);
     check_modify("E=1{g/nosuch}", 451);
     check_modify("SG{tcpbcc/nosuch}", 452);
     check(
         "C=1{S=msrp/1{AT{SA{nt/nosuch}}}}",
-        "C=1{S=msrp/1{ER=453{}}}",
+        "C=1{S=msrp/1{ER=532{}}}",
     );
     check_modify("E=1{hangterm/thb{nosuch=1}}", 454);
     check_modify("SG{tcpbcc/EstBNC{nosuch=1}}", 454);
@@ -377,7 +377,7 @@ const PROVOKED: &[(u16, &str)] = &[
     (450, "C=1{MF=msrp/1{M{O{nt/nosuch=1}}}}"),
     (451, "C=1{MF=msrp/1{E=1{g/nosuch}}}"),
     (452, "C=1{MF=msrp/1{SG{tcpbcc/nosuch}}}"),
-    (453, "C=1{S=msrp/1{AT{SA{nt/nosuch}}}}"),
+    (453, "C=1{MF=msrp/1{SA{nt/nosuch}}}"),
     (454, "C=1{MF=msrp/1{E=1{hangterm/thb{nosuch=1}}}}"),
     (455, "C=1{MF=msrp/1{M{TS{tcpbcc/bceb=Blocked}}}}"),
     (456, "C=1{MF=msrp/1{M{O{nt/jit=5,nt/jit=6}}}}"),
