@@ -71,7 +71,6 @@ pub fn mrfp_beside(options: &Options, mgc: TransportAddr) -> mrfp::Config {
         mgc.kind(),
         SocketAddr::new(mgc.addr().ip(), 0),
     )];
-    config.h248_pdu_bytes_max = options.h248_pdu.map(|pdu| pdu.0);
     config.honour_sdp = options.honour_sdp.is_none_or(|switch| switch.0);
     config
 }
@@ -108,6 +107,7 @@ fn media(options: &Options) -> mrfp::Config {
     if let Some(mib) = options.shard_queue_mib {
         limits.shard_queue_bytes_max = mib.bytes();
     }
+    config.h248_pdu_bytes_max = options.h248_pdu.map(|pdu| pdu.0);
     if let Some(version) = options.h248_version {
         config.version_max = version.0;
     }
