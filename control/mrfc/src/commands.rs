@@ -3,11 +3,11 @@
 use base64::Engine;
 use conference::MixerFailure;
 use h248::ast::{
-    ActionReply, ActionRequest, AmmReply, AmmRequest, AuditDescriptor, Command, CommandResult,
-    ContextId, Descriptor, ErrorDescriptor, EventSpec, Events, LocalControl, MId, Media,
-    MediaStreams, Name, ObservedEvent, OctetString, PackageItem, Parm, PropertyParm, PropertyValue,
-    ReplyBody, Signal, SignalItem, Stream, StreamMode, StreamParms, TerminationId,
-    TransactionReply, Value,
+    ActionReply, ActionRequest, AmmReply, AmmRequest, AuditDescriptor, AuditReply, AuditRequest,
+    Command, CommandResult, ContextId, Descriptor, ErrorDescriptor, EventSpec, Events,
+    LocalControl, MId, Media, MediaStreams, Name, ObservedEvent, OctetString, PackageItem, Parm,
+    PropertyParm, PropertyValue, ReplyBody, Signal, SignalItem, Stream, StreamMode, StreamParms,
+    TerminationId, TransactionReply, Value,
 };
 use h248_endpoint::first_error;
 
@@ -156,6 +156,57 @@ pub(crate) fn subtract_all() -> ActionRequest {
         (command.optional, command.wildcard_response) = (true, true);
     }
     action
+}
+
+/// `Subtract` of several terminations of a context, without statistics; one that is gone meanwhile does
+/// not keep the others.
+pub(crate) fn subtract_of(context: u32, terminations: &[TerminationId]) -> ActionRequest {
+    let commands = terminations.iter().map(|termination| Command::Subtract {
+        terminations: termination.clone().into(),
+        audit: Some(AuditDescriptor::default()),
+    });
+    let mut action = ActionRequest::new(ContextId::Id(context), commands);
+    for command in &mut action.commands {
+        command.optional = true;
+    }
+    action
+}
+
+/// `AuditValue` of the names alone, in every context.
+pub(crate) fn audit(terminations: TerminationId) -> ActionRequest {
+    let command = Command::AuditValue(AuditRequest {
+        terminations: terminations.into(),
+        audit: Some(AuditDescriptor::default()),
+    });
+    action(ContextId::All, command)
+}
+
+/// Contexts and names that the reply to an audit tells.
+pub(crate) fn listed(reply: &TransactionReply) -> Vec<(u32, TerminationId)> {
+    let ReplyBody::Actions(actions) = &reply.body else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for action in actions {
+        let ContextId::Id(context) = action.context else {
+            continue;
+        };
+        for command in &action.commands {
+            let CommandResult::AuditValue(result) = &command.result else {
+                continue;
+            };
+            let names = match result {
+                AuditReply::ContextList(names) => names.as_slice(),
+                AuditReply::Terminations(amm) => amm.terminations.0.as_slice(),
+                AuditReply::ContextError(_) => &[],
+            };
+            let names = names
+                .iter()
+                .filter(|name| matches!(name, TerminationId::Name(_)));
+            found.extend(names.map(|name| (context, name.clone())));
+        }
+    }
+    found
 }
 
 /// LocalControl in full: what is left out of it falls back to its default.

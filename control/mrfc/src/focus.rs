@@ -7,6 +7,7 @@
 //! ```
 
 mod admin;
+mod audits;
 mod calls;
 mod joins;
 mod leg;
@@ -19,12 +20,14 @@ mod sessions;
 mod terminations;
 mod watchers;
 
+use crate::audit::Piece;
 use crate::cdr::Recorder;
 use crate::config::{ConferenceConfig, Config};
 use crate::limits::{LOOKUPS_MAX, MRFPS_MAX};
 use crate::status::{ConferenceStatus, Counters, add, set};
 use crate::terms::Terms;
 use crate::{Action, ActionError};
+use audits::UnderAudit;
 use calls::Lookup;
 use clock::{Instant, TimerKey, TimerTable};
 use conference::info::Departure;
@@ -97,6 +100,8 @@ struct Mrfp {
     peer: Peer,
     /// It announced its leave: no new conferences.
     is_leaving: bool,
+    /// What it has is being subtracted: everything else waits until that is over.
+    is_clearing: bool,
     /// Requests that it has not answered.
     outstanding: usize,
     /// Requests that wait until it has answered others.
@@ -122,6 +127,8 @@ enum Timer {
     MediaOver(ParticipantId),
     /// Something is to be told to a watcher, or it did not refresh.
     WatcherDue(WatcherId),
+    /// An MRFP that could not be audited is to be asked again.
+    AuditAgain(MId, u32),
     /// Something is to be told to a participant that knows no chat rooms, or it did not answer.
     NoticeDue(ParticipantId),
 }
@@ -135,6 +142,10 @@ enum Task {
     Modify(ParticipantId),
     Subtract(ParticipantId),
     Notice(ParticipantId),
+    /// One piece of an audit, which is named by its number.
+    Audit(u64, Piece),
+    /// All that an MRFP has is subtracted.
+    Clear(MId),
     /// Nobody waits for its outcome: a termination that nobody wants any more, another mode.
     Unwatched,
 }
@@ -162,6 +173,9 @@ pub(crate) struct Focus {
     lookups: mpsc::Receiver<Lookup>,
     lookup_sender: mpsc::Sender<Lookup>,
     mrfps: Vec<Mrfp>,
+    /// MRFPs being compared with what is known of them.
+    audits: HashMap<MId, UnderAudit>,
+    next_audit: u64,
     /// With when they began.
     tasks: HashMap<TransactionId, (Task, Instant)>,
     queue: VecDeque<(String, Event)>,
@@ -214,6 +228,8 @@ impl Focus {
             lookups,
             lookup_sender,
             mrfps: Vec::new(),
+            audits: HashMap::new(),
+            next_audit: 0,
             tasks: HashMap::new(),
             queue: VecDeque::new(),
             timers: TimerTable::default(),
@@ -282,6 +298,7 @@ impl Focus {
                 Timer::MediaOver(id) => self.expel_unconnected(id),
                 Timer::WatcherDue(id) => self.notify_watcher(id).await,
                 Timer::NoticeDue(id) => self.tell_listener(id),
+                Timer::AuditAgain(mid, tries) => self.audit_again(&mid, tries),
             }
         }
     }

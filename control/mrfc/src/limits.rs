@@ -26,6 +26,10 @@ pub(crate) const MRFPS_MAX: usize = 256;
 /// H.248 requests that one MRFP is asked at once; further ones (one a leg and a change) wait for their turn, so
 /// that no Subtract is lost to a burst.
 pub(crate) const REQUESTS_MAX: usize = 1_024;
+/// How often an MRFP that came back is asked what it has, when it refuses to tell.
+pub(crate) const AUDITS_MAX: u32 = 3;
+/// Seconds between these times.
+pub(crate) const AUDIT_AGAIN_SECONDS: u64 = 10;
 /// Seconds a refused peer is told to wait.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;
 

@@ -142,6 +142,10 @@ counters! {
     h248_unanswered,
     /// Associations with MRFPs that were lost.
     mrfp_losses,
+    /// Terminations that an MRFP still had when it came back and no participant did: subtracted.
+    strangers,
+    /// Participants that were ended because an MRFP that came back had lost their terminations.
+    missing,
     /// SIP requests for new dialogs refused with 503: too many were waiting, or they waited too long.
     sip_shed,
     /// SIP requests that could not be read.

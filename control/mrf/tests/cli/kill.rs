@@ -12,7 +12,7 @@ use crate::program::Server;
 /// Longer than a grace time and what follows; a test that gets there has failed.
 const WITHIN: Duration = Duration::from_secs(60);
 
-fn controller() -> Server {
+pub(crate) fn controller() -> Server {
     let http = ["--http", "127.0.0.1:0"];
     let mut args = vec!["mrfc", "--create-on-join", "on"];
     args.extend(["--sip", "udp:127.0.0.1:0", "--h248", "tcp:127.0.0.1:0"]);
@@ -22,6 +22,10 @@ fn controller() -> Server {
 
 /// `mgcs` in order of preference.
 fn media_plane(mgcs: &[&str], keep: &str) -> Server {
+    media_plane_with(mgcs, keep, &[])
+}
+
+pub(crate) fn media_plane_with(mgcs: &[&str], keep: &str, flags: &[&str]) -> Server {
     let mgcs: Vec<_> = mgcs.iter().map(|mgc| format!("tcp:{mgc}")).collect();
     let mgcs = mgcs.join(",");
     let mut args = vec!["mrfp", "--mgc", &mgcs, "--msrp", "127.0.0.1:0"];
@@ -33,24 +37,40 @@ fn media_plane(mgcs: &[&str], keep: &str) -> Server {
         "--context-keep",
         keep,
     ]);
+    args.extend(flags);
     Server::start(&args)
+}
+
+/// Whether a metric has a value.
+#[track_caller]
+fn shows(server: &Server, line: &str, deadline: Instant) -> bool {
+    let (_, page) = server.http("/metrics");
+    let shows = page.lines().any(|l| l == line);
+    assert!(
+        shows || Instant::now() < deadline,
+        "{line} is not in\n{page}"
+    );
+    shows
+}
+
+/// Waits until a metric has a value, while other tasks go on.
+pub(crate) async fn until_shown(server: &Server, line: &str) {
+    let deadline = Instant::now() + WITHIN;
+    while !shows(server, line, deadline) {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Waits until a metric has a value.
 #[track_caller]
 fn until(server: &Server, line: &str) {
     let deadline = Instant::now() + WITHIN;
-    loop {
-        let (_, page) = server.http("/metrics");
-        if page.lines().any(|l| l == line) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{line} is not in\n{page}");
+    while !shows(server, line, deadline) {
         std::thread::yield_now();
     }
 }
 
-async fn join(mrfc: &Server, user: &str) -> Joined {
+pub(crate) async fn join(mrfc: &Server, user: &str) -> Joined {
     let uri = format!("sip:kill@{}", mrfc.get("sip.udp"));
     let target = Target::resolve(&uri, None).await.unwrap();
     let from = |addr| format!("sip:{user}@{addr}");
@@ -101,7 +121,7 @@ struct Left {
     dialog: DialogId,
 }
 
-fn run<F: Future>(future: F) -> F::Output {
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

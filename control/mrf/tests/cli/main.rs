@@ -3,6 +3,7 @@
 
 mod chat;
 mod config;
+mod cut;
 mod decode;
 mod flow;
 mod kill;
@@ -10,3 +11,5 @@ mod load;
 mod program;
 mod secured;
 mod servers;
+#[path = "../../../mrfc/tests/e2e/wire.rs"]
+mod wire;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::commands::{
     Added, Observed, REQUEST, added, check, mid_text, modified, observed, statistics, subtract,
-    subtract_all, termination_text,
+    termination_text,
 };
 use crate::media::Reserved;
 use conference::MixerFailure;
@@ -39,12 +39,14 @@ impl Focus {
             } => {
                 self.send_next(peer);
                 self.handle_reply(id, &reply);
+                self.end_awaited(id);
             }
             H248Event::Failed { id, peer, reason } => {
                 self.send_next(peer);
                 let task = self.tasks.remove(&id).map(|(task, _)| task);
                 self.log_failure(id, task.as_ref(), &reason);
                 self.handle_failed(task);
+                self.end_awaited(id);
             }
             H248Event::Late { mid, reply, .. } => {
                 if let Ok(added) = added(&reply) {
@@ -67,7 +69,9 @@ impl Focus {
             return warn!(mrfp = %mid_text(&mid), "too many MRFPs; not used");
         }
         self.forget_mrfp(&mid);
-        self.mrfps.push(Mrfp::new(mid.clone(), peer));
+        let mut mrfp = Mrfp::new(mid.clone(), peer);
+        mrfp.is_clearing = self.is_clearing(&mid);
+        self.mrfps.push(mrfp);
         self.publish_mrfps();
         let kept = matches!(
             method,
@@ -78,7 +82,9 @@ impl Focus {
         if kept && self.rooms.values().all(|r| r.mrfp.as_ref() != Some(&mid)) {
             // Its contexts are those of a controller that is gone; nobody else will end them.
             info!(mrfp = %mid_text(&mid), "whatever it has is subtracted");
-            self.send(&mid, subtract_all(), Task::Unwatched);
+            self.clear(&mid);
+        } else if kept {
+            self.start_audit(&mid, 0);
         }
         // A gateway that restarts without having been missed lost its contexts all the same.
         if !kept {
@@ -124,6 +130,12 @@ impl Focus {
     }
 
     fn handle_reply(&mut self, id: TransactionId, reply: &TransactionReply) {
+        if matches!(self.tasks.get(&id), Some((Task::Audit(..), _))) {
+            if let Some(Task::Audit(serial, piece)) = self.ended_task(id) {
+                self.handle_audited(serial, &piece, reply);
+            }
+            return;
+        }
         let outcome = check(reply);
         let error = h248_endpoint::first_error(&reply.body);
         if let Some(error) = error {
@@ -141,7 +153,8 @@ impl Focus {
             leg.fault = error;
         }
         match task {
-            None | Some(Task::Unwatched) => {}
+            None | Some(Task::Unwatched | Task::Audit(..)) => {}
+            Some(Task::Clear(mid)) => self.end_clearing(&mid),
             Some(Task::Notice(leg)) if outcome.is_err() => self.notice_over(leg, Outcome::Refused),
             // Its fate comes as an event.
             Some(Task::Notice(_)) => {}
@@ -176,7 +189,7 @@ impl Focus {
             Some(
                 Task::Add { leg, .. } | Task::Modify(leg) | Task::Subtract(leg) | Task::Notice(leg),
             ) => Some(leg),
-            Some(Task::Unwatched) | None => None,
+            Some(Task::Audit(..) | Task::Clear(_) | Task::Unwatched) | None => None,
         };
         let found = about.and_then(|id| Some((id.0, self.legs.get(id)?)));
         let Some((leg, found)) = found else {
@@ -194,6 +207,8 @@ impl Focus {
         let failure = MixerFailure::Unavailable;
         match task {
             None | Some(Task::Unwatched) => {}
+            Some(Task::Audit(serial, _)) => self.fail_audit(serial),
+            Some(Task::Clear(mid)) => self.end_clearing(&mid),
             Some(Task::Add { leg, .. }) => self.tell(leg, Event::TerminationFailed(leg, failure)),
             Some(Task::Modify(leg)) => self.tell(leg, Event::ChangeFailed(leg, failure)),
             Some(Task::Subtract(leg)) => self.tell(leg, Event::Subtracted(leg)),
@@ -206,6 +221,7 @@ impl Focus {
             Ok(added) => added,
             Err(why) => return self.tell(id, Event::TerminationFailed(id, why)),
         };
+        self.touch(&mrfp, &added.termination);
         let reserved = Reserved::parse(&added.local);
         let leg = self.legs.get_mut(&id).filter(|leg| !leg.is_media_over);
         let (Some(leg), Some(reserved)) = (leg, reserved) else {
@@ -230,6 +246,7 @@ impl Focus {
     /// Nobody waits for it (any more), or it is of no use: it must not stay.
     fn discard(&mut self, mrfp: &MId, added: &Added) {
         warn!(mrfp = %mid_text(mrfp), context = added.context, "unusable termination subtracted");
+        self.touch(mrfp, &added.termination);
         add(&self.counters.subtracts, 1);
         self.send(mrfp, subtract(added), Task::Unwatched);
     }

@@ -143,6 +143,9 @@ impl Focus {
     pub(super) fn subtract_termination(&mut self, id: ParticipantId) {
         add(&self.counters.subtracts, 1);
         let placed = self.legs.get(&id).and_then(|leg| leg.placed.clone());
+        if let Some(placed) = &placed {
+            self.touch(&placed.mrfp, &placed.added.termination);
+        }
         let sent = placed.and_then(|p| self.send(&p.mrfp, subtract(&p.added), Task::Subtract(id)));
         if sent.is_none() {
             self.tell(id, Event::Subtracted(id));

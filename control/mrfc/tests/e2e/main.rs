@@ -4,6 +4,7 @@
     reason = "a test names the one outcome it wants"
 )]
 
+mod breaks;
 mod chatroom;
 mod endings;
 mod factory;
@@ -19,6 +20,7 @@ mod sessions;
 mod tls;
 mod transports;
 mod watchers;
+mod wire;
 
 use clock::Duration;
 use h248_endpoint::TransportAddr;

@@ -3,15 +3,17 @@
 
 use base64::Engine;
 use h248::ast::{
-    ActionReply, ActionRequest, AmmReply, AmmRequest, Command, CommandReply, CommandRequest,
-    CommandResult, ContextId, ContextProperties, Descriptor, MId, Media, MediaStreams, Name,
-    ObservedEvent, ObservedEvents, OctetString, PackageItem, Parm, PropertyValue, ReplyBody,
-    ServiceChangeMethod, SignalItem, Stream, StreamParms, TerminationId, TerminationIds, Value,
+    ActionReply, ActionRequest, AmmReply, AmmRequest, AuditReply, Command, CommandReply,
+    CommandRequest, CommandResult, ContextId, ContextProperties, Descriptor, MId, Media,
+    MediaStreams, Name, ObservedEvent, ObservedEvents, OctetString, PackageItem, Parm,
+    PropertyValue, ReplyBody, ServiceChangeMethod, SignalItem, Stream, StreamParms, TerminationId,
+    TerminationIds, Value,
 };
 use h248_endpoint::{
     Config, Departure, Event, RegistrationConfig, Request, Role, Shell, TransportAddr, error,
     error_reply, first_error,
 };
+use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +58,11 @@ pub(crate) enum Seen {
 enum Script {
     Hold,
     Release,
+    ReleaseCrossed,
     FailNext(u16),
     Depart(Departure),
     Notify(ActionRequest),
+    Lose(String),
 }
 
 pub(crate) struct FakeMrfp {
@@ -91,6 +95,7 @@ impl FakeMrfp {
             peer: None,
             contexts: 0,
             terminations: 0,
+            there: BTreeMap::new(),
         };
         tokio::spawn(worker.run(scripts));
         Self { seen, script }
@@ -108,6 +113,11 @@ impl FakeMrfp {
 
     pub(crate) async fn release(&self) {
         self.tell(Script::Release).await;
+    }
+
+    /// What was held is executed, the last first, and then answered, the first first.
+    pub(crate) async fn release_crossed(&self) {
+        self.tell(Script::ReleaseCrossed).await;
     }
 
     pub(crate) async fn fail_next(&self, code: u16) {
@@ -134,6 +144,11 @@ impl FakeMrfp {
     pub(crate) async fn notify_unasked(&self, event: (&'static str, &'static str)) {
         let action = notify(1, "t/1", (99, event), &[]);
         self.tell(Script::Notify(action)).await;
+    }
+
+    /// Forgets a termination without a word.
+    pub(crate) async fn lose(&self, termination: &str) {
+        self.tell(Script::Lose(termination.to_owned())).await;
     }
 
     /// Takes one termination out of service.
@@ -163,6 +178,8 @@ struct Worker {
     peer: Option<h248_endpoint::Peer>,
     contexts: u32,
     terminations: u32,
+    /// By name, with their contexts.
+    there: BTreeMap<String, u32>,
 }
 
 impl Worker {
@@ -196,7 +213,18 @@ impl Worker {
                     self.answer(&request);
                 }
             }
+            Script::ReleaseCrossed => {
+                let held = self.held.take().unwrap_or_default();
+                let bodies = held.iter().rev().map(|request| self.perform(request));
+                let bodies: Vec<_> = bodies.collect();
+                for (request, body) in held.iter().zip(bodies.into_iter().rev()) {
+                    self.shell.reply(request.key, body);
+                }
+            }
             Script::FailNext(code) => self.fail_next = Some(code),
+            Script::Lose(termination) => {
+                self.there.remove(&termination);
+            }
             Script::Depart(departure) => self.shell.depart(departure),
             Script::Notify(action) => {
                 let peer = self.peer.expect("somebody asked before");
@@ -226,6 +254,11 @@ impl Worker {
                 .reply(request.key, error_reply(error(code, "scripted")));
             return;
         }
+        let body = self.perform(request);
+        self.shell.reply(request.key, body);
+    }
+
+    fn perform(&mut self, request: &Request) -> ReplyBody {
         let mut replies = Vec::new();
         for action in &request.request.actions {
             let context = match action.context {
@@ -235,10 +268,22 @@ impl Worker {
                 }
                 other => other,
             };
+            if let [
+                CommandRequest {
+                    command: Command::AuditValue(audit),
+                    ..
+                },
+            ] = action.commands.as_slice()
+                && action.context == ContextId::All
+            {
+                assert_eq!(audit.terminations, TerminationId::All.into());
+                replies.extend(self.there.iter().map(listed));
+                continue;
+            }
             let commands = action.commands.iter().map(|c| CommandReply {
                 optional: false,
                 wildcard_response: false,
-                result: self.execute(&c.command),
+                result: self.execute(context, &c.command),
             });
             replies.push(ActionReply {
                 context,
@@ -247,16 +292,20 @@ impl Worker {
                 error: None,
             });
         }
-        self.shell.reply(request.key, ReplyBody::Actions(replies));
+        ReplyBody::Actions(replies)
     }
 
-    fn execute(&mut self, command: &Command) -> CommandResult {
+    fn execute(&mut self, context: ContextId, command: &Command) -> CommandResult {
         match command {
             Command::Add(amm) => {
                 self.terminations += 1;
                 let number = self.terminations;
+                let name = format!("t/{number}");
+                if let ContextId::Id(context) = context {
+                    self.there.insert(name.clone(), context);
+                }
                 CommandResult::Add(AmmReply {
-                    terminations: TerminationId::Name(Name::new(&format!("t/{number}"))).into(),
+                    terminations: TerminationId::Name(Name::new(&name)).into(),
                     descriptors: vec![local(number, parms(amm).local.as_ref())],
                 })
             }
@@ -270,13 +319,33 @@ impl Worker {
                 }
                 CommandResult::Modify(reply)
             }
-            Command::Subtract { terminations, .. } => CommandResult::Subtract(plain(terminations)),
+            Command::Subtract { terminations, .. } => {
+                let all = terminations.0.as_slice() == [TerminationId::All];
+                self.there
+                    .retain(|name, _| !all && *name != one(terminations));
+                CommandResult::Subtract(plain(terminations))
+            }
             Command::AuditValue(audit) => {
                 let all = plain(&audit.terminations);
                 CommandResult::AuditValue(h248::ast::AuditReply::Terminations(all))
             }
             other => panic!("not for a gateway of this test: {other:?}"),
         }
+    }
+}
+
+/// A termination and its context, as an audit tells them.
+fn listed((name, context): (&String, &u32)) -> ActionReply {
+    let names = vec![TerminationId::Name(Name::new(name))];
+    ActionReply {
+        context: ContextId::Id(*context),
+        properties: ContextProperties::default(),
+        commands: vec![CommandReply {
+            optional: false,
+            wildcard_response: false,
+            result: CommandResult::AuditValue(AuditReply::ContextList(names)),
+        }],
+        error: None,
     }
 }
 
