@@ -4,6 +4,7 @@
 
 mod conference;
 mod room;
+mod shared;
 mod spread;
 mod stall;
 mod world;

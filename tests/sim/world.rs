@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
 use clock::Duration;
-use mrf_tests::peer::Peer;
+use mrf_tests::peer::{Peer, take_frame};
 use reactor::sim::{ClientId, SimBackend, SimNet, SimShard, SimSocket};
 use reactor::{Control, ControlSender, Driver, DriverConfig, Mailbox, ShardLinks};
 use switch::{
@@ -62,6 +62,8 @@ pub(crate) struct World {
     events: mpsc::Receiver<Event>,
     pub(crate) log: RefCell<Vec<Event>>,
     pub(crate) people: BTreeMap<u32, Participant>,
+    /// Connections that several participants share, with what is not a whole frame yet.
+    relays: BTreeMap<ClientId, Vec<u8>>,
     /// Of whoever joins.
     pub(crate) terms: Arc<Terms>,
     /// Participants of a conference are on several shards.
@@ -94,6 +96,7 @@ impl World {
             events,
             log: RefCell::default(),
             people: BTreeMap::new(),
+            relays: BTreeMap::new(),
             terms: Arc::default(),
             is_spread: false,
             spans: BTreeMap::new(),
@@ -179,6 +182,9 @@ impl World {
     fn let_people_read(&mut self) -> bool {
         let mut is_busy = false;
         for person in self.people.values_mut() {
+            if self.relays.contains_key(&person.client) {
+                continue;
+            }
             let octets = self.net.received(person.client);
             is_busy |= !octets.is_empty();
             let answers = person.peer.receive(&octets);
@@ -187,6 +193,23 @@ impl World {
                 self.net.send(person.client, &answers);
             } else {
                 person.outbox.extend_from_slice(&answers);
+            }
+        }
+        for (client, buffer) in &mut self.relays {
+            let octets = self.net.received(*client);
+            is_busy |= !octets.is_empty();
+            buffer.extend_from_slice(&octets);
+            while let Some((frame, octets)) = take_frame(buffer) {
+                let to = frame.field("To-Path");
+                let mut people = self.people.values_mut();
+                let person = people.find(|p| p.client == *client && p.peer.path == to);
+                let person = person.expect("a session of the connection");
+                let answers = person.peer.receive(&octets);
+                let mut people = self.people.values_mut();
+                match people.find(|p| p.client == *client && !p.outbox.is_empty()) {
+                    Some(busy) => busy.outbox.extend_from_slice(&answers),
+                    None => self.net.send(*client, &answers),
+                }
             }
         }
         is_busy
@@ -205,6 +228,24 @@ impl World {
 
     /// Installs a session and lets its participant connect, perhaps to the wrong shard.
     pub(crate) fn join(&mut self, number: u32, context: u32, shard: usize, through: usize) {
+        let listener = listener(u8::try_from(through).expect("few shards"));
+        self.join_by(number, context, shard, |world| world.net.connect(listener));
+    }
+
+    /// The same over the connection of another participant, as a relay has its clients' sessions.
+    pub(crate) fn join_with(&mut self, number: u32, context: u32, shard: usize, other: u32) {
+        let client = self.people[&other].client;
+        self.relays.entry(client).or_default();
+        self.join_by(number, context, shard, |_| client);
+    }
+
+    fn join_by(
+        &mut self,
+        number: u32,
+        context: u32,
+        shard: usize,
+        connect: impl FnOnce(&mut Self) -> ClientId,
+    ) {
         let shard_index = ShardIndex(u8::try_from(shard).expect("few shards"));
         let id = switch::session_id(shard_index, u128::from(number) * 0x1234_5678_9abc_def1);
         let id_text = String::from_utf8(id.to_vec()).expect("letters and digits");
@@ -233,9 +274,7 @@ impl World {
             self.announce(other, key, context, (shard, &config));
         }
         self.settle();
-        let client = self
-            .net
-            .connect(listener(u8::try_from(through).expect("few shards")));
+        let client = connect(self);
         let peer = Peer::new(remote, local);
         let binding = peer.binding(&format!("bind{number}"));
         self.net.send(client, &binding);

@@ -34,12 +34,17 @@ impl Frame {
 ///
 /// On anything that is not MSRP.
 pub fn take_frames(octets: &mut Vec<u8>) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    while let Some((frame, used)) = first_frame(octets) {
-        frames.push(frame);
-        octets.drain(..used);
-    }
-    frames
+    core::iter::from_fn(|| take_frame(octets).map(|(frame, _)| frame)).collect()
+}
+
+/// The same for one frame; with its octets, for whoever it is for.
+///
+/// # Panics
+///
+/// On anything that is not MSRP.
+pub fn take_frame(octets: &mut Vec<u8>) -> Option<(Frame, Vec<u8>)> {
+    let (frame, used) = first_frame(octets)?;
+    Some((frame, octets.drain(..used).collect()))
 }
 
 fn first_frame(octets: &[u8]) -> Option<(Frame, usize)> {

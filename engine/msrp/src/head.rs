@@ -40,8 +40,10 @@ pub struct Head<'a> {
     pub has_body: bool,
     /// What is wrong with the head, if anything; the first fault found.
     pub fault: Option<HeadFault>,
-    /// Header lines, each with its CRLF.
-    pub(crate) lines: &'a [u8],
+    /// The start line and all header lines, each with its CRLF.
+    pub(crate) text: &'a [u8],
+    /// Of those the start line, octets.
+    pub(crate) start_line_bytes: usize,
     /// One bit per field met, see [`Known`].
     pub(crate) seen: u16,
 }
@@ -50,9 +52,14 @@ impl<'a> Head<'a> {
     /// All header fields in the order received, blanks around values trimmed. Lines that are no
     /// fields (no colon, no proper name) are left out.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
-        lines(self.lines)
+        lines(&self.text[self.start_line_bytes..])
             .filter_map(|line| Field::split(line).ok())
             .filter(Field::has_token_name)
+    }
+
+    /// The start line and the header fields as received, each with its CRLF; without the blank line.
+    pub fn text(&self) -> &'a [u8] {
+        self.text
     }
 
     /// Whether Success-Report was there; [`Self::success_report`] is what it said.

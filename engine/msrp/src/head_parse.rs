@@ -35,14 +35,12 @@ pub(crate) struct Parsing<'a> {
     head: Head<'a>,
     /// One bit per path that is a single plain URI.
     plain: u16,
-    /// With its CRLF.
-    start_line_bytes: usize,
     grammar: Grammar,
 }
 
 impl<'a> Sink<'a> for Parsing<'a> {
     fn start(&mut self, bytes: usize, transaction_id: &'a [u8], start: Start<'a>) {
-        self.start_line_bytes = bytes;
+        self.head.start_line_bytes = bytes;
         self.head.transaction_id = transaction_id;
         self.head.start = start;
     }
@@ -154,13 +152,13 @@ impl<'a> Parsing<'a> {
             use_nickname: None,
             has_body: false,
             fault: None,
-            lines: b"",
+            text: b"",
+            start_line_bytes: 0,
             seen: 0,
         };
         Self {
             head,
             plain: 0,
-            start_line_bytes: 0,
             grammar,
         }
     }
@@ -172,7 +170,7 @@ impl<'a> Parsing<'a> {
         after: After,
         limits: &Limits,
     ) -> Result<Head<'a>, Fatal> {
-        self.head.lines = &text[self.start_line_bytes..];
+        self.head.text = text;
         self.finish(after);
         self.check_paths(limits)?;
         Ok(self.head)

@@ -53,7 +53,7 @@ impl<B: Octets> Shard<B> {
         if let Some(session) = frame.session {
             return self.session_at(session);
         }
-        let connection = self.conns.get(conn.index as usize)?.as_deref()?;
+        let connection = self.conns.get(conn)?;
         let carried = connection.sessions.first().filter(|_| frame.is_faulty)?;
         self.session_at(*carried)
     }

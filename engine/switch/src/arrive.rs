@@ -96,6 +96,22 @@ impl<B: Octets> Shard<B> {
             } => self.nickname_judged(now, session, is_granted),
             Parcel::Hold(session) => self.hold_for(from, session),
             Parcel::Release(session) => self.release_for(from, session),
+            Parcel::Graft { name, peer, via } => self.grow_branch(now, (from, name), peer, *via),
+            Parcel::Feed { name, octets: span } => {
+                self.fed(now, (from, name), octets, span.range());
+            }
+            Parcel::Taken { name, octets } => self.note_taken(now, (from, name), octets),
+            Parcel::Sever { name, cause } => self.severed((from, name), cause),
+            Parcel::Emit {
+                name,
+                octets: span,
+                ends,
+            } => self.emitted(from, name, (octets, span), ends),
+            Parcel::Throttle { name, is_on } => self.throttle(from, name, is_on),
+            Parcel::Tenancy { name, is_occupied } => {
+                self.note_tenancy(now, from, name, is_occupied);
+            }
+            Parcel::LetGo(name) => self.let_branch_go(now, from, name),
         }
     }
 

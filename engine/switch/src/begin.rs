@@ -217,7 +217,7 @@ impl<B: Octets> Shard<B> {
             let refusal = if !entry.takes(kind) {
                 Some(StatusCode::UNSUPPORTED_MEDIA)
             } else if may_drop
-                && let Some(connection) = conns.get_mut(conn.index as usize)
+                && let Some(connection) = conns.get_mut(conn)
                 && let Some(since) = congestion(connection, message.touched_at, limits)
             {
                 entry.statistics.messages_dropped += 1;
@@ -248,11 +248,10 @@ impl<B: Octets> Shard<B> {
 
 /// Since when a connection has been congested, if it is (RFC 7701 6.4).
 fn congestion<B: Octets>(
-    connection: &mut Option<Box<Connection<B>>>,
+    connection: &mut Connection<B>,
     now: Instant,
     limits: &Limits,
 ) -> Option<Instant> {
-    let connection = connection.as_deref_mut()?;
     let is_congested = connection.tx.queued() > limits.congestion_mark_bytes();
     is_congested.then(|| *connection.brake.congested_since.get_or_insert(now))
 }

@@ -20,16 +20,17 @@ impl<B: Octets> Shard<B> {
     /// Closes when all that is queued has left, or has had its time. Its sessions must have been
     /// taken off it.
     pub(crate) fn close(&mut self, now: Instant, conn: ConnId) {
-        let Some(connection) = self.connection(conn) else {
+        let Self { conns, supply, .. } = self;
+        let Some(connection) = conns.get_mut(conn).filter(|c| !c.is_closing) else {
             return;
         };
-        if connection.is_closing {
-            return;
-        }
         connection.is_closing = true;
         connection.brake.pace = Pace::Stalled;
         let probation = connection.probation.take();
-        if connection.is_sending && connection.tx.has_more() {
+        connection.load_backlog(supply, true);
+        let lingers = connection.is_sending && connection.tx.has_more();
+        self.sever_all(conn, LossCause::Closed);
+        if lingers {
             let at = now + self.config.limits.linger;
             let timer = self.timers.arm(at, Deadline::Linger(conn));
             self.connection(conn).expect("found above").probation = Some(timer);
@@ -66,10 +67,19 @@ impl<B: Octets> Shard<B> {
 
     /// Takes all sessions off a connection and tells the gateway.
     pub(crate) fn lose_sessions(&mut self, conn: ConnId, cause: LossCause) {
-        let Some(connection) = self.connection(conn) else {
+        self.sever_all(conn, cause);
+        let Self { conns, supply, .. } = self;
+        let Some(connection) = conns.get_mut(conn) else {
             return;
         };
-        connection.tx.open = None;
+        // A frame that has begun must end where others follow it.
+        if let Some(open) = connection.tx.open.take()
+            && conn.is_branch()
+        {
+            connection
+                .tx
+                .end_chunk(supply, &open.tid, msrp::Flag::Abort);
+        }
         let sessions = core::mem::take(&mut connection.sessions);
         for session in sessions {
             if let Some(session) = self.session_at(session) {

@@ -7,12 +7,14 @@ use msrp::{Deframer, FailureReport, StatusCode};
 
 use crate::api::ConnId;
 use crate::batch::Batch;
+use crate::branch::Branch;
 use crate::ident::Tid;
 use crate::message::MessageRef;
 use crate::pressure::Source;
 use crate::security::Via;
 use crate::session::SessionRef;
 use crate::supply::{Due, Supply};
+use crate::trunk::Trunk;
 
 /// A connection's state. Of an idle one nothing is on the heap but the list of its sessions.
 #[derive(Debug)]
@@ -41,8 +43,20 @@ pub(crate) struct Connection<B> {
     pub is_sending: bool,
     /// Runs until a session is bound, and again while what is queued leaves before the close.
     pub probation: Option<TimerKey>,
+    pub sharing: Sharing<B>,
     pub tx: Transmit<B>,
     pub brake: Brake,
+}
+
+/// How far a connection reaches.
+#[derive(Debug)]
+pub(crate) enum Sharing<B> {
+    /// It carries sessions of this shard alone; nearly every one.
+    Sole,
+    /// It carries sessions of other shards, too, or did.
+    Trunk(Box<Trunk<B>>),
+    /// Another shard has it.
+    Branch(Box<Branch<B>>),
 }
 
 /// The sending half.
@@ -219,6 +233,7 @@ impl<B> Connection<B> {
             is_dirty: false,
             is_sending: false,
             probation: None,
+            sharing: Sharing::Sole,
             tx: Transmit {
                 pending: None,
                 due: Vec::new(),
@@ -235,16 +250,50 @@ impl<B> Connection<B> {
     }
 }
 
+impl<B> Connection<B> {
+    #[inline]
+    pub(crate) fn is_trunk(&self) -> bool {
+        matches!(self.sharing, Sharing::Trunk(_))
+    }
+
+    /// Whether anything waits to be handed to the system.
+    pub(crate) fn has_more(&self) -> bool {
+        let is_waiting = match &self.sharing {
+            Sharing::Trunk(trunk) => trunk.has_backlog(),
+            Sharing::Sole | Sharing::Branch(_) => false,
+        };
+        is_waiting || self.tx.has_more()
+    }
+}
+
+impl<B: Clone + AsRef<[u8]>> Connection<B> {
+    /// Gives up what waits, and what has not left for a connection of another shard.
+    pub(crate) fn discard(&mut self) -> Option<Batch<B>> {
+        self.tx.discard();
+        self.tx.open = None;
+        match &mut self.sharing {
+            Sharing::Sole => None,
+            Sharing::Trunk(trunk) => {
+                trunk.discard();
+                None
+            }
+            Sharing::Branch(branch) => branch.discard(),
+        }
+    }
+}
+
+impl<B> Transmit<B> {
+    /// Whether anything waits to be handed to the system.
+    pub(crate) fn has_more(&self) -> bool {
+        self.pending.is_some() || !self.due.is_empty()
+    }
+}
+
 impl<B: Clone + AsRef<[u8]>> Transmit<B> {
     /// Octets not yet handed to the system.
     pub(crate) fn queued(&self) -> usize {
         let pending = self.pending.as_ref().map_or(0, Batch::octet_count);
         pending + self.due_bytes + self.in_flight
-    }
-
-    /// Whether anything waits to be handed to the system.
-    pub(crate) fn has_more(&self) -> bool {
-        self.pending.is_some() || !self.due.is_empty()
     }
 
     /// Whether any of that is still to be written.

@@ -147,10 +147,7 @@ impl<B: Octets> Shard<B> {
     /// whether it was.
     pub(crate) fn abort_open_copy(&mut self, conn: ConnId, slot: u32, ordinal: usize) -> bool {
         let Self { conns, supply, .. } = self;
-        let connection = conns
-            .get_mut(conn.index as usize)
-            .and_then(Option::as_deref_mut);
-        let Some(connection) = connection.filter(|c| c.id == conn && !c.is_closing) else {
+        let Some(connection) = conns.get_mut(conn).filter(|c| !c.is_closing) else {
             return false;
         };
         let Some(open) = connection.tx.open.take_if(|o| o.is(slot, ordinal)) else {

@@ -77,11 +77,8 @@ impl<B: Octets> Shard<B> {
                 delivery.state = DeliveryState::Left;
                 continue;
             };
-            let connection = session.conn().and_then(|c| {
-                let slot = conns.get_mut(c.index as usize)?.as_deref_mut();
-                slot.filter(|x| x.id == c && !x.is_closing)
-            });
-            let Some(connection) = connection else {
+            let connection = session.conn().and_then(|c| conns.get_mut(c));
+            let Some(connection) = connection.filter(|c| !c.is_closing) else {
                 message.fail(ordinal, StatusCode::TIMEOUT);
                 continue;
             };
@@ -150,10 +147,7 @@ impl<B: Octets> Shard<B> {
             ..
         } = self;
         let limits = &self.config.limits;
-        let connection = conns
-            .get_mut(conn.index as usize)
-            .and_then(Option::as_deref_mut);
-        let Some(connection) = connection.filter(|c| c.id == conn && !c.is_closing) else {
+        let Some(connection) = conns.get_mut(conn).filter(|c| !c.is_closing) else {
             return;
         };
         let before = connection.tx.queued();

@@ -244,7 +244,7 @@ impl<B: Octets> Shard<B> {
             let conn = sessions
                 .get(delivery.session.index as usize)
                 .and_then(Session::conn);
-            let connection = conn.and_then(|c| conns.get_mut(c.index as usize)?.as_deref_mut());
+            let connection = conn.and_then(|c| conns.get_mut(c));
             if let Some(connection) = connection
                 && connection.tx.open.is_some_and(|o| o.is(slot, ordinal))
             {

@@ -83,9 +83,7 @@ impl<B: Octets> Shard<B> {
     /// The queue of a connection changed.
     pub(crate) fn recount(&mut self, conn: ConnId) {
         let Self { conns, queued, .. } = self;
-        let connection = conns.get_mut(conn.index as usize);
-        let connection = connection.and_then(Option::as_deref_mut);
-        if let Some(connection) = connection.filter(|c| c.id == conn) {
+        if let Some(connection) = conns.get_mut(conn) {
             connection.tx.recount(connection.is_closing, queued);
         }
     }
@@ -156,7 +154,7 @@ impl<B: Octets> Shard<B> {
     /// Whoever has the longest queue of those who take nothing.
     fn worst_hoarder(&self, now: Instant) -> Option<ConnId> {
         let soft = self.config.limits.queue_bytes_soft;
-        let hoarders = self.conns.iter().flatten().filter(|c| {
+        let hoarders = self.conns.iter().filter(|c| {
             let takes_nothing = now >= c.brake.progress_at + HOARDER_AFTER;
             !c.is_closing && takes_nothing && c.is_sending && c.tx.counted > soft
         });

@@ -1,7 +1,7 @@
 //! What must hold between any two inputs: the tables of a shard point at each other.
 
 use crate::api::{ConnId, Octets};
-use crate::connection::{Connection, Pace};
+use crate::connection::{Connection, Pace, Sharing};
 use crate::context::Context;
 use crate::message::{DeliveryState, Phase, index_key};
 use crate::pressure::Source;
@@ -21,11 +21,13 @@ impl<B: Octets> Shard<B> {
         }
         self.check_tables();
         self.check_plays();
+        let branches = self.conns.iter().filter(|c| c.id.is_branch());
+        assert_eq!(branches.count(), self.branches.len(), "branches have names");
         self.check_ages();
-        for connection in self.conns.iter().flatten() {
+        for connection in self.conns.iter() {
             self.check_connection(connection);
         }
-        let counted = self.conns.iter().flatten().map(|c| c.tx.counted);
+        let counted = self.conns.iter().map(|c| c.tx.counted);
         assert_eq!(counted.sum::<usize>(), self.queued, "the queues add up");
         for (slot, message) in &self.messages {
             let slot = u32::try_from(slot).expect("below MESSAGES_MAX");
@@ -157,9 +159,14 @@ impl<B: Octets> Shard<B> {
             let link = self.sessions[delivery.session.index as usize].link;
             assert_eq!(link, Link::Bound(id), "the open copy is on its connection");
         }
-        let held_by = self.conns.iter().flatten();
+        let held_by = self.conns.iter();
         let held_by = held_by.filter(|c| c.brake.holds.contains(&Source::Here(id)));
         let held_by = held_by.count() + self.lanes.holds_of(id);
+        let throttles = match &connection.sharing {
+            Sharing::Trunk(trunk) => trunk.throttle_count(),
+            Sharing::Sole | Sharing::Branch(_) => 0,
+        };
+        let held_by = held_by + throttles;
         let brake = &connection.brake;
         assert_eq!(
             held_by + usize::from(brake.waits_for_room),
@@ -180,7 +187,6 @@ impl<B: Octets> Shard<B> {
     }
 
     fn live(&self, conn: ConnId) -> Option<&Connection<B>> {
-        let connection = self.conns.get(conn.index as usize)?.as_deref()?;
-        (connection.id == conn && !connection.is_closing).then_some(connection)
+        self.conns.get(conn).filter(|c| !c.is_closing)
     }
 }

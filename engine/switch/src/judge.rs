@@ -113,7 +113,7 @@ impl<B: Octets> Shard<B> {
 
     /// The usual case without a hash: the connection's only session, its path octet for octet.
     pub(crate) fn current_session(&self, conn: ConnId, uri: &[u8]) -> Option<SessionRef> {
-        let connection = self.conns.get(conn.index as usize)?.as_deref()?;
+        let connection = self.conns.get(conn)?;
         let &[session] = connection.sessions.as_slice() else {
             return None;
         };

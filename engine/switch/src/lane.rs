@@ -17,7 +17,7 @@ use crate::limits::{
 };
 use crate::session::SessionRef;
 use crate::shard::{Deadline, Shard};
-use crate::shipment::{Lives, Parcel, Shipment};
+use crate::shipment::{BranchName, Lives, Parcel, Shipment};
 
 /// The way to one other shard.
 #[derive(Debug, Default)]
@@ -97,6 +97,13 @@ impl<B: Octets> Shard<B> {
 
     /// Puts a parcel on its way to another shard.
     pub(crate) fn ship(&mut self, to: ShardIndex, pack: impl FnOnce(&mut Shipment) -> Parcel) {
+        self.load(to, |shipment| {
+            let parcel = pack(shipment);
+            shipment.parcels.push(parcel);
+        });
+    }
+
+    fn load(&mut self, to: ShardIndex, load: impl FnOnce(&mut Shipment)) {
         let index = self.config.index;
         let Some(lane) = self.lanes.all.get_mut(usize::from(to.0)) else {
             return;
@@ -110,12 +117,16 @@ impl<B: Octets> Shard<B> {
         }
         let shipment = lane.pending.back_mut().expect("made above");
         let before = shipment.weight();
-        let parcel = pack(shipment);
-        shipment.parcels.push(parcel);
+        load(shipment);
         let added = shipment.weight() - before;
         lane.pending_bytes += added;
         self.lanes.due |= 1 << to.0;
-        self.turn_bytes += added;
+        self.note_queued(added);
+    }
+
+    /// So many octets more are to leave in this turn.
+    pub(crate) fn note_queued(&mut self, octets: usize) {
+        self.turn_bytes += octets;
         self.is_turn_full |= self.turn_bytes >= TURN_BYTES_MAX;
     }
 
@@ -127,6 +138,22 @@ impl<B: Octets> Shard<B> {
         pack: impl FnOnce(&mut Shipment) -> Parcel,
     ) {
         self.ship(to, pack);
+        self.press_lane(to, from);
+    }
+
+    /// Octets of a connection here whose session is there; who sends them is held in the same way.
+    pub(crate) fn ship_feed(
+        &mut self,
+        to: ShardIndex,
+        from: ConnId,
+        name: BranchName,
+        parts: [&[u8]; 2],
+    ) {
+        self.load(to, |shipment| shipment.feed(name, parts));
+        self.press_lane(to, from);
+    }
+
+    fn press_lane(&mut self, to: ShardIndex, from: ConnId) {
         let lane = &self.lanes.all[usize::from(to.0)];
         if lane.queued() > LANE_BYTES_SOFT && !lane.is_stalled {
             self.lanes.pressed.push((to, from));

@@ -7,9 +7,11 @@ mod api;
 mod arrive;
 mod batch;
 mod begin;
+mod branch;
 mod closing;
 mod config;
 mod connection;
+mod conns;
 mod context;
 mod ending;
 mod fan_out;
@@ -34,6 +36,7 @@ mod receive;
 mod recent;
 mod record;
 mod refusal;
+mod relay;
 mod report;
 mod security;
 mod session;
@@ -42,6 +45,7 @@ mod shard;
 mod shipment;
 mod supply;
 mod text;
+mod trunk;
 mod users;
 
 pub use api::{

@@ -48,6 +48,14 @@ pub const PARCEL_BYTES: usize = 128;
 /// Octets queued for another shard above which those who fill its lane are not read until half has gone.
 pub const LANE_BYTES_SOFT: usize = 1024 * 1024;
 
+/// Octets that wait, or are on their way, for a connection that another shard has (see `trunk`), unless
+/// one frame is longer; what comes meanwhile gathers in the sender's queue as for any connection.
+pub const BRANCH_WINDOW_BYTES: usize = 256 * 1024;
+
+/// Of these, so many go into one send of the connection, unless one frame is longer: below half of the
+/// soft limit of a queue, so that they alone hold nobody there.
+pub const BRANCH_SHARE_BYTES: usize = 64 * 1024;
+
 /// Octets queued for another shard above which messages fail towards it (408). It takes a shard that
 /// takes nothing, for those who fill the lane are held long before.
 pub const LANE_BYTES_MAX: usize = 64 * 1024 * 1024;

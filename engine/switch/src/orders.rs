@@ -194,6 +194,9 @@ impl<B: Octets> Shard<B> {
         entry.heard_at = now;
         self.plays.wake(session);
         let session = entry.key;
+        if conn.is_branch() {
+            self.tell_tenancy(conn, true);
+        }
         tracing::info!(%session, %peer, "session bound to a connection");
         let event = Event::Bound { session, peer };
         self.outputs.push_back(Output::Event(event));
@@ -318,10 +321,7 @@ impl<B: Octets> Shard<B> {
             return;
         };
         connection.sessions.retain(|s| *s != session);
-        if connection.sessions.is_empty() {
-            self.close(now, conn);
-            self.release(conn);
-        }
+        self.end_if_vacant(now, conn);
     }
 
     /// Takes its connection from a session, or stops opening one.
@@ -352,10 +352,7 @@ impl<B: Octets> Shard<B> {
         let session = self.sessions.of_key(key)?;
         let entry = &self.sessions[session.index as usize];
         let mut counters = entry.counters(now);
-        let conn = entry
-            .conn()
-            .and_then(|c| self.conns.get(c.index as usize)?.as_deref());
-        if let Some(connection) = conn {
+        if let Some(connection) = entry.conn().and_then(|conn| self.conns.get(conn)) {
             let percent = connection.tx.queued() * 100 / self.config.limits.queue_bytes_max.max(1);
             counters.queue_percent = u8::try_from(percent.min(100)).unwrap_or(100);
         }

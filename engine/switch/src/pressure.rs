@@ -140,11 +140,13 @@ impl<B: Octets> Shard<B> {
             peer = %connection.peer, queued_bytes, limit_bytes, "closing: reads too slowly"
         );
         // What is queued can never matter again; only the batch in flight must come home.
-        connection.tx.discard();
-        connection.tx.open = None;
+        let lost = connection.discard();
         let cause = LossCause::TooSlow {
             limit_bytes: limit_bytes as u64,
         };
+        if let Some(batch) = lost {
+            self.supply.keep_batch(batch);
+        }
         self.lose_sessions(conn, cause);
         self.close(now, conn);
     }

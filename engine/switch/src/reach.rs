@@ -4,6 +4,7 @@
 //! A message is judged where its sender is connected and nowhere else. Other shards get its beginning,
 //! then the same cuts as the recipients here, and do with them what is done here.
 
+use clock::Instant;
 use msrp::{FailureReport, StatusCode};
 
 use crate::api::{ConnId, Octets, ShardIndex};
@@ -185,8 +186,10 @@ impl<B: Octets> Shard<B> {
 
     /// Another shard has ended: who was carried there is not, what is on its way from there ends, and
     /// recipients there were not served.
-    pub(crate) fn lose_shard(&mut self, shard: ShardIndex, life: u32) {
+    pub(crate) fn lose_shard(&mut self, now: Instant, shard: ShardIndex, life: u32) {
         self.lose_lane(shard, life);
+        self.lose_grafts(now, shard);
+        self.lose_branches(shard);
         self.drop_asked(shard);
         let sessions: Vec<SessionRef> = self.sessions.iter().collect();
         for session in sessions {

@@ -5,10 +5,8 @@ use core::ops::Range;
 use clock::Instant;
 use msrp::{Body, Deframer, FailureReport, Flag, Head, HeadFault, Item, Method, Start, StatusCode};
 
-use crate::answer::sole_uri;
 use crate::api::{ConnId, LossCause, Octets, Output, ShardIndex};
 use crate::connection::Frame;
-use crate::ident::owner_of;
 use crate::limits::DEFRAMER_POOL_MAX;
 use crate::piece::Piece;
 use crate::refusal::Refusal;
@@ -27,19 +25,31 @@ enum Read {
 }
 
 impl<B: Octets> Shard<B> {
-    pub(crate) fn handle_received(&mut self, now: Instant, conn: ConnId, octets: &B) {
+    /// Octets of a range of `octets` arrived.
+    pub(crate) fn handle_received(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        octets: &B,
+        range: Range<usize>,
+    ) {
         let Some(connection) = self.connection(conn).filter(|c| !c.is_closing) else {
             return;
         };
         if let Some(prelude) = &mut connection.prelude {
-            prelude.extend_from_slice(octets.as_ref());
+            prelude.extend_from_slice(&octets.as_ref()[range.clone()]);
         }
         let under_way = connection.deframer.take();
         let mut deframer = self.deframer(under_way);
-        let read = self.read(now, conn, &mut deframer, octets);
+        let count = range.len();
+        self.relayed_bytes = 0;
+        let read = self.read(now, conn, &mut deframer, (octets, range));
         self.keep_deframer(conn, deframer, matches!(read, Read::All));
         match read {
-            Read::All => self.count_received(now, conn, octets.as_ref().len()),
+            Read::All => {
+                let own = count.saturating_sub(self.relayed_bytes);
+                self.count_received(now, conn, own);
+            }
             Read::Foreign(to) => self.hand_over(conn, to),
             Read::Fatal(fatal) => {
                 if let Some(connection) = self.connection(conn) {
@@ -127,9 +137,15 @@ impl<B: Octets> Shard<B> {
 
     /// Walks the frames of one buffer. The last body piece is kept until the next item is known:
     /// a chunk that ends inside the buffer is forwarded as a whole.
-    fn read(&mut self, now: Instant, conn: ConnId, deframer: &mut Deframer, octets: &B) -> Read {
-        let bytes = octets.as_ref();
-        let mut at = 0;
+    fn read(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        deframer: &mut Deframer,
+        (octets, range): (&B, Range<usize>),
+    ) -> Read {
+        let bytes = &octets.as_ref()[..range.end];
+        let mut at = range.start;
         let mut last: Option<Range<usize>> = None;
         loop {
             let step = match deframer.next(&bytes[at..]) {
@@ -183,12 +199,12 @@ impl<B: Octets> Shard<B> {
         let is_first = self.connection(conn)?.prelude.is_some();
         match head.start {
             Start::Response { status, .. } => {
-                if head.fault.is_none() {
+                if head.fault.is_none() && !self.relay_answer(conn, head) {
                     self.handle_response(now, conn, head.transaction_id, status);
                 }
             }
             Start::Request(Method::Report) => {
-                if head.fault.is_none() {
+                if head.fault.is_none() && !self.relay_answer(conn, head) {
                     self.handle_report(now, conn, head);
                 }
             }
@@ -203,22 +219,17 @@ impl<B: Octets> Shard<B> {
         None
     }
 
-    /// The other shard that has the session of the To-Path: as far as we know, or as its session-id says.
-    fn foreign_owner(&self, head: &Head<'_>) -> Option<ShardIndex> {
-        if head.fault.is_some() {
-            return None;
-        }
-        let id = msrp::session_id_of(sole_uri(head)?)?;
-        if let Some(known) = self.sessions.of_id(id) {
-            return self.sessions[known.index as usize].elsewhere();
-        }
-        owner_of(id).filter(|o| *o != self.config.index && o.0 < self.config.shards)
-    }
-
     fn begin_request(&mut self, now: Instant, conn: ConnId, head: &Head<'_>) {
         let mut frame = self.frame_pool.pop().unwrap_or_default();
         frame.begin(head);
-        match self.judge(now, conn, head, &mut frame) {
+        let mut verdict = self.judge(now, conn, head, &mut frame);
+        if let Err(Refusal::UnknownSession) = verdict {
+            verdict = self.relay_request(conn, head);
+            if verdict.is_ok() {
+                return self.recycle_frame(Some(frame));
+            }
+        }
+        match verdict {
             Ok(()) if frame.is_deferred => {}
             Ok(()) => frame.answer = frame.success_answer(),
             Err(refusal) => {
@@ -262,7 +273,7 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let Some(mut frame) = connection.frame.take() else {
-            return;
+            return self.relay_body(conn, piece.octets());
         };
         if frame.chunk.is_some() {
             self.forward(now, conn, &mut frame, piece, flag);
@@ -277,7 +288,7 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let Some(mut frame) = connection.frame.take() else {
-            return;
+            return self.relay_end(conn, flag);
         };
         if let Some(fault) = fault {
             tracing::info!(peer = %connection.peer, %fault, "request refused at its end");

@@ -12,6 +12,8 @@ pub(crate) enum Refusal {
     Fault(HeadFault),
     #[error("To-Path names no session of ours")]
     UnknownSession,
+    #[error("the shard that has the session takes nothing")]
+    ShardStuck,
     #[error("the session is bound to another connection")]
     SessionInUse,
     #[error("the connection carries as many sessions as it may")]
@@ -79,6 +81,7 @@ impl Refusal {
             Self::UnknownSession | Self::TooManySessions | Self::Draining | Self::Misfit(_) => {
                 StatusCode::NO_SUCH_SESSION
             }
+            Self::ShardStuck => StatusCode::TIMEOUT,
             Self::SessionInUse => StatusCode::SESSION_IN_USE,
             Self::UnknownMethod => StatusCode::UNKNOWN_METHOD,
             Self::NotAllowed

@@ -28,6 +28,7 @@ use crate::api::{
 use crate::batch::Batch;
 use crate::config::Setup;
 use crate::connection::{Connection, Frame};
+use crate::conns::Conns;
 use crate::context::Context;
 use crate::hoard::Gauges;
 use crate::lane::Lanes;
@@ -39,6 +40,7 @@ use crate::pressure::Source;
 use crate::security::{Misfit, Via};
 use crate::session::{Link, SessionRef};
 use crate::sessions::Sessions;
+use crate::shipment::BranchName;
 use crate::supply::Supply;
 
 /// What a shard is made with.
@@ -87,7 +89,7 @@ pub struct Shard<B> {
     pub(crate) sessions: Sessions,
     pub(crate) generation: u32,
     pub(crate) contexts: HashMap<ContextKey, Context>,
-    pub(crate) conns: Vec<Option<Box<Connection<B>>>>,
+    pub(crate) conns: Conns<B>,
     pub(crate) messages: Slab<Message>,
     pub(crate) spare_messages: Vec<Message>,
     /// Messages whose chunks still come, by the time of the last octets.
@@ -148,6 +150,10 @@ pub struct Shard<B> {
     pub(crate) is_refusing_shipments: bool,
     /// Nicknames asked for at other shards.
     pub(crate) asked: Vec<Asked>,
+    /// What stands here for connections of other shards.
+    pub(crate) branches: HashMap<(ShardIndex, BranchName), ConnId>,
+    /// Of the octets being read, those that go to other shards.
+    pub(crate) relayed_bytes: usize,
 }
 
 impl<B: Octets> Shard<B> {
@@ -160,13 +166,15 @@ impl<B: Octets> Shard<B> {
             by_origin: HashMap::new(),
             is_refusing_shipments: false,
             asked: Vec::new(),
+            branches: HashMap::new(),
+            relayed_bytes: 0,
             hash_key: rng.random(),
             rng,
             config,
             sessions: Sessions::default(),
             generation: 0,
             contexts: HashMap::new(),
-            conns: Vec::new(),
+            conns: Conns::default(),
             messages: Slab::new(),
             spare_messages: Vec::new(),
             open_ages: Ages::default(),
@@ -217,7 +225,8 @@ impl<B: Octets> Shard<B> {
                 if let Some(connection) = self.connection(conn) {
                     connection.message_frames = None;
                 }
-                self.handle_received(now, conn, &octets);
+                let range = 0..octets.as_ref().len();
+                self.handle_received(now, conn, &octets, range);
             }
             Input::Connected { conn, request, via } => {
                 self.handle_connected(now, conn, request, via);
@@ -225,7 +234,10 @@ impl<B: Octets> Shard<B> {
             Input::ConnectFailed { request, error } => {
                 self.handle_connect_failed(request, LossCause::ConnectFailed(error));
             }
-            Input::Received { conn, octets } => self.handle_received(now, conn, &octets),
+            Input::Received { conn, octets } => {
+                let range = 0..octets.as_ref().len();
+                self.handle_received(now, conn, &octets, range);
+            }
             Input::MessageEnded { conn } => self.handle_message_ended(now, conn),
             Input::Progressed { conn, octets } => self.handle_progress(now, conn, octets),
             Input::Sent { conn, batch } => self.handle_sent(now, conn, batch),
@@ -241,11 +253,15 @@ impl<B: Octets> Shard<B> {
 
     /// The next thing the driver must do.
     pub fn poll(&mut self) -> Output<B> {
-        if let Some(output) = self.outputs.pop_front() {
-            return output;
+        while let Some(output) = self.outputs.pop_front() {
+            if let Some(output) = self.divert(output) {
+                return output;
+            }
         }
         while let Some(conn) = self.dirty.pop_front() {
-            if let Some(batch) = self.take_batch(conn) {
+            if conn.is_branch() {
+                self.emit(conn);
+            } else if let Some(batch) = self.take_batch(conn) {
                 return Output::Transmit { conn, batch };
             }
         }
@@ -271,9 +287,7 @@ impl<B: Octets> Shard<B> {
     /// while its reading is paused until it is resumed: queues are bounded by it.
     #[must_use]
     pub fn takes(&self, conn: ConnId) -> bool {
-        let connection = self.conns.get(conn.index as usize);
-        let connection = connection.and_then(Option::as_deref);
-        let is_paused = connection.is_some_and(|c| c.id == conn && c.brake.is_paused);
+        let is_paused = self.conns.get(conn).is_some_and(|c| c.brake.is_paused);
         !self.is_turn_full && !is_paused
     }
 
@@ -286,7 +300,7 @@ impl<B: Octets> Shard<B> {
     /// Connections open.
     #[must_use]
     pub fn connection_count(&self) -> usize {
-        self.conns.iter().flatten().count()
+        self.conns.iter().count()
     }
 
     /// Messages whose fate is not settled.
@@ -302,12 +316,12 @@ impl<B: Octets> Shard<B> {
             queued,
             ..
         } = self;
-        let connection = conns.get_mut(conn.index as usize)?.as_deref_mut()?;
-        if connection.id != conn {
-            return None;
-        }
+        let connection = conns.get_mut(conn)?;
         connection.is_dirty = false;
         connection.tx.write_due(supply);
+        if !connection.is_sending {
+            connection.load_backlog(supply, false);
+        }
         connection.tx.recount(connection.is_closing, queued);
         if connection.is_sending {
             return None;
@@ -324,19 +338,7 @@ impl<B: Octets> Shard<B> {
         connection.prelude = Some(Vec::new());
         let at = now + self.config.limits.probation;
         connection.probation = Some(self.timers.arm(at, Deadline::Probation(conn)));
-        self.insert(connection);
-    }
-
-    fn insert(&mut self, connection: Box<Connection<B>>) {
-        let index = connection.id.index as usize;
-        if self.conns.len() <= index {
-            self.conns.resize_with(index + 1, || None);
-        }
-        debug_assert!(
-            self.conns[index].is_none(),
-            "the driver closed the earlier user first"
-        );
-        self.conns[index] = Some(connection);
+        self.conns.insert(connection);
     }
 
     fn handle_connected(&mut self, now: Instant, conn: ConnId, request: ConnectId, via: Via) {
@@ -346,7 +348,8 @@ impl<B: Octets> Shard<B> {
             .and_then(|s| self.session_at(s));
         let Some(session) = session else {
             // The session ended or changed its mind meanwhile.
-            self.insert(Box::new(Connection::new(conn, UNSPECIFIED, now)));
+            self.conns
+                .insert(Box::new(Connection::new(conn, UNSPECIFIED, now)));
             self.close(now, conn);
             return;
         };
@@ -359,7 +362,7 @@ impl<B: Octets> Shard<B> {
         };
         let mut connection = Box::new(Connection::new(conn, peer, now));
         connection.via = via;
-        self.insert(connection);
+        self.conns.insert(connection);
         if let Err(misfit) = self.check_security(now, conn, session) {
             self.give_up_connected(now, conn, session, misfit);
             return;
@@ -408,7 +411,7 @@ impl<B: Octets> Shard<B> {
         self.outputs.push_back(Output::Event(event));
     }
 
-    fn handle_sent(&mut self, now: Instant, conn: ConnId, batch: Batch<B>) {
+    pub(crate) fn handle_sent(&mut self, now: Instant, conn: ConnId, batch: Batch<B>) {
         self.supply.keep_batch(batch);
         let Some(connection) = self.connection(conn) else {
             return;
@@ -418,19 +421,26 @@ impl<B: Octets> Shard<B> {
         if connection.is_closing {
             return self.end_linger(conn);
         }
-        if connection.tx.has_more() {
+        let is_trunk = connection.is_trunk();
+        if connection.has_more() {
             self.mark_dirty(conn);
+        }
+        if is_trunk {
+            self.tell_branches(conn, None);
         }
         self.note_progress(now, conn, octets);
         self.recount_shorter(conn);
     }
 
-    fn handle_progress(&mut self, now: Instant, conn: ConnId, octets: usize) {
+    pub(crate) fn handle_progress(&mut self, now: Instant, conn: ConnId, octets: usize) {
         if let Some(connection) = self.connection(conn)
             && connection.is_sending
         {
             let in_flight = &mut connection.tx.in_flight;
             *in_flight = in_flight.saturating_sub(octets);
+            if connection.is_trunk() {
+                self.tell_branches(conn, Some(octets));
+            }
             self.note_progress(now, conn, octets);
             self.recount_shorter(conn);
         }
@@ -443,12 +453,17 @@ impl<B: Octets> Shard<B> {
             CloseCause::Peer | CloseCause::Local => LossCause::Closed,
             CloseCause::Error(kind) => LossCause::Error(kind),
         };
+        self.end_connection(conn, cause);
+    }
+
+    pub(crate) fn end_connection(&mut self, conn: ConnId, cause: LossCause) {
         self.lose_sessions(conn, cause);
         if let Some(mut connection) = self.remove_connection(conn) {
             if let Some(timer) = connection.probation.take() {
                 self.timers.cancel(timer);
             }
             self.recycle_frame(connection.frame.take());
+            self.forget_branch(&mut connection);
             self.let_go(&mut connection);
         }
     }
@@ -456,7 +471,7 @@ impl<B: Octets> Shard<B> {
     pub(crate) fn remove_connection(&mut self, conn: ConnId) -> Option<Box<Connection<B>>> {
         self.connection(conn)?.is_closing = true;
         self.recount_shorter(conn);
-        self.conns[conn.index as usize].take()
+        self.conns.remove(conn)
     }
 
     fn handle_command(&mut self, now: Instant, command: Command) {
@@ -506,7 +521,7 @@ impl<B: Octets> Shard<B> {
                 None
             }
             Order::ShardLost { shard, life } => {
-                self.lose_shard(shard, life);
+                self.lose_shard(now, shard, life);
                 None
             }
             Order::Drain => {
@@ -573,10 +588,7 @@ impl<B: Octets> Shard<B> {
     }
 
     pub(crate) fn connection(&mut self, conn: ConnId) -> Option<&mut Connection<B>> {
-        self.conns
-            .get_mut(conn.index as usize)?
-            .as_deref_mut()
-            .filter(|c| c.id == conn)
+        self.conns.get_mut(conn)
     }
 
     /// `session` if it still exists.

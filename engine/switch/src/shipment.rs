@@ -11,13 +11,15 @@
 //! A turn's parcels for one shard leave together. The octets they speak of are copied once, into the
 //! shipment; at the other end they are received octets like any, shared by all recipients there.
 
+use core::net::SocketAddr;
 use core::ops::Range;
 
 use msrp::{ByteRange, FailureReport, Flag, StatusCode};
 
-use crate::api::{ContextKey, SessionKey, ShardIndex};
+use crate::api::{ConnId, ContextKey, LossCause, SessionKey, ShardIndex};
 use crate::limits::{PARCEL_BYTES, SHIPMENT_BYTES};
 use crate::message::MessageRef;
+use crate::security::Via;
 
 /// Parcels from one shard to another, in order. The driver carries it there and, when it was unpacked,
 /// back.
@@ -117,6 +119,36 @@ impl Shipment {
         Span::new(start..self.octets.len())
     }
 
+    /// Where octets that are appended next begin.
+    pub(crate) fn mark(&self) -> usize {
+        self.octets.len()
+    }
+
+    /// Copies octets in, behind the others.
+    pub(crate) fn append(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// What was appended since.
+    pub(crate) fn since(&self, mark: usize) -> Span {
+        Span::new(mark..self.octets.len())
+    }
+
+    /// Appends octets that a connection here received for sessions there: to the last parcel, if that
+    /// is of the same connection.
+    pub(crate) fn feed(&mut self, name: BranchName, parts: [&[u8]; 2]) {
+        let added = self.pack(parts);
+        if let Some(Parcel::Feed { name: last, octets }) = self.parcels.last_mut()
+            && *last == name
+            && octets.end == added.start
+        {
+            octets.end = added.end;
+        } else {
+            let octets = added;
+            self.parcels.push(Parcel::Feed { name, octets });
+        }
+    }
+
     pub(crate) fn seal(&mut self, calls_back: bool) {
         self.weight_bytes = self.weight();
         self.calls_back = calls_back;
@@ -197,6 +229,39 @@ pub(crate) enum Parcel {
     Hold(SessionKey),
     /// It may be read again.
     Release(SessionKey),
+    /// A connection of the sender has frames for sessions there.
+    Graft {
+        name: BranchName,
+        peer: SocketAddr,
+        via: Box<Via>,
+    },
+    /// These were received on it.
+    Feed { name: BranchName, octets: Span },
+    /// The system took so many octets of what was emitted; 0: some.
+    Taken { name: BranchName, octets: usize },
+    /// It has ended.
+    Sever { name: BranchName, cause: LossCause },
+    /// Whole frames for a connection of the other shard; where each ends.
+    Emit {
+        name: BranchName,
+        octets: Span,
+        ends: Box<[u32]>,
+    },
+    /// It is not to be read for the time being, or may be again.
+    Throttle { name: BranchName, is_on: bool },
+    /// Sessions here are bound to it, or none is any more.
+    Tenancy { name: BranchName, is_occupied: bool },
+    /// It is not used from here any more.
+    LetGo(BranchName),
+}
+
+/// A connection that carries sessions of another shard, too, as the two call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct BranchName {
+    /// Its name where it is.
+    pub trunk: ConnId,
+    /// Distinguishes successive branches of it on one shard.
+    pub serial: u32,
 }
 
 /// How a message begins.

@@ -6,6 +6,7 @@
     reason = "a test that fails here has found something"
 )]
 
+mod shared;
 mod tls;
 
 use std::io::{ErrorKind, Read, Write};
@@ -179,17 +180,22 @@ impl Participant {
         space[..count].to_vec()
     }
 
+    /// What comes next, as the transport cuts it.
+    #[track_caller]
+    fn pieces(&mut self) -> Vec<Vec<u8>> {
+        let octets = self.read();
+        assert_ne!(octets, b"", "closed: {:?}", self.peer);
+        match &mut self.websocket {
+            None => vec![octets],
+            Some(client) => client.receive(&octets),
+        }
+    }
+
     /// Receives, and answers what wants an answer.
     #[track_caller]
     fn until(&mut self, is_done: impl Fn(&Peer) -> bool) {
         while !is_done(&self.peer) {
-            let octets = self.read();
-            assert_ne!(octets, b"", "closed: {:?}", self.peer);
-            let pieces = match &mut self.websocket {
-                None => vec![octets],
-                Some(client) => client.receive(&octets),
-            };
-            for mut piece in pieces {
+            for mut piece in self.pieces() {
                 let answers = self.peer.receive(&piece);
                 if self.websocket.is_some() {
                     // Each message is one chunk.
