@@ -18,14 +18,7 @@
 use crate::event::{
     Event, Hangup, Intent, MixerFailure, Participant, ParticipantId, Refusal, SeatState,
 };
-use std::collections::BTreeMap;
-
-#[derive(Clone, Copy, Debug)]
-struct Seat {
-    state: SeatState,
-    is_called: bool,
-    is_muted: bool,
-}
+use crate::seats::Seats;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mixer {
@@ -36,21 +29,10 @@ enum Mixer {
     Lost,
 }
 
-impl Seat {
-    fn row(&self, id: ParticipantId) -> Participant {
-        Participant {
-            id,
-            state: self.state,
-            is_called: self.is_called,
-            is_muted: self.is_muted,
-        }
-    }
-}
-
 /// The state of one conference.
 #[derive(Clone, Debug)]
 pub struct Conference {
-    seats: BTreeMap<ParticipantId, Seat>,
+    seats: Seats,
     seats_max: usize,
     mixer: Mixer,
     is_closing: bool,
@@ -64,7 +46,7 @@ impl Conference {
     #[must_use]
     pub fn new(seats_max: usize) -> Self {
         Self {
-            seats: BTreeMap::new(),
+            seats: Seats::default(),
             seats_max,
             mixer: Mixer::None,
             is_closing: false,
@@ -120,13 +102,13 @@ impl Conference {
 
     /// Everybody, in the order of joining.
     pub fn roster(&self) -> impl Iterator<Item = Participant> {
-        self.seats.iter().map(|(&id, seat)| seat.row(id))
+        self.seats.iter()
     }
 
     /// One of them.
     #[must_use]
     pub fn participant(&self, id: ParticipantId) -> Option<Participant> {
-        self.seats.get(&id).map(|seat| seat.row(id))
+        self.seats.get(id)
     }
 
     /// Whether nobody is let in.
@@ -148,7 +130,7 @@ impl Conference {
             Some(Refusal::Locked)
         } else if self.mixer == Mixer::Lost {
             Some(Refusal::MixerUnavailable)
-        } else if self.count(|s| !is_leaving(s)) >= self.seats_max {
+        } else if self.seats.staying() >= self.seats_max {
             Some(Refusal::Full)
         } else {
             None
@@ -156,19 +138,12 @@ impl Conference {
         match refusal {
             Some(why) => out.extend([Intent::Refuse(id, why), Intent::Release(id)]),
             // `settle` says what the context's state allows.
-            None => {
-                let seat = Seat {
-                    state: SeatState::Waiting,
-                    is_called,
-                    is_muted: false,
-                };
-                self.seats.insert(id, seat);
-            }
+            None => self.seats.insert(id, is_called),
         }
     }
 
     fn handle_ready(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
-        let Some(seat) = self.seats.get_mut(&id) else {
+        let Some(seat) = self.seats.get(id) else {
             return;
         };
         let SeatState::Adding { is_gone } = seat.state else {
@@ -178,12 +153,12 @@ impl Conference {
             self.mixer = Mixer::Open;
         }
         if is_gone {
-            seat.state = SeatState::Leaving { is_sent: false };
+            self.set(id, SeatState::Leaving { is_sent: false });
         } else if seat.is_called {
-            seat.state = SeatState::Dialing;
+            self.set(id, SeatState::Dialing);
             out.extend([Intent::Dial(id), Intent::PublishRoster]);
         } else {
-            seat.state = SeatState::Answered;
+            self.set(id, SeatState::Answered);
             out.push(Intent::Answer(id));
         }
     }
@@ -207,11 +182,11 @@ impl Conference {
     }
 
     fn handle_muted(&mut self, id: ParticipantId, is_muted: bool, out: &mut Vec<Intent>) {
-        if let Some(seat) = self.seats.get_mut(&id)
+        if let Some(seat) = self.seats.get(id)
             && !is_leaving(&seat.state)
             && seat.is_muted != is_muted
         {
-            seat.is_muted = is_muted;
+            self.seats.mute(id, is_muted);
             // Until then the Add or the Modify on its way says it.
             if matches!(seat.state, SeatState::Answered | SeatState::Connected) {
                 out.extend([Intent::SetMode(id), Intent::PublishRoster]);
@@ -319,8 +294,7 @@ impl Conference {
         self.mixer = Mixer::Lost;
         out.push(Intent::StartGrace);
         // Who waited was promised nothing yet.
-        let waiting = self.ids(|s| *s == SeatState::Waiting);
-        for id in waiting {
+        for id in self.seats.waiting() {
             out.push(Intent::Refuse(id, Refusal::MixerUnavailable));
             self.release(id, out);
         }
@@ -336,7 +310,7 @@ impl Conference {
         }
         // The terminations went with the mixer: nothing is left to subtract.
         self.mixer = Mixer::None;
-        for id in self.ids(|_| true) {
+        for id in self.ids() {
             match self.state(id) {
                 Some(state) if is_seated(&state) => {
                     out.push(Intent::HangUp(id, Hangup::MixerLost));
@@ -353,7 +327,7 @@ impl Conference {
 
     fn handle_closed(&mut self, out: &mut Vec<Intent>) {
         self.is_closing = true;
-        for id in self.ids(|_| true) {
+        for id in self.ids() {
             self.handle_gone(id, Some(Hangup::Closing), out);
         }
     }
@@ -375,24 +349,22 @@ impl Conference {
         if self.mixer == Mixer::Lost {
             return;
         }
-        let is_termination = |s: &SeatState| is_seated(s) || is_leaving(s);
-        let is_adding = |s: &SeatState| matches!(s, SeatState::Adding { .. });
         if matches!(self.mixer, Mixer::Open | Mixer::Closing)
-            && self.count(is_termination) == 0
-            && self.count(is_adding) == 0
+            && self.seats.terminations() == 0
+            && self.seats.adding() == 0
         {
             self.mixer = Mixer::None;
         }
         if self.mixer == Mixer::None {
             // One opens the context, the others wait for its number.
-            if let Some(id) = self.ids(|s| *s == SeatState::Waiting).first().copied() {
+            if let Some(id) = self.seats.first_waiting() {
                 self.add(id, true, out);
                 self.mixer = Mixer::Opening;
             }
             return;
         }
         if self.mixer == Mixer::Open {
-            for id in self.ids(|s| *s == SeatState::Waiting) {
+            for id in self.seats.waiting() {
                 self.add(id, false, out);
             }
         }
@@ -400,15 +372,14 @@ impl Conference {
     }
 
     fn send_subtracts(&mut self, out: &mut Vec<Intent>) {
-        let adding = self.count(|s| matches!(s, SeatState::Adding { .. }));
-        for id in self.ids(|s| *s == SeatState::Leaving { is_sent: false }) {
-            let stays = self.count(|s| is_seated(s) || *s == SeatState::Leaving { is_sent: false });
-            if stays == 1 && adding > 0 {
+        while let Some(id) = self.seats.first_held() {
+            let is_last = self.seats.kept() == 1;
+            if is_last && self.seats.adding() > 0 {
                 return;
             }
             self.set(id, SeatState::Leaving { is_sent: true });
             out.push(Intent::SubtractTermination(id));
-            if stays == 1 {
+            if is_last {
                 self.mixer = Mixer::Closing;
             }
         }
@@ -423,28 +394,20 @@ impl Conference {
     }
 
     fn release(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
-        self.seats.remove(&id);
+        self.seats.remove(id);
         out.push(Intent::Release(id));
     }
 
-    fn ids(&self, is_it: impl Fn(&SeatState) -> bool) -> Vec<ParticipantId> {
-        let found = self.seats.iter().filter(|(_, seat)| is_it(&seat.state));
-        found.map(|(&id, _)| id).collect()
+    fn ids(&self) -> Vec<ParticipantId> {
+        self.seats.iter().map(|seat| seat.id).collect()
     }
 
     fn state(&self, id: ParticipantId) -> Option<SeatState> {
-        self.seats.get(&id).map(|seat| seat.state)
+        self.seats.state(id)
     }
 
     fn set(&mut self, id: ParticipantId, state: SeatState) {
-        if let Some(seat) = self.seats.get_mut(&id) {
-            seat.state = state;
-        }
-    }
-
-    fn count(&self, is_it: impl Fn(&SeatState) -> bool) -> usize {
-        let states = self.seats.values().map(|seat| &seat.state);
-        states.filter(|state| is_it(state)).count()
+        self.seats.set(id, state);
     }
 }
 

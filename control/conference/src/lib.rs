@@ -15,6 +15,7 @@ pub mod notice;
 mod policy;
 pub mod roster;
 mod rules;
+mod seats;
 pub mod subscription;
 
 pub use conference::Conference;

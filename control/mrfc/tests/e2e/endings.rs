@@ -296,8 +296,8 @@ async fn a_crowd_comes_and_goes_at_once() {
     )];
     config.max_participants = CROWD;
     let mut bench = Bench::start(config).await;
-    let mut client = bench.client(0).await;
-    let call = bench.call(0);
+    let mut client = bench.client(1).await;
+    let call = bench.call(1);
     // The first one makes the context; all others follow when it is there.
     bench.mrfp.hold().await;
     let mut dialogs = Vec::new();
