@@ -30,7 +30,7 @@ use core::sync::atomic::Ordering;
 use focus::{Command, Focus};
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
-use h248_endpoint::{AssociationConfig, Role, Shell};
+use h248_endpoint::{AssociationConfig, Role, Shell, mp_profile};
 use sip::SipAddr;
 use sip::{BindError, Method, Stack, StackConfig};
 use std::sync::Arc;
@@ -208,7 +208,12 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
 async fn open_h248(config: &Config, mid: MId) -> Result<Shell, StartError> {
     let mut endpoint = h248_endpoint::Config::new(mid, Role::Controller, rand::random());
     endpoint.timers.t_max = config.h248_timeout;
-    let listened = Shell::controller(endpoint, AssociationConfig::default(), &config.h248).await;
+    // What the commands of this controller keep to. Gateways without a profile are taken as well.
+    let association = AssociationConfig {
+        profiles: vec![mp_profile()],
+        ..AssociationConfig::default()
+    };
+    let listened = Shell::controller(endpoint, association, &config.h248).await;
     listened.map_err(|source| StartError::Listen {
         addr: "the H.248 addresses".to_owned(),
         source,

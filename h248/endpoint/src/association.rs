@@ -10,8 +10,8 @@ use std::collections::{HashMap, VecDeque};
 
 use clock::Instant;
 use h248::ast::{
-    ErrorDescriptor, MId, ReplyBody, ServiceChange, ServiceChangeMethod, ServiceChangeReplyParms,
-    ServiceChangeResult, TransactionId,
+    ErrorDescriptor, MId, Profile, ReplyBody, ServiceChange, ServiceChangeMethod,
+    ServiceChangeReplyParms, ServiceChangeResult, TransactionId,
 };
 
 use crate::limits::ASSOCIATIONS_MAX;
@@ -193,6 +193,8 @@ impl Associations {
         let offered = services.version.unwrap_or(1);
         let version = offered.clamp(1, endpoint.config().version_max);
         parms.version = Some(version);
+        let profile = self.profile(services);
+        parms.profile.clone_from(&profile);
         let peer = request_peer(request.peer, services.address.as_ref());
         endpoint.set_version(request.peer, version);
         endpoint.set_version(peer, version);
@@ -200,16 +202,27 @@ impl Associations {
             mid: request.mid.clone(),
             peer,
             version,
-            profile: services.profile.clone(),
+            profile,
             method: services.method.clone(),
         };
         self.associate(now, endpoint, registered);
         ServiceChangeResult::Services(Box::new(parms))
     }
 
+    /// The profile that a gateway is told: what it proposed, in no higher version than ours.
+    fn profile(&self, services: &ServiceChange) -> Option<Profile> {
+        let mut profile = services.profile.clone()?;
+        let mut known = self.config.profiles.iter();
+        if let Some(ours) = known.find(|ours| ours.name == profile.name) {
+            profile.version = profile.version.min(ours.version);
+        }
+        Some(profile)
+    }
+
     fn refusal(&self, mid: &MId, services: &ServiceChange) -> Option<ErrorDescriptor> {
-        let is_unknown = |profile: &h248::ast::Profile| {
-            !self.config.profiles.is_empty() && !self.config.profiles.contains(&profile.name)
+        let known = &self.config.profiles;
+        let is_unknown = |profile: &Profile| {
+            !known.is_empty() && !known.iter().any(|ours| ours.name == profile.name)
         };
         if services.profile.as_ref().is_some_and(is_unknown) {
             return Some(error(461, "Unsupported or Unknown Profile"));

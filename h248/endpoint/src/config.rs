@@ -152,6 +152,15 @@ pub enum AfterLoss {
     Restart,
 }
 
+/// `MRF/7`, the profile of the Mp interface (TS 29.333 5.1).
+#[must_use]
+pub fn mp_profile() -> Profile {
+    Profile {
+        name: Name::new("MRF"),
+        version: 7,
+    }
+}
+
 /// How a gateway registers.
 #[derive(Clone, Debug)]
 pub struct RegistrationConfig {
@@ -163,7 +172,8 @@ pub struct RegistrationConfig {
     pub reason: String,
     /// What a registration after a loss says.
     pub after_loss: AfterLoss,
-    /// Profile offered; `None` leaves it out. Default `MRF/7` (TS 29.333).
+    /// Profile offered; `None` leaves it out. Default `MRF/7` (TS 29.333). A controller may settle on a
+    /// lower version or on none; one that refuses it (461) is asked again without it.
     pub profile: Option<Profile>,
     /// Maximum waiting delay: a registration waits a random time up to it, so that gateways
     /// started together do not register together (section 9.2). Default 0.
@@ -187,10 +197,7 @@ impl RegistrationConfig {
             mgc_names: Vec::new(),
             reason: "901 Cold Boot".to_owned(),
             after_loss: AfterLoss::default(),
-            profile: Some(Profile {
-                name: Name::new("MRF"),
-                version: 7,
-            }),
+            profile: Some(mp_profile()),
             mwd: Duration::ZERO,
             retry: (Duration::from_secs(1), Duration::from_secs(30)),
             patience: Duration::from_secs(5),
@@ -215,8 +222,9 @@ pub enum Departure {
 /// How a controller accepts gateways.
 #[derive(Clone, Debug)]
 pub struct AssociationConfig {
-    /// Profiles accepted by name; empty accepts any. Others are refused with 461.
-    pub profiles: Vec<Name>,
+    /// Profiles accepted, each with the highest version; empty accepts any. A gateway that proposes a
+    /// higher version is answered with ours, another profile is refused with 461.
+    pub profiles: Vec<Profile>,
     /// Send every registering gateway to this controller instead (`MgcIdToTry`).
     pub redirect: Option<MId>,
     /// Audit ROOT of a gateway that was silent for this long; `None` never. Default 30 s.

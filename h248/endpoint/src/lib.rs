@@ -37,6 +37,7 @@ pub use addr::{Peer, TransportAddr, TransportAddrError, TransportId, TransportKi
 pub use association::Associations;
 pub use config::{
     AfterLoss, AssociationConfig, Config, Departure, RegistrationConfig, Role, Timers, Tuning,
+    mp_profile,
 };
 pub use endpoint::{Endpoint, error};
 pub use h248::{Encoding, Limits};

@@ -6,25 +6,26 @@
 //!    |   failed: next |       failed: next  | +--+ MgcIdToTry    | lost: Disconnected   v
 //!    +--(end of list)-+---------------------+--------------------+                   Departed
 //! ```
+//!
+//! Asked, with 461 as the answer, asks again without a profile.
 
+mod answer;
 mod redirect;
 
 use std::collections::VecDeque;
 
 use clock::{Duration, Instant};
 use h248::ast::{
-    ErrorDescriptor, MId, ReplyBody, ServiceChange, ServiceChangeMethod, ServiceChangeReplyParms,
-    ServiceChangeResult, TransactionId,
+    ErrorDescriptor, MId, ReplyBody, ServiceChange, ServiceChangeMethod, ServiceChangeResult,
+    TransactionId,
 };
 
 use crate::node::{Event, LostReason, NodeOutput, Registered};
 use crate::random::Random;
-use crate::service_change::{
-    of_root, plain, request_peer, result_of, root_reply, root_service_change, time_stamp,
-};
+use crate::service_change::{of_root, plain, root_reply, root_service_change};
 use crate::{
     AfterLoss, Departure, Endpoint, FailReason, Peer, RegistrationConfig, Request, TransportAddr,
-    describe, error, first_error,
+    error,
 };
 
 /// Finds a controller, keeps it, and finds another when it is lost.
@@ -77,6 +78,8 @@ enum Occasion {
 struct Asking {
     mgc: TransportAddr,
     until: Instant,
+    /// The profile has been refused: none is proposed any more.
+    is_plain: bool,
 }
 
 impl Registration {
@@ -160,19 +163,8 @@ impl Registration {
             self.outputs.push_back(NodeOutput::Close(peer));
             return;
         }
-        endpoint.set_version(peer, 1);
-        let (method, reason) = self.method(mgc);
-        let mut services = plain(method, reason);
-        services.version = Some(endpoint.config().version_max);
-        services.profile.clone_from(&self.config.profile);
-        services.time = time_stamp(now, endpoint.config().epoch);
-        match endpoint.send_request(now, peer, vec![root_service_change(services)]) {
-            Ok(id) => {
-                let until = now + self.config.patience;
-                self.state = State::Asked(Asking { mgc, until }, peer, id);
-            }
-            Err(cause) => self.try_next(now, endpoint, &cause.to_string()),
-        }
+        let until = now + self.config.patience;
+        self.ask(now, endpoint, Asking { until, ..asking }, peer);
     }
 
     /// Method and reason of a registration with this controller.
@@ -388,68 +380,6 @@ impl Registration {
         self.event(Event::Departed);
     }
 
-    fn handle_answer(
-        &mut self,
-        now: Instant,
-        endpoint: &mut Endpoint,
-        (asking, peer): (Asking, Peer),
-        (mid, body): (&MId, &ReplyBody),
-    ) {
-        if let Some(refused) = first_error(body) {
-            let cause = format!("refused with {}", describe(refused));
-            self.try_next(now, endpoint, &cause);
-            return;
-        }
-        match result_of(body) {
-            Some(ServiceChangeResult::Services(parms)) => match &parms.mgc_id {
-                Some(target) => self.redirect(now, endpoint, (asking, peer), target),
-                None => self.accept(now, endpoint, (asking, peer), (mid, parms)),
-            },
-            Some(ServiceChangeResult::Empty) => {
-                let parms = ServiceChangeReplyParms::default();
-                self.accept(now, endpoint, (asking, peer), (mid, &parms));
-            }
-            Some(ServiceChangeResult::Error(_)) | None => {
-                self.try_next(now, endpoint, "the reply holds no ServiceChange");
-            }
-        }
-    }
-
-    fn accept(
-        &mut self,
-        now: Instant,
-        endpoint: &mut Endpoint,
-        (asking, peer): (Asking, Peer),
-        (mid, parms): (&MId, &ServiceChangeReplyParms),
-    ) {
-        // Absent means 1: the first reply must carry it (section 11.3).
-        let version = parms.version.unwrap_or(1);
-        if version == 0 || version > endpoint.config().version_max {
-            let cause = format!("answered with version {version}, which was not offered");
-            self.try_next(now, endpoint, &cause);
-            return;
-        }
-        let request_peer = request_peer(peer, parms.address.as_ref());
-        endpoint.set_version(peer, version);
-        endpoint.set_version(request_peer, version);
-        let registered = Registered {
-            mid: mid.clone(),
-            peer: request_peer,
-            version,
-            profile: parms
-                .profile
-                .clone()
-                .or_else(|| self.config.profile.clone()),
-            method: self.method(asking.mgc).0,
-        };
-        self.redirects = 0;
-        self.rounds = 0;
-        // What the next registration will be about, unless the controller hands us over.
-        self.occasion = Occasion::Loss(asking.mgc);
-        self.state = State::Registered(registered.clone());
-        self.event(Event::Registered(registered));
-    }
-
     /// Ends the association with the controller at `peer` and starts over from the first of the
     /// list, or from the second when it is the first that was lost (H.248.1 section 11.5).
     fn lose(&mut self, now: Instant, endpoint: &mut Endpoint, peer: Peer, reason: LostReason) {
@@ -477,7 +407,11 @@ impl Registration {
 
     fn connect(&mut self, now: Instant, mgc: TransportAddr) {
         let until = now + self.config.patience;
-        self.state = State::Connecting(Asking { mgc, until });
+        self.state = State::Connecting(Asking {
+            mgc,
+            until,
+            is_plain: false,
+        });
         self.outputs.push_back(NodeOutput::Connect(mgc));
     }
 

@@ -403,31 +403,6 @@ fn controllers_named_by_domain_are_looked_up_and_reached_over_the_same_transport
 }
 
 #[test]
-fn an_unknown_profile_is_refused_and_the_next_controller_tried() {
-    let mut net = Net::new();
-    let profiles = vec![Name::new("OTHER")];
-    net.controller(
-        1,
-        2,
-        AssociationConfig {
-            profiles,
-            ..AssociationConfig::default()
-        },
-    );
-    net.controller(2, 2, AssociationConfig::default());
-    net.gateway(10, 2, towards(&[udp(1), udp(2)]));
-    net.run(ms(400));
-    assert_eq!(
-        net.told(10),
-        [
-            "failed at 1: refused with 461 Unsupported or Unknown Profile",
-            "registered Restart 2 v2 \"mgc2.example\""
-        ]
-    );
-    assert_eq!(net.told(1), [""; 0]);
-}
-
-#[test]
 fn a_gateway_answers_its_own_controller_alone() {
     let mut net = Net::new();
     net.controller(1, 2, AssociationConfig::default());

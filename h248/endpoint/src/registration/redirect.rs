@@ -46,7 +46,14 @@ impl Registration {
             return self.connect(now, mgc);
         }
         let until = now + self.config.patience;
-        self.state = State::Resolving(Asking { mgc: like, until }, target.clone());
+        self.state = State::Resolving(
+            Asking {
+                mgc: like,
+                until,
+                is_plain: false,
+            },
+            target.clone(),
+        );
         if let MId::Domain { name, port } = target {
             self.outputs.push_back(NodeOutput::Resolve {
                 name: name.to_string(),

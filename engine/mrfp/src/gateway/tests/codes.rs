@@ -128,7 +128,10 @@ fn provoke_the_rest() -> BTreeSet<u16> {
 /// What the bundled controller's side of the association says to gateways.
 fn provoke_those_of_controllers() -> BTreeSet<u16> {
     let association = AssociationConfig {
-        profiles: vec!["MRF".into()],
+        profiles: vec![h248::ast::Profile {
+            name: "MRF".into(),
+            version: 7,
+        }],
         ..AssociationConfig::default()
     };
     let config = config("mgc.example", Role::Controller);
