@@ -8,11 +8,15 @@ mod bpf;
 mod link;
 mod memory;
 mod queue;
+mod receiver;
 mod ring;
+mod sender;
 
 pub(crate) use bpf::{AttachMode, Link, PortMap, Program, SocketMap};
 pub(crate) use link::{LinkInfo, sleep};
-pub(crate) use queue::{OpenError, Queue, Receiver, Sender};
+pub(crate) use queue::{OpenError, Queue};
+pub(crate) use receiver::Receiver;
+pub(crate) use sender::Sender;
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
