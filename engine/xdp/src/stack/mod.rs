@@ -66,6 +66,8 @@ pub struct Stack {
     orphans: VecDeque<Key>,
     orphan_count: usize,
     dirty: VecDeque<Key>,
+    /// Those of a turn that only acknowledge; empty between turns.
+    bare: Vec<Key>,
     timers: TimerTable<Key>,
     events: VecDeque<Event>,
     resets_left: usize,
@@ -102,6 +104,7 @@ impl Stack {
             orphans: VecDeque::new(),
             orphan_count: 0,
             dirty: VecDeque::new(),
+            bare: Vec::new(),
             timers: TimerTable::default(),
             events: VecDeque::new(),
             resets_left: RESETS_PER_TURN,

@@ -146,6 +146,7 @@ impl Stack {
         let count = conn.socket().send_slice(octets).unwrap_or(0);
         conn.wants_room |= count < octets.len();
         if count > 0 {
+            conn.sent.has_more = true;
             self.soil(key);
         }
         count
@@ -155,6 +156,7 @@ impl Stack {
     pub fn close(&mut self, now: Instant, key: Key) {
         if let Some(conn) = self.get(key) {
             conn.socket().close();
+            conn.sent.has_more = true;
             self.orphan(now, key);
         }
     }

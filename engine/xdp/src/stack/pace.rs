@@ -25,18 +25,32 @@ impl Stack {
     }
 
     /// Sends what there is to send, as far as there is room. Returns whether anything is left.
+    ///
+    /// Octets come before bare acknowledgements: somebody waits for them.
     pub fn transmit(&mut self, now: Instant, sink: &mut impl FrameSink) -> bool {
         self.resets_left = RESETS_PER_TURN;
         self.astray_left = ASTRAY_PER_TURN;
+        let mut bare = core::mem::take(&mut self.bare);
         for _ in 0..self.dirty.len() {
-            if !sink.has_room() {
-                break;
-            }
             let key = self.dirty.pop_front().expect("counted");
-            if self.get(key).is_some() {
-                self.transmit_one(now, key, sink);
+            match self.get(key) {
+                None => {}
+                Some(conn) if !conn.sent.has_more => bare.push(key),
+                Some(_) if sink.has_room() => self.transmit_one(now, key, sink),
+                Some(_) => {
+                    self.dirty.push_front(key);
+                    break;
+                }
             }
         }
+        for key in bare.drain(..) {
+            if sink.has_room() {
+                self.transmit_one(now, key, sink);
+            } else {
+                self.dirty.push_back(key);
+            }
+        }
+        self.bare = bare;
         self.has_to_send()
     }
 
@@ -46,7 +60,6 @@ impl Stack {
         conn.is_dirty = false;
         let header = conn.header;
         let (sockets, octets_sent) = conn.parts();
-        octets_sent.is_all = false;
         let mut wire = Wire {
             packet: None,
             sink,
@@ -59,8 +72,8 @@ impl Stack {
         // One call sends one segment at most.
         while self.interface.poll_egress(at, &mut wire, sockets) == PollResult::SocketStateChanged {
             sent += 1;
-            let is_all = wire.sent.as_ref().is_some_and(|sent| sent.is_all);
-            if is_all || sent == BURST_SEGMENTS {
+            let has_more = wire.sent.as_ref().is_none_or(|sent| sent.has_more);
+            if !has_more || sent == BURST_SEGMENTS {
                 break;
             }
         }

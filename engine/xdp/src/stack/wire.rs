@@ -38,8 +38,8 @@ pub(super) struct Wire<'a, S> {
 pub(super) struct Sent {
     /// The number behind the last octet.
     end: Option<u32>,
-    /// The last segment carried the last octet that there was to send.
-    pub(super) is_all: bool,
+    /// There are octets, or an end, that no segment has carried yet.
+    pub(super) has_more: bool,
 }
 
 impl<S: FrameSink> Device for Wire<'_, S> {
@@ -173,7 +173,7 @@ fn number(packet: &mut [u8], sent: &mut Sent) {
         sent.end = Some(end);
     }
     // smoltcp pushes exactly what is the last that it has, and a FIN has nothing behind it.
-    sent.is_all = flags & PSH_FIN != 0;
+    sent.has_more = payload > 0 && flags & PSH_FIN == 0;
 }
 
 /// Where TCP begins in an IP packet; nothing that is sent has extension headers.

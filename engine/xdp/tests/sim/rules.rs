@@ -10,7 +10,11 @@ use crate::link::{Faults, LISTEN, World};
 
 /// An established connection: the server's name of it and the client's.
 fn connected(world: &mut World) -> (Key, Key) {
-    world.connect(0, 40_000, LISTEN);
+    connected_from(world, 40_000)
+}
+
+fn connected_from(world: &mut World, port: u16) -> (Key, Key) {
+    world.connect(0, port, LISTEN);
     let (mut server, mut client) = (None, None);
     while server.is_none() || client.is_none() {
         assert!(world.step());
@@ -99,6 +103,48 @@ fn from(syn: &[u8], number: u32) -> Vec<u8> {
     };
     add(&mut frame, 34, u16::try_from(number % 10_000 + 1).unwrap());
     frame
+}
+
+/// What a host sends now.
+fn sent(world: &mut World, host: usize) -> Vec<Vec<u8>> {
+    let now = world.now;
+    let host = &mut world.hosts[host];
+    host.stack.transmit(now, &mut host.out);
+    core::mem::take(&mut host.out.frames)
+}
+
+fn receive(world: &mut World, host: usize, frames: &[Vec<u8>]) {
+    let now = world.now;
+    let host = &mut world.hosts[host];
+    for frame in frames {
+        let fate = host.stack.receive(now, frame, false, &mut host.out);
+        assert_eq!(fate, Fate::Taken);
+    }
+}
+
+fn carries_octets(frame: &[u8]) -> bool {
+    frame.len() > 34 + usize::from(frame[46] >> 4) * 4
+}
+
+#[test]
+fn octets_leave_before_bare_acknowledgements() {
+    let mut world = quiet();
+    let (sender, of_sender) = connected_from(&mut world, 40_000);
+    let (recipient, _) = connected_from(&mut world, 40_001);
+    run_for(&mut world, Duration::from_millis(5));
+    for _ in 0..3 {
+        world.hosts[1].stack.write(of_sender, b"message");
+        let frames = sent(&mut world, 1);
+        receive(&mut world, 0, &frames);
+        let stack = &mut world.hosts[0].stack;
+        assert_eq!(stack.read(sender, <[u8]>::len), Read::Octets(7));
+        stack.write(recipient, b"copy");
+        let frames = sent(&mut world, 0);
+        let order: Vec<_> = frames.iter().map(|frame| carries_octets(frame)).collect();
+        assert_eq!(order, [true, false]);
+        receive(&mut world, 1, &frames);
+        run_for(&mut world, Duration::from_millis(5));
+    }
 }
 
 #[test]
