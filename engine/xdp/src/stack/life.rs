@@ -24,9 +24,15 @@ impl Stack {
         let conn = &mut self.conns[index];
         let before = conn.progress();
         let answer = conn.header.unwrap_or(header);
+        let packet = &frame[segment.packet.clone()];
+        let renewed = if segment.is_bare() {
+            None
+        } else {
+            conn.sent.renew(packet)
+        };
         let (sockets, sent) = conn.parts();
         let mut wire = Wire {
-            packet: Some(&frame[segment.packet.clone()]),
+            packet: Some(renewed.as_deref().unwrap_or(packet)),
             sink,
             header: Some(answer),
             packet_bytes_max: self.config.packet_bytes_max,
@@ -37,6 +43,7 @@ impl Stack {
             .poll_ingress_single(instant(now), &mut wire, sockets);
         // Only who moves the connection on may say where its answers go.
         let after = conn.progress();
+        conn.sent.note(packet, after.1 < before.1);
         if after != before {
             conn.header = Some(header);
         }

@@ -40,6 +40,49 @@ pub(super) struct Sent {
     end: Option<u32>,
     /// There are octets, or an end, that no segment has carried yet.
     pub(super) has_more: bool,
+    /// The newest acknowledgement that moved the connection on, and the window that it offered.
+    acknowledged: Option<(u32, [u8; 2])>,
+}
+
+impl Sent {
+    /// Notes what an IP packet acknowledges. `has_moved`: octets left the send buffer for it.
+    pub(super) fn note(&mut self, packet: &[u8], has_moved: bool) {
+        let Some(one) = acknowledgement(packet) else {
+            return;
+        };
+        if has_moved || self.acknowledged.is_some_and(|(newest, _)| newest == one.0) {
+            self.acknowledged = Some(one);
+        }
+    }
+
+    /// A copy of an IP packet whose acknowledgement is older than another that came before it, with that
+    /// one in its place; `None`: the packet is fine as it is.
+    ///
+    /// Segments overtake each other. Octets count behind an old acknowledgement, too (RFC 9293 3.10.7.4); smoltcp
+    /// drops both.
+    pub(super) fn renew(&self, packet: &[u8]) -> Option<Vec<u8>> {
+        let (newest, window) = self.acknowledged?;
+        let (number, _) = acknowledgement(packet)?;
+        if newest.wrapping_sub(number).cast_signed() <= 0 {
+            return None;
+        }
+        let mut renewed = packet.to_vec();
+        let tcp = tcp_at(packet);
+        renewed[tcp + 8..tcp + 12].copy_from_slice(&newest.to_be_bytes());
+        renewed[tcp + 14..tcp + 16].copy_from_slice(&window);
+        Some(renewed)
+    }
+}
+
+/// The number that an IP packet with TCP acknowledges, and its window.
+fn acknowledgement(packet: &[u8]) -> Option<(u32, [u8; 2])> {
+    const ACK: u8 = 0x10;
+    const SYN_RST: u8 = 0x06;
+    let tcp = packet.get(tcp_at(packet)..)?;
+    let flags = *tcp.get(13)?;
+    let number = tcp.get(8..12)?.try_into().ok()?;
+    let window = tcp.get(14..16)?.try_into().ok()?;
+    (flags & (ACK | SYN_RST) == ACK).then_some((u32::from_be_bytes(number), window))
 }
 
 impl<S: FrameSink> Device for Wire<'_, S> {

@@ -148,6 +148,24 @@ fn octets_leave_before_bare_acknowledgements() {
 }
 
 #[test]
+fn octets_behind_an_old_acknowledgement_count() {
+    let mut world = quiet();
+    let (server, client) = connected(&mut world);
+    run_for(&mut world, Duration::from_millis(5));
+    world.hosts[1].stack.write(client, b"early");
+    let overtaken = sent(&mut world, 1);
+    world.hosts[0].stack.write(server, b"x");
+    let frames = sent(&mut world, 0);
+    receive(&mut world, 1, &frames);
+    let acknowledgement = sent(&mut world, 1);
+    assert_eq!((overtaken.len(), acknowledgement.len()), (1, 1));
+    receive(&mut world, 0, &acknowledgement);
+    receive(&mut world, 0, &overtaken);
+    let stack = &mut world.hosts[0].stack;
+    assert_eq!(stack.read(server, <[u8]>::len), Read::Octets(5));
+}
+
+#[test]
 fn what_belongs_to_no_connection_is_reset_but_a_reset_is_not() {
     let mut world = quiet();
     let (server, client) = connected(&mut world);
