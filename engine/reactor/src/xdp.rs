@@ -26,6 +26,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use ::xdp::frame::Flow;
+use ::xdp::limits::ACKNOWLEDGEMENT_PATIENCE;
 use ::xdp::stack::{Detached, Event, Fate, Found, Key, Read, Stack};
 use clock::Instant;
 use switch::{Batch, ConnId, ConnectId};
@@ -62,6 +63,8 @@ pub struct Xdp {
     /// The driver has enough: nothing more is read.
     is_held: bool,
     packer: Packer,
+    /// Something was sent and may be acknowledged.
+    expects_acknowledgements: bool,
     /// Frames that belong elsewhere, until the shard they are for, or that may know them, gets them.
     misdirected: Vec<(Fate, Box<[u8]>)>,
 }
@@ -121,6 +124,7 @@ impl Xdp {
             unread: VecDeque::new(),
             outbox: Vec::new(),
             is_held: false,
+            expects_acknowledgements: false,
             packer: Packer::new(Pool::new(slot_count, PACKED_SLOT_BYTES)?),
             misdirected: Vec::new(),
         })
@@ -515,10 +519,26 @@ impl Xdp {
     /// Sends what there is, then says how long nothing but a frame can bring work.
     fn transmit(&mut self, now: Instant, until: Option<Instant>) -> Option<Duration> {
         let is_left = self.stack.transmit(now, &mut self.port.outlet());
-        self.port.flush();
+        self.expects_acknowledgements |= self.port.flush();
         let retry = is_left.then(|| now + ROOM_RETRY);
         let deadlines = until.into_iter().chain(self.stack.deadline()).chain(retry);
         deadlines.min().map(|at| at.since(now))
+    }
+
+    /// Sleeps; where nothing waits for acknowledgements, they alone do not end it, but nor do they wait until the
+    /// next message: after a while of silence it ends once to take them.
+    fn sleep(&mut self, time: Option<Duration>) -> io::Result<()> {
+        let waker = self.waker.as_ref().map(AsFd::as_fd);
+        let is_patient = self.expects_acknowledgements && !self.stack.waits_for_acknowledgements();
+        if !is_patient {
+            self.port.sleep(waker, time, true)?;
+            return Ok(());
+        }
+        let time = time.map_or(ACKNOWLEDGEMENT_PATIENCE, |time| {
+            time.min(ACKNOWLEDGEMENT_PATIENCE)
+        });
+        self.expects_acknowledgements = self.port.sleep(waker, Some(time), false)?;
+        Ok(())
     }
 
     fn read_waker(&mut self) {
@@ -624,8 +644,7 @@ impl Backend for Xdp {
         self.take_events();
         let has_to_read = !self.unread.is_empty() && !self.is_held;
         if is_quiet && !has_to_read && self.outbox.is_empty() && time != Some(Duration::ZERO) {
-            let waker = self.waker.as_ref().map(AsFd::as_fd);
-            self.port.sleep(waker, time)?;
+            self.sleep(time)?;
             self.read_waker();
             now = self.now();
             self.receive(now);

@@ -21,7 +21,9 @@ pub(crate) const IPV4_FRAGMENT: u16 = 0x3fff;
 const FLAG_FIN: u8 = 0x01;
 const FLAG_SYN: u8 = 0x02;
 const FLAG_RST: u8 = 0x04;
-const FLAG_ACK: u8 = 0x10;
+pub(crate) const FLAG_ACK: u8 = 0x10;
+/// Those that say what a segment is about.
+pub(crate) const FLAGS_OF_CONTROL: u8 = FLAG_FIN | FLAG_SYN | FLAG_RST | FLAG_ACK;
 
 /// The Ethernet header in front of what is sent: destination, source, type.
 pub type Header = [u8; ETHERNET_BYTES];
@@ -131,8 +133,7 @@ impl Segment {
     /// Whether it acknowledges, and nothing else.
     #[must_use]
     pub fn is_bare(&self) -> bool {
-        let flags = self.flags & (FLAG_FIN | FLAG_SYN | FLAG_ACK | FLAG_RST);
-        flags == FLAG_ACK && self.payload_bytes == 0
+        self.flags & FLAGS_OF_CONTROL == FLAG_ACK && self.payload_bytes == 0
     }
 
     /// Whether it resets the connection.

@@ -42,6 +42,9 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// A connection from which nothing came for this long is given up.
 pub const SILENCE_MAX: Duration = Duration::from_secs(150);
 
+/// Bare acknowledgements are looked at after this long without anything else, if nothing waits for them.
+pub const ACKNOWLEDGEMENT_PATIENCE: Duration = Duration::from_millis(5);
+
 /// A connection that wants to be looked at, but had nothing to do, is looked at again after this long.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -67,8 +70,12 @@ pub const TURN_FRAMES_MAX: usize = 512;
 /// Octets of a chunk of frame memory.
 pub const CHUNK_BYTES: usize = 4096;
 
-/// Chunks for received frames, per queue.
-pub const RECEIVE_CHUNKS: u32 = 2048;
+/// Frames received and not yet taken, per socket; more are dropped, and come again.
+pub const RECEIVE_ENTRIES: u32 = 2048;
+
+/// Chunks for received frames, per queue: as many as its two sockets hold, so that a flood for one of them leaves
+/// the other what it needs.
+pub const RECEIVE_CHUNKS: u32 = 2 * RECEIVE_ENTRIES;
 
 /// Chunks for frames to send, per queue; with none free, connections wait for one.
 pub const SEND_CHUNKS: u32 = 2048;
@@ -80,4 +87,5 @@ pub const FILL_ENTRIES: u32 = 2 * RECEIVE_CHUNKS;
 /// Binding to a queue that its last user has just left is tried for this long.
 pub const REBIND_TIME: Duration = Duration::from_secs(2);
 
-const _: () = assert!(RECEIVE_CHUNKS.is_power_of_two() && SEND_CHUNKS.is_power_of_two());
+const _: () = assert!(RECEIVE_ENTRIES.is_power_of_two() && SEND_CHUNKS.is_power_of_two());
+const _: () = assert!(FILL_ENTRIES.is_power_of_two());

@@ -102,18 +102,24 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
 
     let map = |error| system("cannot make a BPF map", error);
     let ports = PortMap::new().map_err(map)?;
-    let sockets = SocketMap::new(info.queues).map_err(map)?;
+    let sockets = SocketMap::new(2 * info.queues).map_err(map)?;
     let program = Program::load(&ports, &sockets, |ports, sockets| {
-        assemble(&addresses, ports, sockets)
+        assemble(&addresses, info.queues, ports, sockets)
     })
     .map_err(|error| system("cannot load the XDP program", error))?;
     let mut queues = Vec::new();
     for queue in 0..info.queues {
         let one = patiently(|| Queue::open(info.index, queue, config.busy_poll))
             .map_err(|error| of_queue(name, queue, error))?;
-        sockets
-            .set(queue, one.socket())
-            .map_err(|error| system("cannot enter a socket in a BPF map", error))?;
+        let both = [
+            (queue, one.receiver.socket()),
+            (info.queues + queue, one.receiver.acknowledgement_socket()),
+        ];
+        for (place, socket) in both {
+            sockets
+                .set(place, socket)
+                .map_err(|error| system("cannot enter a socket in a BPF map", error))?;
+        }
         queues.push(one);
     }
     for (addr, listener) in config.listeners.iter().zip(&listeners) {
@@ -354,19 +360,26 @@ impl Port {
         }
     }
 
-    /// Has the kernel send what was put into the outlet.
-    pub fn flush(&mut self) {
-        self.sender.flush();
+    /// Has the kernel send what was put into the outlet; whether there was anything.
+    pub fn flush(&mut self) -> bool {
+        self.sender.flush()
     }
 
-    /// Sleeps until a frame arrives, `waker` can be read, or the time is over.
+    /// Sleeps until a frame arrives, `waker` can be read, or the time is over, which `false` says. Who does not want
+    /// `acknowledgements` is not woken by those without octets.
     ///
     /// # Errors
     ///
     /// The system's.
-    pub fn sleep(&self, waker: Option<BorrowedFd<'_>>, time: Option<Duration>) -> io::Result<()> {
-        let fds = self.receivers.iter().map(Receiver::socket);
-        sleep(fds.chain(waker), time)
+    pub fn sleep(
+        &self,
+        waker: Option<BorrowedFd<'_>>,
+        time: Option<Duration>,
+        acknowledgements: bool,
+    ) -> io::Result<bool> {
+        let fds = self.receivers.iter().map(Receiver::socket).chain(waker);
+        let bare = self.receivers.iter().filter(|_| acknowledgements);
+        sleep(fds.chain(bare.map(Receiver::acknowledgement_socket)), time)
     }
 
     /// Reserves a local port for a connection to `remote`: the address we are seen from, and the

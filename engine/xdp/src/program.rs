@@ -5,12 +5,15 @@
 //! IPv4 or IPv6, TCP, no fragment, no extension headers   else: the kernel's
 //! destination is the i-th of our addresses               else: the kernel's
 //! bit i of ports[destination port] is set                else: the kernel's
-//! redirect to the socket of the receive queue; the kernel's if it has none
+//! redirect to the socket of the receive queue, an acknowledgement without octets to the queue's other
+//! one; the kernel's if there is none
 //! ```
 
 use core::net::IpAddr;
 
-use crate::frame::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4_FRAGMENT, PROTOCOL_TCP};
+use crate::frame::{
+    ETHERTYPE_IPV4, ETHERTYPE_IPV6, FLAG_ACK, FLAGS_OF_CONTROL, IPV4_FRAGMENT, PROTOCOL_TCP,
+};
 use crate::limits::ADDRESSES_MAX;
 
 /// What the program says of a frame that is not ours.
@@ -32,6 +35,8 @@ const VALUE: R = R(5);
 const CONTEXT: R = R(6);
 const MASK: R = R(7);
 const PORT: R = R(8);
+/// Octets of IP's payload not accounted for; later how far the socket lies from the queue's first.
+const REST: R = R(9);
 const STACK: R = R(10);
 
 /// One instruction, as the kernel reads it.
@@ -113,6 +118,15 @@ impl Assembler {
         self.push(0x0f, target, source, 0, 0);
     }
 
+    fn subtract_register(&mut self, target: R, source: R) {
+        self.push(0x1f, target, source, 0, 0);
+    }
+
+    /// From the order of the wire, 16 bits.
+    fn turn(&mut self, target: R) {
+        self.push(0xdc, target, R(0), 0, 16);
+    }
+
     fn and(&mut self, target: R, immediate: i32) {
         self.push(0x57, target, R(0), 0, immediate);
     }
@@ -162,11 +176,17 @@ fn wire16(value: u16) -> i32 {
 }
 
 /// The program for these local addresses, with the descriptors of the map of ports (64-bit masks of
-/// addresses by port) and of the sockets by queue.
-pub(crate) fn assemble(addresses: &[IpAddr], port_map: i32, socket_map: i32) -> Vec<Instruction> {
+/// addresses by port) and of the sockets: one for each of `queues`, then another for each, which takes
+/// acknowledgements without octets.
+pub(crate) fn assemble(
+    addresses: &[IpAddr],
+    queues: u32,
+    port_map: i32,
+    socket_map: i32,
+) -> Vec<Instruction> {
     assert!(addresses.len() <= ADDRESSES_MAX, "a bit for each address");
     let mut code = Assembler::default();
-    let [pass, is_ipv6, ports] = [(); 3].map(|()| code.label());
+    let [pass, is_ipv6, ports, has_news, look_up] = [(); 5].map(|()| code.label());
     code.copy(CONTEXT, A1);
     code.load(Width::Word, A2, CONTEXT, 0);
     code.load(Width::Word, A3, CONTEXT, 4);
@@ -189,8 +209,23 @@ pub(crate) fn assemble(addresses: &[IpAddr], port_map: i32, socket_map: i32) -> 
         match_ipv6(&mut code, addresses, pass, ports);
     }
 
+    // TCP at `A2`, `REST` octets long.
     code.place(ports);
-    code.push(0xdc, PORT, R(0), 0, 16); // from the order of the wire
+    code.load(Width::Byte, VALUE, A2, 12);
+    code.and(VALUE, 0xf0);
+    code.push(0x77, VALUE, R(0), 0, 2); // words, in the upper half, to octets
+    code.subtract_register(REST, VALUE);
+    code.jump(JUMP_UNEQUAL, REST, 0, has_news);
+    code.load(Width::Byte, VALUE, A2, 13);
+    code.and(VALUE, FLAGS_OF_CONTROL.into());
+    code.jump(JUMP_UNEQUAL, VALUE, FLAG_ACK.into(), has_news);
+    code.set(REST, i32::try_from(queues).expect("a small number"));
+    code.jump_always(look_up);
+    code.place(has_news);
+    code.set(REST, 0);
+    code.place(look_up);
+    code.load(Width::Half, PORT, A2, 2);
+    code.turn(PORT);
     code.push(0x63, STACK, PORT, -4, 0); // *(u32 *)(stack - 4) = port
     code.copy(A2, STACK);
     code.add(A2, -4);
@@ -203,6 +238,7 @@ pub(crate) fn assemble(addresses: &[IpAddr], port_map: i32, socket_map: i32) -> 
     code.push(0x5f, VALUE, MASK, 0, 0);
     code.jump(JUMP_EQUAL, VALUE, 0, pass);
     code.load(Width::Word, A2, CONTEXT, 16);
+    code.add_register(A2, REST);
     code.map(A1, socket_map);
     code.set(A3, PASS);
     code.call(FUNCTION_REDIRECT);
@@ -226,16 +262,18 @@ fn match_ipv4(code: &mut Assembler, addresses: &[IpAddr], pass: Label, found: La
         IpAddr::V6(_) => None,
     });
     code.place(matched);
+    code.load(Width::Half, REST, A2, 16);
+    code.turn(REST);
     code.load(Width::Byte, VALUE, A2, 14);
     code.and(VALUE, 0x0f);
     code.push(0x67, VALUE, R(0), 0, 2); // words to octets
     code.jump(JUMP_BELOW, VALUE, 20, pass);
+    code.subtract_register(REST, VALUE);
     code.add(A2, 14);
     code.add_register(A2, VALUE);
     code.copy(AT, A2);
     code.add(AT, 20);
     code.jump_register(JUMP_ABOVE, AT, A3, pass);
-    code.load(Width::Half, PORT, A2, 2);
     code.jump_always(found);
 }
 
@@ -246,11 +284,16 @@ fn match_ipv6(code: &mut Assembler, addresses: &[IpAddr], pass: Label, found: La
     code.jump_register(JUMP_ABOVE, AT, A3, pass);
     code.load(Width::Byte, VALUE, A2, 20);
     code.jump(JUMP_UNEQUAL, VALUE, PROTOCOL_TCP.into(), pass);
-    code.load(Width::Half, PORT, A2, 56);
-    match_address(code, addresses, pass, found, |ip| match ip {
+    let matched = code.label();
+    match_address(code, addresses, pass, matched, |ip| match ip {
         IpAddr::V4(_) => None,
         IpAddr::V6(ip) => Some((38, ip.octets().to_vec())),
     });
+    code.place(matched);
+    code.load(Width::Half, REST, A2, 18);
+    code.turn(REST);
+    code.add(A2, 54);
+    code.jump_always(found);
 }
 
 /// Sets the mask to the bit of the destination and goes on at `found`.

@@ -91,6 +91,8 @@ pub(super) struct Conn {
     pub(super) timer: Option<(Instant, TimerKey)>,
     /// Stands in the queue of those with something to send.
     pub(super) is_dirty: bool,
+    /// Has more to send than the peer, or the network, takes now.
+    pub(super) is_stuck: bool,
     /// Stands in the queue of events.
     pub(super) is_reported: bool,
     /// The owner had more to send than there was room for.
@@ -116,6 +118,7 @@ impl Conn {
             until,
             timer: None,
             is_dirty: false,
+            is_stuck: false,
             is_reported: false,
             wants_room: false,
         }

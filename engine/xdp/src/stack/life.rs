@@ -55,6 +55,7 @@ impl Stack {
             && before.2 == state
             && conn.role == Role::Owned
             && !conn.wants_room
+            && !conn.is_stuck
         {
             return;
         }
@@ -180,6 +181,7 @@ impl Stack {
 
     fn detach_conn(&mut self, index: usize) -> Conn {
         let conn = self.conns.remove(index);
+        self.stuck_count -= usize::from(conn.is_stuck);
         match conn.role {
             Role::HalfOpen { .. } => self.half_open_count -= 1,
             Role::Orphan => self.orphan_count -= 1,

@@ -68,6 +68,8 @@ pub struct Stack {
     dirty: VecDeque<Key>,
     /// Those of a turn that only acknowledge; empty between turns.
     bare: Vec<Key>,
+    /// Connections that have more to send than they may.
+    stuck_count: usize,
     timers: TimerTable<Key>,
     events: VecDeque<Event>,
     resets_left: usize,
@@ -105,6 +107,7 @@ impl Stack {
             orphan_count: 0,
             dirty: VecDeque::new(),
             bare: Vec::new(),
+            stuck_count: 0,
             timers: TimerTable::default(),
             events: VecDeque::new(),
             resets_left: RESETS_PER_TURN,

@@ -18,6 +18,12 @@ impl Stack {
         !self.dirty.is_empty()
     }
 
+    /// Whether a bare acknowledgement would bring work: a handshake waits for it, or octets do.
+    #[must_use]
+    pub fn waits_for_acknowledgements(&self) -> bool {
+        self.stuck_count > 0 || self.half_open_count > 0
+    }
+
     /// Connections that wait to be sent from.
     #[must_use]
     pub fn dirty_count(&self) -> usize {
@@ -84,6 +90,8 @@ impl Stack {
         let conn = &mut self.conns[key.index];
         let next = self.interface.poll_at(at, conn.parts().0);
         let (until, state) = (conn.until, conn.state());
+        let is_stuck = conn.sent.has_more && conn.socket().send_queue() > 0;
+        self.set_stuck(key, is_stuck);
         match next {
             // Want of room is what leaves something to be done at once; whatever else does is looked
             // at soon, rather than all the time.
@@ -102,6 +110,14 @@ impl Stack {
                 conn.failure = Some(ErrorKind::TimedOut);
             }
             self.settle(key);
+        }
+    }
+
+    pub(super) fn set_stuck(&mut self, key: Key, is_stuck: bool) {
+        if let Some(conn) = self.get(key) {
+            let was_stuck = core::mem::replace(&mut conn.is_stuck, is_stuck);
+            self.stuck_count += usize::from(is_stuck);
+            self.stuck_count -= usize::from(was_stuck);
         }
     }
 

@@ -65,21 +65,21 @@ fn create_map(kind: u32, value_bytes: u32, entries: u32, flags: u32) -> io::Resu
     owned(unsafe { attributes.call(MAP_CREATE) })
 }
 
-/// Sockets by receive queue.
+/// Sockets by receive queue, two for each.
 #[derive(Debug)]
 pub(crate) struct SocketMap(OwnedFd);
 
 impl SocketMap {
-    pub(crate) fn new(queues: u32) -> io::Result<Self> {
-        create_map(MAP_TYPE_SOCKETS, 4, queues, 0).map(Self)
+    pub(crate) fn new(sockets: u32) -> io::Result<Self> {
+        create_map(MAP_TYPE_SOCKETS, 4, sockets, 0).map(Self)
     }
 
-    /// From now on, what the program takes from a queue goes to this socket.
-    pub(crate) fn set(&self, queue: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
+    /// From now on, what the program has for this place goes to this socket.
+    pub(crate) fn set(&self, place: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
         let value = socket.as_raw_fd();
         let attributes = Attributes::new()
             .fd(0, self.0.as_fd())
-            .double(8, (&raw const queue) as u64)
+            .double(8, (&raw const place) as u64)
             .double(16, (&raw const value) as u64);
         // SAFETY: key and value are of the map's sizes, live until after the call, and are only read.
         let outcome = unsafe { attributes.call(MAP_UPDATE) };

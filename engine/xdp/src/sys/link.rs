@@ -144,12 +144,12 @@ fn addresses(name: &CStr) -> io::Result<Vec<IpAddr>> {
     Ok(found)
 }
 
-/// Sleeps until one of the descriptors can be read or the time is over (`None`: never).
+/// Sleeps until one of the descriptors can be read or the time is over (`None`: never); whether one can be.
 pub(crate) fn sleep<'a>(
     fds: impl Iterator<Item = BorrowedFd<'a>>,
     time: Option<Duration>,
-) -> io::Result<()> {
-    const FDS_MAX: usize = crate::limits::QUEUES_MAX as usize + 1;
+) -> io::Result<bool> {
+    const FDS_MAX: usize = 2 * crate::limits::QUEUES_MAX as usize + 1;
     let mut list = [libc::pollfd {
         fd: -1,
         events: libc::POLLIN,
@@ -168,6 +168,7 @@ pub(crate) fn sleep<'a>(
     // SAFETY: the list is at least as long as said; the time is a valid pointer or none.
     match check(unsafe { libc::ppoll(list.as_mut_ptr(), count, time, core::ptr::null()) }) {
         Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-        Ok(_) | Err(_) => Ok(()),
+        Ok(count) => Ok(count > 0),
+        Err(_) => Ok(false),
     }
 }

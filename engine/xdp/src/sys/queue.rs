@@ -3,6 +3,7 @@
 //! ```text
 //! fill:        chunks to receive into       ours ──► kernel
 //! rx:          frames received              kernel ──► ours, then back to fill
+//!              (twice: a second socket shares the memory, see `receiver`)
 //! tx:          frames to send               ours ──► kernel
 //! completion:  chunks that were sent        kernel ──► ours, then free
 //! ```
@@ -16,12 +17,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::memory::Mapping;
-use super::receiver::Receiver;
+use super::receiver::{Acknowledgements, Receiver};
 use super::ring::Ring;
 use super::sender::{METADATA_BYTES, Sender};
 use super::{check, owned};
 use crate::frame::ETHERNET_BYTES;
-use crate::limits::{CHUNK_BYTES, FILL_ENTRIES, PACKET_BYTES_MAX, RECEIVE_CHUNKS, SEND_CHUNKS};
+use crate::limits::{
+    CHUNK_BYTES, FILL_ENTRIES, PACKET_BYTES_MAX, RECEIVE_CHUNKS, RECEIVE_ENTRIES, SEND_CHUNKS,
+};
 
 /// Octets that drivers keep free in front of a received frame.
 const HEADROOM_BYTES: usize = 256;
@@ -87,10 +90,16 @@ impl Queue {
                 }
                 outcome => outcome?,
             };
-            match bind(one.socket(), interface, queue, flags) {
+            match bind(one.socket(), interface, queue, flags, None) {
                 Ok(()) => {
                     one.is_zero_copy = way.copying == libc::XDP_ZEROCOPY;
                     one.spans_chunks = way.spans_chunks;
+                    match one.share(interface, queue) {
+                        Ok(own) => one.receiver.set_acknowledgements(own),
+                        Err(error) => {
+                            tracing::debug!(%error, "no socket of their own for acknowledgements")
+                        }
+                    }
                     return Ok(one);
                 }
                 Err(error) if is_of_the_way(&error) => last = Some(error),
@@ -101,11 +110,7 @@ impl Queue {
     }
 
     fn prepare(busy_poll: Duration, leaves_checksums: bool) -> Result<Self, OpenError> {
-        // SAFETY: takes no pointer.
-        let socket = owned(
-            unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) }.into(),
-        )
-        .map_err(OpenError::Socket)?;
+        let socket = open_socket().map_err(OpenError::Socket)?;
         let bytes = (RECEIVE_CHUNKS + SEND_CHUNKS) as usize * CHUNK_BYTES;
         let memory = Arc::new(Mapping::anonymous(bytes).map_err(OpenError::Memory)?);
         let mut area: libc::xdp_umem_reg = zeroed_area();
@@ -120,7 +125,7 @@ impl Queue {
         let rings = [
             (libc::XDP_UMEM_FILL_RING, FILL_ENTRIES),
             (libc::XDP_UMEM_COMPLETION_RING, SEND_CHUNKS),
-            (libc::XDP_RX_RING, RECEIVE_CHUNKS),
+            (libc::XDP_RX_RING, RECEIVE_ENTRIES),
             (libc::XDP_TX_RING, SEND_CHUNKS),
         ];
         for (option, size) in rings {
@@ -134,7 +139,7 @@ impl Queue {
         let completion = far(libc::XDP_UMEM_PGOFF_COMPLETION_RING);
         let map = OpenError::Memory;
         let rx =
-            Ring::map(fd, RECEIVE_CHUNKS, libc::XDP_PGOFF_RX_RING, &offsets.rx).map_err(map)?;
+            Ring::map(fd, RECEIVE_ENTRIES, libc::XDP_PGOFF_RX_RING, &offsets.rx).map_err(map)?;
         let tx = Ring::map(fd, SEND_CHUNKS, libc::XDP_PGOFF_TX_RING, &offsets.tx).map_err(map)?;
         let mut fill = Ring::map(fd, FILL_ENTRIES, fill, &offsets.fr).map_err(map)?;
         let completion = Ring::map(fd, SEND_CHUNKS, completion, &offsets.cr).map_err(map)?;
@@ -152,6 +157,23 @@ impl Queue {
         })
     }
 
+    /// Opens another socket on the same queue, with the same memory and the same ring of chunks to receive into.
+    fn share(&self, interface: u32, queue: u32) -> io::Result<Acknowledgements> {
+        let socket = open_socket()?;
+        let fd = socket.as_fd();
+        set(fd, libc::SOL_XDP, libc::XDP_RX_RING, &RECEIVE_ENTRIES)?;
+        let offsets = offsets(fd)?;
+        let rx = Ring::map(fd, RECEIVE_ENTRIES, libc::XDP_PGOFF_RX_RING, &offsets.rx)?;
+        bind(
+            fd,
+            interface,
+            queue,
+            libc::XDP_SHARED_UMEM,
+            Some(self.socket()),
+        )?;
+        Ok(Acknowledgements { rx, socket })
+    }
+
     /// Octets of the largest IP packet that fits, whatever the interface carries.
     pub(crate) fn packet_bytes_max(&self) -> usize {
         if self.spans_chunks {
@@ -161,7 +183,7 @@ impl Queue {
         }
     }
 
-    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+    fn socket(&self) -> BorrowedFd<'_> {
         self.receiver.socket()
     }
 }
@@ -221,13 +243,25 @@ fn offsets(fd: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
     Ok(offsets)
 }
 
-fn bind(fd: BorrowedFd<'_>, interface: u32, queue: u32, flags: u16) -> io::Result<()> {
+fn open_socket() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointer.
+    owned(unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) }.into())
+}
+
+/// `shared`: the socket whose memory this one uses.
+fn bind(
+    fd: BorrowedFd<'_>,
+    interface: u32,
+    queue: u32,
+    flags: u16,
+    shared: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
     let addr = libc::sockaddr_xdp {
         sxdp_family: u16::try_from(libc::AF_XDP).expect("a small number"),
         sxdp_flags: flags,
         sxdp_ifindex: interface,
         sxdp_queue_id: queue,
-        sxdp_shared_umem_fd: 0,
+        sxdp_shared_umem_fd: shared.map_or(0, |one| one.as_raw_fd().cast_unsigned()),
     };
     let bytes = libc::socklen_t::try_from(size_of_val(&addr)).expect("a small structure");
     // SAFETY: pointer and length are those of `addr`, which the kernel only reads.

@@ -10,15 +10,25 @@ use crate::limits::{CHUNK_BYTES, RECEIVE_CHUNKS};
 /// Octets of the largest frame that is put together: what a segmenting peer on the same machine sends.
 const GATHERED_BYTES_MAX: usize = 80 * 1024;
 
+/// Two sockets: acknowledgements without octets arrive at one of their own, so that nobody who sleeps has to wake up
+/// for them.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     rx: Ring<libc::xdp_desc>,
+    acknowledgements: Option<Acknowledgements>,
     fill: Ring<u64>,
     /// A frame of several chunks is put together here.
     gathered: Vec<u8>,
     is_gathering: bool,
     socket: Arc<OwnedFd>,
     memory: Arc<Mapping>,
+}
+
+/// Where acknowledgements without octets arrive.
+#[derive(Debug)]
+pub(super) struct Acknowledgements {
+    pub(super) rx: Ring<libc::xdp_desc>,
+    pub(super) socket: OwnedFd,
 }
 
 impl Receiver {
@@ -31,6 +41,7 @@ impl Receiver {
     ) -> Self {
         Self {
             rx,
+            acknowledgements: None,
             fill,
             gathered: Vec::new(),
             is_gathering: false,
@@ -39,11 +50,21 @@ impl Receiver {
         }
     }
 
+    pub(super) fn set_acknowledgements(&mut self, acknowledgements: Acknowledgements) {
+        self.acknowledgements = Some(acknowledgements);
+    }
+
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Shows up to `max` received frames to `take`; returns how many.
+    /// The one for acknowledgements, which may be the same.
+    pub(crate) fn acknowledgement_socket(&self) -> BorrowedFd<'_> {
+        let own = self.acknowledgements.as_ref();
+        own.map_or(self.socket(), |own| own.socket.as_fd())
+    }
+
+    /// Shows up to `max` received frames to `take`, those with news before acknowledgements; returns how many.
     pub(crate) fn receive(&mut self, max: usize, mut take: impl FnMut(&[u8])) -> usize {
         let mut count = 0;
         while count < max {
@@ -69,6 +90,21 @@ impl Receiver {
             self.is_gathering = is_more;
             if chunk < u64::from(RECEIVE_CHUNKS) * CHUNK_BYTES as u64 {
                 self.fill.push(chunk);
+            }
+        }
+        let with_news = count;
+        if let Some(own) = &mut self.acknowledgements {
+            while count < max
+                && let Some(desc) = own.rx.pop()
+            {
+                count += 1;
+                if let Some(octets) = received(&self.memory, &desc) {
+                    take(octets);
+                }
+                self.fill.push(desc.addr & !(CHUNK_BYTES as u64 - 1));
+            }
+            if count > with_news {
+                own.rx.release();
             }
         }
         if count > 0 {

@@ -71,11 +71,11 @@ impl Sender {
         }
     }
 
-    /// Lets the kernel see and send what was written.
-    pub(crate) fn flush(&mut self) {
-        if self.is_unsent {
+    /// Lets the kernel see and send what was written; whether there was anything since the last call.
+    pub(crate) fn flush(&mut self) -> bool {
+        let was_unsent = core::mem::take(&mut self.is_unsent);
+        if was_unsent {
             self.tx.publish();
-            self.is_unsent = false;
         }
         // Without zero copy one call sends a few frames only, and says EAGAIN while there are more.
         let mut left = self.tx.pending();
@@ -100,6 +100,7 @@ impl Sender {
             left = now;
         }
         self.reclaim();
+        was_unsent
     }
 
     /// Where a frame begins in its chunk; those that go on with it begin there too, a rule of the kernel.
