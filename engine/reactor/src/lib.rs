@@ -17,6 +17,7 @@ mod mailbox;
 mod mio;
 mod patience;
 mod pool;
+mod reading;
 mod shard;
 pub mod sim;
 mod socket;

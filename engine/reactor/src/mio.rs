@@ -8,7 +8,6 @@
 //! ```
 
 use core::net::SocketAddr;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice, Read};
 use std::net::{TcpListener as StdListener, TcpStream as StdStream};
@@ -25,10 +24,10 @@ use switch::{Batch, ConnId, ConnectId};
 
 use crate::backend::{Backend, Completion, Op};
 use crate::limits::{
-    ACCEPT_RETRY, IOVECS_STACK_MAX, PACKED_SLOT_BYTES, POOL_BYTES, TURN_ACCEPTS_MAX,
-    TURN_BYTES_MAX, WAIT_BYTES_MAX,
+    ACCEPT_RETRY, IOVECS_STACK_MAX, PACKED_SLOT_BYTES, POOL_BYTES, TURN_ACCEPTS_MAX, TURN_BYTES_MAX,
 };
 use crate::pool::{Octets, Packer, Pool};
+use crate::reading::{Line, Phase, Reading, Sending};
 use crate::socket::{self, Socket};
 use crate::tag::Tag;
 
@@ -48,11 +47,8 @@ pub struct Mio {
     /// By position.
     conns: Vec<Option<Conn>>,
     connecting: Slab<Connecting>,
-    /// Connections that may have octets to read, each at most once.
-    readable: VecDeque<ConnId>,
+    line: Line,
     outbox: Vec<Done>,
-    /// The driver has enough: nothing more is read.
-    is_held: bool,
     packer: Packer,
 }
 
@@ -75,40 +71,13 @@ struct Conn {
     generation: u32,
     stream: TcpStream,
     /// A batch that the socket did not take as a whole.
-    sending: Option<Box<Sending>>,
+    sending: Option<Box<Sending<Batch<Octets>>>>,
     /// The last read left something, or an edge came since.
     is_readable: bool,
     /// An edge said that the far end is done: there will be no more, so what is pending must be read
     /// to the end.
     is_last_edge: bool,
-    /// Stands in `readable`.
-    is_queued: bool,
-    is_paused: bool,
-    is_ended: bool,
-    phase: Phase,
-}
-
-#[derive(Debug)]
-struct Sending {
-    batch: Batch<Octets>,
-    /// Octets the system has taken.
-    taken: usize,
-    /// How many of them the driver knows of.
-    told: usize,
-}
-
-impl Sending {
-    /// Octets taken since the last call.
-    fn progress(&mut self) -> usize {
-        self.taken - core::mem::replace(&mut self.told, self.taken)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Open,
-    Closing,
-    Detaching,
+    reading: Reading,
 }
 
 impl Mio {
@@ -127,9 +96,8 @@ impl Mio {
             local_addrs: Vec::new(),
             conns: Vec::new(),
             connecting: Slab::new(),
-            readable: VecDeque::new(),
+            line: Line::default(),
             outbox: Vec::new(),
-            is_held: false,
             packer: Packer::new(Pool::new(slot_count, PACKED_SLOT_BYTES)?),
         };
         if let Some(waker) = &mio.waker {
@@ -228,10 +196,7 @@ impl Mio {
                     sending: None,
                     is_readable: false,
                     is_last_edge: false,
-                    is_queued: false,
-                    is_paused: false,
-                    is_ended: false,
-                    phase: Phase::Open,
+                    reading: Reading::new(),
                 });
                 // Whatever came before the registration need not make an edge of its own.
                 self.note_readable(id);
@@ -247,11 +212,7 @@ impl Mio {
     fn begin_send(&mut self, id: ConnId, batch: Batch<Octets>) -> Option<Batch<Octets>> {
         let conn = self.conn(id)?;
         debug_assert!(conn.sending.is_none(), "one batch at a time");
-        let mut sending = Sending {
-            batch,
-            taken: 0,
-            told: 0,
-        };
+        let mut sending = Sending::new(batch);
         match push(&conn.stream, &mut sending) {
             Ok(true) => return Some(sending.batch),
             Ok(false) => {
@@ -294,25 +255,20 @@ impl Mio {
     }
 
     fn note_readable(&mut self, id: ConnId) {
-        if let Some(conn) = self.conn(id) {
+        let Self { conns, line, .. } = self;
+        if let Some(Some(conn)) = conns.get_mut(id.index as usize)
+            && conn.generation == id.generation
+        {
             conn.is_readable = true;
-            if conn.phase == Phase::Open && !conn.is_paused && !conn.is_ended && !conn.is_queued {
-                conn.is_queued = true;
-                self.readable.push_back(id);
-            }
+            line.note(id, &mut conn.reading);
         }
     }
 
-    /// Reads from those that have something, as much as a turn may bring; the others are the first in
-    /// the next one.
+    /// Reads from those that have something, as much as a turn may bring.
     fn read_all(&mut self) {
-        let mut quota = WAIT_BYTES_MAX;
-        for _ in 0..self.readable.len() {
-            if quota == 0 || self.is_held {
-                return;
-            }
-            let id = self.readable.pop_front().expect("counted");
-            quota = quota.saturating_sub(self.read(id));
+        let (mut turn, mut bytes) = (self.line.begin(), 0);
+        while let Some(id) = self.line.next(&mut turn, bytes) {
+            bytes = self.read(id);
         }
     }
 
@@ -330,8 +286,7 @@ impl Mio {
         if conn.generation != id.generation {
             return 0;
         }
-        conn.is_queued = false;
-        if conn.phase != Phase::Open || conn.is_paused || conn.is_ended {
+        if !conn.reading.begin() {
             return 0;
         }
         let mut taken = 0;
@@ -357,7 +312,7 @@ impl Mio {
                     }
                 }
                 Ok(None) => {
-                    conn.is_ended = true;
+                    conn.reading.is_ended = true;
                     outbox.push(Completion::Ended { conn: id });
                     return taken;
                 }
@@ -376,7 +331,7 @@ impl Mio {
 
     fn resume(&mut self, id: ConnId) {
         if let Some(conn) = self.conn(id) {
-            conn.is_paused = false;
+            conn.reading.is_paused = false;
             if conn.is_readable {
                 self.note_readable(id);
             }
@@ -385,7 +340,7 @@ impl Mio {
 
     fn leave(&mut self, id: ConnId, phase: Phase) {
         if let Some(conn) = self.conn(id) {
-            conn.phase = phase;
+            conn.reading.phase = phase;
             self.finish(id);
         }
     }
@@ -398,7 +353,7 @@ impl Mio {
         if conn.sending.is_some() {
             return;
         }
-        match conn.phase {
+        match conn.reading.phase {
             Phase::Open => {}
             Phase::Closing => {
                 socket::discard_unread(&conn.stream);
@@ -535,7 +490,7 @@ impl Mio {
 
     /// How long to block.
     fn timeout(&self, until: Option<Instant>) -> Option<core::time::Duration> {
-        if !self.outbox.is_empty() || !self.readable.is_empty() {
+        if !self.outbox.is_empty() || !self.line.is_empty() {
             return Some(core::time::Duration::ZERO);
         }
         let accept = self.listeners.iter().filter_map(|one| one.ready_at);
@@ -583,7 +538,7 @@ impl Backend for Mio {
             }
             Op::Pause { conn } => {
                 if let Some(conn) = self.conn(conn) {
-                    conn.is_paused = true;
+                    conn.reading.is_paused = true;
                 }
             }
             Op::Resume { conn } => self.resume(conn),
@@ -617,7 +572,7 @@ impl Backend for Mio {
     }
 
     fn hold_receiving(&mut self, is_held: bool) {
-        self.is_held = is_held;
+        self.line.is_held = is_held;
     }
 
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<Octets> {
@@ -630,7 +585,7 @@ impl Backend for Mio {
 }
 
 /// Sends until all is taken (`true`) or the system takes no more (`false`).
-fn push(stream: &TcpStream, sending: &mut Sending) -> io::Result<bool> {
+fn push(stream: &TcpStream, sending: &mut Sending<Batch<Octets>>) -> io::Result<bool> {
     let socket = SockRef::from(stream);
     while sending.taken < sending.batch.octet_count() {
         let mut runs = [IoSlice::new(&[]); IOVECS_STACK_MAX];
