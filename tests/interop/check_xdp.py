@@ -440,13 +440,14 @@ def outside(env, name):
         raise Failure((done.stdout + done.stderr).strip())
 
 
-def as_root(env, build, *words):
-    """Has cargo build a program as whoever runs this, and runs it as root; what it wrote on stdout."""
+def as_root(env, build, *words, within=()):
+    """Has cargo build a program as whoever runs this, and runs it as root, by the command `within` if there is one; what
+    it wrote on stdout."""
     told = output(["cargo", *build, "--locked", "--message-format", "json"], SUITE_SECONDS)
     told = [json.loads(line) for line in told.splitlines()]
     [program] = [one["executable"] for one in told if one.get("executable")]
     elevate = [] if os.geteuid() == 0 else ["sudo", "-n", "-E"]
-    child = Process("built", [*elevate, program, *words], env.directory)
+    child = Process("built", [*elevate, *within, program, *words], env.directory)
     lines = child.rest(SUITE_SECONDS)
     ensure(child.exit_code() == 0, f"{[line for line in lines if not line.endswith('ok')]}; {child.tail()}")
     return lines
@@ -455,6 +456,21 @@ def as_root(env, build, *words):
 def suite(env):
     """The suite of the other reactors (engine/reactor/tests/suite), and what only queues can show."""
     as_root(env, ["test", "-p", "mrf-reactor", "--test", "xdp", "--no-run"])
+
+
+# A network namespace whose loopback gives what it carries to the kernel although it comes from there.
+SHORT_CIRCUIT = """
+ip link set lo up
+echo 1 > /proc/sys/net/ipv4/conf/lo/route_localnet
+echo 1 > /proc/sys/net/ipv4/conf/lo/accept_local
+MRF_XDP_IF=lo exec "$@"
+"""
+
+
+def transports(env):
+    """The MRFP's own tests of each transport (engine/mrfp/tests/transports), one after the other: a queue serves one."""
+    within = ["unshare", "--net", "sh", "-ec", SHORT_CIRCUIT, "sh"]
+    as_root(env, ["test", "-p", "mrf-mrfp", "--test", "transports", "--no-run"], "--test-threads", "1", within=within)
 
 
 def compared(env):
@@ -476,6 +492,7 @@ def checks():
     for name in CHECKS:
         yield name, functools.partial(outside, name=name)
     yield "xdp-suite", suite
+    yield "xdp-transports", transports
     yield "xdp-compare", compared
 
 

@@ -1,5 +1,8 @@
 //! A conference of two over every transport and reactor, from H.248 to the octets on the wire, with
 //! participants that share no code with the engine.
+//!
+//! With `MRF_XDP_IF` set, over AF_XDP on that interface alone, which needs root and where the addresses of
+//! this machine are reached through it: `tests/interop/run xdp-transports` makes such a place.
 
 #![expect(
     clippy::unwrap_used,
@@ -237,17 +240,26 @@ impl Participant {
     }
 }
 
+/// Those that work here, with their interface if they have one, and how many shards it serves.
+fn reactors() -> Vec<(ReactorKind, Option<String>, u8)> {
+    match std::env::var("MRF_XDP_IF") {
+        Ok(interface) => vec![(ReactorKind::Xdp, Some(interface), 1)],
+        // That io_uring is missing where it should not be is found by the tests of the reactor.
+        Err(_) => [ReactorKind::Mio, ReactorKind::Uring]
+            .into_iter()
+            .filter(|reactor| reactor.resolve().is_ok())
+            .map(|reactor| (reactor, None, 2))
+            .collect(),
+    }
+}
+
 /// What happens between a controller and participants who reach an MRFP with these listeners, on
 /// each reactor that works here.
 async fn on_each_reactor(
     listeners: &[Transport],
     test: impl Fn(&mut Controller, &[SocketAddr]) + Copy + Send + 'static,
 ) {
-    for reactor in [ReactorKind::Mio, ReactorKind::Uring] {
-        // That io_uring is missing where it should not be is found by the tests of the reactor.
-        if reactor.resolve().is_err() {
-            continue;
-        }
+    for (reactor, xdp_interface, shards) in reactors() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mgc = format!("udp:{}", socket.local_addr().unwrap());
         let listener = |transport: &Transport| format!("{}:127.0.0.1:0", transport.0);
@@ -256,7 +268,8 @@ async fn on_each_reactor(
             mgcs: vec![mgc.parse().unwrap()],
             msrp: listeners.map(|l| l.parse().unwrap()).collect(),
             reactor,
-            shards: NonZeroU8::new(2),
+            xdp_interface,
+            shards: NonZeroU8::new(shards),
             honour_sdp: true,
             ..Config::default()
         })
