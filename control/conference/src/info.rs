@@ -121,6 +121,17 @@ pub struct Endpoint {
     pub departure: Option<Departure>,
     /// `sendrecv` and its kin, as the endpoint sees it.
     pub media: Option<&'static str>,
+    /// Its dialog with the focus: for itself alone, to know which of all endpoints it is.
+    pub dialog: Option<DialogIds>,
+}
+
+/// What names a dialog (RFC 4575 5.7.9); the one who called wrote the from-tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the RFC's own words")]
+pub struct DialogIds {
+    pub call_id: String,
+    pub from_tag: String,
+    pub to_tag: String,
 }
 
 const STATES: [(State, &str); 3] = [
@@ -357,6 +368,15 @@ impl Endpoint {
             page.leaf("status", direction);
             page.close("media");
         }
+        if let Some(dialog) = &self.dialog {
+            page.open("call-info", &[]);
+            page.open("sip", &[]);
+            page.leaf("call-id", &dialog.call_id);
+            page.leaf("from-tag", &dialog.from_tag);
+            page.leaf("to-tag", &dialog.to_tag);
+            page.close("sip");
+            page.close("call-info");
+        }
         page.close("endpoint");
     }
 }
@@ -468,6 +488,15 @@ impl Reading {
             }
             (Some("endpoint"), "disconnection-method", Some(endpoint)) => {
                 endpoint.departure = meaning(&DEPARTURES, &text);
+            }
+            (Some("sip"), name, Some(endpoint)) => {
+                let dialog = endpoint.dialog.get_or_insert_default();
+                match name {
+                    "call-id" => dialog.call_id = text,
+                    "from-tag" => dialog.from_tag = text,
+                    "to-tag" => dialog.to_tag = text,
+                    _ => {}
+                }
             }
             _ => {}
         }

@@ -10,10 +10,17 @@ pub(crate) struct Identity {
     pub(crate) display: Option<String>,
     /// Others must not learn who it is (RFC 3323, RFC 3325 9.3).
     pub(crate) is_anonymous: bool,
-    /// Further URIs that it may write into what it says: the other ones asserted, or the anonymous one
-    /// that it gave itself (RFC 3323 4.1.1.3).
+    /// The anonymous URI that it gave itself (RFC 7701 5.2), if that is not everybody's.
+    pub(crate) pseudonym: Option<String>,
+    /// Further URIs that it may write into what it says: the other ones asserted, or the URI of all who are
+    /// anonymous (RFC 3323 4.1.1.3).
     pub(crate) aliases: Vec<String>,
 }
+
+/// The host of URIs that name nobody (RFC 3323 4.1.1.3).
+const NOWHERE: &str = "anonymous.invalid";
+/// The user of the one that everybody may use, and with a number of those that the focus gives out.
+const ANONYMOUS: &str = "anonymous";
 
 /// Identities that a neighbour asserts of one peer: a SIP and a tel URI (RFC 3325 9.1).
 const ASSERTED_MAX: usize = 2;
@@ -34,9 +41,16 @@ impl Identity {
                 .any(|p| token.trim().eq_ignore_ascii_case(p))
         };
         let is_anonymous = headers.all("Privacy").any(|v| v.split(';').any(is_private));
+        let own = headers.get("From").and_then(uri_of);
+        let own = own.filter(|uri| is_anonymous && uri.host().eq_ignore_ascii_case(NOWHERE));
+        let pseudonym = own.as_ref().filter(|uri| {
+            let user = uri.user_unescaped();
+            user.is_some_and(|user| !user.to_ascii_lowercase().starts_with(ANONYMOUS))
+        });
+        let pseudonym = pseudonym.map(ToString::to_string);
+        let is_everybodys = |uri: &Uri| uri.user_unescaped().as_deref() == Some(ANONYMOUS);
         let aliases = if is_anonymous {
-            let own = headers.get("From").and_then(uri_of);
-            let own = own.filter(|uri| uri.host().eq_ignore_ascii_case("anonymous.invalid"));
+            let own = own.filter(is_everybodys);
             own.map(|uri| uri.to_string()).into_iter().collect()
         } else {
             let others = headers.list("P-Asserted-Identity").filter(|_| is_trusted);
@@ -47,22 +61,37 @@ impl Identity {
             uri: uri.unwrap_or_default(),
             display: display(written),
             is_anonymous,
+            pseudonym,
             aliases,
+        }
+    }
+
+    /// Forgets what it calls itself if that is what another one is called.
+    pub(crate) fn differ_from(&mut self, others: impl IntoIterator<Item = (String, String)>) {
+        if let Some(pseudonym) = &self.pseudonym {
+            let is_taken = |(shown, uri): (String, String)| {
+                is_same_user(&shown, pseudonym) && !is_same_user(&uri, &self.uri)
+            };
+            if others.into_iter().any(is_taken) {
+                self.pseudonym = None;
+            }
         }
     }
 
     /// The URIs that it may write into what it says, the one that others see first.
     pub(crate) fn spoken(&self, serial: u64) -> Vec<String> {
-        let first = core::iter::once(self.shown(serial));
-        first.chain(self.aliases.iter().cloned()).collect()
+        let shown = self.shown(serial);
+        let others = self.aliases.iter().filter(|alias| **alias != shown);
+        let others = others.cloned().collect::<Vec<_>>();
+        core::iter::once(shown).chain(others).collect()
     }
 
     /// The URI that others may see; `serial` tells those without a name apart.
     pub(crate) fn shown(&self, serial: u64) -> String {
-        if self.is_anonymous {
-            format!("sip:anonymous{serial}@anonymous.invalid")
-        } else {
-            self.uri.clone()
+        match &self.pseudonym {
+            Some(pseudonym) => pseudonym.clone(),
+            None if self.is_anonymous => format!("sip:{ANONYMOUS}{serial}@{NOWHERE}"),
+            None => self.uri.clone(),
         }
     }
 }
@@ -157,6 +186,22 @@ mod tests {
             "sip:anonymous@anonymous.invalid",
         ];
         assert_eq!(Identity::of(&fields, true).spoken(7), itself);
+        // Who gave itself a name of that kind is known by it.
+        let fields = headers(&[
+            ("From", "<sip:x7gh2@anonymous.invalid>;tag=1"),
+            ("P-Asserted-Identity", "<sip:b@x>"),
+            ("Privacy", "id"),
+        ]);
+        let own = Identity::of(&fields, true);
+        assert_eq!(own.spoken(7), ["sip:x7gh2@anonymous.invalid"]);
+        assert_eq!((&*own.uri, own.is_anonymous), ("sip:b@x", true));
+        // Nobody takes the names that the focus gives out.
+        let fields = headers(&[
+            ("From", "<sip:anonymous8@anonymous.invalid>;tag=1"),
+            ("Privacy", "id"),
+        ]);
+        let itself = Identity::of(&fields, true).spoken(7);
+        assert_eq!(itself, ["sip:anonymous7@anonymous.invalid"]);
     }
 
     #[test]

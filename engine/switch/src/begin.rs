@@ -23,7 +23,7 @@ use crate::reach::Meant;
 use crate::refusal::Refusal;
 use crate::session::{Kind, Session, SessionRef};
 use crate::shard::Shard;
-use crate::users::{is_one_of, is_same_user};
+use crate::users::{NOBODY, is_one_of, is_same_user};
 
 /// Whether a message may go on now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +159,10 @@ impl<B: Octets> Shard<B> {
         let room = entry.config.terms.room.as_deref();
         if room.is_some_and(|room| is_same_user(room.as_bytes(), to)) {
             return Ok(Audience::Others);
+        }
+        // Several may speak as nobody in particular; what is private is not for all of them.
+        if is_same_user(NOBODY, to) {
+            return Err(Refusal::UnknownRecipient);
         }
         let context = self.contexts.get(&entry.context);
         let sessions = context.into_iter().flat_map(Context::members);

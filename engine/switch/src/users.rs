@@ -1,5 +1,8 @@
 //! URIs of users, as far as it takes to tell whether two are the same.
 
+/// Who wants to stay anonymous may call itself so (RFC 3323 4.1.1.3): an address of nobody.
+pub(crate) const NOBODY: &[u8] = b"sip:anonymous@anonymous.invalid";
+
 /// Whether a URI is one of a list that blanks keep apart.
 pub(crate) fn is_one_of(uri: &[u8], list: &str) -> bool {
     let mut list = list.split_ascii_whitespace();

@@ -178,6 +178,42 @@ fn a_private_message_goes_to_all_sessions_of_one_participant() {
     }
 }
 
+// MSRP-CHAT-016, MSRP-CHAT-017
+#[test]
+fn whoever_calls_itself_anonymous_is_addressed_by_a_uri_of_its_own() {
+    const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+    let own = |n: u32| format!("sip:anonymous{n}@anonymous.invalid");
+    let mut world = room(1);
+    for n in [2, 3] {
+        let user = format!("{} {ANONYMOUS}", own(n));
+        world.install(
+            n,
+            SessionConfig {
+                user: Some(user.into()),
+                ..member(n)
+            },
+        );
+        world.join(n);
+    }
+    let said = wrapped(2, ROOM, "hello").replace(&user(2), ANONYMOUS);
+    assert_eq!(
+        statuses(&say(&mut world, 2, "anonym01", "", &said)),
+        ["200"]
+    );
+    for n in [1, 3] {
+        assert_eq!(bodies(&world.frames(n)), said, "{n}");
+    }
+    // Not to both of them.
+    check_refused(&mut world, &wrapped(1, ANONYMOUS, "psst"), "404");
+    let body = wrapped(1, &own(3), "psst");
+    assert_eq!(
+        statuses(&say(&mut world, 1, "anonym02", "", &body)),
+        ["200"]
+    );
+    assert_eq!(bodies(&world.frames(3)), body);
+    assert!(world.frames(2).is_empty());
+}
+
 // MSRP-CHAT-018, MSRP-CHAT-019, MSRP-STAT-014
 #[test]
 fn private_messages_need_the_room_and_the_recipient() {

@@ -22,6 +22,11 @@ fn document() -> Document {
                     referred_by: Some("sip:mike@home1.net".into()),
                     departure: None,
                     media: Some("sendrecv"),
+                    dialog: Some(DialogIds {
+                        call_id: "hsjh8980vhsb78".into(),
+                        from_tag: "vav738dvbs".into(),
+                        to_tag: "8954jgjg8432".into(),
+                    }),
                 }],
             },
             User {

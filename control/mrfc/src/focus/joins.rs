@@ -165,6 +165,12 @@ impl Focus {
             Err(answer) => return self.refuse_at_once(txn, answer).await,
         };
         let id = self.new_leg_id();
+        let mut identity = Identity::of(&request.headers, flow.is_trusted);
+        let seated = self.seated(&called.name);
+        identity.differ_from(seated.map(|(id, leg)| {
+            let shown = leg.identity.shown(id.0);
+            (shown, leg.identity.uri.clone())
+        }));
         let headers = &request.headers;
         let contact = headers.contact().map(|contact| contact.uri.to_string());
         let leg = Leg {
@@ -181,7 +187,7 @@ impl Focus {
             awaits_answer: offer.is_none(),
             offer,
             session,
-            ..Leg::new(&called.name, Identity::of(headers, flow.is_trusted))
+            ..Leg::new(&called.name, identity)
         };
         info!(conference = %called.name, leg = id.0, call_id = %leg.call_id, "joining");
         let creator = Some(leg.identity.clone()).filter(|who| !who.is_anonymous);

@@ -9,11 +9,11 @@ use crate::limits::{
     WATCHERS_MAX,
 };
 use clock::{Duration, TimerKey};
-use conference::info::{Departure, Document, Endpoint, Joining, MEDIA_TYPE, Status};
+use conference::info::{Departure, DialogIds, Document, Endpoint, Joining, MEDIA_TYPE, Status};
 use conference::roster::{Description, Entry};
 use conference::subscription::{EndReason, Notice, Step, Subscription};
 use conference::{Participant, Rules, SeatState, Standing};
-use sip::{DialogId, Flow, Headers, Method, Request, TxnId};
+use sip::{DialogId, Flow, Headers, Method, NameAddr, Request, TxnId};
 use std::collections::HashMap;
 use tracing::debug;
 
@@ -32,6 +32,8 @@ pub(super) struct Watcher {
     /// `conference`, or `conference;id=…`, as the SUBSCRIBE has it.
     event: String,
     contact: String,
+    /// The participant that watches in the dialog of its session, and what names that.
+    itself: Option<(ParticipantId, DialogIds)>,
     subscription: Subscription,
     in_flight: Option<TxnId>,
     wake: Option<TimerKey>,
@@ -101,6 +103,7 @@ impl Focus {
                     uri,
                     event,
                     contact,
+                    itself: self.itself(asked, request),
                     subscription: Subscription::new(now, duration),
                     in_flight: None,
                     wake: None,
@@ -115,6 +118,28 @@ impl Focus {
         self.sip.handle().respond(asked.txn, answer).await;
         self.notify_watcher(id).await;
         Ok(())
+    }
+
+    /// Who watches in the dialog of its session.
+    fn itself(&self, asked: &Asked, request: &Request) -> Option<(ParticipantId, DialogIds)> {
+        let id = *self.by_dialog.get(&asked.dialog)?;
+        let leg = self.legs.get(&id)?;
+        let tag = |name| {
+            let written = NameAddr::parse(request.headers.get(name)?).ok()?;
+            Some(written.tag()?.to_owned())
+        };
+        let (theirs, ours) = (tag("From")?, tag("To")?);
+        let (from_tag, to_tag) = match leg.call {
+            Some(_) => (ours, theirs),
+            None => (theirs, ours),
+        };
+        let call_id = leg.call_id.clone();
+        let dialog = DialogIds {
+            call_id,
+            from_tag,
+            to_tag,
+        };
+        Some((id, dialog))
     }
 
     fn entity_of(&mut self, name: &str, request: &Request) -> String {
@@ -178,10 +203,20 @@ impl Focus {
         let Some(watcher) = self.watchers.get(&id) else {
             return;
         };
-        let document = match self.rooms.get(name) {
+        let mut document = match self.rooms.get(name) {
             Some(room) => room.roster.document(notice.since, notice.version),
             None => Document::deleted(&watcher.entity, notice.version),
         };
+        if let Some((id, dialog)) = &watcher.itself
+            && let Some(leg) = self.legs.get(id)
+        {
+            mark(
+                &mut document,
+                &leg.identity.shown(id.0),
+                &leg.endpoint(*id),
+                dialog,
+            );
+        }
         let state = match notice.state {
             Ok(left) => format!("active;expires={left}"),
             Err(why) => format!("terminated;reason={}", why.as_str()),
@@ -310,6 +345,7 @@ impl Focus {
                 referred_by: leg.call.as_ref().and_then(|call| call.referrer.clone()),
                 departure: None,
                 media: Some(leg.media_direction(seat.is_muted)),
+                dialog: None,
             },
         })
     }
@@ -371,6 +407,16 @@ fn status(seat: &Participant, leg: &Leg) -> Option<Status> {
         | SeatState::Adding { .. }
         | SeatState::Answered
         | SeatState::Leaving { .. } => None,
+    }
+}
+
+/// Tells a participant which endpoint is its own: an anonymous one has no other way to learn under which
+/// URI the others know it.
+fn mark(document: &mut Document, user: &str, endpoint: &str, dialog: &DialogIds) {
+    let user = document.users.iter_mut().find(|u| u.entity == user);
+    let endpoints = user.into_iter().flat_map(|user| &mut user.endpoints);
+    for own in endpoints.filter(|own| own.entity == endpoint) {
+        own.dialog = Some(dialog.clone());
     }
 }
 

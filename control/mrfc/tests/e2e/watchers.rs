@@ -97,6 +97,46 @@ async fn a_participant_watches_who_comes_and_goes() {
 }
 
 #[tokio::test]
+async fn who_stays_anonymous_learns_its_uri_and_nobody_else_does() {
+    let mut bench = Bench::start(config()).await;
+    let (mut one, mut two) = (bench.client(0).await, bench.client(1).await);
+    let (plain, _) = bench.join(&mut one, 0).await;
+    let call = Call {
+        from: "sip:anonymous@anonymous.invalid".into(),
+        headers: fields(&[("Privacy", "id")]),
+        ..bench.call(1)
+    };
+    let outcome = two.invite(&call).await.expect("placed");
+    two.ack(outcome.dialog, None).await;
+    for (client, dialog) in [(&mut one, plain), (&mut two, outcome.dialog)] {
+        until_acknowledged(client, dialog).await;
+        let accepted = subscribe(client, dialog, &[("Event", "conference")]).await;
+        assert_eq!(accepted.code, 200);
+    }
+    let hidden = "sip:anonymous2@anonymous.invalid";
+    let own = |document: &Document| {
+        let users = document.users.iter();
+        let marked = users.filter(|u| u.endpoints.iter().any(|e| e.dialog.is_some()));
+        marked.map(|u| u.entity.clone()).collect::<Vec<_>>()
+    };
+    let (_, _, document) = notified(&mut one).await;
+    assert_eq!(own(&document), [ONE]);
+    let (_, _, document) = notified(&mut two).await;
+    assert_eq!(own(&document), [hidden]);
+    let user = document.users.iter().find(|u| u.entity == hidden);
+    let ids = user.expect("there").endpoints[0]
+        .dialog
+        .clone()
+        .expect("own");
+    let answer = &outcome.response.headers;
+    assert_eq!(Some(&*ids.call_id), answer.call_id());
+    for (name, tag) in [("From", ids.from_tag), ("To", ids.to_tag)] {
+        let field = answer.get(name).expect("mandatory");
+        assert!(field.ends_with(&format!(";tag={tag}")), "{field} {tag}");
+    }
+}
+
+#[tokio::test]
 async fn who_watches_is_told_that_the_conference_went_with_its_mrfp() {
     let (bench, mut one, _) = alone().await;
     let mut other = bench.client(1).await;
