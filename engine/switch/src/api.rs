@@ -418,7 +418,8 @@ pub struct Statistics {
     pub volume_sent: u64,
     /// Body octets received (`msrpstat/vmr`).
     pub volume_received: u64,
-    /// Messages that the participant did not get because its queue was nearly full.
+    /// Messages that the participant did not get because its queue was nearly full, or the way to its
+    /// shard was.
     pub messages_dropped: u64,
     /// How full the participant's queue is now, in percent of its bound.
     pub queue_percent: u8,

@@ -11,7 +11,7 @@ use crate::config::SessionConfig;
 use crate::connection::{Chunk, Trail};
 use crate::fan_out::Cut;
 use crate::limits::MESSAGES_MAX;
-use crate::message::{Far, Message, MessageRef, Origin, index_key};
+use crate::message::{DeliveryState, Far, Message, MessageRef, Origin, index_key};
 use crate::piece::Piece;
 use crate::pressure::Source;
 use crate::session::{Kind, SessionRef};
@@ -75,6 +75,18 @@ impl<B: Octets> Shard<B> {
                     self.abort_message(slot);
                 }
             }
+            Parcel::Starve(message) => {
+                if let Some(slot) = self.arrived(origin(message)) {
+                    self.count_starved(slot);
+                    self.abort_message(slot);
+                }
+            }
+            Parcel::Missed { session, count } => {
+                if let Some(session) = self.sessions.of_key(session) {
+                    let entry = &mut self.sessions[session.index as usize];
+                    entry.statistics.messages_dropped += count;
+                }
+            }
             Parcel::GiveUp(message) => {
                 if let Some(slot) = self.arrived(origin(message)) {
                     self.give_up(slot);
@@ -112,6 +124,18 @@ impl<B: Octets> Shard<B> {
                 self.note_tenancy(now, from, name, is_occupied);
             }
             Parcel::LetGo(name) => self.let_branch_go(now, from, name),
+        }
+    }
+
+    /// Recipients of a message do not get the rest of it.
+    fn count_starved(&mut self, slot: u32) {
+        for delivery in &self.messages[slot as usize].deliveries {
+            if delivery.state == DeliveryState::Going
+                && let Some(session) = self.session_at(delivery.session)
+            {
+                let entry = &mut self.sessions[session.index as usize];
+                entry.statistics.messages_dropped += 1;
+            }
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Lane {
     timer: Option<TimerKey>,
     progress_at: Instant,
     is_stalled: bool,
+    /// Participants there missed messages, which they are not told yet: their doubles count them.
+    has_missed: bool,
     /// Senders here whose reading waits for recipients there.
     held_for: Vec<(SessionKey, ConnId)>,
     /// Senders there whose reading waits for recipients here, and for how many.
@@ -72,6 +74,13 @@ impl Lanes {
         }
     }
 
+    /// Participants on a shard missed a message.
+    pub(crate) fn note_missed(&mut self, shard: ShardIndex) {
+        if let Some(lane) = self.all.get_mut(usize::from(shard.0)) {
+            lane.has_missed = true;
+        }
+    }
+
     /// For tests: how often a connection is held on behalf of other shards.
     pub(crate) fn holds_of(&self, conn: ConnId) -> usize {
         let of_lane = |lane: &Lane| {
@@ -93,6 +102,12 @@ impl<B: Octets> Shard<B> {
     pub(crate) fn lane_takes(&self, to: ShardIndex) -> bool {
         let lane = self.lanes.all.get(usize::from(to.0));
         lane.is_some_and(|lane| lane.queued() <= LANE_BYTES_MAX)
+    }
+
+    /// Whether the lane to a shard takes the rest of a frame that has begun.
+    pub(crate) fn lane_goes_on(&self, to: ShardIndex) -> bool {
+        let lane = self.lanes.all.get(usize::from(to.0));
+        lane.is_some_and(|lane| lane.queued() <= 2 * LANE_BYTES_MAX)
     }
 
     /// Puts a parcel on its way to another shard.
@@ -207,7 +222,11 @@ impl<B: Octets> Shard<B> {
             lane.spare.push(shipment);
         }
         if is_low {
+            let has_missed = core::mem::take(&mut lane.has_missed);
             self.release_lane(to);
+            if has_missed {
+                self.tell_missed(to);
+            }
         }
     }
 

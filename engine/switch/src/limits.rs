@@ -56,8 +56,10 @@ pub const BRANCH_WINDOW_BYTES: usize = 256 * 1024;
 /// soft limit of a queue, so that they alone hold nobody there.
 pub const BRANCH_SHARE_BYTES: usize = 64 * 1024;
 
-/// Octets queued for another shard above which messages fail towards it (408). It takes a shard that
-/// takes nothing, for those who fill the lane are held long before.
+/// Octets queued for another shard above which messages fail towards it (408), as requests do that come
+/// for its sessions on a connection here; beyond twice as much such a connection's sessions there are
+/// lost if a frame goes on. It takes a shard that takes nothing, for those who fill the lane are held long
+/// before.
 pub const LANE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 const _: () = assert!(SHIPMENTS_MAX * SHIPMENT_BYTES <= LANE_BYTES_SOFT);

@@ -28,7 +28,7 @@ pub(crate) struct Meant<'a> {
 impl<B: Octets> Shard<B> {
     /// The shards beside this one that a message from `sender` goes to.
     pub(crate) fn list_shares(
-        &self,
+        &mut self,
         sender: SessionRef,
         audience: Audience<'_>,
         message: &mut Message,
@@ -46,7 +46,7 @@ impl<B: Octets> Shard<B> {
                 entry.elsewhere() == Some(shard) && is_addressed(entry, audience)
             })
         };
-        let mut shares = Vec::new();
+        let (mut shares, mut full) = (Vec::new(), Vec::new());
         for &(shard, _) in &reach.shards {
             let is_meant = match audience {
                 Audience::Others => true,
@@ -56,9 +56,52 @@ impl<B: Octets> Shard<B> {
                 shares.push(Share::new(shard));
             } else if is_meant {
                 message.failure.get_or_insert(StatusCode::TIMEOUT);
+                full.push(shard);
             }
         }
         message.far = (!shares.is_empty()).then(|| Box::new(Far::Shares(shares)));
+        for shard in full {
+            self.count_missed(sender, audience, shard);
+        }
+    }
+
+    /// Participants on a shard that takes nothing do not get a message; it is told when it takes again.
+    #[cold]
+    fn count_missed(&mut self, sender: SessionRef, audience: Audience<'_>, shard: ShardIndex) {
+        let from = &self.sessions[sender.index as usize];
+        let stream = from.key.stream;
+        let Some(context) = self.contexts.get(&from.context) else {
+            return;
+        };
+        for &to in context.reach.iter().flat_map(|reach| &reach.doubles) {
+            let entry = &mut self.sessions[to.index as usize];
+            if entry.elsewhere() == Some(shard)
+                && entry.config.sends
+                && entry.key.stream == stream
+                && context.is_open(sender, to)
+                && is_addressed(entry, audience)
+            {
+                entry.statistics.messages_dropped += 1;
+            }
+        }
+        self.lanes.note_missed(shard);
+    }
+
+    /// A shard takes messages again: what its participants missed meanwhile is told.
+    #[cold]
+    pub(crate) fn tell_missed(&mut self, to: ShardIndex) {
+        let sessions: Vec<SessionRef> = self.sessions.iter().collect();
+        for session in sessions {
+            let entry = &mut self.sessions[session.index as usize];
+            if entry.elsewhere() != Some(to) {
+                continue;
+            }
+            let count = core::mem::take(&mut entry.statistics.messages_dropped);
+            if count > 0 {
+                let session = entry.key;
+                self.ship(to, |_| Parcel::Missed { session, count });
+            }
+        }
     }
 
     /// A message that passed its sender's rules begins for the other shards.
@@ -148,7 +191,7 @@ impl<B: Octets> Shard<B> {
     /// A shard takes nothing: recipients there cannot be served.
     fn give_share_up(&mut self, slot: u32, to: ShardIndex) {
         let name = self.name_of(slot);
-        self.ship(to, |_| Parcel::Abort(name));
+        self.ship(to, |_| Parcel::Starve(name));
         self.end_share(slot, to);
         let message = &mut self.messages[slot as usize];
         message.failure.get_or_insert(StatusCode::TIMEOUT);

@@ -131,7 +131,7 @@ impl<B: Octets> Shard<B> {
             serial,
         };
         self.relayed_bytes += parts[0].len() + parts[1].len();
-        if self.lane_takes(to) {
+        if self.lane_goes_on(to) {
             self.ship_feed(to, conn, name, parts);
         } else {
             // The rest of the frame would have a gap.

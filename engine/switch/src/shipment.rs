@@ -207,6 +207,10 @@ pub(crate) enum Parcel {
     Complete { message: MessageRef, octets: u64 },
     /// The message is given up: copies that were begun end with `#`.
     Abort(MessageRef),
+    /// As `Abort`, because the way there was full: recipients there missed it.
+    Starve(MessageRef),
+    /// A recipient there missed so many messages, because the way was full.
+    Missed { session: SessionKey, count: u64 },
     /// The message is given up, and the copies have ended.
     GiveUp(MessageRef),
     /// A recipient could not be served.

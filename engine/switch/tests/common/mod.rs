@@ -9,7 +9,7 @@ use clock::{Duration, Instant};
 use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use switch::{
     Batch, CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, Limits, Order, Output,
-    SessionConfig, SessionKey, Shard, ShardConfig, ShardIndex, Statistics, Via,
+    SessionConfig, SessionKey, Shard, ShardConfig, ShardIndex, Shipment, Statistics, Via,
 };
 
 pub(crate) type Octets = Rc<[u8]>;
@@ -30,6 +30,9 @@ pub(crate) struct World {
     /// Connections whose sends do not complete, with the batch in flight.
     pub(crate) stuck: BTreeMap<u32, Option<Batch<Octets>>>,
     pub(crate) deadline: Option<Instant>,
+    /// What left for other shards, and what goes back to them.
+    pub(crate) shipped: Vec<Shipment>,
+    pub(crate) unpacked: Vec<Shipment>,
     token: u64,
 }
 
@@ -70,8 +73,12 @@ impl World {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::of_shard(0, limits)
+    }
+
+    pub(crate) fn of_shard(index: u8, limits: Limits) -> Self {
         let config = ShardConfig {
-            index: ShardIndex(0),
+            index: ShardIndex(index),
             shards: 2,
             life: 0,
             limits,
@@ -89,6 +96,8 @@ impl World {
             handed_over: Vec::new(),
             stuck: BTreeMap::new(),
             deadline: None,
+            shipped: Vec::new(),
+            unpacked: Vec::new(),
             token: 0,
         }
     }
@@ -249,7 +258,8 @@ impl World {
                     self.handed_over.push((conn.index, to, octets));
                 }
                 Output::Event(event) => self.events.push(event),
-                Output::Ship(_) | Output::Unpacked(_) => panic!("no context spans shards here"),
+                Output::Ship(shipment) => self.shipped.push(shipment),
+                Output::Unpacked(shipment) => self.unpacked.push(shipment),
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
                     self.shard.assert_invariants();
@@ -341,7 +351,7 @@ fn first_frame(octets: &[u8]) -> Option<(Frame, usize)> {
 }
 
 fn find(octets: &[u8], what: &[u8]) -> Option<usize> {
-    octets.windows(what.len()).position(|w| w == what)
+    memchr::memmem::find(octets, what)
 }
 
 fn take_line(octets: &mut &[u8]) -> Option<String> {
