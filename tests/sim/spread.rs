@@ -220,6 +220,69 @@ fn sim_a_nickname_is_one_users_on_all_shards() {
 }
 
 #[test]
+fn sim_a_nickname_stays_one_users_when_the_shard_that_decided_is_no_more() {
+    let mut world = room(3, 9);
+    for (number, nickname) in [(4, "Alice"), (5, "Bobby"), (7, "Carol")] {
+        let tid = format!("first{number}x");
+        ask_nickname(&mut world, number, &tid, nickname);
+        world.settle();
+        check_answer(&world, number, &tid, "200");
+    }
+    // 7 leaves; its nickname is kept for it.
+    world.leave(7);
+    world.settle();
+    world.kill(0);
+    world.settle();
+    // 1 and 4 are on shard 1, 2, 5 and 8 on shard 2.
+    for (number, nickname) in [(1, "bobby"), (2, "alice"), (8, "Bobby"), (2, "carol")] {
+        let tid = format!("taken{number}{nickname}");
+        ask_nickname(&mut world, number, &tid, nickname);
+        world.settle();
+        check_answer(&world, number, &tid, "425");
+    }
+    // At once, from both.
+    for number in [1, 2, 8] {
+        ask_nickname(&mut world, number, &format!("both{number}xx"), "Dave");
+    }
+    world.settle();
+    let has_it = |n: &&u32| world.people[*n].peer.answers[&format!("both{n}xx")].starts_with("200");
+    assert_eq!([1, 2, 8].iter().filter(has_it).count(), 1);
+    // Another shard is in the place of the first and takes part.
+    world.join(10, 1, 0, 0);
+    for (tid, nickname, status) in [("anew1xx", "alice", "425"), ("anew2xx", "Erin", "200")] {
+        ask_nickname(&mut world, 10, tid, nickname);
+        world.settle();
+        check_answer(&world, 10, tid, status);
+    }
+    // Nor is the one that decides now; the first took part too late to know them but by being told.
+    world.kill(1);
+    world.settle();
+    ask_nickname(&mut world, 10, "third1x", "Bobby");
+    ask_nickname(&mut world, 2, "third2x", "Erin");
+    world.settle();
+    check_answer(&world, 10, "third1x", "425");
+    check_answer(&world, 2, "third2x", "425");
+    (0..3).for_each(|s| world.shard(s).assert_invariants());
+}
+
+#[test]
+fn sim_a_nickname_is_not_granted_before_all_are_known() {
+    for wait in 0..60 {
+        let mut world = room(3, 6);
+        ask_nickname(&mut world, 5, "firstxx", "Bobby");
+        world.settle();
+        check_answer(&world, 5, "firstxx", "200");
+        world.kill(0);
+        world.run_for(Duration::from_micros(wait * 5));
+        ask_nickname(&mut world, 1, "takenxx", "Bobby");
+        world.settle();
+        let answer = &world.people[&1].peer.answers["takenxx"];
+        let is_refused = answer.starts_with("425") || answer.starts_with("408");
+        assert!(is_refused, "after {wait}: {answer}");
+    }
+}
+
+#[test]
 fn sim_a_private_message_finds_its_participant_on_another_shard() {
     let mut world = room(3, 6);
     let body = "From: <sip:user1@example.com>\r\nTo: <sip:user5@example.com>\r\n\r\n\

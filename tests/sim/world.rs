@@ -70,6 +70,8 @@ pub(crate) struct World {
     pub(crate) is_spread: bool,
     /// The shards that know a context.
     spans: BTreeMap<ContextKey, BTreeSet<usize>>,
+    /// The shards where contexts are at home, where that is not shard 0.
+    homes: BTreeMap<ContextKey, u8>,
     limits: Limits,
     seed: u64,
     links: ShardLinks<SimSocket>,
@@ -100,6 +102,7 @@ impl World {
             terms: Arc::default(),
             is_spread: false,
             spans: BTreeMap::new(),
+            homes: BTreeMap::new(),
             limits,
             seed,
             links,
@@ -148,6 +151,20 @@ impl World {
         };
         for other in (0..self.shards.len()).filter(|s| *s != shard) {
             self.order(other, order.clone());
+        }
+        for (context, span) in self.spans.clone() {
+            let home = span
+                .first()
+                .copied()
+                .filter(|_| self.home_of(context) == index);
+            let Some(home) = home.map(|home| ShardIndex(u8::try_from(home).expect("few shards")))
+            else {
+                continue;
+            };
+            self.homes.insert(context, home.0);
+            for other in span {
+                self.order(other, Order::Rehome { context, home });
+            }
         }
     }
 
@@ -359,10 +376,14 @@ impl World {
             session,
             context,
             shard: ShardIndex(u8::try_from(shard).expect("few shards")),
-            home: ShardIndex(0),
+            home: ShardIndex(self.home_of(context)),
             config: Box::new(config.clone()),
         };
         self.order(to, order);
+    }
+
+    fn home_of(&self, context: ContextKey) -> u8 {
+        self.homes.get(&context).copied().unwrap_or(0)
     }
 
     /// Sends up to `count` octets of a participant's outbox.

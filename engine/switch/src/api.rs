@@ -261,6 +261,14 @@ pub enum Order {
         /// The [`crate::ShardConfig::life`] of whoever is started in its place.
         life: u32,
     },
+    /// Another shard than before decides where a context must have one mind, for the one that did has
+    /// ended. For all shards that know the context.
+    Rehome {
+        /// Which context.
+        context: ContextKey,
+        /// Who decides now.
+        home: ShardIndex,
+    },
     /// Replaces a session's behaviour. A changed remote address of an active session connects
     /// anew; an unchanged one keeps its connection.
     Update {

@@ -102,10 +102,21 @@ impl<B: Octets> Shard<B> {
                     self.keep_nickname(now, session);
                 }
             }
-            Parcel::Nickname {
-                session,
-                is_granted,
-            } => self.nickname_judged(now, session, is_granted),
+            Parcel::Nickname { session, status } => self.nickname_judged(now, session, status),
+            Parcel::Named { session, nickname } => {
+                self.learn_nickname(now, session, nickname.of(octets.as_ref()));
+            }
+            Parcel::Kept {
+                context,
+                nickname,
+                user,
+                rest,
+            } => {
+                let octets = octets.as_ref();
+                let user = user.map(|user| user.of(octets));
+                self.learn_kept(now, context, (nickname.of(octets), user), rest);
+            }
+            Parcel::Told(context) => self.note_told(from, context),
             Parcel::Hold(session) => self.hold_for(from, session),
             Parcel::Release(session) => self.release_for(from, session),
             Parcel::Graft { name, peer, via } => self.grow_branch(now, (from, name), peer, *via),

@@ -27,12 +27,17 @@ pub(crate) struct Reach {
     pub doubles: Vec<SessionRef>,
     /// The shard that decides about nicknames; `None` when it has ended.
     pub home: Option<ShardIndex>,
+    /// This shard decides since the one that did has ended, and these have not told yet which nicknames
+    /// they know.
+    pub awaited: Vec<ShardIndex>,
+    /// These have, before this shard knew that it decides.
+    pub told: Vec<ShardIndex>,
     /// Which shards carry them, and how many each.
     pub shards: Vec<(ShardIndex, u32)>,
 }
 
 /// A nickname that is kept for a user.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Kept {
     /// Prepared for comparison.
     pub nickname: Box<str>,
@@ -69,11 +74,12 @@ impl Context {
         }
     }
 
-    /// A double is carried by nobody any more.
+    /// Another shard is no more: it carries nothing and decides nothing.
     pub(crate) fn strand(&mut self, shard: ShardIndex) {
         if let Some(reach) = &mut self.reach {
             reach.shards.retain(|(s, _)| *s != shard);
             reach.home = reach.home.filter(|home| *home != shard);
+            reach.awaited.retain(|awaited| *awaited != shard);
         }
     }
 

@@ -35,14 +35,12 @@ impl<B: Octets> Shard<B> {
             true => None,
             false => Some(prepare(&nickname).ok_or(Refusal::NicknameMalformed)?),
         };
-        if let Some(wanted) = &wanted
-            && self.is_nickname_taken(now, session, wanted)
-        {
-            return Err(Refusal::NicknameTaken);
+        if let Some(wanted) = &wanted {
+            self.check_nickname(now, session, wanted)?;
         }
         if let Some(home) = self.nickname_home(session) {
-            if wanted.is_some() {
-                return self.ask_nickname((conn, session), home, nickname, frame);
+            if let Some(wanted) = wanted {
+                return self.ask_nickname((conn, session), home, (nickname, wanted), frame);
             }
             let key = self.sessions[session.index as usize].key;
             self.ship(home, |_| Parcel::GiveNickname(key));
@@ -70,13 +68,26 @@ impl<B: Octets> Shard<B> {
         self.outputs.push_back(Output::Event(event));
     }
 
-    /// Whether a prepared nickname is reserved, or some other user's.
-    pub(crate) fn is_nickname_taken(
+    /// Whether a participant may have a prepared nickname, as far as this shard knows.
+    pub(crate) fn check_nickname(
         &self,
         now: Instant,
         session: SessionRef,
         wanted: &str,
-    ) -> bool {
+    ) -> Result<(), Refusal> {
+        if self.is_nickname_taken(now, session, wanted) {
+            return Err(Refusal::NicknameTaken);
+        }
+        let context = self.sessions[session.index as usize].context;
+        let reach = self.contexts.get(&context).and_then(|c| c.reach.as_ref());
+        match reach {
+            Some(reach) if !reach.awaited.is_empty() => Err(Refusal::NicknameUndecided),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether a prepared nickname is reserved, or some other user's.
+    fn is_nickname_taken(&self, now: Instant, session: SessionRef, wanted: &str) -> bool {
         let entry = &self.sessions[session.index as usize];
         let reserved = &entry.config.terms.reserved_nicknames;
         if reserved
@@ -119,7 +130,7 @@ impl<B: Octets> Shard<B> {
 }
 
 impl Context {
-    fn keep_nickname(&mut self, now: Instant, kept: Kept) {
+    pub(crate) fn keep_nickname(&mut self, now: Instant, kept: Kept) {
         self.kept_nicknames.retain(|k| k.until > now);
         if self.kept_nicknames.len() >= NICKNAMES_KEPT_MAX {
             self.kept_nicknames.remove(0);

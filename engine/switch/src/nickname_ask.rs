@@ -5,13 +5,15 @@
 //! NICKNAME ─► Ask ─► home: free? then it is kept for the double ─► Granted, or Taken ─► 200, or 425
 //! ```
 //!
-//! After the end of the home shard each of the others decides by what it knows.
+//! After the end of the home shard another one is named, to which the rest tell what nicknames their
+//! participants have, and which they keep for those who left. Until it has heard all, it grants none (408).
 
-use clock::Instant;
+use clock::{Duration, Instant};
 use msrp::StatusCode;
 
-use crate::api::{ConnId, Octets, SessionKey, ShardIndex};
+use crate::api::{ConnId, ContextKey, Octets, SessionKey, ShardIndex};
 use crate::connection::Frame;
+use crate::context::Kept;
 use crate::nickname::prepare;
 use crate::refusal::Refusal;
 use crate::session::SessionRef;
@@ -27,6 +29,8 @@ pub(crate) struct Asked {
     tid: Vec<u8>,
     from_path: Vec<u8>,
     nickname: String,
+    /// Prepared for comparison.
+    wanted: Box<str>,
 }
 
 impl<B: Octets> Shard<B> {
@@ -42,7 +46,7 @@ impl<B: Octets> Shard<B> {
         &mut self,
         (conn, session): (ConnId, SessionRef),
         home: ShardIndex,
-        nickname: String,
+        (nickname, wanted): (String, Box<str>),
         frame: &mut Frame,
     ) -> Result<(), Refusal> {
         if self.asked.iter().any(|asked| asked.session == session) {
@@ -64,6 +68,7 @@ impl<B: Octets> Shard<B> {
             tid: frame.tid.clone(),
             from_path: frame.from_path.clone(),
             nickname,
+            wanted,
         });
         Ok(())
     }
@@ -78,22 +83,25 @@ impl<B: Octets> Shard<B> {
     ) {
         let wanted = core::str::from_utf8(nickname).ok().and_then(prepare);
         let session = self.sessions.of_key(key);
-        let is_granted = match (session, wanted) {
-            (Some(session), Some(wanted)) if !self.is_nickname_taken(now, session, &wanted) => {
-                self.keep_nickname(now, session);
-                self.sessions[session.index as usize].nickname = Some(wanted);
-                true
-            }
-            (Some(_) | None, _) => false,
+        let status = match (session, wanted) {
+            (Some(session), Some(wanted)) => match self.check_nickname(now, session, &wanted) {
+                Ok(()) => {
+                    self.keep_nickname(now, session);
+                    self.sessions[session.index as usize].nickname = Some(wanted);
+                    StatusCode::OK
+                }
+                Err(refusal) => refusal.status(),
+            },
+            (Some(_) | None, _) => StatusCode::NICKNAME_TAKEN,
         };
         self.ship(from, |_| Parcel::Nickname {
             session: key,
-            is_granted,
+            status,
         });
     }
 
     /// The home shard has decided.
-    pub(crate) fn nickname_judged(&mut self, now: Instant, key: SessionKey, is_granted: bool) {
+    pub(crate) fn nickname_judged(&mut self, now: Instant, key: SessionKey, status: StatusCode) {
         let Some(session) = self.sessions.of_key(key) else {
             return;
         };
@@ -101,14 +109,11 @@ impl<B: Octets> Shard<B> {
         let Some(at) = asked.position(|asked| asked.session == session) else {
             return;
         };
-        let asked = self.asked.swap_remove(at);
-        let status = if is_granted {
-            StatusCode::OK
-        } else {
-            StatusCode::NICKNAME_TAKEN
-        };
-        if is_granted && let Some(wanted) = prepare(&asked.nickname) {
-            self.take_granted(now, session, Some(wanted), asked.nickname.as_str().into());
+        let mut asked = self.asked.swap_remove(at);
+        if status == StatusCode::OK {
+            let nickname = core::mem::take(&mut asked.nickname).into_boxed_str();
+            let wanted = core::mem::take(&mut asked.wanted);
+            self.take_granted(now, session, Some(wanted), nickname);
         }
         self.answer_asked(&asked, status);
     }
@@ -121,6 +126,100 @@ impl<B: Octets> Shard<B> {
         let lost: Vec<Asked> = lost;
         for asked in lost {
             self.answer_asked(&asked, StatusCode::TIMEOUT);
+        }
+    }
+
+    /// Another shard decides from here on, perhaps this one.
+    pub(crate) fn rehome(&mut self, now: Instant, key: ContextKey, home: ShardIndex) {
+        let Some(context) = self.contexts.get_mut(&key) else {
+            return;
+        };
+        if let Some(reach) = &mut context.reach {
+            reach.home = Some(home);
+            if home == self.config.index {
+                let told = core::mem::take(&mut reach.told);
+                let others = reach.shards.iter().map(|(shard, _)| *shard);
+                reach.awaited = others.filter(|shard| !told.contains(shard)).collect();
+            }
+        }
+        if home != self.config.index {
+            self.tell_nicknames(now, key, home);
+        }
+    }
+
+    /// Tells another shard which nicknames participants here have, or had.
+    fn tell_nicknames(&mut self, now: Instant, key: ContextKey, home: ShardIndex) {
+        let Some(context) = self.contexts.get(&key) else {
+            return;
+        };
+        let kept = context
+            .kept_nicknames
+            .iter()
+            .filter(|kept| kept.until > now);
+        let kept: Vec<Kept> = kept.cloned().collect();
+        for session in context.sessions.clone() {
+            let entry = &self.sessions[session.index as usize];
+            let session = entry.key;
+            if let Some(nickname) = entry.nickname.clone() {
+                self.ship(home, |shipment| Parcel::Named {
+                    session,
+                    nickname: shipment.pack([nickname.as_bytes(), &[]]),
+                });
+            }
+        }
+        for kept in kept {
+            self.ship(home, |shipment| {
+                let mut pack = |text: &str| shipment.pack([text.as_bytes(), &[]]);
+                Parcel::Kept {
+                    context: key,
+                    nickname: pack(&kept.nickname),
+                    user: kept.user.as_deref().map(&mut pack),
+                    rest: kept.until.since(now),
+                }
+            });
+        }
+        self.ship(home, |_| Parcel::Told(key));
+    }
+
+    /// A participant elsewhere has a nickname.
+    pub(crate) fn learn_nickname(&mut self, now: Instant, key: SessionKey, nickname: &[u8]) {
+        let nickname = core::str::from_utf8(nickname);
+        if let (Some(session), Ok(nickname)) = (self.sessions.of_key(key), nickname) {
+            self.keep_nickname(now, session);
+            self.sessions[session.index as usize].nickname = Some(nickname.into());
+        }
+    }
+
+    /// A nickname is kept for somebody who had it.
+    pub(crate) fn learn_kept(
+        &mut self,
+        now: Instant,
+        context: ContextKey,
+        (nickname, user): (&[u8], Option<&[u8]>),
+        rest: Duration,
+    ) {
+        let text = |octets| core::str::from_utf8(octets).ok().map(Box::from);
+        if let (Some(context), Some(nickname)) = (self.contexts.get_mut(&context), text(nickname)) {
+            let kept = Kept {
+                nickname,
+                user: user.and_then(text),
+                until: now + rest,
+            };
+            context.keep_nickname(now, kept);
+        }
+    }
+
+    /// Another shard has told all of them.
+    pub(crate) fn note_told(&mut self, from: ShardIndex, context: ContextKey) {
+        let own = self.config.index;
+        let context = self.contexts.get_mut(&context);
+        let Some(reach) = context.and_then(|context| context.reach.as_mut()) else {
+            return;
+        };
+        if reach.home == Some(own) {
+            reach.awaited.retain(|awaited| *awaited != from);
+        } else if !reach.told.contains(&from) {
+            reach.told.push(from);
         }
     }
 

@@ -411,6 +411,7 @@ impl Order {
             Self::StopPlay { .. } => "stop play",
             Self::Announce { .. } => "announce",
             Self::ShardLost { .. } => "shard lost",
+            Self::Rehome { .. } => "rehome",
             Self::Drain => "drain",
         }
     }

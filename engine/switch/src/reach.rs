@@ -241,11 +241,10 @@ impl<B: Octets> Shard<B> {
                 continue;
             }
             entry.link = crate::session::Link::Lost;
-            let context = entry.context;
-            if let Some(context) = self.contexts.get_mut(&context) {
-                context.strand(shard);
-            }
             self.forget_messages_from(session);
+        }
+        for context in self.contexts.values_mut() {
+            context.strand(shard);
         }
         let slots = self.messages.iter().map(|(slot, _)| slot);
         let slots: Vec<u32> = slots

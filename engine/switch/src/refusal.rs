@@ -58,6 +58,8 @@ pub(crate) enum Refusal {
     NicknamesNotAllowed,
     #[error("another nickname was asked for and is not decided yet")]
     NicknameAsked,
+    #[error("who decides about nicknames does not know all of them yet")]
+    NicknameUndecided,
     #[error("malformed nickname")]
     NicknameMalformed,
     #[error("nickname reserved or in use")]
@@ -81,7 +83,7 @@ impl Refusal {
             Self::UnknownSession | Self::TooManySessions | Self::Draining | Self::Misfit(_) => {
                 StatusCode::NO_SUCH_SESSION
             }
-            Self::ShardStuck => StatusCode::TIMEOUT,
+            Self::ShardStuck | Self::NicknameUndecided => StatusCode::TIMEOUT,
             Self::SessionInUse => StatusCode::SESSION_IN_USE,
             Self::UnknownMethod => StatusCode::UNKNOWN_METHOD,
             Self::NotAllowed

@@ -524,6 +524,10 @@ impl<B: Octets> Shard<B> {
                 self.lose_shard(now, shard, life);
                 None
             }
+            Order::Rehome { context, home } => {
+                self.rehome(now, context, home);
+                None
+            }
             Order::Drain => {
                 self.is_draining = true;
                 None

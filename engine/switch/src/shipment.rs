@@ -13,6 +13,7 @@
 
 use core::net::SocketAddr;
 use core::ops::Range;
+use core::time::Duration;
 
 use msrp::{ByteRange, FailureReport, Flag, StatusCode};
 
@@ -224,11 +225,22 @@ pub(crate) enum Parcel {
     AskNickname { session: SessionKey, nickname: Span },
     /// A participant gave its nickname back.
     GiveNickname(SessionKey),
-    /// Whether it may have it.
+    /// Whether it may have it: 200, or why not.
     Nickname {
         session: SessionKey,
-        is_granted: bool,
+        status: StatusCode,
     },
+    /// A participant of the sender's has this nickname, for a shard that decides from here on.
+    Named { session: SessionKey, nickname: Span },
+    /// And this one is kept for a user, as long as that.
+    Kept {
+        context: ContextKey,
+        nickname: Span,
+        user: Option<Span>,
+        rest: Duration,
+    },
+    /// These were all.
+    Told(ContextKey),
     /// The sender's connection is not to be read for the time being.
     Hold(SessionKey),
     /// It may be read again.

@@ -12,7 +12,7 @@ use h248::ast::{
     ActionRequest, Command, ContextId, ServiceChange, ServiceChangeMethod, ServiceState,
     TerminationId,
 };
-use switch::{Order, ShardIndex};
+use switch::{ContextKey, Order, ShardIndex};
 
 use super::core::{Alarm, Core, Service};
 use super::draft::Draft;
@@ -91,16 +91,27 @@ impl Core {
         for number in terminations {
             self.forget_look(number);
         }
-        for place in self.contexts.values_mut() {
+        let mut rehomed = Vec::new();
+        for (&number, place) in &mut self.contexts {
             place.span.remove(shard);
-            if place.shard == shard {
-                place.shard = place.span.first().unwrap_or(NOWHERE);
+            if place.shard != shard {
+                continue;
             }
+            place.shard = place.span.first().unwrap_or(NOWHERE);
+            let groups = place.groups.values().copied();
+            let keys = core::iter::once(ContextKey(number)).chain(groups);
+            let (span, home) = (place.span, place.shard);
+            rehomed.extend(keys.map(|key| (key, span, home)));
         }
         self.lives[usize::from(shard.0)] += 1;
         let life = self.lives[usize::from(shard.0)];
         for other in (0..self.config.shards).map(ShardIndex) {
             self.order(other, Order::ShardLost { shard, life }, draft);
+        }
+        for (context, span, home) in rehomed {
+            for other in span.iter() {
+                self.order(other, Order::Rehome { context, home }, draft);
+            }
         }
         self.loads[usize::from(shard.0)] = 0;
         let contexts = contexts.into_iter().map(|number| (number, Cause::Shard));

@@ -154,6 +154,7 @@ impl<B: Octets> Hub<B> {
             | Order::Release { .. }
             | Order::Announce { .. }
             | Order::ShardLost { .. }
+            | Order::Rehome { .. }
             | Order::Flow { .. } => panic!("{command:?} means nothing here"),
         }
     }

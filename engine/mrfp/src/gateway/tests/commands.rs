@@ -320,7 +320,10 @@ fn a_context_with_many_terminations_spreads_over_the_shards() {
     );
     bench.gateway.handle_shard_lost(bench.now, ShardIndex(0));
     bench.drain();
-    assert_eq!(bench.order_names(), ["1: shard lost 0 1"]);
+    assert_eq!(
+        bench.order_names(),
+        ["1: shard lost 0 1", "1: rehome 1 at 1"]
+    );
     // The conference goes on where it still is, and comes back to the shard that is started anew.
     bench.call(&format!("C=1{{{}}}", add()));
     bench

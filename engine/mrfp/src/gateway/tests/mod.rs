@@ -239,6 +239,7 @@ fn name(shard: ShardIndex, order: &Order) -> String {
             ..
         } => format!("{} of {} in {}", key(session), shard.0, context.0),
         Order::ShardLost { shard, life } => format!("{} {life}", shard.0),
+        Order::Rehome { context, home } => format!("{} at {}", context.0, home.0),
         Order::Move { session, context } => format!("{} to {}", key(session), context.0),
         Order::Update { session, .. }
         | Order::Release { session }

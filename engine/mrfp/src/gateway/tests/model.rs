@@ -76,6 +76,7 @@ impl Model {
             Order::Play { .. }
             | Order::StopPlay { .. }
             | Order::ShardLost { .. }
+            | Order::Rehome { .. }
             | Order::Drain => {}
         }
     }
