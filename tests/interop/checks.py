@@ -15,6 +15,7 @@ import check_overload
 import check_relay
 import check_secured
 import check_sip
+import check_torture
 import check_wire
 import check_written
 import check_xdp
@@ -23,6 +24,7 @@ from process import Failure, stop_all
 # The last judges what the others made the servers write.
 GROUPS = [
     check_sip,
+    check_torture,
     check_overload,
     check_secured,
     check_agents,
