@@ -27,7 +27,7 @@ def certificates(env):
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     openssl("req", "-x509", *key, "-subj", "/CN=authority", "-keyout", f"{ca}.key", "-out", ca)
     request = ["req", "-x509", *key, "-CA", ca, "-CAkey", f"{ca}.key", "-subj", "/CN=server"]
-    names = ["-addext", f"subjectAltName=DNS:{DOMAIN}", "-addext", "basicConstraints=critical,CA:FALSE"]
+    names = ["-addext", f"subjectAltName=DNS:{DOMAIN},DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
     openssl(*request, *names, "-keyout", f"{server}.key", "-out", server)
     return paths
 
@@ -68,6 +68,22 @@ def check_tls(env, family):
     ensure(bye, "no BYE came through the connection")
     ensure(mrf.exit_code() == 0, mrf.tail())
     agent.close()
+
+
+def check_load(env, transport):
+    """The load generator calls by TLS or secure WebSocket, judges the certificate, and talks over the same."""
+    ca, certificate = certificates(env)
+    flags = [*listeners(), "--sip", f"{transport}:127.0.0.1:0", "--msrp", f"{transport}:127.0.0.1:0"]
+    mrf = Mrf(env, "run", *flags, "--tls-cert", certificate, "--tls-key", f"{certificate}.key", trace=False)
+    _, port = mrf.address(f"sip.{transport}")
+    uri = f"sips:busy@localhost:{port}" + (";transport=ws" if transport == "wss" else "")
+    command = [env.mrf, "load", "--via", "sip", "--target", uri, "--transport", transport, "--tls-ca"]
+    few = ["--participants", "3", "--messages", "20", "--warmup", "0s"]
+    said = output([*command, ca, *few], HANDSHAKE_SECONDS)
+    ensure("0 lost, 0 duplicated, 0 out of order" in said, said)
+    done = subprocess.run([*command, certificate, *few], capture_output=True, check=False, timeout=HANDSHAKE_SECONDS)
+    ensure(done.returncode == 1, "an authority that did not make the certificate vouched for it")
+    mrf.ensure_alive()
 
 
 class Asked:
@@ -120,5 +136,7 @@ def checks():
     """Names and functions."""
     for family in [4, 6] if has_ipv6() else [4]:
         yield f"sip-tls-openssl{family}", functools.partial(check_tls, family=family)
+    for transport in ("tls", "wss"):
+        yield f"sip-load-{transport}", functools.partial(check_load, transport=transport)
     for transport in ("udp", "tcp"):
         yield f"sip-digest-{transport}", functools.partial(check_digest, transport=transport)

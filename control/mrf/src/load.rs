@@ -199,7 +199,15 @@ async fn by_sip(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
         Some(port) => format!("{}:{port}", parsed.host()),
         None => parsed.host().to_owned(),
     };
-    sip::Callers::sessions(conference.via, &domain, &name, target, plan).await
+    let called = sip::Called {
+        via: conference.via,
+        certificate: conference.name,
+        authorities: args.tls_ca.clone(),
+        scheme: parsed.scheme().to_owned(),
+        name,
+        domain,
+    };
+    sip::Callers::sessions(called, target, plan).await
 }
 
 /// This program as the system under test, on the other cores.

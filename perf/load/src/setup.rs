@@ -129,7 +129,7 @@ impl Keeper {
 fn plain_and_steady(plan: &Plan, who: &str) -> anyhow::Result<()> {
     ensure!(
         plan.transport == Transport::Tcp,
-        "{who} is reached over TCP: --transport needs --via h248"
+        "{who} is reached over TCP: --transport needs --via h248 or sip"
     );
     ensure!(
         plan.churn <= 0.0,

@@ -17,7 +17,8 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
     mrf load --participants 11 --size 1G --messages 1  one file to ten\n  \
     mrf load --participants 11 --transport tls --rate 2000\n  \
     mrf load --conferences 50 --participants 10 --rate 2000 --churn 20 --duration 10m  a soak\n  \
-    mrf load --via sip --target sip:load@127.0.0.1:5060;transport=tcp --participants 5\n  \
+    mrf load --via sip --target 'sip:load@127.0.0.1:5060;transport=tcp' --participants 5\n  \
+    mrf load --via sip --target sips:load@mrf.example.net --tls-ca ca.pem --transport tls\n  \
     mrf load --via relay --target 127.0.0.1:2855      an RFC 4976 relay\n\n\
     A row per second, then a summary: deliveries per second, latency from the intended time of sending, \
     and what was lost, duplicated, out of order or damaged (exit code 1 if anything was).";
@@ -130,9 +131,14 @@ pub struct LoadArgs {
     /// Stop after so many messages of each sender
     #[arg(long, value_name = "N")]
     pub messages: Option<u64>,
-    /// What participants speak; others than tcp with --via h248 only
+    /// What participants speak; others than tcp with --via h248 or sip only. SIP itself goes as the URI
+    /// of --target says: ;transport=tcp, tls or ws, or sips:
     #[arg(long, value_enum, default_value = "tcp")]
     pub transport: LoadTransport,
+    /// With --via sip over TLS: authorities (PEM) that must vouch for the target [default: those of the
+    /// system]
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
     /// Recipients replaced per second while messages flow: one leaves, another joins; needs a --rate
     /// and --via h248 or sip
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]

@@ -1,6 +1,6 @@
 //! `mrf load`.
 
-use crate::program::{Server, finish};
+use crate::program::{FREE_PORTS, Server, finish};
 
 /// Short, and over when everything has arrived.
 const FEW: [&str; 10] = [
@@ -58,6 +58,17 @@ fn participants_speak_tls_and_websocket_and_come_and_go() {
 fn a_running_system_is_loaded() {
     let server = Server::run();
     let uri = format!("sip:busy@{};transport=tcp", server.get("sip.tcp"));
+    expect_all(&run(&["--via", "sip", "--target", &uri]), "sip");
+}
+
+#[test]
+fn callers_come_by_websocket_and_speak_tls_and_websocket() {
+    for transport in ["tls", "ws", "wss"] {
+        expect_all(&run(&["--via", "sip", "--transport", transport]), "sip");
+    }
+    let web = ["--sip", "ws:127.0.0.1:0"];
+    let server = Server::start(&[&["run"], &FREE_PORTS[..], &web].concat());
+    let uri = format!("sip:busy@{};transport=ws", server.get("sip.ws"));
     expect_all(&run(&["--via", "sip", "--target", &uri]), "sip");
 }
 

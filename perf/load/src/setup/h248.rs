@@ -438,7 +438,7 @@ fn added(command: &CommandReply, transport: Transport, number: u32) -> Option<Ad
 }
 
 /// The octets of `a=fingerprint:sha-256 AB:CD:…`.
-fn sha256_of(print: &sdp::Fingerprint) -> Option<[u8; 32]> {
+pub(super) fn sha256_of(print: &sdp::Fingerprint) -> Option<[u8; 32]> {
     if print.hash != "sha-256" {
         return None;
     }

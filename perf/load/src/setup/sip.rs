@@ -1,22 +1,42 @@
 //! Sessions by SIP: every participant calls its conference (TS 24.247 A.5.1).
 
-use anyhow::{Context, bail, ensure};
-use sdp::{Description, MessageBuilder, Setup};
-use sip::{Answer, Call, DialogId, Event, SipAddr, SipClient, near_addr};
+use std::path::PathBuf;
 
+use anyhow::{Context, bail};
+use sdp::{Description, MessageBuilder, Setup};
+use sip::{Answer, Call, DialogId, Event, SipAddr, SipClient, TlsFiles, near_addr};
+
+use super::h248::sha256_of;
 use super::{Keeper, Leg, Sessions, Target};
 use crate::plan::{Plan, Transport};
 use crate::reader::own_path;
 
-/// All callers, on one socket.
+/// What is called, and the way to it.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// Next hop.
+    pub via: SipAddr,
+    /// The domain that its certificate must name, over TLS; `None`: the address.
+    pub certificate: Option<String>,
+    /// Authorities (PEM) that must vouch for it; `None`: those of the system.
+    pub authorities: Option<PathBuf>,
+    /// `sip` or `sips`.
+    pub scheme: String,
+    /// Conferences are `NAME-0`, `NAME-1`, …
+    pub name: String,
+    /// Where they are, with a port where the URI names one.
+    pub domain: String,
+}
+
+/// All callers, on one socket, or one connection.
 #[derive(Debug)]
 pub struct Callers {
     client: SipClient,
     /// By participant; `None` while nobody is there.
     dialogs: Vec<Option<DialogId>>,
-    via: SipAddr,
-    domain: String,
-    name: String,
+    called: Called,
+    /// What they speak beside SIP.
+    transport: Transport,
     /// Of a conference.
     participants: u32,
 }
@@ -25,34 +45,28 @@ pub struct Callers {
 const ADDRESS: &str = "127.0.0.1:9";
 
 impl Callers {
-    /// Calls conferences `NAME-0`, `NAME-1`, … of `domain` through `via`, once per participant.
+    /// Calls every conference, once per participant.
     ///
     /// # Errors
     ///
     /// When a call is refused or nobody answers.
-    pub async fn sessions(
-        via: SipAddr,
-        domain: &str,
-        name: &str,
-        target: Target,
-        plan: &Plan,
-    ) -> anyhow::Result<Sessions> {
-        ensure!(
-            plan.transport == Transport::Tcp,
-            "callers offer MSRP over TCP: --transport needs --via h248"
-        );
+    pub async fn sessions(called: Called, target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
+        let via = called.via;
         let near = near_addr(via.addr).with_context(|| format!("no route to {via}"))?;
         let local = SipAddr {
             transport: via.transport,
             addr: core::net::SocketAddr::new(near.ip(), 0),
         };
+        let tls = TlsFiles {
+            ca: called.authorities.clone(),
+            ..TlsFiles::default()
+        };
         let count = plan.participant_count();
         let mut callers = Self {
-            client: SipClient::bind(local).await?,
+            client: SipClient::bind_with(local, tls, called.certificate.clone()).await?,
             dialogs: vec![None; count as usize],
-            via,
-            domain: domain.to_owned(),
-            name: name.to_owned(),
+            called,
+            transport: plan.transport,
             participants: plan.participants,
         };
         let mut legs = Vec::new();
@@ -72,14 +86,20 @@ impl Callers {
 
     /// Calls as participant `number`.
     pub(crate) async fn join(&mut self, number: u32) -> anyhow::Result<Leg> {
-        let own = own_path(Transport::Tcp, ADDRESS, number);
+        let own = own_path(self.transport, ADDRESS, number);
         let conference = number / self.participants;
-        let uri = format!("sip:{}-{conference}@{}", self.name, self.domain);
+        let Called {
+            scheme,
+            name,
+            domain,
+            ..
+        } = &self.called;
+        let uri = format!("{scheme}:{name}-{conference}@{domain}");
         let call = Call {
             uri: uri.clone(),
-            via: self.via,
+            via: self.called.via,
             from: format!("sip:load{number}@{}", self.client.local().addr),
-            sdp: Some(offer(number, own.clone())),
+            sdp: Some(offer(self.transport, number, own.clone())),
             headers: Vec::new(),
         };
         let outcome = self.client.invite(&call).await?;
@@ -94,13 +114,14 @@ impl Callers {
             .message()
             .context("the answer")?;
         let connect = media.remote_transport_address()?;
+        let fingerprint = media.fingerprints.iter().find_map(sha256_of);
         let path = media.path.context("the answer has no a=path")?;
         Ok(Leg {
             own,
             peer: path.as_str().to_owned(),
             connect: Some(connect),
             socket: None,
-            fingerprint: None,
+            fingerprint,
         })
     }
 
@@ -135,12 +156,15 @@ impl Callers {
     }
 }
 
-fn offer(number: u32, own: String) -> String {
+fn offer(transport: Transport, number: u32, own: String) -> String {
     let address = ADDRESS.parse().expect("an address");
     let mut offer = MessageBuilder::new(address, own);
     offer.origin_id = u64::from(number) + 1;
     offer.origin_version = offer.origin_id;
     offer.accept_types = vec!["text/plain".to_owned()];
     offer.setup = Some(Setup::Active);
+    if transport.is_secure() {
+        offer.transport = sdp::Transport::Tls;
+    }
     offer.write()
 }
