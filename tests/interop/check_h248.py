@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 from check_msrp import SEED_TEXT, accepted, binary, bind, delivered, seed_message, three_chunks
-from check_sip import SHARDS
+from check_sip import SHARDS, has_ipv6
 from msrp import WAIT_SECONDS, Endpoint, own_path
 from process import Mrf, Process, ensure
 
@@ -26,8 +26,9 @@ class Controller(Process):
 
     def gateway(self, env, *flags):
         """Starts an `mrf mrfp` that registers here."""
-        mgc = f"{self.transport}:127.0.0.1:{self.port}"
-        wanted = ["--mgc", mgc, "--msrp", "127.0.0.1:0", "--h248", f"{self.transport}:127.0.0.1:0"]
+        loopback = "[::1]" if self.transport.endswith("6") else "127.0.0.1"
+        at = f"{self.transport.removesuffix('6')}:{loopback}"
+        wanted = ["--mgc", f"{at}:{self.port}", "--msrp", "127.0.0.1:0", "--h248", f"{at}:0"]
         wanted += ["--http", "off", "--shards", SHARDS, "--storage", storage(env)]
         if self.version > 2:  # Version 2 is offered by default (TS 29.333); a lower one is agreed.
             wanted += ["--h248-version", str(self.version)]
@@ -56,7 +57,7 @@ def audit(env, transport, encoding, version):
     mgc.verdict(mrfp)
     mrfp.ensure_alive()
     # Over UDP nobody is left to answer that it goes, which it waits for: once is enough.
-    if transport == "tcp" or (encoding, version) == ("compact", 1):
+    if transport.startswith("tcp") or (encoding, version) == ("compact", 1):
         ensure(mrfp.stop() == 0, f"SIGTERM: exit {mrfp.child.returncode}; {mrfp.tail()}")
 
 
@@ -145,6 +146,11 @@ def checks():
                 yield f"h248-{transport}-{encoding}-v{version}", functools.partial(
                     audit, transport=transport, encoding=encoding, version=version
                 )
+    # Erlang's own UDP transport answers nobody over IPv6 (OTP 25).
+    if has_ipv6():
+        yield "h248-tcp6-compact-v2", functools.partial(
+            audit, transport="tcp6", encoding="compact", version=2
+        )
     for reactor in ("auto", "mio"):
         yield f"h248-media-passive-{reactor}", functools.partial(
             media_passive, transport="tcp", reactor=reactor

@@ -5,7 +5,7 @@ import signal
 import socket
 
 from check_msrp import NotReady, Participant, bind, seed_message, three_chunks
-from check_sip import listeners, without
+from check_sip import has_ipv6, listeners, without
 from msrp import ident
 from process import Mrf, Process, ensure, output, poll
 
@@ -69,13 +69,13 @@ def judge(file, decode, counts):
         ensure(found >= PACKETS_MIN[protocol], f"only {found} packets of {protocol}")
 
 
-def wire(env, h248, sip):
+def wire(env, h248, sip, loopback="127.0.0.1"):
     """A controller and an MRFP apart, so that registration is in the capture too."""
-    flags = without(listeners(), "--msrp", "--shards") + ["--h248", "sctp:127.0.0.1:0"]
+    flags = without(listeners(), "--msrp", "--shards") + ["--h248", f"sctp:{loopback}:0"]
     mrfc = Mrf(env, "mrfc", *flags, "--create-on-join", "on")
     sip_port, h248_port = mrfc.address(f"sip.{sip}")[1], mrfc.address(f"h248.{h248}")[1]
     control = Capture(env, "control", [sip_port, h248_port])
-    mgc = f"{h248}:127.0.0.1:{h248_port}"
+    mgc = f"{h248}:{loopback}:{h248_port}"
     mrfp = Mrf(env, "mrfp", "--mgc", mgc, "--msrp", "127.0.0.1:0", "--http", "off", "--shards", "2")
     media_port = mrfp.address("msrp")[1]
     media = Capture(env, "media", [media_port])
@@ -109,3 +109,5 @@ def checks():
     yield "wire-h248-udp-sip-udp", lambda env: wire(env, "udp", "udp")
     yield "wire-h248-tcp-sip-tcp", lambda env: wire(env, "tcp", "tcp")
     yield "wire-h248-sctp-sip-udp", lambda env: wire(env, "sctp", "udp")
+    if has_ipv6():
+        yield "wire-h248-sctp6-sip-udp", lambda env: wire(env, "sctp", "udp", "[::1]")

@@ -5,7 +5,7 @@
 %% A media gateway controller on Erlang/OTP's megaco application, as judge of `mrf mrfp`: it takes the
 %% gateway's registration, runs a messaging conference through its life and says what held.
 %%
-%%     escript mgc.escript udp|tcp pretty|compact VERSION [hold] [tls] [setup=ROLE] [LEG-PATH ...]
+%%     escript mgc.escript udp|tcp|tcp6 pretty|compact VERSION [hold] [tls] [setup=ROLE] [LEG-PATH ...]
 %%
 %% stdout, one item a line:
 %%     listening PORT        where the gateway shall register
@@ -50,7 +50,7 @@ main([Transport, Encoding, Version | Rest]) ->
     init:stop(case count(failed) of 0 -> 0; _ -> 1 end),
     receive after infinity -> ok end;
 main(_) ->
-    io:format(standard_error, "usage: mgc.escript udp|tcp pretty|compact 1|2|3 [hold] [tls] [setup=ROLE] [LEG-PATH ...]~n", []),
+    io:format(standard_error, "usage: mgc.escript udp|tcp|tcp6 pretty|compact 1|2|3 [hold] [tls] [setup=ROLE] [LEG-PATH ...]~n", []),
     halt(2).
 
 take(Word, Words) -> {lists:member(Word, Words), lists:delete(Word, Words)}.
@@ -80,17 +80,20 @@ listen(Transport, Codec, Version) ->
 
 listen("udp", Handle) ->
     {ok, Transport} = megaco_udp:start_transport(),
-    {ok, Socket, _} = megaco_udp:open(Transport, [{port, 0}, {udp_options, [{ip, {127, 0, 0, 1}}]},
+    {ok, Socket, _} = megaco_udp:open(Transport, [{port, 0}, {udp_options, loopback("")},
                                       {receive_handle, Handle#megaco_receive_handle{send_mod = megaco_udp}}]),
     {ok, Port} = inet:port(Socket),
     Port;
-listen("tcp", Handle) ->
+listen("tcp" ++ Family, Handle) ->
     {ok, Transport} = megaco_tcp:start_transport(),
-    ok = megaco_tcp:listen(Transport, [{port, 0}, {tcp_options, [{ip, {127, 0, 0, 1}}, {nodelay, true}]},
+    ok = megaco_tcp:listen(Transport, [{port, 0}, {tcp_options, [{nodelay, true} | loopback(Family)]},
                                        {receive_handle, Handle#megaco_receive_handle{send_mod = megaco_tcp}}]),
     %% The stack keeps its listening socket to itself; it is the only TCP port of this node.
     [Port] = [P || S <- erlang:ports(), {name, "tcp_inet"} == erlang:port_info(S, name), {ok, P} <- [inet:port(S)]],
     Port.
+
+loopback("") -> [{ip, {127, 0, 0, 1}}];
+loopback("6") -> [inet6, {ip, {0, 0, 0, 0, 0, 0, 0, 1}}].
 
 %% One transaction, its actions written as text; `{Actions, Errors}` of the reply.
 ask(#run{conn = Conn, version = Version}, Text) ->

@@ -287,6 +287,18 @@ async fn a_conference_of_two_over_tcp_and_the_best_reactor() {
     conference(ReactorKind::Auto, "tcp:127.0.0.1:0").await;
 }
 
+#[tokio::test]
+async fn a_conference_of_two_over_sctp_and_over_every_transport_of_ip_version_6() {
+    for transport in [
+        "sctp:127.0.0.1:0",
+        "udp:[::1]:0",
+        "tcp:[::1]:0",
+        "sctp:[::1]:0",
+    ] {
+        conference(ReactorKind::Mio, transport).await;
+    }
+}
+
 async fn failed_shard(reactor: ReactorKind) {
     let mut controller = Controller::new("tcp:127.0.0.1:0").await;
     let mgc = controller.shell.bound()[0];
