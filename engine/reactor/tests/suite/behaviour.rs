@@ -269,7 +269,29 @@ pub(crate) fn is_available<R: Rig>() -> bool {
     false
 }
 
+/// Generates the suite for a rig, or a part of it by its name.
 macro_rules! suite {
+    // What a layer between the socket and the logic, or between us and the socket, could break.
+    ($rig:ty, layer) => {
+        $crate::behaviour::suite!($rig:
+            echoes_every_size
+            fans_out_to_many_exactly
+            a_shard_connects_out
+            a_connection_moves_with_all_its_octets
+            a_full_shard_refuses
+            stopping_closes_all
+        );
+    };
+    // What a loop that polls before it sleeps could break.
+    ($rig:ty, polling) => {
+        $crate::behaviour::suite!($rig:
+            echoes_every_size
+            fans_out_to_many_exactly
+            a_slow_receiver_slows_only_itself
+            a_connection_moves_with_all_its_octets
+            stopping_closes_all
+        );
+    };
     ($rig:ty: $($name:ident)*) => {
         $(
             #[test]

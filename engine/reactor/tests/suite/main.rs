@@ -23,13 +23,7 @@ mod mio {
 }
 
 mod polling_mio {
-    crate::behaviour::suite!(crate::rigs::PollingMioRig:
-        echoes_every_size
-        fans_out_to_many_exactly
-        a_slow_receiver_slows_only_itself
-        a_connection_moves_with_all_its_octets
-        stopping_closes_all
-    );
+    crate::behaviour::suite!(crate::rigs::PollingMioRig, polling);
 }
 
 mod mio_tls {
@@ -49,13 +43,7 @@ mod uring {
 }
 
 mod polling_uring {
-    crate::behaviour::suite!(crate::rigs::PollingUringRig:
-        echoes_every_size
-        fans_out_to_many_exactly
-        a_slow_receiver_slows_only_itself
-        a_connection_moves_with_all_its_octets
-        stopping_closes_all
-    );
+    crate::behaviour::suite!(crate::rigs::PollingUringRig, polling);
 }
 
 mod uring_tls {

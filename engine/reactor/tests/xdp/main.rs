@@ -62,35 +62,15 @@ mod jumbo {
 }
 
 mod polling {
-    crate::behaviour::suite!(crate::rigs::Polling:
-        echoes_every_size
-        fans_out_to_many_exactly
-        a_slow_receiver_slows_only_itself
-        a_connection_moves_with_all_its_octets
-        stopping_closes_all
-    );
+    crate::behaviour::suite!(crate::rigs::Polling, polling);
 }
 
 mod tls {
-    crate::behaviour::suite!(crate::rigs::Tls:
-        echoes_every_size
-        fans_out_to_many_exactly
-        a_shard_connects_out
-        a_connection_moves_with_all_its_octets
-        a_full_shard_refuses
-        stopping_closes_all
-    );
+    crate::behaviour::suite!(crate::rigs::Tls, layer);
 }
 
 mod ws {
-    crate::behaviour::suite!(crate::rigs::Ws:
-        echoes_every_size
-        fans_out_to_many_exactly
-        a_shard_connects_out
-        a_connection_moves_with_all_its_octets
-        a_full_shard_refuses
-        stopping_closes_all
-    );
+    crate::behaviour::suite!(crate::rigs::Ws, layer);
 }
 
 mod wss {
