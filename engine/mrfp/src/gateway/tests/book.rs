@@ -20,6 +20,7 @@ const TABLES: &[(&str, usize, &str)] = &[
     ("audits", 90, include_str!("book/audits.txt")),
     ("descriptors", 120, include_str!("book/descriptors.txt")),
     ("contexts", 70, include_str!("book/contexts.txt")),
+    ("forms", 35, include_str!("book/forms.txt")),
 ];
 
 /// A row, with what goes before it.
@@ -57,7 +58,9 @@ fn transaction(id: u32, actions: &str) -> String {
     let actions = actions
         .replace("@L", LOCAL)
         .replace("@R", REMOTE)
-        .replace("\\n", "\n");
+        .replace("\\n", "\n")
+        .replace("\\r", "\r")
+        .replace("\\t", "\t");
     match actions.strip_prefix('{') {
         Some(_) => format!("T={id}{actions}"),
         None => format!("T={id}{{{actions}}}"),
