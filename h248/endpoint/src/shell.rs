@@ -1,24 +1,28 @@
 //! A node on real sockets, in tokio.
 
+mod log;
+mod sockets;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use clock::Instant;
 use h248::ast::{ActionRequest, ReplyBody, TransactionId};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::limits::{RECEIVED_QUEUE_MESSAGES, SEND_QUEUE_MESSAGES};
+use self::log::{log, trace_wire};
+use self::sockets::resolve;
+use crate::limits::RECEIVED_QUEUE_MESSAGES;
 use crate::transport::{Inbound, sctp, tcp, udp};
 use crate::{
-    AssociationConfig, Config, Departure, Event, Node, NodeOutput, Peer, Problem, ProblemKind,
-    Registered, RegistrationConfig, RequestKey, SendError, TransportAddr, TransportId,
-    TransportKind, Tuning,
+    AssociationConfig, Config, Departure, Event, Node, NodeOutput, Peer, Registered,
+    RegistrationConfig, RequestKey, SendError, TransportAddr, Tuning,
 };
 
 /// Owns the sockets and the protocol machines of one gateway or controller.
@@ -331,39 +335,6 @@ impl Shell {
         }
     }
 
-    fn add_socket(&mut self, socket: UdpSocket) -> TransportId {
-        let socket = Arc::new(socket);
-        let transport = TransportId {
-            kind: TransportKind::Udp,
-            index: u32::try_from(self.sockets.len()).expect("few sockets, all configured"),
-        };
-        let reader = udp::read(Arc::clone(&socket), transport, self.inbound.clone());
-        self.tasks.spawn(reader);
-        self.sockets.push(socket);
-        transport
-    }
-
-    /// `None` if the connection is gone already.
-    fn add_connection(
-        &mut self,
-        stream: TcpStream,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Option<Peer> {
-        let addr = stream.peer_addr().ok()?;
-        let last = self.connection_last.fetch_add(1, Ordering::Relaxed);
-        let transport = TransportId {
-            kind: TransportKind::Tcp,
-            index: last.wrapping_add(1),
-        };
-        let peer = Peer { transport, addr };
-        let (sender, outgoing) = mpsc::channel(SEND_QUEUE_MESSAGES);
-        self.connections.insert(peer, Connection::Tcp(sender));
-        let task = tcp::run(stream, peer, outgoing, self.inbound.clone(), permit);
-        self.tasks.spawn(task);
-        tracing::info!(%peer, "H.248 connection open");
-        Some(peer)
-    }
-
     /// Does everything the node wants done.
     fn flush(&mut self) {
         while self.tasks.try_join_next().is_some() {}
@@ -390,132 +361,6 @@ impl Shell {
             }
         }
     }
-
-    fn transmit(&mut self, peer: Peer, octets: Bytes) {
-        trace_wire("sent", peer, &octets);
-        match peer.transport.kind {
-            TransportKind::Udp => self.transmit_datagram(peer, &octets),
-            TransportKind::Tcp | TransportKind::Sctp => {
-                let Some(connection) = self.connections.get(&peer) else {
-                    tracing::debug!(%peer, "H.248 message for a closed connection dropped");
-                    return;
-                };
-                if let Err(cause) = connection.send(octets) {
-                    tracing::warn!(%peer, cause, "H.248 connection given up");
-                    if let Some(connection) = self.connections.remove(&peer) {
-                        connection.close();
-                    }
-                    let now = now(self.started);
-                    self.node.handle_transport_failure(now, peer);
-                }
-            }
-        }
-    }
-
-    /// A datagram that the kernel does not take is a datagram lost; the transaction machines of
-    /// either side repeat what matters.
-    fn transmit_datagram(&self, peer: Peer, octets: &[u8]) {
-        let socket = self.sockets.get(peer.transport.index as usize);
-        if let Some(socket) = socket
-            && let Err(cause) = socket.try_send_to(octets, peer.addr)
-        {
-            tracing::warn!(%peer, %cause, bytes = octets.len(), "H.248 datagram not sent");
-        }
-    }
-
-    fn connect(&mut self, mgc: TransportAddr) {
-        let inbound = self.inbound.clone();
-        match mgc {
-            TransportAddr::Tcp(_) => {
-                self.tasks.spawn(tcp::connect(mgc, inbound));
-            }
-            TransportAddr::Udp(addr) => match self.socket_like(addr) {
-                Some(transport) => {
-                    let peer = Peer { transport, addr };
-                    self.node.handle_connected(now(self.started), mgc, peer);
-                }
-                None => {
-                    self.tasks.spawn(bind_for(mgc, inbound));
-                }
-            },
-            TransportAddr::Sctp(addr) if self.has_kernel_sctp(addr) => {
-                let numbers = Arc::clone(&self.connection_last);
-                self.tasks
-                    .spawn(sctp::kernel::connect(mgc, numbers, inbound));
-            }
-            TransportAddr::Sctp(_) => self.connect_sctp_in_udp(mgc),
-        }
-    }
-
-    fn connect_sctp_in_udp(&mut self, mgc: TransportAddr) {
-        let is_like = |s: &&SctpSocket| s.is_ipv4 == mgc.addr().is_ipv4();
-        let socket = self.sctp_sockets.iter().find(is_like);
-        match socket.map(|s| s.commands.clone()) {
-            Some(commands) => self.connect_sctp(&commands, mgc),
-            None => {
-                self.tasks.spawn(bind_for(mgc, self.inbound.clone()));
-            }
-        }
-    }
-
-    fn connect_sctp(&mut self, commands: &mpsc::Sender<sctp::Command>, mgc: TransportAddr) {
-        if commands.try_send(sctp::Command::Connect(mgc)).is_err() {
-            let cause = "the SCTP socket is busy or broken";
-            let now = now(self.started);
-            self.node.handle_connect_failed(now, mgc, cause);
-        }
-    }
-
-    /// Starts the task of an SCTP socket, and returns the way to it.
-    fn add_sctp_socket(&mut self, socket: UdpSocket) -> mpsc::Sender<sctp::Command> {
-        let is_ipv4 = socket.local_addr().is_ok_and(|local| local.is_ipv4());
-        let (commands, receiver) = mpsc::channel(SEND_QUEUE_MESSAGES);
-        let numbers = Arc::clone(&self.connection_last);
-        let inbound = self.inbound.clone();
-        let way = (commands.downgrade(), receiver);
-        self.tasks.spawn(sctp::run(socket, numbers, way, inbound));
-        self.sctp_sockets.push(SctpSocket {
-            is_ipv4,
-            commands: commands.clone(),
-        });
-        commands
-    }
-
-    fn socket_like(&self, addr: std::net::SocketAddr) -> Option<TransportId> {
-        let is_like = |socket: &Arc<UdpSocket>| {
-            let local = socket.local_addr();
-            local.is_ok_and(|local| local.is_ipv4() == addr.is_ipv4())
-        };
-        let index = self.sockets.iter().position(is_like)?;
-        Some(TransportId {
-            kind: TransportKind::Udp,
-            index: u32::try_from(index).ok()?,
-        })
-    }
-}
-
-/// Asks the system's resolver, off the loop: the first address counts.
-async fn resolve(name: String, port: u16, inbound: mpsc::Sender<Inbound>) {
-    let found = tokio::net::lookup_host((name.as_str(), port)).await;
-    let found = found.map(|mut addrs| addrs.next());
-    let addr = found.unwrap_or_else(|cause| {
-        tracing::warn!(%name, %cause, "H.248 controller's name not resolved");
-        None
-    });
-    let _ = inbound.send(Inbound::Resolved { name, addr }).await;
-}
-
-async fn bind_for(mgc: TransportAddr, inbound: mpsc::Sender<Inbound>) {
-    let report = match udp::bind(udp::unspecified_like(mgc.addr())).await {
-        Ok(socket) if mgc.kind() == TransportKind::Sctp => Inbound::SctpBound { mgc, socket },
-        Ok(socket) => Inbound::SocketBound { mgc, socket },
-        Err(cause) => Inbound::ConnectFailed {
-            mgc,
-            cause: cause.to_string(),
-        },
-    };
-    // An error means that the shell is gone, and with it who wanted to know.
-    let _ = inbound.send(report).await;
 }
 
 pub(crate) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
@@ -536,67 +381,4 @@ fn with_epoch(mut config: Config) -> Config {
             .ok();
     }
     config
-}
-
-/// Whole messages, for whoever asks for this target: they show where participants are.
-fn trace_wire(direction: &'static str, peer: Peer, octets: &[u8]) {
-    tracing::trace!(
-        target: "h248_endpoint::wire",
-        %peer,
-        text = %String::from_utf8_lossy(octets),
-        "{direction}"
-    );
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Registered(r) => {
-            let (mid, peer, version) = (&r.mid, r.peer, r.version);
-            tracing::info!(%mid, %peer, version, "H.248 association made");
-        }
-        Event::Lost { mid, peer, reason } => {
-            tracing::warn!(%mid, %peer, %reason, "H.248 association lost");
-        }
-        Event::Leaving { mid, delay_s } => {
-            tracing::info!(%mid, delay_s, "H.248 peer takes its leave");
-        }
-        Event::RegistrationFailed { mgc, reason } => {
-            tracing::warn!(%mgc, %reason, "H.248 registration failed");
-        }
-        Event::Failed { id, peer, reason } => {
-            tracing::warn!(%peer, transaction = id.0, %reason, "H.248 request failed");
-        }
-        Event::Late { id, peer, .. } => {
-            tracing::info!(%peer, transaction = id.0, "H.248 request answered too late");
-        }
-        Event::Problem(problem) => log_problem(problem),
-        Event::Request(_) | Event::Reply { .. } | Event::Departed => {}
-    }
-}
-
-fn log_problem(problem: &Problem) {
-    let Problem {
-        peer,
-        mid,
-        transaction,
-        kind,
-    } = problem;
-    let transaction = transaction.map(|id| id.0);
-    let mid = mid.as_ref().map(tracing::field::display);
-    match kind {
-        // Whoever sends garbage must not fill the log, and late replies are everyday on UDP.
-        ProblemKind::MessageDropped { .. } | ProblemKind::ReplyUnexpected => {
-            tracing::debug!(%peer, mid, ?transaction, "H.248: {kind}");
-        }
-        ProblemKind::MessageUnreadable { .. }
-        | ProblemKind::TransactionUnreadable { .. }
-        | ProblemKind::ErrorReceived(_)
-        | ProblemKind::TooManyTransactions { .. }
-        | ProblemKind::Busy(_)
-        | ProblemKind::ReplyTooLong { .. }
-        | ProblemKind::StoreFull(_)
-        | ProblemKind::Segments => {
-            tracing::warn!(%peer, mid, ?transaction, "H.248: {kind}");
-        }
-    }
 }
