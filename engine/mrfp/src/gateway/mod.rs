@@ -46,6 +46,7 @@ mod signals;
 mod span;
 mod statistics;
 mod streams;
+mod terminations;
 #[cfg(test)]
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -53,13 +54,14 @@ mod streams;
 )]
 mod tests;
 mod topology;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use clock::{Duration, Instant};
 use h248::ast::{ActionRequest, ReplyBody, TransactionRequest};
 use h248_endpoint::{BrokenTail, Tuning, first_error};
-use switch::{Command, Event, Fingerprint, LossCause, Matching, Order, ShardIndex, Statistics};
+use switch::{Command, Event, Fingerprint, LossCause, Matching, Order, ShardIndex};
 
 use crate::Listener;
 use crate::metrics::{Metrics, ShardMetrics};
@@ -70,7 +72,7 @@ use self::draft::{Draft, Token};
 use self::fault::Fault;
 use self::notify::Notice;
 use self::overload::Load;
-use self::quota::Count;
+use self::waiting::Waiting;
 
 pub use self::limits::Limits;
 pub use self::package::packages;
@@ -133,19 +135,6 @@ pub enum Output<K> {
     },
     /// Nothing more before this instant (`None`: before the next input).
     Wait(Option<Instant>),
-}
-
-/// A reply that waits for shards; without a key nobody waits for the reply.
-#[derive(Debug)]
-struct Waiting<K> {
-    key: Option<K>,
-    body: ReplyBody,
-    draft: Draft,
-    /// Not a reply, but a look at counters.
-    count: Option<Count>,
-    /// What the request itself made happen: told after its reply.
-    notices: Vec<Notice>,
-    orders_open: usize,
 }
 
 /// The gateway. `K` names requests.
@@ -435,108 +424,5 @@ impl<K: Copy> Gateway<K> {
         for number in ::core::mem::take(&mut self.core.interrupted) {
             self.run(now, |core, draft| core.interrupt_signals(number, draft));
         }
-    }
-
-    /// Keeps a reply until its orders are done.
-    fn await_orders(&mut self, key: Option<K>, body: ReplyBody, draft: Draft) {
-        self.await_count(key, body, draft, None);
-    }
-
-    fn await_count(&mut self, key: Option<K>, body: ReplyBody, draft: Draft, count: Option<Count>) {
-        self.last_waiting += 1;
-        let orders_open = draft.tokens.len();
-        let notices = if key.is_some() {
-            self.core.notices.drain(..).collect()
-        } else {
-            Vec::new()
-        };
-        for token in &draft.tokens {
-            self.tokens.insert(token.token, (self.last_waiting, *token));
-        }
-        self.waiting.insert(
-            self.last_waiting,
-            Waiting {
-                key,
-                body,
-                draft,
-                count,
-                notices,
-                orders_open,
-            },
-        );
-        self.release_if_done(self.last_waiting);
-    }
-
-    fn done(&mut self, token: u64, counted: Option<Statistics>) {
-        let Some((reply, token)) = self.tokens.remove(&token) else {
-            return;
-        };
-        let counted = counted.unwrap_or_default();
-        if let Some(number) = token.retires {
-            self.retire(number, &counted);
-        }
-        let Some(waiting) = self.waiting.get_mut(&reply) else {
-            return;
-        };
-        for slot in [token.slot, token.stream_slot].into_iter().flatten() {
-            statistics::add(&mut waiting.draft.slots[slot].total, &counted);
-        }
-        waiting.orders_open -= 1;
-        self.release_if_done(reply);
-    }
-
-    /// Keeps what a stream counted for its termination, or for the reply that tells of its end.
-    fn retire(&mut self, number: u32, counted: &Statistics) {
-        let is_awaited = || {
-            let mut slots = self.waiting.values().flat_map(|w| &w.draft.slots);
-            slots.any(|slot| slot.terminations.contains(&number))
-        };
-        if self.core.terminations.contains_key(&number) || is_awaited() {
-            statistics::add(self.core.retired.entry(number).or_default(), counted);
-        }
-    }
-
-    fn release_if_done(&mut self, reply: u64) {
-        if self.waiting.get(&reply).is_none_or(|w| w.orders_open > 0) {
-            return;
-        }
-        let Some(Waiting {
-            key,
-            mut body,
-            mut draft,
-            count,
-            notices,
-            ..
-        }) = self.waiting.remove(&reply)
-        else {
-            return;
-        };
-        for slot in &mut draft.slots {
-            for number in &slot.terminations {
-                let retired = if slot.is_final {
-                    self.core.retired.remove(number)
-                } else {
-                    self.core.retired.get(number).copied()
-                };
-                statistics::add(&mut slot.total, &retired.unwrap_or_default());
-            }
-        }
-        if let ReplyBody::Actions(actions) = &mut body {
-            draft::fill(actions, &draft.slots);
-        }
-        if let Some(count) = count {
-            self.core.counted(&count, &draft);
-        }
-        if let Some(key) = key {
-            self.release(key, body);
-        }
-        self.core.notices.extend(notices);
-    }
-
-    fn release(&mut self, key: K, body: ReplyBody) {
-        if let Some(error) = first_error(&body) {
-            *self.metrics.errors.entry(error.code).or_default() += 1;
-        }
-        self.replies.push_back((key, body));
     }
 }

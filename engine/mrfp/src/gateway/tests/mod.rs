@@ -24,7 +24,7 @@ use h248::ast::{
     ActionReply, AuditReply, CommandResult, Descriptor, ErrorDescriptor, MediaStreams, MessageBody,
     OctetString, ReplyBody, ServiceChangeResult, StreamParms, Transaction, TransactionRequest,
 };
-use switch::{LossCause, SessionConfig, SessionKey, Setup};
+use switch::{LossCause, SessionConfig, SessionKey, Setup, Statistics};
 
 use super::*;
 
