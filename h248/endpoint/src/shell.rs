@@ -61,7 +61,7 @@ pub struct Shell {
     deadline: Option<Instant>,
     events: VecDeque<Event>,
     bound: Vec<TransportAddr>,
-    /// By [`TransportId::index`].
+    /// By [`crate::TransportId::index`].
     sockets: Vec<Arc<UdpSocket>>,
     sctp_sockets: Vec<SctpSocket>,
     /// Whether the kernel has SCTP, once somebody needed to know.
