@@ -24,6 +24,7 @@ use crate::head_parse::{self, After, Parsing};
 use crate::head_scan::{HeadScan, Scanned, Unheard};
 use crate::held::Held;
 use crate::limits::{END_LINE_BYTES_MAX, Limits, OTHER_BODY_BYTES_MAX};
+use crate::usual_response;
 
 /// Finds the frames in the octets of one connection.
 ///
@@ -279,6 +280,14 @@ impl Deframer {
             skip += 2;
         }
         let (base, text) = (base + skip, &input[skip..]);
+        if let Some((head, frame_bytes)) = usual_response::read(text, &self.limits) {
+            self.start_frame(After::EndLine(Flag::Complete));
+            self.kind = Kind::Response;
+            return Ok(Step {
+                consumed: base + frame_bytes,
+                item: Some(Item::Head(head)),
+            });
+        }
         self.scan = HeadScan::default();
         let mut parsing = Parsing::new(self.limits.grammar);
         let scanned = match text {

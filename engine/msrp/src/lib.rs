@@ -33,6 +33,7 @@ pub mod reassembly;
 mod start_line;
 mod status;
 pub mod uri;
+mod usual_response;
 pub mod write;
 
 pub use byte_range::{ByteRange, ByteRangeError};
