@@ -61,6 +61,10 @@ pub struct Deframer {
     end_fault: EndFault,
     /// No body octet of this frame has come out yet, so that an end-line here begins a line.
     at_body_start: bool,
+    /// So many octets of the input searched last hold no seven hyphens in a row.
+    clear_bytes: usize,
+    /// See [`Self::is_piece_clear`].
+    is_piece_clear: bool,
     /// Body octets so far of a frame that is no SEND.
     other_body_bytes: u32,
     scan: HeadScan,
@@ -272,6 +276,12 @@ impl Deframer {
         }
     }
 
+    /// Whether the piece of a body that came out last is known to hold no seven hyphens in a row, and so
+    /// nobody's end-line. Asked right after [`Body::Input`]; what is [`Body::Held`] was not searched.
+    pub fn is_piece_clear(&self) -> bool {
+        self.is_piece_clear
+    }
+
     /// `base` octets of the caller's input are consumed already; `input` is the rest.
     fn head_in_input<'a>(&'a mut self, base: usize, input: &'a [u8]) -> Result<Step<'a>> {
         // Stray CRLFs between frames are outside the grammar but harmless.
@@ -437,8 +447,14 @@ impl Deframer {
     }
 
     fn body_in_input(&mut self, input: &[u8]) -> Result<Step<'static>> {
-        let mut from = 0;
-        while let Some(found) = self.mark.find(&input[from..]) {
+        let (mut from, mut clear_bytes) = (0, input.len());
+        loop {
+            let found = self.mark.search(&input[from..]);
+            if let Some(hyphens_at) = found.hyphens_at {
+                clear_bytes = clear_bytes.min(from + hyphens_at);
+            }
+            self.clear_bytes = clear_bytes;
+            let Some(found) = found.mark else { break };
             let at = from + found;
             match self.mark.judge_bare(&input[at..]) {
                 // No complete end-line fits behind one that the input cuts off.
@@ -471,6 +487,7 @@ impl Deframer {
 
     /// The first `bytes` of the input are body, and `consumed` are done with.
     fn body_input(&mut self, bytes: usize, consumed: usize) -> Step<'static> {
+        self.is_piece_clear = bytes <= self.clear_bytes;
         if bytes == 0 {
             return Step {
                 consumed,
@@ -534,6 +551,7 @@ impl Deframer {
     /// The first `bytes` held, at least one, are body after all.
     fn release(&mut self, bytes: usize, consumed: usize) -> Step<'_> {
         self.note_body(bytes);
+        self.is_piece_clear = false;
         Step {
             consumed,
             item: Some(Item::Body(Body::Held(self.held.pop_front(bytes)))),

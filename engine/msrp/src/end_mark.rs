@@ -35,6 +35,15 @@ pub(crate) enum Match {
     Complete { bytes: usize, flag: Flag },
 }
 
+/// What a search finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Search {
+    /// Where the hyphens and the id first stand.
+    pub(crate) mark: Option<usize>,
+    /// Where seven hyphens first stand.
+    pub(crate) hyphens_at: Option<usize>,
+}
+
 impl Default for EndMark {
     fn default() -> Self {
         Self {
@@ -62,18 +71,31 @@ impl EndMark {
 
     /// Where the hyphens and the id first stand in `text`, whatever follows them.
     pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
+        self.search(text).mark
+    }
+
+    /// The same, and where seven hyphens first stand.
+    pub(crate) fn search(&self, text: &[u8]) -> Search {
         let id = &self.octets()[HYPHENS.len()..];
-        let mut from = 0;
+        let (mut from, mut hyphens_at) = (0, None);
         for _ in 0..FALSE_ALARMS_MAX {
-            let at = from + FINDER.find(&text[from..])?;
+            let Some(found) = FINDER.find(&text[from..]) else {
+                let mark = None;
+                return Search { mark, hyphens_at };
+            };
+            let at = from + found;
+            hyphens_at.get_or_insert(at);
             // No id begins with a hyphen, so that the last seven of a longer run count.
             let run_end = at + hyphens(&text[at..]);
             if text[run_end..].starts_with(id) {
-                return Some(run_end - HYPHENS.len());
+                let mark = Some(run_end - HYPHENS.len());
+                return Search { mark, hyphens_at };
             }
             from = run_end;
         }
-        memmem::find(&text[from..], self.octets()).map(|found| from + found)
+        let found = memmem::find(&text[from..], self.octets());
+        let mark = found.map(|found| from + found);
+        Search { mark, hyphens_at }
     }
 
     /// Judges `text` as an end-line, with the CRLF before it if `text` begins with CR.
@@ -146,8 +168,13 @@ mod tests {
     proptest! {
         #[test]
         fn the_search_agrees_with_a_window_walk(text in "(-{1,8}|-{31,40}|a|x|aaaa){0,60}") {
-            let slow = text.as_bytes().windows(11).position(|window| window == b"-------aaaa");
-            prop_assert_eq!(EndMark::new(b"aaaa").find(text.as_bytes()), slow);
+            let slow = |token: &[u8]| text.as_bytes().windows(token.len()).position(|window| window == token);
+            let found = EndMark::new(b"aaaa").search(text.as_bytes());
+            let expected = Search {
+                mark: slow(b"-------aaaa"),
+                hyphens_at: slow(b"-------"),
+            };
+            prop_assert_eq!(found, expected);
         }
     }
 

@@ -85,7 +85,12 @@ fn feed(deframer: &mut Deframer, mut input: &[u8], frames: &mut Vec<Frame>) -> R
             }
             Some(Item::Body(body)) => {
                 let octets = match &body {
-                    Body::Input(range) => &input[range.clone()],
+                    Body::Input(range) => {
+                        let octets = &input[range.clone()];
+                        let hyphens = memchr::memmem::find(octets, b"-------");
+                        assert!(!deframer.is_piece_clear() || hyphens.is_none(), "clear");
+                        octets
+                    }
                     Body::Held(octets) => octets,
                 };
                 assert!(!octets.is_empty(), "no body piece is empty");

@@ -58,16 +58,27 @@ pub fn send_line(out: &mut Vec<u8>, transaction_id: &[u8]) {
     put(out, &[b"MSRP ", transaction_id, b" SEND\r\n"]);
 }
 
-/// Length of [`send_line`] with a transaction id of so many octets.
-#[must_use]
-pub const fn send_line_bytes(transaction_id: usize) -> usize {
-    b"MSRP  SEND\r\n".len() + transaction_id
+/// Puts a transaction id in the place of another of the same length, in octets that begin with a
+/// [`send_line`].
+///
+/// # Panics
+///
+/// If there is no room for one of that length.
+#[inline]
+pub fn rename_send_line(octets: &mut [u8], transaction_id: &[u8]) {
+    let at = b"MSRP ".len();
+    octets[at..at + transaction_id.len()].copy_from_slice(transaction_id);
 }
 
-/// Length of [`end_line`] with a transaction id of so many octets.
-#[must_use]
-pub const fn end_line_bytes(transaction_id: usize) -> usize {
-    b"-------$\r\n".len() + transaction_id
+/// The same in octets that end with an [`end_line`].
+///
+/// # Panics
+///
+/// If there is no room for one of that length.
+#[inline]
+pub fn rename_end_line(octets: &mut [u8], transaction_id: &[u8]) {
+    let end = octets.len() - b"$\r\n".len();
+    octets[end - transaction_id.len()..end].copy_from_slice(transaction_id);
 }
 
 /// The To-Path and From-Path fields, which begin every head.
@@ -288,6 +299,21 @@ mod tests {
             "MSRP t1t1 REPORT\r\nTo-Path: x\r\nFrom-Path: y\r\nMessage-ID: m1m1\r\n\
              Byte-Range: 1-4/8\r\nStatus: 000 413 Stop Sending\r\n-------t1t1$\r\n",
         );
+    }
+
+    #[test]
+    fn a_frame_under_another_id_is_what_is_written_with_it() {
+        let written = |id: &[u8]| {
+            let mut out = Vec::new();
+            send_line(&mut out, id);
+            paths(&mut out, TO, FROM);
+            end_line(&mut out, id, Flag::More);
+            out
+        };
+        let mut renamed = written(b"t1t1");
+        rename_send_line(&mut renamed, b"u2u2");
+        rename_end_line(&mut renamed, b"u2u2");
+        assert_eq!(renamed, written(b"u2u2"));
     }
 
     #[test]
