@@ -1,12 +1,14 @@
 //! The switch alone: 16 messages arrive in one buffer and leave to N recipients, without a
-//! reactor: 16 x N deliveries.
+//! reactor: 16 x N deliveries, and as many answers where the messages ask for them.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use clock::Instant;
+use msrp::StatusCode;
 use switch::{
-    Command, ConnId, ContextKey, Input, Limits, Order, Output, SessionConfig, SessionKey, Shard,
-    ShardConfig, ShardIndex, Via,
+    Batch, Command, ConnId, ContextKey, Input, Limits, Order, Output, SessionConfig, SessionKey,
+    Shard, ShardConfig, ShardIndex, Terms, Via,
 };
 
 /// Messages that arrive at once.
@@ -17,6 +19,12 @@ pub const MESSAGES: usize = 16;
 pub struct FanOut {
     shard: Shard<Rc<[u8]>>,
     octets: Rc<[u8]>,
+    /// The same for all, as the gateway keeps them.
+    terms: Arc<Terms>,
+    /// Whether the recipients answer.
+    is_answered: bool,
+    /// What they are to be fed, with whom it comes from.
+    answers: Vec<(ConnId, Rc<[u8]>)>,
 }
 
 fn conn(index: u32) -> ConnId {
@@ -27,8 +35,17 @@ fn conn(index: u32) -> ConnId {
 }
 
 impl FanOut {
-    /// A conference with so many recipients and messages of so many octets.
+    /// A conference with so many recipients and messages of so many octets, which nobody answers.
     pub fn new(recipients: u32, size: usize) -> Self {
+        Self::with_messages(recipients, size, "no")
+    }
+
+    /// The same, and every message is answered: by us to its sender, by each recipient to us.
+    pub fn answered(recipients: u32, size: usize) -> Self {
+        Self::with_messages(recipients, size, "yes")
+    }
+
+    fn with_messages(recipients: u32, size: usize, failure_report: &str) -> Self {
         let limits = Limits::default();
         let config = ShardConfig {
             index: ShardIndex(0),
@@ -40,6 +57,9 @@ impl FanOut {
         let mut bench = Self {
             shard: Shard::new(config),
             octets: Rc::new([]),
+            terms: Arc::default(),
+            is_answered: failure_report == "yes",
+            answers: Vec::new(),
         };
         for n in 0..=recipients {
             bench.join(n);
@@ -50,7 +70,7 @@ impl FanOut {
                 format!(
                     "MSRP bench{i:04} SEND\r\nTo-Path: msrp://h:1/s0;tcp\r\n\
                      From-Path: msrp://p:1/p0;tcp\r\nMessage-ID: m{i:06}\r\n\
-                     Byte-Range: 1-{size}/{size}\r\nFailure-Report: no\r\n\
+                     Byte-Range: 1-{size}/{size}\r\nFailure-Report: {failure_report}\r\n\
                      Content-Type: text/plain\r\n\r\n{body}\r\n-------bench{i:04}$\r\n"
                 )
             })
@@ -66,6 +86,9 @@ impl FanOut {
             match self.shard.poll() {
                 Output::Transmit { conn, batch } => {
                     sent += batch.octet_count();
+                    if self.is_answered && conn.index > 0 && !self.octets.is_empty() {
+                        self.answers.push((conn, answers(&batch, conn.index)));
+                    }
                     self.shard
                         .handle(Instant::ZERO, Input::Sent { conn, batch });
                 }
@@ -85,6 +108,7 @@ impl FanOut {
     fn join(&mut self, n: u32) {
         let config = SessionConfig {
             remote_path: Some(format!("msrp://p:1/p{n};tcp").into_bytes().into()),
+            terms: Arc::clone(&self.terms),
             ..SessionConfig::new(
                 format!("msrp://h:1/s{n};tcp").into_bytes(),
                 format!("s{n}").into_bytes(),
@@ -119,12 +143,38 @@ impl FanOut {
         );
     }
 
-    /// [`MESSAGES`] messages arrive; the octets that leave.
+    /// [`MESSAGES`] messages arrive, and the answers to them if there are any; the octets that leave.
+    ///
+    /// # Panics
+    ///
+    /// If a message waits for more afterwards.
     pub fn run(&mut self) -> usize {
         let octets = Rc::clone(&self.octets);
-        self.feed(Input::Received {
+        let sent = self.feed(Input::Received {
             conn: conn(0),
             octets,
-        })
+        });
+        for (conn, octets) in core::mem::take(&mut self.answers) {
+            self.feed(Input::Received { conn, octets });
+        }
+        assert_eq!(self.shard.message_count(), 0, "all are answered for");
+        sent
     }
+}
+
+/// What a recipient answers to a batch of copies, all of the same length.
+fn answers(batch: &Batch<Rc<[u8]>>, recipient: u32) -> Rc<[u8]> {
+    let to = format!("msrp://h:1/s{recipient};tcp");
+    let from = format!("msrp://p:1/p{recipient};tcp");
+    let mut octets = Vec::with_capacity(MESSAGES * 160);
+    let mut runs = batch.slices();
+    let (Some(copies), None) = (runs.next(), runs.next()) else {
+        panic!("small copies lie in one run");
+    };
+    for copy in copies.chunks_exact(copies.len() / MESSAGES) {
+        let id = copy.split(|&c| c == b' ').nth(1).expect("a start line");
+        let (to, from) = (to.as_bytes(), from.as_bytes());
+        msrp::write::response(&mut octets, id, StatusCode::OK, to, from);
+    }
+    octets.into()
 }

@@ -47,7 +47,7 @@ impl Ages {
     }
 
     /// Takes a message in as the youngest.
-    pub(crate) fn append(&mut self, messages: &mut Slab<Message>, slot: u32) {
+    pub(crate) fn append(&mut self, messages: &mut Slab<Box<Message>>, slot: u32) {
         messages[slot as usize].neighbours = Neighbours {
             older: self.youngest,
             younger: NONE,
@@ -61,7 +61,7 @@ impl Ages {
     }
 
     /// Takes a message out.
-    pub(crate) fn remove(&mut self, messages: &mut Slab<Message>, slot: u32) {
+    pub(crate) fn remove(&mut self, messages: &mut Slab<Box<Message>>, slot: u32) {
         let Neighbours { older, younger } = messages[slot as usize].neighbours;
         if older == NONE {
             self.oldest = younger;
@@ -76,7 +76,7 @@ impl Ages {
     }
 
     /// Makes a message the youngest.
-    pub(crate) fn refresh(&mut self, messages: &mut Slab<Message>, slot: u32) {
+    pub(crate) fn refresh(&mut self, messages: &mut Slab<Box<Message>>, slot: u32) {
         if self.youngest != slot {
             self.remove(messages, slot);
             self.append(messages, slot);
@@ -86,7 +86,7 @@ impl Ages {
     /// From the oldest on.
     pub(crate) fn iter<'a>(
         &'a self,
-        messages: &'a Slab<Message>,
+        messages: &'a Slab<Box<Message>>,
     ) -> impl Iterator<Item = u32> + use<'a> {
         let mut at = self.oldest;
         core::iter::from_fn(move || {
@@ -117,7 +117,7 @@ mod tests {
             let pick = (step * 7 + step / 3) as usize;
             match step % 5 {
                 0 | 1 => {
-                    let slot = messages.insert(Message::new(step, sender, Instant::ZERO));
+                    let slot = messages.insert(Box::new(Message::new(step, sender, Instant::ZERO)));
                     let slot = u32::try_from(slot).unwrap();
                     ages.append(&mut messages, slot);
                     model.push(slot);

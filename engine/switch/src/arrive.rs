@@ -53,7 +53,7 @@ impl<B: Octets> Shard<B> {
                         random,
                         range,
                         lead: &[],
-                        piece: Piece::shared(octets, place),
+                        piece: Piece::shared(octets, place, false),
                         octets: len,
                         flag,
                     };
@@ -310,7 +310,7 @@ impl<B: Octets> Shard<B> {
 
     /// Keeps a message for its allocations.
     #[inline]
-    pub(crate) fn spare_message(&mut self, message: Message) {
+    pub(crate) fn spare_message(&mut self, message: Box<Message>) {
         if self.spare_messages.len() < crate::limits::MESSAGE_POOL_MAX {
             self.spare_messages.push(message);
         }

@@ -79,6 +79,7 @@ impl<B> Batch<B> {
 impl<B: AsRef<[u8]> + Clone> Batch<B> {
     /// Octets in all.
     #[must_use]
+    #[inline]
     pub fn octet_count(&self) -> usize {
         self.octets
     }
@@ -121,6 +122,7 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
     }
 
     /// The same for about `count` octets, which are to lie in one run.
+    #[inline]
     pub(crate) fn write_run(&mut self, count: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let block = self.block(count);
         let start = self.blocks[block].len();
@@ -140,6 +142,7 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
     }
 
     /// The block to append `count` octets to, by its position.
+    #[inline]
     fn block(&mut self, count: usize) -> usize {
         match self.blocks.get(self.filling) {
             None => self.blocks.push(Vec::new()),

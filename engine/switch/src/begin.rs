@@ -7,12 +7,14 @@
 //!   chat room         ─► From, To judged: the room, one participant, or 403 404 428
 //! ```
 
+use std::sync::Arc;
+
 use clock::Instant;
 use msrp::cpim::{self, CpimFault};
 use msrp::{Flag, StatusCode};
 
 use crate::api::Octets;
-use crate::config::{Profile, SessionConfig, SlowPolicy};
+use crate::config::{Profile, SessionConfig, SlowPolicy, Terms};
 use crate::connection::{Connection, Frame};
 use crate::context::Context;
 use crate::ident::ORDINAL_MAX;
@@ -196,7 +198,7 @@ impl<B: Octets> Shard<B> {
             sessions,
             contexts,
             conns,
-            overflowed,
+            turn,
             ..
         } = self;
         let limits = &self.config.limits;
@@ -207,6 +209,10 @@ impl<B: Octets> Shard<B> {
         message.is_watched = from.config.is_watching();
         let stream = from.key.stream;
         let is_droppable = kind.is_droppable();
+        let room = ORDINAL_MAX - message.deliveries.len();
+        message.deliveries.reserve(context.sessions.len().min(room));
+        // What depends on the terms alone is judged once for all who have the same.
+        let mut known = None;
         for &to in &context.sessions {
             let entry = &mut sessions[to.index as usize];
             let Some(conn) = entry.recipient_conn() else {
@@ -216,17 +222,25 @@ impl<B: Octets> Shard<B> {
             if !is_meant || !context.is_open(sender, to) || !is_addressed(entry, audience) {
                 continue;
             }
-            let is_unaided = entry.config.terms.slow == SlowPolicy::Drop;
-            let may_drop = is_droppable || is_unaided;
-            let refusal = if !entry.takes(kind) {
+            let terms = Arc::as_ptr(&entry.config.terms);
+            let stance = match known {
+                Some((of, stance)) if of == terms => stance,
+                _ => {
+                    let stance = Stance::of(&entry.config.terms, kind);
+                    known = Some((terms, stance));
+                    stance
+                }
+            };
+            let refusal = if !stance.takes {
                 Some(StatusCode::UNSUPPORTED_MEDIA)
-            } else if may_drop
+            } else if (is_droppable || stance.is_unaided)
                 && let Some(connection) = conns.get_mut(conn)
                 && let Some(since) = congestion(connection, message.touched_at, limits)
             {
                 entry.statistics.messages_dropped += 1;
-                if is_unaided && message.touched_at.since(since) >= limits.congestion_timeout {
-                    overflowed.push(conn);
+                let congested = message.touched_at.since(since);
+                if stance.is_unaided && congested >= limits.congestion_timeout {
+                    turn.overflowed.push(conn);
                 }
                 Some(StatusCode::TIMEOUT)
             } else {
@@ -239,7 +253,7 @@ impl<B: Octets> Shard<B> {
                 None => DeliveryState::Going,
             };
             message.failure = message.failure.or(refusal);
-            message.is_watched |= entry.config.is_watching();
+            message.is_watched |= stance.is_watching || entry.config.is_recording();
             if message.deliveries.len() < ORDINAL_MAX {
                 message
                     .deliveries
@@ -247,6 +261,25 @@ impl<B: Octets> Shard<B> {
             }
         }
         context.reach.is_some()
+    }
+}
+
+/// What a recipient's terms say about a kind of message.
+#[derive(Clone, Copy, Debug)]
+struct Stance {
+    takes: bool,
+    /// Nobody waits for the recipient.
+    is_unaided: bool,
+    is_watching: bool,
+}
+
+impl Stance {
+    fn of(terms: &Terms, kind: Kind<'_>) -> Self {
+        Self {
+            takes: kind.is_taken(terms),
+            is_unaided: terms.slow == SlowPolicy::Drop,
+            is_watching: terms.are_watching(),
+        }
     }
 }
 
@@ -260,15 +293,17 @@ fn congestion<B: Octets>(
     is_congested.then(|| *connection.brake.congested_since.get_or_insert(now))
 }
 
+#[inline]
 pub(crate) fn is_addressed(entry: &Session, audience: Audience<'_>) -> bool {
     match audience {
         Audience::Others => true,
-        Audience::User(to) => {
-            let user = entry.config.user.as_deref();
-            entry.config.terms.takes_private_messages
-                && user.is_some_and(|user| is_one_of(to, user))
-        }
+        Audience::User(to) => is_user(entry, to),
     }
+}
+
+fn is_user(entry: &Session, to: &[u8]) -> bool {
+    let user = entry.config.user.as_deref();
+    entry.config.terms.takes_private_messages && user.is_some_and(|user| is_one_of(to, user))
 }
 
 /// Reads the headers of a message that begins.

@@ -113,11 +113,12 @@ impl SessionConfig {
 
     /// Whether a filter, a recording or a listener wants to know of messages.
     pub(crate) fn is_watching(&self) -> bool {
-        self.terms.filter_in.is_some()
-            || self.terms.filter_out.is_some()
-            || self.record_in.is_some()
-            || self.record_out.is_some()
-            || self.terms.tells_messages
+        self.is_recording() || self.terms.are_watching()
+    }
+
+    /// Whether a recording wants to know of messages.
+    pub(crate) fn is_recording(&self) -> bool {
+        self.record_in.is_some() || self.record_out.is_some()
     }
 
     /// What a session's double has: whoever watches it does so where it is carried.
@@ -134,6 +135,13 @@ impl SessionConfig {
     /// The terms, to be changed for this session alone.
     pub fn terms_mut(&mut self) -> &mut Terms {
         Arc::make_mut(&mut self.terms)
+    }
+}
+
+impl Terms {
+    /// Whether a filter or a listener wants to know of messages.
+    pub(crate) fn are_watching(&self) -> bool {
+        self.filter_in.is_some() || self.filter_out.is_some() || self.tells_messages
     }
 }
 

@@ -62,18 +62,34 @@ pub(crate) enum Sharing<B> {
 /// The sending half.
 #[derive(Debug)]
 pub(crate) struct Transmit<B> {
-    /// Filled while the batch in flight, if any, is with the system.
-    pub pending: Option<Batch<B>>,
-    /// Copies to be written behind what is pending.
-    due: Vec<Due>,
-    /// Their length, octets.
-    due_bytes: usize,
+    /// What waits to be handed to the system; absent when nothing does.
+    queue: Option<Box<Queue<B>>>,
     /// Octets of the batch that is with the system, less what it is known to have taken.
     pub in_flight: usize,
     /// The chunk whose end-line has not been written yet.
     pub open: Option<OpenChunk>,
     /// As much of what is queued as stands in the shard's total, octets.
     pub counted: usize,
+}
+
+/// What waits to be handed to the system while the batch in flight, if any, is with it.
+#[derive(Debug)]
+pub(crate) struct Queue<B> {
+    batch: Option<Batch<B>>,
+    /// Copies to be written behind the batch.
+    due: Vec<Due>,
+    /// Their length, octets.
+    due_bytes: usize,
+}
+
+impl<B> Default for Queue<B> {
+    fn default() -> Self {
+        Self {
+            batch: None,
+            due: Vec::new(),
+            due_bytes: 0,
+        }
+    }
 }
 
 /// A forwarded chunk in the middle of its body.
@@ -235,9 +251,7 @@ impl<B> Connection<B> {
             probation: None,
             sharing: Sharing::Sole,
             tx: Transmit {
-                pending: None,
-                due: Vec::new(),
-                due_bytes: 0,
+                queue: None,
                 in_flight: 0,
                 open: None,
                 counted: 0,
@@ -285,58 +299,80 @@ impl<B: Clone + AsRef<[u8]>> Connection<B> {
 impl<B> Transmit<B> {
     /// Whether anything waits to be handed to the system.
     pub(crate) fn has_more(&self) -> bool {
-        self.pending.is_some() || !self.due.is_empty()
+        self.queue.is_some()
+    }
+}
+
+impl<B: Clone + AsRef<[u8]>> Queue<B> {
+    #[inline]
+    fn octets(&self) -> usize {
+        self.batch.as_ref().map_or(0, Batch::octet_count) + self.due_bytes
+    }
+
+    /// Writes what is due.
+    fn write_due(&mut self, supply: &mut Supply<B>) {
+        if self.due.is_empty() {
+            return;
+        }
+        let batch = self.batch.get_or_insert_with(|| supply.take_batch());
+        for due in self.due.drain(..) {
+            supply.write_copy(&due, batch);
+        }
+        self.due_bytes = 0;
     }
 }
 
 impl<B: Clone + AsRef<[u8]>> Transmit<B> {
     /// Octets not yet handed to the system.
+    #[inline]
     pub(crate) fn queued(&self) -> usize {
-        let pending = self.pending.as_ref().map_or(0, Batch::octet_count);
-        pending + self.due_bytes + self.in_flight
+        self.queue.as_ref().map_or(0, |queue| queue.octets()) + self.in_flight
     }
 
     /// Whether any of that is still to be written.
     pub(crate) fn has_due(&self) -> bool {
-        !self.due.is_empty()
+        self.queue.as_ref().is_some_and(|q| !q.due.is_empty())
     }
 
     /// Gives up what waits.
     pub(crate) fn discard(&mut self) {
-        self.pending = None;
-        self.due = Vec::new();
-        self.due_bytes = 0;
+        self.queue = None;
     }
 
-    /// Lines a copy up.
-    pub(crate) fn push(&mut self, supply: &mut Supply<B>, due: Due) {
-        if self.due.capacity() == 0 {
-            self.due = supply.take_list();
-        }
-        self.due_bytes += supply.copy_bytes(&due);
-        self.due.push(due);
+    #[inline]
+    fn queue(&mut self, supply: &mut Supply<B>) -> &mut Queue<B> {
+        self.queue.get_or_insert_with(|| supply.take_queue())
+    }
+
+    /// Lines a copy of so many octets up.
+    #[inline]
+    pub(crate) fn push(&mut self, supply: &mut Supply<B>, due: Due, bytes: usize) {
+        let queue = self.queue(supply);
+        queue.due_bytes += bytes;
+        queue.due.push(due);
     }
 
     /// Writes what is due.
     pub(crate) fn write_due(&mut self, supply: &mut Supply<B>) {
-        if self.due.is_empty() {
-            return;
+        if let Some(queue) = &mut self.queue {
+            queue.write_due(supply);
         }
-        let list = core::mem::take(&mut self.due);
-        self.due_bytes = 0;
-        let batch = self.pending.get_or_insert_with(|| supply.take_batch());
-        for due in &list {
-            let bytes = supply.copy_bytes(due);
-            batch.write_run(bytes, |out| supply.write_copy(due, out));
-            batch.end_message();
-        }
-        supply.keep_list(list);
+    }
+
+    /// Takes what waits, all of it written.
+    pub(crate) fn take(&mut self, supply: &mut Supply<B>) -> Option<Batch<B>> {
+        let mut queue = self.queue.take()?;
+        queue.write_due(supply);
+        let batch = queue.batch.take();
+        supply.keep_queue(queue);
+        batch
     }
 
     /// The batch to fill, with all that was due; taken from `supply` when there is none yet.
     pub(crate) fn batch(&mut self, supply: &mut Supply<B>) -> &mut Batch<B> {
-        self.write_due(supply);
-        self.pending.get_or_insert_with(|| supply.take_batch())
+        let queue = self.queue.get_or_insert_with(|| supply.take_queue());
+        queue.write_due(supply);
+        queue.batch.get_or_insert_with(|| supply.take_batch())
     }
 
     /// Ends the open chunk with the flag `+`, so that something else can be written.

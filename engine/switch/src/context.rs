@@ -47,8 +47,14 @@ pub(crate) struct Kept {
 
 impl Context {
     /// Whether chunks from `from` reach `to`.
+    #[inline]
     pub(crate) fn is_open(&self, from: SessionRef, to: SessionRef) -> bool {
-        self.cut.is_empty() || !self.cut.contains(&(from.index, to.index))
+        self.cut.is_empty() || !self.is_cut(from, to)
+    }
+
+    #[cold]
+    fn is_cut(&self, from: SessionRef, to: SessionRef) -> bool {
+        self.cut.contains(&(from.index, to.index))
     }
 
     /// All of them, wherever they are.

@@ -13,11 +13,11 @@ use msrp::{ByteRange, Flag, Head, StatusCode};
 use crate::api::{ConnId, Octets};
 use crate::batch::Batch;
 use crate::config::{Profile, SlowPolicy};
-use crate::connection::{Connection, OpenChunk, Pace};
+use crate::connection::{Connection, OpenChunk, Transmit};
 use crate::ident::{Stem, Tid};
-use crate::limits::{COPY_BYTES_MAX, FRAMED_CHUNK_BYTES_MAX, Limits, TURN_BYTES_MAX};
-use crate::message::{DeliveryState, Message};
-use crate::piece::Piece;
+use crate::limits::{COPY_BYTES_MAX, FRAMED_CHUNK_BYTES_MAX, Limits};
+use crate::message::{Delivery, DeliveryState, Message};
+use crate::piece::{Piece, Share};
 use crate::pressure::Source;
 use crate::session::{Session, SessionRef};
 use crate::shard::Shard;
@@ -45,15 +45,12 @@ impl<B: Octets> Shard<B> {
             conns,
             supply,
             dirty,
-            overflowed,
-            pressed,
-            turn_bytes,
-            is_turn_full,
+            turn,
             rest,
             ..
         } = self;
         let limits = &self.config.limits;
-        let message = &mut messages[cut.slot as usize];
+        let message = &mut *messages[cut.slot as usize];
         let stem = Stem::new(cut.random, cut.slot, message.serial_generation());
         let letter = cut.flag.filter(|_| cut.is_small()).map(|flag| {
             supply.write_letter(stem, flag, |out| {
@@ -65,6 +62,14 @@ impl<B: Octets> Shard<B> {
         if letter.is_none() {
             cut.write_rest(rest, message);
         }
+        let copy = Copy {
+            cut,
+            rest,
+            letter,
+            stem: &stem,
+            reach: cut.reach(),
+            wants_answers: message.wants_answers(),
+        };
         for ordinal in 0..message.deliveries.len() {
             let delivery = &mut message.deliveries[ordinal];
             if delivery.state != DeliveryState::Going {
@@ -82,8 +87,9 @@ impl<B: Octets> Shard<B> {
                 message.fail(ordinal, StatusCode::TIMEOUT);
                 continue;
             };
-            let queued = connection.tx.queued();
-            if let Some(end) = refuses(session, connection, cut, limits) {
+            let before = connection.tx.queued();
+            let at = u16::try_from(ordinal).expect("below ORDINAL_MAX");
+            if let Some(end) = copy.refusal(session, before, limits) {
                 match end {
                     End::Left => delivery.state = DeliveryState::Left,
                     End::Failed(status) => message.fail(ordinal, status),
@@ -93,38 +99,18 @@ impl<B: Octets> Shard<B> {
                     tx.end_chunk(supply, &open.tid, Flag::Abort);
                 }
             } else {
-                let is_copied = queued > limits.queue_bytes_soft;
-                let copy = Copy {
-                    cut,
-                    rest,
-                    letter,
-                    stem: &stem,
-                    ordinal,
-                    is_copied,
-                };
-                copy.write(message, session, connection, supply);
+                let is_long = before > limits.queue_bytes_soft;
+                copy.write((at, is_long), delivery, session, connection, supply);
             }
-            let now_queued = connection.tx.queued();
-            session.statistics.octets_sent += (now_queued - queued) as u64;
+            let queued = connection.tx.queued();
+            session.statistics.octets_sent += (queued - before) as u64;
             if !connection.is_dirty {
                 connection.is_dirty = true;
                 dirty.push_back(connection.id);
             }
-            *turn_bytes += now_queued - queued;
-            *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
-            if now_queued > limits.queue_bytes_soft {
-                if !connection.is_sending {
-                    // It leaves as soon as the turn ends, and may well be taken at once.
-                    *is_turn_full = true;
-                } else if session.config.terms.slow == SlowPolicy::Slow
-                    && connection.brake.pace != Pace::Stalled
-                {
-                    pressed.push((connection.id, from));
-                }
-            }
-            if now_queued > limits.queue_bytes_max {
-                overflowed.push(connection.id);
-            }
+            turn.add(queued - before);
+            let is_slowing = session.config.terms.slow == SlowPolicy::Slow;
+            turn.note_growth(connection, queued, is_slowing.then_some(from), limits);
         }
         message.far.is_some()
     }
@@ -139,14 +125,11 @@ impl<B: Octets> Shard<B> {
         let Self {
             conns,
             supply,
-            overflowed,
-            pressed,
-            turn_bytes,
-            is_turn_full,
+            turn,
+            dirty,
             sessions,
             ..
         } = self;
-        let limits = &self.config.limits;
         let Some(connection) = conns.get_mut(conn).filter(|c| !c.is_closing) else {
             return;
         };
@@ -155,18 +138,13 @@ impl<B: Octets> Shard<B> {
         connection.tx.append(supply, write);
         connection.tx.batch(supply).end_message();
         let queued = connection.tx.queued();
-        *turn_bytes += queued - before;
-        *is_turn_full |= *turn_bytes >= TURN_BYTES_MAX;
-        if queued > limits.queue_bytes_soft {
-            if !connection.is_sending {
-                *is_turn_full = true;
-            } else if connection.brake.pace != Pace::Stalled {
-                pressed.push((conn, Source::Here(conn)));
-            }
+        if !connection.is_dirty {
+            connection.is_dirty = true;
+            dirty.push_back(conn);
         }
-        if queued > limits.queue_bytes_max {
-            overflowed.push(conn);
-        }
+        turn.add(queued - before);
+        let from = Some(Source::Here(conn));
+        turn.note_growth(connection, queued, from, &self.config.limits);
         let session = session.and_then(|s| {
             sessions
                 .get_mut(s.index as usize)
@@ -175,7 +153,6 @@ impl<B: Octets> Shard<B> {
         if let Some(session) = session {
             session.statistics.octets_sent += (queued - before) as u64;
         }
-        self.mark_dirty(conn);
     }
 }
 
@@ -187,6 +164,12 @@ impl OpenChunk {
 }
 
 impl<B: Octets> Cut<'_, B> {
+    /// How long the message is at least, octets.
+    fn reach(&self) -> u64 {
+        let told = self.range.total().unwrap_or(0);
+        told.max(self.range.offset() + self.octets)
+    }
+
     /// Whether the body is better copied with the head than referenced.
     fn is_small(&self) -> bool {
         self.octets <= COPY_BYTES_MAX as u64
@@ -205,98 +188,123 @@ impl<B: Octets> Cut<'_, B> {
     fn write_body(&self, batch: &mut Batch<B>, is_copied: bool) {
         batch.push_copied(self.lead);
         match self.piece {
-            Piece::Shared(octets, start, len) if !is_copied => {
-                batch.push(octets, start..start + len);
+            Piece::Shared(Share {
+                buffer, start, len, ..
+            }) if !is_copied => {
+                batch.push(buffer, start..start + len);
             }
-            Piece::Shared(..) | Piece::Copied(_) | Piece::Empty => {
+            Piece::Shared(_) | Piece::Copied(_) | Piece::Empty => {
                 batch.push_copied(self.piece.octets());
             }
         }
     }
 }
 
-/// One recipient's share of a cut.
+/// What all copies of a cut have in common.
 struct Copy<'a, B> {
     cut: &'a Cut<'a, B>,
     /// See [`Cut::write_rest`]; empty if there is a letter.
     rest: &'a [u8],
-    /// A small chunk that is whole, or the whole rest of one.
-    letter: Option<LetterRef>,
+    /// A small chunk that is whole, or the whole rest of one, with its length.
+    letter: Option<(LetterRef, usize)>,
     stem: &'a Stem,
-    ordinal: usize,
-    /// The recipient reads slowly: it must not pin the receive buffer.
-    is_copied: bool,
+    /// See [`Cut::reach`].
+    reach: u64,
+    /// Whether each chunk of the message is answered.
+    wants_answers: bool,
 }
 
 impl<B: Octets> Copy<'_, B> {
-    /// Writes it, with a head if none is open.
+    /// Why a recipient gets no more of this message: its mode changed, it is larger than the participant
+    /// takes (TS 24.247 9.3.3.2), or nobody is to wait for it and its queue is nearly full.
+    #[inline]
+    fn refusal(&self, session: &mut Session, queued: usize, limits: &Limits) -> Option<End> {
+        if session.recipient_conn().is_none() {
+            return Some(End::Left);
+        }
+        let terms = &session.config.terms;
+        if terms.send_bytes_max.is_some_and(|max| self.reach > max) {
+            return Some(End::Failed(StatusCode::STOP_SENDING));
+        }
+        if terms.slow == SlowPolicy::Drop && queued > limits.congestion_mark_bytes() {
+            session.statistics.messages_dropped += 1;
+            return Some(End::Failed(StatusCode::TIMEOUT));
+        }
+        None
+    }
+
+    /// Writes that of one recipient, with a head if none is open. `is_long`: it reads slowly, and must
+    /// not pin the receive buffer.
+    #[inline]
     fn write(
         &self,
-        message: &mut Message,
+        (at, is_long): (u16, bool),
+        delivery: &mut Delivery,
         session: &mut Session,
         connection: &mut Connection<B>,
         supply: &mut Supply<B>,
     ) {
         let cut = self.cut;
-        let wants_answers = message.wants_answers();
-        let tx = &mut connection.tx;
-        let at = u16::try_from(self.ordinal).expect("below ORDINAL_MAX");
-        let open = tx.open.filter(|o| o.is(cut.slot, self.ordinal));
+        let (tx, via) = (&mut connection.tx, &connection.via);
         // A message of the transport has to be taken whole: large ones become several (RFC 7977
         // section 5.1).
-        let is_framed = connection.via.is_framed;
         let fits = |o: &OpenChunk| o.octets + cut.octets <= FRAMED_CHUNK_BYTES_MAX;
-        let open = open.filter(|o| !is_framed || fits(o));
-        let next_chunk = |message: &mut Message| {
-            let delivery = &mut message.deliveries[self.ordinal];
-            delivery.unanswered += u32::from(wants_answers);
-            delivery.next_chunk()
-        };
-        if open.is_none() {
-            tx.interrupt(supply);
-        }
-        if open.is_none()
-            && let Some(letter) = self.letter
-        {
-            let due = Due {
-                letter,
-                ordinal: at,
-                chunk: next_chunk(message),
-                paths: session.paths(),
-            };
-            tx.push(supply, due);
+        let goes_on = |o: &&OpenChunk| o.is(cut.slot, at.into()) && (!via.is_framed || fits(o));
+        if let Some(open) = tx.open.as_ref().filter(goes_on).copied() {
+            cut.write_body(tx.batch(supply), is_long);
+            self.leave(open, tx, supply);
         } else {
-            let tid = match open {
-                Some(open) => open.tid,
-                None => Tid::delivery(self.stem, at, next_chunk(message)),
-            };
-            if open.is_none() {
+            tx.interrupt(supply);
+            delivery.unanswered += u32::from(self.wants_answers);
+            let chunk = delivery.next_chunk();
+            if let Some((letter, bytes)) = self.letter {
+                let opening = session.opening();
+                let bytes = bytes + opening.len();
+                let due = Due {
+                    letter,
+                    ordinal: at,
+                    chunk,
+                    opening,
+                };
+                tx.push(supply, due, bytes);
+            } else {
+                let tid = Tid::delivery(self.stem, at, chunk);
                 tx.append(supply, |out| self.write_head(out, &tid, session));
-            }
-            if open.is_some() || !cut.is_small() {
-                cut.write_body(tx.batch(supply), self.is_copied);
-            }
-            tx.open = match cut.flag {
-                Some(flag) => {
-                    tx.end_chunk(supply, &tid, flag);
-                    None
-                }
-                None => Some(OpenChunk {
+                let open = OpenChunk {
                     slot: cut.slot,
                     ordinal: at,
                     tid,
-                    octets: open.map_or(0, |o| o.octets) + cut.octets,
-                }),
-            };
+                    octets: 0,
+                };
+                if !cut.is_small() {
+                    cut.write_body(tx.batch(supply), is_long);
+                }
+                self.leave(open, tx, supply);
+            }
         }
         session.statistics.messages_sent += u64::from(cut.flag == Some(Flag::Complete));
         session.statistics.volume_sent += cut.octets;
     }
 
+    /// Ends a copy with the cut's flag, or leaves it open.
+    fn leave(&self, open: OpenChunk, tx: &mut Transmit<B>, supply: &mut Supply<B>) {
+        tx.open = match self.cut.flag {
+            Some(flag) => {
+                tx.end_chunk(supply, &open.tid, flag);
+                None
+            }
+            None => Some(OpenChunk {
+                octets: open.octets + self.cut.octets,
+                ..open
+            }),
+        };
+    }
+
     /// From the start line to the body, with it when it is small.
     fn write_head(&self, out: &mut Vec<u8>, tid: &Tid, session: &mut Session) {
-        msrp::write::send_line(out, tid.as_bytes());
-        out.extend_from_slice(&session.paths());
+        let at = out.len();
+        out.extend_from_slice(&session.opening());
+        msrp::write::rename_send_line(&mut out[at..], tid.as_bytes());
         out.extend_from_slice(self.rest);
     }
 }
@@ -326,39 +334,6 @@ fn write_fields_of(out: &mut Vec<u8>, message: &Message, range: ByteRange) {
 enum End {
     Left,
     Failed(StatusCode),
-}
-
-/// Why a recipient gets no more of this message: its mode changed, it is larger than the
-/// participant takes (TS 24.247 9.3.3.2), or nobody is to wait for it and its queue is nearly full.
-fn refuses<B: Octets>(
-    session: &mut Session,
-    connection: &mut Connection<B>,
-    cut: &Cut<'_, B>,
-    limits: &Limits,
-) -> Option<End> {
-    if session.recipient_conn().is_none() {
-        return Some(End::Left);
-    }
-    let reach = cut
-        .range
-        .total()
-        .unwrap_or(0)
-        .max(cut.range.offset() + cut.octets);
-    if session
-        .config
-        .terms
-        .send_bytes_max
-        .is_some_and(|max| reach > max)
-    {
-        return Some(End::Failed(StatusCode::STOP_SENDING));
-    }
-    if session.config.terms.slow == SlowPolicy::Drop
-        && connection.tx.queued() > limits.congestion_mark_bytes()
-    {
-        session.statistics.messages_dropped += 1;
-        return Some(End::Failed(StatusCode::TIMEOUT));
-    }
-    None
 }
 
 /// Copies the header fields that go on unchanged, in canonical spelling: Message-ID, and after the

@@ -134,7 +134,7 @@ impl<B: Octets> Shard<B> {
         piece: Piece<'_, B>,
         flag: Option<Flag>,
     ) {
-        self.avoid_end_line(chunk, [lead, piece.octets()]);
+        self.avoid_end_line(chunk, lead, &piece);
         let octets = (lead.len() + piece.len()) as u64;
         let is_whole = !chunk.is_streaming && flag.is_some();
         let range = range_of(chunk, octets, is_whole, flag);
@@ -218,7 +218,8 @@ impl<B: Octets> Shard<B> {
 
     /// Makes sure that no recipient can take octets of the body for the end-line of its copy
     /// (RFC 4975 7.1): a sender that learned our transaction id from a recipient could send it.
-    fn avoid_end_line(&mut self, chunk: &mut Chunk, parts: [&[u8]; 2]) {
+    fn avoid_end_line(&mut self, chunk: &mut Chunk, lead: &[u8], piece: &Piece<'_, B>) {
+        let parts = [(lead, false), (piece.octets(), piece.is_clear())];
         while contains_end_line(chunk, parts) {
             if chunk.is_streaming {
                 self.interrupt_copies(chunk.slot);
@@ -269,14 +270,19 @@ fn range_of(chunk: &Chunk, octets: u64, is_whole: bool, flag: Option<Flag>) -> B
 }
 
 /// Whether these octets, with those before them, hold seven hyphens and the stem of the copies'
-/// transaction ids.
-fn contains_end_line(chunk: &Chunk, parts: [&[u8]; 2]) -> bool {
+/// transaction ids. Of each part it is known whether it is clear of hyphens by itself.
+fn contains_end_line(chunk: &Chunk, parts: [(&[u8], bool); 2]) -> bool {
+    if let [([], _), (_, true)] = parts
+        && chunk.trail.as_slice().is_empty()
+    {
+        return false;
+    }
     let stem = shared_part(chunk.random);
     let mut trail = chunk.trail;
     parts
         .into_iter()
-        .filter(|part| !part.is_empty())
-        .any(|part| {
+        .filter(|(part, _)| !part.is_empty())
+        .any(|(part, is_clear)| {
             let mut seam = [0; 2 * TRAIL_OCTETS];
             let (before, after) = (trail.as_slice(), &part[..part.len().min(TRAIL_OCTETS)]);
             let is_across = !before.is_empty() && {
@@ -285,7 +291,7 @@ fn contains_end_line(chunk: &Chunk, parts: [&[u8]; 2]) -> bool {
                 holds_token(&seam[..before.len() + after.len()], &stem)
             };
             trail.push(part);
-            is_across || holds_token(part, &stem)
+            is_across || (!is_clear && holds_token(part, &stem))
         })
 }
 

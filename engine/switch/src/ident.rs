@@ -37,9 +37,8 @@ pub fn owner_of(session_id: &[u8]) -> Option<ShardIndex> {
     if session_id.len() != 1 + SESSION_RANDOM_CHARS {
         return None;
     }
-    value_of(session_id[0])
-        .and_then(|digit| u8::try_from(digit).ok())
-        .map(ShardIndex)
+    let digit = VALUES[usize::from(session_id[0])];
+    (digit < NO_DIGIT).then_some(ShardIndex(digit))
 }
 
 /// Says which delivery of which message a response belongs to, without a table of transactions.
@@ -133,12 +132,18 @@ impl Tid {
 pub(crate) fn delivery_id(stem: &Stem, ordinal: u16, chunk: u16) -> [u8; TID_CHARS] {
     let mut text = [b'0'; TID_CHARS];
     text[..STEM_CHARS].copy_from_slice(&stem.0);
-    let copy = (u32::from(ordinal) << 14) | u32::from(chunk);
-    let [.., a, b, c, d, e] = &mut text;
-    *a = DIGITS[(copy / PAIR / PAIR) as usize % DIGITS.len()];
-    [*b, *c] = PAIRS[(copy / PAIR % PAIR) as usize];
-    [*d, *e] = PAIRS[(copy % PAIR) as usize];
+    text[STEM_CHARS..].copy_from_slice(&copy_digits(ordinal, chunk));
     text
+}
+
+/// How the id of one copy ends, which is all that is its own.
+#[inline]
+pub(crate) fn copy_digits(ordinal: u16, chunk: u16) -> [u8; COPY_CHARS] {
+    let copy = (u32::from(ordinal) << 14) | u32::from(chunk);
+    let a = DIGITS[(copy / PAIR / PAIR) as usize % DIGITS.len()];
+    let [b, c] = PAIRS[(copy / PAIR % PAIR) as usize];
+    let [d, e] = PAIRS[(copy % PAIR) as usize];
+    [a, b, c, d, e]
 }
 
 /// The characters that all copies of a chunk share; a body that does not contain seven hyphens and
@@ -202,21 +207,34 @@ pub(crate) fn play_of(transaction_id: &[u8]) -> Option<(u32, u16)> {
     Some((slot, u16::try_from(message & 0xfff).ok()?))
 }
 
-/// At most eleven base-62 digits.
+/// At most ten base-62 digits, which fit without overflow.
 fn number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |value, &digit| {
-        value.checked_mul(62)?.checked_add(value_of(digit)?)
-    })
+    debug_assert!(digits.len() <= 10, "62^10 < 2^60");
+    let (mut value, mut seen) = (0, 0);
+    for &digit in digits {
+        let one = VALUES[usize::from(digit)];
+        seen |= one;
+        value = value * 62 + u64::from(one);
+    }
+    (seen < NO_DIGIT).then_some(value)
 }
 
-fn value_of(digit: u8) -> Option<u64> {
-    Some(u64::from(match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'A'..=b'Z' => digit - b'A' + 10,
-        b'a'..=b'z' => digit - b'a' + 36,
-        _ => return None,
-    }))
-}
+/// The bit of what is no digit.
+const NO_DIGIT: u8 = 0x80;
+
+/// What each octet is worth as a digit.
+static VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < DIGITS.len() {
+        #[expect(clippy::cast_possible_truncation, reason = "below 62")]
+        {
+            values[DIGITS[value] as usize] = value as u8;
+        }
+        value += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {

@@ -271,14 +271,14 @@ impl<B: Octets> Shard<B> {
     }
 
     #[inline]
-    pub(crate) fn fresh_message(&mut self, now: Instant, sender: SessionRef) -> Message {
+    pub(crate) fn fresh_message(&mut self, now: Instant, sender: SessionRef) -> Box<Message> {
         self.generation = self.generation.wrapping_add(1);
         match self.spare_messages.pop() {
             Some(mut message) => {
                 message.recycle(self.generation, sender, now);
                 message
             }
-            None => Message::new(self.generation, sender, now),
+            None => Box::new(Message::new(self.generation, sender, now)),
         }
     }
 

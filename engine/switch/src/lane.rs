@@ -12,9 +12,7 @@ use std::collections::VecDeque;
 use clock::{Instant, TimerKey};
 
 use crate::api::{ConnId, Octets, Output, SessionKey, ShardIndex};
-use crate::limits::{
-    LANE_BYTES_MAX, LANE_BYTES_SOFT, SHIPMENTS_MAX, STALLED_AFTER, TURN_BYTES_MAX,
-};
+use crate::limits::{LANE_BYTES_MAX, LANE_BYTES_SOFT, SHIPMENTS_MAX, STALLED_AFTER};
 use crate::session::SessionRef;
 use crate::shard::{Deadline, Shard};
 use crate::shipment::{BranchName, Lives, Parcel, Shipment};
@@ -136,13 +134,7 @@ impl<B: Octets> Shard<B> {
         let added = shipment.weight() - before;
         lane.pending_bytes += added;
         self.lanes.due |= 1 << to.0;
-        self.note_queued(added);
-    }
-
-    /// So many octets more are to leave in this turn.
-    pub(crate) fn note_queued(&mut self, octets: usize) {
-        self.turn_bytes += octets;
-        self.is_turn_full |= self.turn_bytes >= TURN_BYTES_MAX;
+        self.turn.add(added);
     }
 
     /// As [`Self::ship`], of body octets that came from `from`, who is held when the lane fills up.

@@ -46,6 +46,7 @@ mod shipment;
 mod supply;
 mod text;
 mod trunk;
+mod turn;
 mod users;
 
 pub use api::{

@@ -158,6 +158,7 @@ pub(crate) enum DeliveryState {
 }
 
 impl Delivery {
+    #[inline]
     pub(crate) fn new(session: SessionRef, seat: u64, state: DeliveryState) -> Self {
         Self {
             session,
@@ -170,8 +171,13 @@ impl Delivery {
     }
 
     /// Counts another chunk.
+    #[inline]
     pub(crate) fn next_chunk(&mut self) -> u16 {
-        self.chunk = self.chunk % CHUNK_MASK + 1;
+        self.chunk = if self.chunk == CHUNK_MASK {
+            1
+        } else {
+            self.chunk + 1
+        };
         self.chunk
     }
 
@@ -412,19 +418,26 @@ impl Message {
 
     /// Ready for another message, allocations kept.
     pub(crate) fn recycle(&mut self, generation: u32, sender: SessionRef, now: Instant) {
-        let mut fresh = Self::new(generation, sender, now);
-        for (kept, spare) in [
-            (&mut fresh.id, &mut self.id),
-            (&mut fresh.from_path, &mut self.from_path),
-            (&mut fresh.fields, &mut self.fields),
-        ] {
-            spare.clear();
-            core::mem::swap(kept, spare);
-        }
-        self.deliveries.clear();
-        self.deliveries.shrink_to(DELIVERIES_KEEP_MAX);
-        core::mem::swap(&mut fresh.deliveries, &mut self.deliveries);
-        *self = fresh;
+        let Self {
+            id,
+            from_path,
+            fields,
+            deliveries,
+            ..
+        } = self;
+        let mut texts = [id, from_path, fields].map(core::mem::take);
+        texts.iter_mut().for_each(Vec::clear);
+        let [id, from_path, fields] = texts;
+        let mut deliveries = core::mem::take(deliveries);
+        deliveries.clear();
+        deliveries.shrink_to(DELIVERIES_KEEP_MAX);
+        *self = Self {
+            id,
+            from_path,
+            fields,
+            deliveries,
+            ..Self::new(generation, sender, now)
+        };
     }
 }
 

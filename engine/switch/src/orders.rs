@@ -46,7 +46,7 @@ impl<B: Octets> Shard<B> {
             context,
             seat: self.next_seat,
             config,
-            paths: None,
+            opening: None,
             link: Link::Waiting,
             installed_at: now,
             statistics: Statistics::default(),
@@ -115,7 +115,7 @@ impl<B: Octets> Shard<B> {
         let is_here = entry.elsewhere().is_none();
         let config = if is_here { config } else { config.of_double() };
         let was = core::mem::replace(&mut entry.config, config);
-        entry.paths = None;
+        entry.opening = None;
         let is_deaf = was.sends && !entry.config.sends;
         let is_mute = was.receives && !entry.config.receives;
         let waits_otherwise = was.terms.idle_after != entry.config.terms.idle_after;

@@ -4,22 +4,37 @@ use core::ops::Range;
 
 /// Body octets as they came.
 pub(crate) enum Piece<'a, B> {
-    /// A range of a received buffer, which recipients may share: where it starts and how long it is.
-    Shared(&'a B, usize, usize),
+    /// A range of a received buffer, which recipients may share.
+    Shared(Share<'a, B>),
     /// Octets that live elsewhere; copied.
     Copied(&'a [u8]),
     /// None.
     Empty,
 }
 
+/// A range of a received buffer.
+#[derive(Debug)]
+pub(crate) struct Share<'a, B> {
+    pub buffer: &'a B,
+    pub start: usize,
+    pub len: usize,
+    /// Known to hold no seven hyphens in a row, so that no end-line need be looked for.
+    pub is_clear: bool,
+}
+
 impl<'a, B: AsRef<[u8]>> Piece<'a, B> {
-    pub(crate) fn shared(octets: &'a B, range: Range<usize>) -> Self {
-        Self::Shared(octets, range.start, range.len())
+    pub(crate) fn shared(buffer: &'a B, range: Range<usize>, is_clear: bool) -> Self {
+        Self::Shared(Share {
+            buffer,
+            start: range.start,
+            len: range.len(),
+            is_clear,
+        })
     }
 
     pub(crate) fn octets(&self) -> &'a [u8] {
-        match *self {
-            Self::Shared(octets, start, len) => &octets.as_ref()[start..start + len],
+        match self {
+            Self::Shared(share) => &share.buffer.as_ref()[share.start..share.start + share.len],
             Self::Copied(octets) => octets,
             Self::Empty => &[],
         }
@@ -27,18 +42,31 @@ impl<'a, B: AsRef<[u8]>> Piece<'a, B> {
 
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Shared(_, _, len) => *len,
+            Self::Shared(share) => share.len,
             Self::Copied(octets) => octets.len(),
             Self::Empty => 0,
+        }
+    }
+
+    /// Whether it is known to hold no seven hyphens in a row.
+    pub(crate) fn is_clear(&self) -> bool {
+        match self {
+            Self::Shared(share) => share.is_clear,
+            Self::Copied(_) => false,
+            Self::Empty => true,
         }
     }
 
     /// The first `at` octets, and the rest.
     pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
         match self {
-            Self::Shared(octets, start, len) => (
-                Self::Shared(octets, start, at),
-                Self::Shared(octets, start + at, len - at),
+            Self::Shared(share) => (
+                Self::Shared(Share { len: at, ..share }),
+                Self::Shared(Share {
+                    start: share.start + at,
+                    len: share.len - at,
+                    ..share
+                }),
             ),
             Self::Copied(octets) => {
                 let (first, rest) = octets.split_at(at);

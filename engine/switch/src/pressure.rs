@@ -41,10 +41,10 @@ impl<B: Octets> Shard<B> {
     /// Deals with queues that grew past a limit while an input was handled; `source` is the
     /// connection that it came from.
     pub(crate) fn settle_queues(&mut self, now: Instant, source: Option<ConnId>) {
-        while let Some((slow, sender)) = self.pressed.pop() {
+        while let Some((slow, sender)) = self.turn.pressed.pop() {
             self.press(now, slow, sender);
         }
-        while let Some(conn) = self.overflowed.pop() {
+        while let Some(conn) = self.turn.overflowed.pop() {
             if self.has_a_chance(now, conn) {
                 self.hold_all(conn);
             } else {

@@ -146,7 +146,7 @@ impl<B: Octets> Shard<B> {
     ) -> Read {
         let bytes = &octets.as_ref()[..range.end];
         let mut at = range.start;
-        let mut last: Option<Range<usize>> = None;
+        let mut last: Option<Piece<'_, B>> = None;
         loop {
             let step = match deframer.next(&bytes[at..]) {
                 Ok(step) => step,
@@ -161,13 +161,15 @@ impl<B: Octets> Shard<B> {
                     }
                 }
                 Some(Item::Body(Body::Input(range))) => {
-                    if let Some(piece) = last.replace(base + range.start..base + range.end) {
-                        self.take_body(now, conn, Piece::shared(octets, piece), None);
+                    let range = base + range.start..base + range.end;
+                    let piece = Piece::shared(octets, range, deframer.is_piece_clear());
+                    if let Some(piece) = last.replace(piece) {
+                        self.take_body(now, conn, piece, None);
                     }
                 }
                 Some(Item::Body(Body::Held(held))) => {
                     if let Some(piece) = last.take() {
-                        self.take_body(now, conn, Piece::shared(octets, piece), None);
+                        self.take_body(now, conn, piece, None);
                     }
                     self.take_body(now, conn, Piece::Copied(held), None);
                 }
@@ -175,15 +177,13 @@ impl<B: Octets> Shard<B> {
                     if !self.note_frame_end(conn) {
                         return Read::TwoInOne;
                     }
-                    let piece = last
-                        .take()
-                        .map_or(Piece::Empty, |p| Piece::shared(octets, p));
+                    let piece = last.take().unwrap_or(Piece::Empty);
                     self.take_body(now, conn, piece, Some(flag));
                     self.end_frame(now, conn, flag, deframer.end_fault());
                 }
                 None => {
                     if let Some(piece) = last.take() {
-                        self.take_body(now, conn, Piece::shared(octets, piece), None);
+                        self.take_body(now, conn, piece, None);
                     }
                     return Read::All;
                 }

@@ -6,6 +6,7 @@ use clock::{Instant, TimerKey};
 
 use crate::api::{ConnId, ConnectId, ContextKey, SessionKey, ShardIndex, Statistics};
 use crate::config::{SessionConfig, Terms};
+use crate::ident::{Stem, Tid};
 use crate::recent::Recent;
 
 /// Names a session inside its shard; goes stale when the session ends.
@@ -24,8 +25,8 @@ pub(crate) struct Session {
     /// Its place in the conference; who came later has a higher one.
     pub seat: u64,
     pub config: SessionConfig,
-    /// The To-Path and From-Path fields of what is sent to it; made when first needed.
-    pub paths: Option<Rc<[u8]>>,
+    /// See [`Self::opening`].
+    pub opening: Option<Rc<[u8]>>,
     pub link: Link,
     pub installed_at: Instant,
     pub statistics: Statistics,
@@ -65,6 +66,7 @@ pub(crate) enum Link {
 
 impl Session {
     /// The connection, if there is one.
+    #[inline]
     pub(crate) fn conn(&self) -> Option<ConnId> {
         match self.link {
             Link::Bound(conn) => Some(conn),
@@ -81,21 +83,31 @@ impl Session {
     }
 
     /// Where chunks for the participant go: none while it cannot or must not get any.
+    #[inline]
     pub(crate) fn recipient_conn(&self) -> Option<ConnId> {
         self.conn()
             .filter(|_| self.config.sends && self.config.remote_path.is_some())
     }
 
-    /// The To-Path and From-Path fields of requests to the participant.
-    pub(crate) fn paths(&mut self) -> Rc<[u8]> {
-        let Self { paths, config, .. } = self;
-        let paths = paths.get_or_insert_with(|| {
-            let mut text = Vec::new();
-            let to = config.remote_path.as_deref().unwrap_or_default();
-            msrp::write::paths(&mut text, to, &config.local_path);
-            text.into()
-        });
-        Rc::clone(paths)
+    /// What a copy for the participant begins with: start line, To-Path and From-Path, under a
+    /// transaction id that is to be replaced. Made when first needed.
+    #[inline]
+    pub(crate) fn opening(&mut self) -> Rc<[u8]> {
+        match &self.opening {
+            Some(opening) => Rc::clone(opening),
+            None => self.make_opening(),
+        }
+    }
+
+    #[cold]
+    fn make_opening(&mut self) -> Rc<[u8]> {
+        let mut text = Vec::new();
+        let to = self.config.remote_path.as_deref().unwrap_or_default();
+        let any_id = Tid::delivery(&Stem::new(0, 0, 0), 0, 0);
+        msrp::write::send_start(&mut text, any_id.as_bytes(), to, &self.config.local_path);
+        let opening = Rc::from(text);
+        self.opening = Some(Rc::clone(&opening));
+        opening
     }
 
     /// Whether the participant may send this media type.
@@ -111,22 +123,6 @@ impl Session {
         types.is_empty()
             || is_listed(types, content_type)
             || is_listed(&self.config.terms.accept_types, content_type)
-    }
-
-    /// Whether the participant takes a message of this kind.
-    pub(crate) fn takes(&self, kind: Kind<'_>) -> bool {
-        let Terms {
-            send_types,
-            send_wrapped_types,
-            ..
-        } = &*self.config.terms;
-        let takes_bare = send_types.is_empty() || is_listed(send_types, kind.content_type);
-        takes_bare
-            && kind.wrapped.is_none_or(|wrapped| {
-                send_wrapped_types.is_empty()
-                    || is_listed(send_wrapped_types, wrapped)
-                    || is_listed(send_types, wrapped)
-            })
     }
 
     /// The counters now.
@@ -147,6 +143,22 @@ pub(crate) struct Kind<'a> {
 }
 
 impl Kind<'_> {
+    /// Whether participants with these terms take a message of this kind.
+    pub(crate) fn is_taken(&self, terms: &Terms) -> bool {
+        let Terms {
+            send_types,
+            send_wrapped_types,
+            ..
+        } = terms;
+        let takes_bare = send_types.is_empty() || is_listed(send_types, self.content_type);
+        takes_bare
+            && self.wrapped.is_none_or(|wrapped| {
+                send_wrapped_types.is_empty()
+                    || is_listed(send_wrapped_types, wrapped)
+                    || is_listed(send_types, wrapped)
+            })
+    }
+
     /// Whether nothing is lost when it does not arrive: it says that somebody is typing (RFC 3994).
     pub(crate) fn is_droppable(&self) -> bool {
         let content_type = self.wrapped.unwrap_or(self.content_type);

@@ -32,6 +32,7 @@ impl Sessions {
         self.slab.get(index).map(|session| &**session)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Session> {
         self.slab.get_mut(index).map(|session| &mut **session)
     }
@@ -134,12 +135,14 @@ impl Sessions {
 impl Index<usize> for Sessions {
     type Output = Session;
 
+    #[inline]
     fn index(&self, index: usize) -> &Session {
         &self.slab[index]
     }
 }
 
 impl IndexMut<usize> for Sessions {
+    #[inline]
     fn index_mut(&mut self, index: usize) -> &mut Session {
         &mut self.slab[index]
     }

@@ -36,12 +36,12 @@ use crate::limits::{FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
 use crate::message::{Hashed, Message, Origin};
 use crate::nickname_ask::Asked;
 use crate::play::{PlayRef, Plays};
-use crate::pressure::Source;
 use crate::security::{Misfit, Via};
 use crate::session::{Link, SessionRef};
 use crate::sessions::Sessions;
 use crate::shipment::BranchName;
 use crate::supply::Supply;
+use crate::turn::Turn;
 
 /// What a shard is made with.
 #[derive(Clone, Debug)]
@@ -90,8 +90,13 @@ pub struct Shard<B> {
     pub(crate) generation: u32,
     pub(crate) contexts: HashMap<ContextKey, Context>,
     pub(crate) conns: Conns<B>,
-    pub(crate) messages: Slab<Message>,
-    pub(crate) spare_messages: Vec<Message>,
+    /// Boxed: one that ends is used again as it is.
+    pub(crate) messages: Slab<Box<Message>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a slot takes the box itself, not a copy of it"
+    )]
+    pub(crate) spare_messages: Vec<Box<Message>>,
     /// Messages whose chunks still come, by the time of the last octets.
     pub(crate) open_ages: Ages,
     /// Messages that wait for answers, by the time of the last octets.
@@ -122,10 +127,7 @@ pub struct Shard<B> {
         reason = "a connection takes the box itself, not a copy of it"
     )]
     pub(crate) frame_pool: Vec<Box<Frame>>,
-    /// Octets queued since the outputs were last drawn.
-    pub(crate) turn_bytes: usize,
-    /// Enough is queued: it should leave before more is fed.
-    pub(crate) is_turn_full: bool,
+    pub(crate) turn: Turn,
     #[expect(
         clippy::vec_box,
         reason = "a connection takes the box itself, not a copy of it"
@@ -138,10 +140,6 @@ pub struct Shard<B> {
     /// Whether this turn has looked for a recipient to give up.
     pub(crate) has_looked: bool,
     pub(crate) gauges: Arc<Gauges>,
-    /// Connections whose queue passed the hard limit in this turn.
-    pub(crate) overflowed: Vec<ConnId>,
-    /// Connections whose queue passed the soft limit in this turn, with who filled it.
-    pub(crate) pressed: Vec<(ConnId, Source)>,
     /// The ways to other shards.
     pub(crate) lanes: Lanes,
     /// Messages whose sender another shard carries.
@@ -193,15 +191,12 @@ impl<B: Octets> Shard<B> {
             is_sweeping: false,
             supply: Supply::default(),
             frame_pool: Vec::new(),
-            turn_bytes: 0,
-            is_turn_full: false,
+            turn: Turn::default(),
             deframer_pool: Vec::new(),
             queued: 0,
             waiting_for_room: Vec::new(),
             has_looked: false,
             gauges: Arc::default(),
-            overflowed: Vec::new(),
-            pressed: Vec::new(),
         }
     }
 
@@ -269,8 +264,7 @@ impl<B: Octets> Shard<B> {
             return output;
         }
         self.supply.end_turn();
-        self.turn_bytes = 0;
-        self.is_turn_full = false;
+        self.turn.end();
         self.has_looked = false;
         self.gauges.set_queued(self.queued);
         Output::Wait(self.timers.deadline())
@@ -280,7 +274,7 @@ impl<B: Octets> Shard<B> {
     /// turn that a connection or a deadline causes.
     #[must_use]
     pub fn takes_shipments(&self) -> bool {
-        !self.is_turn_full && !self.is_refusing_shipments
+        !self.turn.is_full && !self.is_refusing_shipments
     }
 
     /// Whether octets of a connection may be fed now. If not, keep them until the outputs are drawn, or
@@ -288,7 +282,7 @@ impl<B: Octets> Shard<B> {
     #[must_use]
     pub fn takes(&self, conn: ConnId) -> bool {
         let is_paused = self.conns.get(conn).is_some_and(|c| c.brake.is_paused);
-        !self.is_turn_full && !is_paused
+        !self.turn.is_full && !is_paused
     }
 
     /// Sessions installed.
@@ -326,7 +320,7 @@ impl<B: Octets> Shard<B> {
         if connection.is_sending {
             return None;
         }
-        let batch = connection.tx.pending.take()?;
+        let batch = connection.tx.take(supply)?;
         connection.is_sending = true;
         connection.tx.in_flight = batch.octet_count();
         Some(batch)

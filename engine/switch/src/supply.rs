@@ -1,6 +1,6 @@
 //! What connections write with: spare batches, and the letters of a turn.
 //!
-//! A letter is a whole short copy, less what differs per recipient. It is put together once; each
+//! A letter is a whole short copy behind its opening, which differs per recipient. It is put together once; each
 //! recipient's connection only notes that it is due, and the octets are written when its batch is about
 //! to leave, or something else has to follow them. So a batch is written in one go and, where the
 //! system takes it at once, leaves from memory that is still warm:
@@ -17,7 +17,8 @@ use std::rc::Rc;
 use msrp::Flag;
 
 use crate::batch::Batch;
-use crate::ident::{Stem, TID_CHARS, delivery_id};
+use crate::connection::Queue;
+use crate::ident::{Stem, delivery_id};
 use crate::limits::{BATCH_POOL_MAX, LETTER_BYTES_KEEP};
 
 /// See the module.
@@ -27,8 +28,12 @@ pub(crate) struct Supply<B> {
     /// Of all letters, in order.
     text: Vec<u8>,
     letters: Vec<Letter>,
-    /// Lists of connections that had something due, for their allocations.
-    lists: Vec<Vec<Due>>,
+    /// Of connections that have nothing queued any more, for their allocations.
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection takes the box itself, not a copy of it"
+    )]
+    queues: Vec<Box<Queue<B>>>,
 }
 
 /// A position in the list of a turn's letters.
@@ -38,7 +43,7 @@ pub(crate) struct LetterRef(u32);
 #[derive(Debug)]
 struct Letter {
     stem: Stem,
-    flag: Flag,
+    /// Its place in the text: what follows the opening of a copy, with an end-line whose id differs.
     start: usize,
     end: usize,
 }
@@ -49,8 +54,8 @@ pub(crate) struct Due {
     pub letter: LetterRef,
     pub ordinal: u16,
     pub chunk: u16,
-    /// See [`crate::session::Session::paths`].
-    pub paths: Rc<[u8]>,
+    /// See [`crate::session::Session::opening`].
+    pub opening: Rc<[u8]>,
 }
 
 impl<B> Default for Supply<B> {
@@ -59,50 +64,27 @@ impl<B> Default for Supply<B> {
             batches: Vec::new(),
             text: Vec::new(),
             letters: Vec::new(),
-            lists: Vec::new(),
+            queues: Vec::new(),
         }
     }
 }
 
 impl<B> Supply<B> {
-    /// Writes a letter: what stands between the paths of its copies and their end-lines.
+    /// Writes a letter, of which `write` writes what stands between the paths of its copies and their
+    /// end-lines. Returns its length, too, without an opening.
     pub(crate) fn write_letter(
         &mut self,
         stem: Stem,
         flag: Flag,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> LetterRef {
+    ) -> (LetterRef, usize) {
         let start = self.text.len();
         write(&mut self.text);
+        msrp::write::end_line(&mut self.text, &delivery_id(&stem, 0, 0), flag);
+        let end = self.text.len();
         let letter = LetterRef(u32::try_from(self.letters.len()).expect("a turn is bounded"));
-        self.letters.push(Letter {
-            stem,
-            flag,
-            start,
-            end: self.text.len(),
-        });
-        letter
-    }
-
-    /// Length of a copy, octets.
-    pub(crate) fn copy_bytes(&self, due: &Due) -> usize {
-        let letter = self.letter(due.letter);
-        let ends = msrp::write::send_line_bytes(TID_CHARS) + msrp::write::end_line_bytes(TID_CHARS);
-        ends + due.paths.len() + letter.end - letter.start
-    }
-
-    /// Writes a copy.
-    pub(crate) fn write_copy(&self, due: &Due, out: &mut Vec<u8>) {
-        let letter = self.letter(due.letter);
-        let id = delivery_id(&letter.stem, due.ordinal, due.chunk);
-        msrp::write::send_line(out, &id);
-        out.extend_from_slice(&due.paths);
-        out.extend_from_slice(&self.text[letter.start..letter.end]);
-        msrp::write::end_line(out, &id, letter.flag);
-    }
-
-    fn letter(&self, letter: LetterRef) -> &Letter {
-        &self.letters[letter.0 as usize]
+        self.letters.push(Letter { stem, start, end });
+        (letter, end - start)
     }
 
     /// Forgets all letters; nothing is due any more.
@@ -112,19 +94,36 @@ impl<B> Supply<B> {
         self.text.shrink_to(LETTER_BYTES_KEEP);
     }
 
-    pub(crate) fn take_list(&mut self) -> Vec<Due> {
-        self.lists.pop().unwrap_or_default()
+    /// An empty queue.
+    pub(crate) fn take_queue(&mut self) -> Box<Queue<B>> {
+        self.queues.pop().unwrap_or_default()
     }
 
-    pub(crate) fn keep_list(&mut self, mut list: Vec<Due>) {
-        if self.lists.len() < BATCH_POOL_MAX {
-            list.clear();
-            self.lists.push(list);
+    /// Keeps an empty queue.
+    pub(crate) fn keep_queue(&mut self, queue: Box<Queue<B>>) {
+        if self.queues.len() < BATCH_POOL_MAX {
+            self.queues.push(queue);
         }
     }
 }
 
 impl<B: Clone + AsRef<[u8]>> Supply<B> {
+    /// Writes a copy.
+    pub(crate) fn write_copy(&self, due: &Due, batch: &mut Batch<B>) {
+        let Letter { stem, start, end } = &self.letters[due.letter.0 as usize];
+        let text = &self.text[*start..*end];
+        let id = delivery_id(stem, due.ordinal, due.chunk);
+        batch.write_run(due.opening.len() + text.len(), |out| {
+            let at = out.len();
+            out.extend_from_slice(&due.opening);
+            out.extend_from_slice(text);
+            let copy = &mut out[at..];
+            msrp::write::rename_send_line(copy, &id);
+            msrp::write::rename_end_line(copy, &id);
+        });
+        batch.end_message();
+    }
+
     /// A batch to fill; the one that was spent last.
     pub(crate) fn take_batch(&mut self) -> Batch<B> {
         self.batches.pop().unwrap_or_default()

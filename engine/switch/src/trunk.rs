@@ -289,7 +289,7 @@ impl<B: Octets> Shard<B> {
             range: span.range(),
             ends,
         });
-        self.note_queued(span.range().len());
+        self.turn.add(span.range().len());
         self.mark_dirty(conn);
     }
 

@@ -34,7 +34,7 @@ struct HotPath {
     make: fn() -> Box<dyn FnMut()>,
 }
 
-const PATHS: [HotPath; 9] = [
+const PATHS: [HotPath; 11] = [
     HotPath {
         name: "parse_100_frames_of_100_octets",
         runs: 20,
@@ -62,17 +62,27 @@ const PATHS: [HotPath; 9] = [
     HotPath {
         name: "fan_out_16_of_100_octets_to_1",
         runs: 100,
-        make: || fan_out(1, 100),
+        make: || fan_out(FanOut::new, 1, 100),
     },
     HotPath {
         name: "fan_out_16_of_100_octets_to_100",
         runs: 10,
-        make: || fan_out(100, 100),
+        make: || fan_out(FanOut::new, 100, 100),
+    },
+    HotPath {
+        name: "fan_out_16_of_1_kib_to_10",
+        runs: 50,
+        make: || fan_out(FanOut::new, 10, 1_024),
+    },
+    HotPath {
+        name: "fan_out_16_of_1_kib_to_10_and_answers",
+        runs: 50,
+        make: || fan_out(FanOut::answered, 10, 1_024),
     },
     HotPath {
         name: "fan_out_16_of_16_kib_to_10",
         runs: 10,
-        make: || fan_out(10, 16_384),
+        make: || fan_out(FanOut::new, 10, 16_384),
     },
     HotPath {
         name: "h248_decode_a_reservation",
@@ -100,8 +110,8 @@ fn deframe(frames: usize, size: usize) -> Box<dyn FnMut()> {
     Box::new(move || assert_eq!(deframed(&stream), (frames, frames * size)))
 }
 
-fn fan_out(recipients: u32, size: usize) -> Box<dyn FnMut()> {
-    let mut fan_out = FanOut::new(recipients, size);
+fn fan_out(make: fn(u32, usize) -> FanOut, recipients: u32, size: usize) -> Box<dyn FnMut()> {
+    let mut fan_out = make(recipients, size);
     let least = MESSAGES * recipients as usize * size;
     Box::new(move || assert!(fan_out.run() > least))
 }
