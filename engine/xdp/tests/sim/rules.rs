@@ -127,6 +127,44 @@ fn carries_octets(frame: &[u8]) -> bool {
 }
 
 #[test]
+fn acknowledgements_are_waited_for_by_handshakes_and_by_octets_that_found_no_room() {
+    let mut world = quiet();
+    let waits = |world: &World| world.hosts[0].stack.waits_for_acknowledgements();
+    assert!(!waits(&world));
+    world.connect(1, 41_000, LISTEN);
+    let syn = sent(&mut world, 1);
+    receive(&mut world, 0, &syn);
+    assert!(waits(&world), "the end of a handshake");
+    run_for(&mut world, Duration::from_millis(5));
+    world.attach(0);
+    world.attach(1);
+    let (server, client) = connected(&mut world);
+    run_for(&mut world, Duration::from_millis(5));
+    assert!(!waits(&world));
+    world.hosts[0].stack.write(server, b"a message");
+    run_for(&mut world, Duration::from_millis(5));
+    assert!(
+        !waits(&world),
+        "what has left may be acknowledged when it will"
+    );
+    let mut wrote = 0;
+    for _ in 0..100 {
+        wrote += world.hosts[0].stack.write(server, &[7; SEND_BYTES]);
+        world.step();
+    }
+    assert!(waits(&world), "the window is closed");
+    let stack = &mut world.hosts[1].stack;
+    let mut got = 0;
+    while let Read::Octets(count) = stack.read(client, <[u8]>::len) {
+        got += count;
+    }
+    assert!(got < wrote);
+    world.hosts[0].stack.abort(world.now, server);
+    run_for(&mut world, Duration::from_secs(1));
+    assert!(!waits(&world), "nobody is left");
+}
+
+#[test]
 fn octets_leave_before_bare_acknowledgements() {
     let mut world = quiet();
     let (sender, of_sender) = connected_from(&mut world, 40_000);
