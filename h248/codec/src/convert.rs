@@ -4,12 +4,10 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 
-use compact_str::CompactString;
-
 use crate::ast::{
     AmmReply, AmmRequest, Command, CommandKind, CommandReply, CommandRequest, CommandResult,
     ContextId, MId, Message, MessageBody, Name, OctetString, PackageItem, PackageVersion, Parm,
-    PropertyParm, PropertyValue, TerminationId, TerminationIds, TimeStamp, Transaction,
+    PropertyParm, PropertyValue, TerminationId, TerminationIds, Text, TimeStamp, Transaction,
     TransactionId, Value,
 };
 use crate::parse::is_path_name;
@@ -202,7 +200,7 @@ impl Value {
     /// A value to be written without quotes (numbers, enumerations, booleans). One that cannot be
     /// is printed with quotes all the same.
     #[must_use]
-    pub fn plain(text: impl Into<CompactString>) -> Self {
+    pub fn plain(text: impl Into<Text>) -> Self {
         Self {
             text: text.into(),
             quoted: false,
@@ -212,7 +210,7 @@ impl Value {
     /// A value to be written with quotes (strings). There is no escape: the printer turns `"` into
     /// `'` and a control character into a blank.
     #[must_use]
-    pub fn quoted(text: impl Into<CompactString>) -> Self {
+    pub fn quoted(text: impl Into<Text>) -> Self {
         Self {
             text: text.into(),
             quoted: true,

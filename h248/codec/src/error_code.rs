@@ -2,9 +2,7 @@
 
 use core::fmt;
 
-use compact_str::CompactString;
-
-use crate::ast::{ErrorDescriptor, Value};
+use crate::ast::{ErrorDescriptor, Text, Value};
 
 macro_rules! codes {
     ($type:ident: $($code:literal $name:ident $text:literal,)*) => {
@@ -58,7 +56,7 @@ impl ErrorDescriptor {
     pub fn new(code: ErrorCode, text: &str) -> Self {
         Self {
             code: code.0,
-            text: (!text.is_empty()).then(|| CompactString::new(text)),
+            text: (!text.is_empty()).then(|| Text::from(text)),
         }
     }
 

@@ -5,16 +5,17 @@
 
 use memchr::{memchr2, memchr3};
 
+use crate::ast::Text;
 use crate::limits::NAME_OCTETS;
+use crate::marks::{Marks, WINDOW_OCTETS, Window};
 
 /// A place in the text, with the lexical productions as methods.
 #[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
-    /// `text` up to the first octet that is not UTF-8: its parts need no look of their own.
-    whole: &'a str,
     /// Invariant: not beyond the end of `text`.
     pos: usize,
+    window: Window,
     /// Octets looked at, again and again counted.
     #[cfg(test)]
     pub(crate) work: usize,
@@ -26,8 +27,8 @@ pub(crate) struct Word<'a> {
     pub(crate) octets: &'a [u8],
     /// Where it stands, in octets.
     pub(crate) at: usize,
-    /// The bits of [`class`] that all its octets have.
-    pub(crate) classes: u8,
+    /// A bit for each octet that is neither letter nor digit, of the first [`WINDOW_OCTETS`].
+    others: u64,
 }
 
 impl Word<'_> {
@@ -35,12 +36,45 @@ impl Word<'_> {
         self.octets.is_empty()
     }
 
-    /// Whether all of it is of the class `class`.
+    /// Whether it is not longer than a NAME or pathNAME may be, and all of the class `class`, to
+    /// which letters and digits must belong.
     #[inline]
-    pub(crate) fn is_all(self, class: u8) -> bool {
-        self.classes & class != 0
+    pub(crate) fn is_short_of(self, class: u8) -> bool {
+        self.octets.len() <= NAME_OCTETS && self.first_not_of(class).is_none()
+    }
+
+    /// The first octet that is not of the class `class`, to which letters and digits must belong.
+    /// Looks no farther than [`NAME_OCTETS`].
+    #[inline]
+    pub(crate) fn first_not_of(self, class: u8) -> Option<usize> {
+        let mut others = self.others;
+        while others != 0 {
+            let at = others.trailing_zeros() as usize;
+            if classes(self.octets[at]) & class == 0 {
+                return Some(at);
+            }
+            others &= others - 1;
+        }
+        None
+    }
+
+    /// Where the slash stands if this is two NAMEs of letters and digits with a slash between, which
+    /// most names of packages' items are.
+    #[inline]
+    pub(crate) fn slash_of_item(self) -> Option<usize> {
+        let slash = self.others.trailing_zeros() as usize;
+        let begins = |at: usize| self.octets.get(at).is_some_and(u8::is_ascii_alphabetic);
+        let is_item = self.others & self.others.wrapping_sub(1) == 0
+            && self.octets.len() <= NAME_OCTETS
+            && self.octets.get(slash) == Some(&b'/')
+            && begins(0)
+            && begins(slash + 1);
+        is_item.then_some(slash)
     }
 }
+
+/// The marks of a word tell about all of a name.
+const _: () = assert!(NAME_OCTETS <= WINDOW_OCTETS);
 
 /// What an octet may be part of, one bit each.
 pub(crate) mod class {
@@ -66,10 +100,10 @@ pub(crate) fn classes(octet: u8) -> u8 {
     CLASSES[usize::from(octet)]
 }
 
-/// Whether all of `text` is of the class `class`.
+/// Whether all of `octets` are of the class `class`.
 #[inline]
-pub(crate) fn is_all(text: &str, class: u8) -> bool {
-    text.bytes().all(|octet| classes(octet) & class != 0)
+pub(crate) fn is_all(octets: &[u8], class: u8) -> bool {
+    octets.iter().all(|octet| classes(*octet) & class != 0)
 }
 
 static CLASSES: [u8; 256] = class_table();
@@ -101,14 +135,10 @@ impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
         Self {
             text,
-            whole: match core::str::from_utf8(text) {
-                Ok(whole) => whole,
-                Err(error) => core::str::from_utf8(&text[..error.valid_up_to()])
-                    .expect("it is valid up to there"),
-            },
             pos: 0,
+            window: Window::new(text),
             #[cfg(test)]
-            work: 0,
+            work: WINDOW_OCTETS,
         }
     }
 
@@ -197,60 +227,50 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(crate) fn word(&mut self) -> Word<'a> {
         let at = self.pos;
-        let rest = self.rest();
-        let run = run(rest, class::SAFE);
-        self.pos = at + run.octets;
-        self.look(run.octets + 1);
+        let Marks { stops, others } = self.marks();
+        let end = match stops {
+            0 => self.end_of_long_word(),
+            _ => at + stops.trailing_zeros() as usize,
+        };
+        self.pos = end;
+        self.look(end - at + 1);
         Word {
-            octets: &rest[..run.octets],
+            octets: &self.text[at..end],
             at,
-            classes: run.classes,
+            // Those below the first stop.
+            others: others & !stops & stops.wrapping_sub(1),
         }
+    }
+
+    /// What is known of the octets from the cursor on; no stop among them if the word that begins
+    /// there has more than [`WINDOW_OCTETS`].
+    #[inline(always)]
+    fn marks(&mut self) -> Marks {
+        match self.window.from(self.pos) {
+            Some(marks) => marks,
+            None => self.marks_anew(),
+        }
+    }
+
+    #[inline(never)]
+    fn marks_anew(&mut self) -> Marks {
+        self.look(WINDOW_OCTETS);
+        self.window.move_to(self.pos, self.text)
+    }
+
+    /// Where the word ends that fills the window.
+    #[cold]
+    fn end_of_long_word(&mut self) -> usize {
+        let is_stop = |octet: &u8| classes(*octet) & class::SAFE == 0;
+        let behind = &self.rest()[WINDOW_OCTETS..];
+        let more = behind.iter().position(is_stop).unwrap_or(behind.len());
+        self.pos + WINDOW_OCTETS + more
     }
 
     /// The text of a word of this cursor.
-    #[inline]
-    pub(crate) fn text_of(&self, word: Word<'a>) -> &'a str {
-        self.ascii(word.at, word.at + word.octets.len())
-    }
-
-    /// A word that consists of two NAMEs and a slash between, and the octets before the slash, if
-    /// that is what comes: most words where an item of a package may stand, so that they are looked
-    /// at once.
-    #[inline]
-    pub(crate) fn item(&mut self) -> Option<(&'a str, usize)> {
-        let rest = self.rest();
-        let slash = run(rest, class::NAME).octets;
-        if rest.get(slash) != Some(&b'/') {
-            return None;
-        }
-        let item = &rest[slash + 1..];
-        let item_octets = run(item, class::NAME).octets;
-        let end = slash + 1 + item_octets;
-        let is_whole = rest.get(end).is_none_or(|c| classes(*c) & class::SAFE == 0);
-        let begins = |part: &[u8]| part.first().is_some_and(u8::is_ascii_alphabetic);
-        let is_short = slash <= NAME_OCTETS && item_octets <= NAME_OCTETS;
-        if !(is_whole && is_short && begins(rest) && begins(item)) {
-            return None;
-        }
-        let text = self.ascii(self.pos, self.pos + end);
-        self.look(end + 1);
-        self.pos += end;
-        Some((text, slash))
-    }
-
-    /// The text from `start` to `end`, all of it ASCII.
     #[inline(always)]
-    fn ascii(&self, start: usize, end: usize) -> &'a str {
-        match self.whole.get(start..end) {
-            Some(text) => text,
-            None => self.ascii_of_part(start, end),
-        }
-    }
-
-    #[cold]
-    fn ascii_of_part(&self, start: usize, end: usize) -> &'a str {
-        core::str::from_utf8(&self.text[start..end]).expect("only ASCII was looked for")
+    pub(crate) fn text_of(&self, word: Word<'a>) -> Text {
+        Text::of_ascii(word.octets, &self.text[word.at..])
     }
 
     /// What a quoted string holds, the cursor being at its opening quote; `None` leaves it there.
@@ -321,50 +341,6 @@ impl<'a> Cursor<'a> {
             }
             from = at + 1;
         }
-    }
-}
-
-/// What a text begins with.
-struct Run {
-    octets: usize,
-    /// The bits of [`class`] that all its octets have.
-    classes: u8,
-}
-
-/// The octets at the start of `text` that are of the class `class`.
-///
-/// Eight at a time, of which the compiler makes straight code: most of a message goes through here.
-#[inline(never)]
-fn run(text: &[u8], class: u8) -> Run {
-    let mut shared = u8::MAX;
-    let mut octets = 0;
-    let mut rest = text;
-    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
-        for (at, octet) in eight.iter().enumerate() {
-            let classes = classes(*octet);
-            if classes & class == 0 {
-                octets += at;
-                return Run {
-                    octets,
-                    classes: shared,
-                };
-            }
-            shared &= classes;
-        }
-        octets += eight.len();
-        rest = behind;
-    }
-    for octet in rest {
-        let classes = classes(*octet);
-        if classes & class == 0 {
-            break;
-        }
-        shared &= classes;
-        octets += 1;
-    }
-    Run {
-        octets,
-        classes: shared,
     }
 }
 

@@ -23,6 +23,7 @@ pub mod error_code;
 pub mod fuzzing;
 mod lex;
 pub mod limits;
+mod marks;
 mod parse;
 mod print;
 mod token;

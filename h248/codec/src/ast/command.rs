@@ -1,10 +1,9 @@
 //! Commands, their replies and the terminations they name.
 
-use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use super::{
-    AuditDescriptor, Descriptor, Name, ObservedEvents, ServiceChange, ServiceChangeReplyParms,
+    AuditDescriptor, Descriptor, Name, ObservedEvents, ServiceChange, ServiceChangeReplyParms, Text,
 };
 
 /// One command with its prefixes.
@@ -193,5 +192,5 @@ pub struct ErrorDescriptor {
     /// 1 to 4 digits; see [`crate::error_code`].
     pub code: u16,
     /// Explanation, when written.
-    pub text: Option<CompactString>,
+    pub text: Option<Text>,
 }

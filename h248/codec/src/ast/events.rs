@@ -1,8 +1,6 @@
 //! Events, signals and digit maps.
 
-use compact_str::CompactString;
-
-use super::{Name, PackageItem, Parm, TimeStamp};
+use super::{Name, PackageItem, Parm, Text, TimeStamp};
 
 /// `Events[=id{...}]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,7 +137,7 @@ pub struct DigitMap {
     /// Name, when written.
     pub name: Option<Name>,
     /// The text between the braces, when written.
-    pub value: Option<CompactString>,
+    pub value: Option<Text>,
 }
 
 /// `ObservedEvents=id{...}`; without events only in a Notify that carries an Error alone.

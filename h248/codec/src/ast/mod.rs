@@ -10,6 +10,7 @@ mod events;
 mod media;
 mod message;
 mod service;
+mod text;
 mod value;
 
 pub use audit::{
@@ -37,4 +38,5 @@ pub use message::{
 pub use service::{
     Profile, ServiceChange, ServiceChangeAddress, ServiceChangeMethod, ServiceChangeReplyParms,
 };
+pub use text::Text;
 pub use value::{Name, NameRef, PackageItem, Parm, PropertyParm, PropertyValue, TimeStamp, Value};

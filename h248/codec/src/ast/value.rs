@@ -2,31 +2,44 @@
 
 use core::fmt;
 
-use compact_str::CompactString;
+use super::Text;
 
 /// A name, identifier or enumeration value: compared, hashed and ordered without regard to ASCII
 /// case (H.248.1 Annex B: everything outside Local/Remote is case-insensitive), printed as it came.
 #[derive(Clone, Default)]
-pub struct Name(CompactString);
+pub struct Name(Text);
 
 impl Name {
     /// Wraps `text` without checking it against any production.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(CompactString::new(text))
+        Self(Text::from(text))
     }
 
     /// The text as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
+    }
+
+    /// The octets of the text as written.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl From<Text> for Name {
+    #[inline(always)]
+    fn from(text: Text) -> Self {
+        Self(text)
     }
 }
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0)
+        self.as_bytes().eq_ignore_ascii_case(other.as_bytes())
     }
 }
 
@@ -34,19 +47,19 @@ impl Eq for Name {}
 
 impl PartialEq<str> for Name {
     fn eq(&self, other: &str) -> bool {
-        self.0.eq_ignore_ascii_case(other)
+        self.as_bytes().eq_ignore_ascii_case(other.as_bytes())
     }
 }
 
 impl PartialEq<&str> for Name {
     fn eq(&self, other: &&str) -> bool {
-        self.0.eq_ignore_ascii_case(other)
+        self.as_bytes().eq_ignore_ascii_case(other.as_bytes())
     }
 }
 
 impl core::hash::Hash for Name {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        for octet in self.0.bytes() {
+        for octet in self.as_bytes() {
             state.write_u8(octet.to_ascii_lowercase());
         }
         state.write_u8(0xff);
@@ -61,8 +74,10 @@ impl PartialOrd for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        let fold = |c: u8| c.to_ascii_lowercase();
-        self.0.bytes().map(fold).cmp(other.0.bytes().map(fold))
+        fn folded(name: &Name) -> impl Iterator<Item = u8> {
+            name.as_bytes().iter().map(u8::to_ascii_lowercase)
+        }
+        folded(self).cmp(folded(other))
     }
 }
 
@@ -95,7 +110,7 @@ pub struct PackageItem {
 
 /// A part of a [`PackageItem`]: compared without regard to ASCII case, like a [`Name`].
 #[derive(Clone, Copy)]
-pub struct NameRef<'a>(&'a str);
+pub struct NameRef<'a>(&'a [u8]);
 
 impl PackageItem {
     /// `package/item`; neither is checked.
@@ -106,16 +121,16 @@ impl PackageItem {
     #[must_use]
     pub fn new(package: &str, item: &str) -> Self {
         if package.is_empty() {
-            return Self::split(item, 0);
+            return Self::split(Text::from(item), 0);
         }
-        Self::split(&[package, "/", item].concat(), package.len())
+        Self::split(Text::from([package, "/", item].concat()), package.len())
     }
 
     /// What is written `text`, the name of its package having `package` octets.
-    #[inline]
-    pub(crate) fn split(text: &str, package: usize) -> Self {
+    #[inline(always)]
+    pub(crate) fn split(text: Text, package: usize) -> Self {
         Self {
-            text: Name::new(text),
+            text: Name::from(text),
             package: u8::try_from(package).expect("a package's name is short"),
         }
     }
@@ -123,20 +138,26 @@ impl PackageItem {
     /// Package name, `*`, or nothing.
     #[must_use]
     pub fn package(&self) -> NameRef<'_> {
-        NameRef(&self.as_str()[..usize::from(self.package)])
+        NameRef(&self.as_bytes()[..usize::from(self.package)])
     }
 
     /// Property, event, signal or statistic name, or `*`.
     #[must_use]
     pub fn item(&self) -> NameRef<'_> {
         let package = usize::from(self.package);
-        NameRef(&self.as_str()[package + usize::from(package > 0)..])
+        NameRef(&self.as_bytes()[package + usize::from(package > 0)..])
     }
 
     /// As on the wire; an item without a package stands alone.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.text.as_str()
+    }
+
+    /// The octets of it as on the wire.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
     }
 
     /// Whether this is `package/item`, without regard to case.
@@ -150,37 +171,37 @@ impl<'a> NameRef<'a> {
     /// The text as written.
     #[must_use]
     pub fn as_str(self) -> &'a str {
-        self.0
+        core::str::from_utf8(self.0).expect("a part of a text, cut at a slash")
     }
 }
 
 impl<'a> From<&'a str> for NameRef<'a> {
     fn from(text: &'a str) -> Self {
-        Self(text)
+        Self(text.as_bytes())
     }
 }
 
 impl<'a> From<&'a Name> for NameRef<'a> {
     fn from(name: &'a Name) -> Self {
-        Self(name.as_str())
+        Self(name.as_bytes())
     }
 }
 
 impl PartialEq<str> for NameRef<'_> {
     fn eq(&self, other: &str) -> bool {
-        self.0.eq_ignore_ascii_case(other)
+        self.0.eq_ignore_ascii_case(other.as_bytes())
     }
 }
 
 impl PartialEq<&str> for NameRef<'_> {
     fn eq(&self, other: &&str) -> bool {
-        self.0.eq_ignore_ascii_case(other)
+        self.0.eq_ignore_ascii_case(other.as_bytes())
     }
 }
 
 impl fmt::Display for NameRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -192,7 +213,7 @@ impl fmt::Debug for PackageItem {
 
 impl fmt::Debug for NameRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -216,7 +237,7 @@ pub struct PropertyParm {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
     /// The text without quotes.
-    pub text: CompactString,
+    pub text: Text,
     /// Whether it was a quotedString.
     pub quoted: bool,
 }

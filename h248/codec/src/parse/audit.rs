@@ -1,10 +1,10 @@
 //! Audit descriptors: whole descriptors and, since version 2, individual items of them.
 
-use super::value::{choose, is_name, is_name_word, number, package_item};
-use super::{Parsed, Parser, Word};
+use super::value::{choose, is_name, is_name_word, number};
+use super::{Parsed, Parser, Word, push};
 use crate::ast::{
-    AuditDescriptor, AuditItem, AuditToken, EventSpec, MediaAudit, MediaAuditItem, Name,
-    PackageItem, Parm, PropertyValue, Signal, SignalAudit, StreamAudit, Value,
+    AuditDescriptor, AuditItem, AuditToken, EventSpec, MediaAudit, MediaAuditItem, Name, Parm,
+    PropertyValue, Signal, SignalAudit, StreamAudit, Value,
 };
 use crate::error_code::ErrorCode;
 use crate::token::Token;
@@ -97,11 +97,11 @@ impl<'a> Parser<'a> {
             event.stream = Some(self.assigned_u16()?);
         } else if matches!(self.next(), Some(b',' | b'}')) && is_name_word(word) {
             event.parms.push(Parm {
-                name: Name::new(self.text(word)),
+                name: self.name(word),
                 value: PropertyValue::Is(Value::plain("")),
             });
         } else {
-            event.parms.push(self.parm(word)?);
+            push(&mut event.parms, self.parm(word)?);
         }
         Ok(())
     }
@@ -248,9 +248,7 @@ impl<'a> Parser<'a> {
     }
 
     fn property_audit(&mut self, word: Word<'a>) -> Parsed<MediaAuditItem> {
-        let Some(name): Option<PackageItem> = package_item(self.text(word)) else {
-            return self.fail_at(word.at, "a known item or a package/property");
-        };
+        let name = self.item_of(word, "a known item or a package/property")?;
         Ok(MediaAuditItem::Property(name, self.selected_value()?))
     }
 }

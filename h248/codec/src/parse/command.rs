@@ -3,8 +3,8 @@
 use super::{Failed, Parsed, Parser, Word};
 use crate::ast::{
     AmmReply, AmmRequest, AuditDescriptor, AuditReply, AuditRequest, AuditToken, Command,
-    CommandKind, CommandReply, CommandResult, Descriptor, ErrorDescriptor, ObservedEvents,
-    ServiceChangeResult, TerminationId, TerminationIds,
+    CommandKind, CommandResult, Descriptor, ErrorDescriptor, ObservedEvents, ServiceChangeResult,
+    TerminationId, TerminationIds,
 };
 use crate::error_code::ErrorCode;
 use crate::token::Token;
@@ -18,6 +18,7 @@ enum Side {
 
 impl<'a> Parser<'a> {
     /// Terminations of the command at hand, noted for an error report.
+    #[inline(always)]
     fn command_terminations(&mut self, kind: CommandKind) -> Parsed<TerminationIds> {
         self.equal()?;
         let at = self.cursor.pos();
@@ -26,37 +27,42 @@ impl<'a> Parser<'a> {
         Ok(terminations)
     }
 
-    pub(super) fn command_request(&mut self, kind: CommandKind) -> Parsed<Command> {
+    /// What follows the name of a command in a request.
+    #[inline(always)]
+    pub(super) fn command(&mut self, kind: CommandKind) -> Parsed<Command> {
         let terminations = self.command_terminations(kind)?;
-        match kind {
-            CommandKind::Add => Ok(Command::Add(self.amm(terminations)?)),
-            CommandKind::Modify => Ok(Command::Modify(self.amm(terminations)?)),
-            CommandKind::Move => Ok(Command::Move(self.amm(terminations)?)),
-            CommandKind::Subtract => {
-                let audit = self.optional_audit()?;
-                Ok(Command::Subtract {
-                    terminations,
-                    audit,
-                })
-            }
-            CommandKind::AuditValue => Ok(Command::AuditValue(self.audit_request(terminations)?)),
-            CommandKind::AuditCapability => {
-                Ok(Command::AuditCapability(self.audit_request(terminations)?))
-            }
-            CommandKind::Notify => self.notify(terminations),
+        Ok(match kind {
+            CommandKind::Add => Command::Add(self.amm(terminations)?),
+            CommandKind::Modify => Command::Modify(self.amm(terminations)?),
+            CommandKind::Move => Command::Move(self.amm(terminations)?),
+            CommandKind::Subtract => Command::Subtract {
+                terminations,
+                audit: self.optional_audit()?,
+            },
+            // Only version 3 lets a sender leave Audit out, but older ones have done so as well.
+            CommandKind::AuditValue => Command::AuditValue(AuditRequest {
+                terminations,
+                audit: self.optional_audit()?,
+            }),
+            CommandKind::AuditCapability => Command::AuditCapability(AuditRequest {
+                terminations,
+                audit: self.optional_audit()?,
+            }),
+            CommandKind::Notify => self.notify(terminations)?,
             CommandKind::ServiceChange => {
                 self.open()?;
                 self.keyword(Token::Services, "Services")?;
                 let services = Box::new(self.service_change()?);
                 self.close()?;
-                Ok(Command::ServiceChange {
+                Command::ServiceChange {
                     terminations,
                     services,
-                })
+                }
             }
-        }
+        })
     }
 
+    #[inline(always)]
     fn amm(&mut self, terminations: TerminationIds) -> Parsed<AmmRequest> {
         Ok(AmmRequest {
             terminations,
@@ -82,15 +88,6 @@ impl<'a> Parser<'a> {
         let audit = self.audit_descriptor()?;
         self.close()?;
         Ok(Some(audit))
-    }
-
-    fn audit_request(&mut self, terminations: TerminationIds) -> Parsed<AuditRequest> {
-        // Only version 3 lets a sender leave Audit out, but older ones have done so as well.
-        let audit = self.optional_audit()?;
-        Ok(AuditRequest {
-            terminations,
-            audit,
-        })
     }
 
     fn notify(&mut self, terminations: TerminationIds) -> Parsed<Command> {
@@ -124,13 +121,17 @@ impl<'a> Parser<'a> {
             return Ok(Vec::new());
         }
         let mut seen = 0;
-        self.list(|parser| {
-            let word = parser.word("a descriptor")?;
-            parser.descriptor(word, side, &mut seen)
-        })
+        self.list_into(|parser, descriptors| parser.descriptor(side, &mut seen, descriptors))
     }
 
-    fn descriptor(&mut self, word: Word<'a>, side: Side, seen: &mut u32) -> Parsed<Descriptor> {
+    #[inline(always)]
+    fn descriptor(
+        &mut self,
+        side: Side,
+        seen: &mut u32,
+        descriptors: &mut Vec<Descriptor>,
+    ) -> Parsed<()> {
+        let word = self.word("a descriptor")?;
         let token = word.token();
         let Some(bit) = descriptor_bit(token) else {
             return Err(self.unknown_descriptor(word));
@@ -144,9 +145,10 @@ impl<'a> Parser<'a> {
             && !matches!(self.next(), Some(b'{' | b'=' | b'['))
             && let Some(empty) = empty_descriptor(token)
         {
-            return Ok(Descriptor::Empty(empty));
+            descriptors.push(Descriptor::Empty(empty));
+            return Ok(());
         }
-        Ok(match token {
+        descriptors.push(match token {
             Some(Token::Media) => Descriptor::Media(self.media()?),
             Some(Token::Events) => Descriptor::Events(self.events()?),
             Some(Token::EventBuffer) => Descriptor::EventBuffer(self.event_buffer()?),
@@ -160,7 +162,8 @@ impl<'a> Parser<'a> {
             Some(Token::Mux) => self.mux()?,
             Some(Token::Modem) => self.modem()?,
             _ => return Err(self.unknown_descriptor(word)),
-        })
+        });
+        Ok(())
     }
 
     fn unknown_descriptor(&mut self, word: Word<'_>) -> Failed {
@@ -182,43 +185,28 @@ impl<'a> Parser<'a> {
         Err(self.failed(at, expected, ErrorCode::DESCRIPTOR_NOT_LEGAL))
     }
 
-    pub(super) fn command_reply(
-        &mut self,
-        kind: CommandKind,
-        optional: bool,
-        wildcard_response: bool,
-    ) -> Parsed<CommandReply> {
-        let result = match kind {
+    /// What follows the name of a command in a reply.
+    #[inline(always)]
+    pub(super) fn command_result(&mut self, kind: CommandKind) -> Parsed<CommandResult> {
+        Ok(match kind {
             CommandKind::Add => CommandResult::Add(self.amm_reply(kind)?),
             CommandKind::Modify => CommandResult::Modify(self.amm_reply(kind)?),
             CommandKind::Move => CommandResult::Move(self.amm_reply(kind)?),
             CommandKind::Subtract => CommandResult::Subtract(self.amm_reply(kind)?),
             CommandKind::AuditValue => CommandResult::AuditValue(self.audit_reply(kind)?),
             CommandKind::AuditCapability => CommandResult::AuditCapability(self.audit_reply(kind)?),
-            CommandKind::Notify => {
-                let terminations = self.command_terminations(kind)?;
-                let error = self.optional_error()?;
-                CommandResult::Notify {
-                    terminations,
-                    error,
-                }
-            }
-            CommandKind::ServiceChange => {
-                let terminations = self.command_terminations(kind)?;
-                let result = self.service_change_result()?;
-                CommandResult::ServiceChange {
-                    terminations,
-                    result,
-                }
-            }
-        };
-        Ok(CommandReply {
-            optional,
-            wildcard_response,
-            result,
+            CommandKind::Notify => CommandResult::Notify {
+                terminations: self.command_terminations(kind)?,
+                error: self.optional_error()?,
+            },
+            CommandKind::ServiceChange => CommandResult::ServiceChange {
+                terminations: self.command_terminations(kind)?,
+                result: self.service_change_result()?,
+            },
         })
     }
 
+    #[inline(always)]
     fn amm_reply(&mut self, kind: CommandKind) -> Parsed<AmmReply> {
         Ok(AmmReply {
             terminations: self.command_terminations(kind)?,

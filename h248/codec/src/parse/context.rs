@@ -1,7 +1,7 @@
 //! Context properties, topology and context audits.
 
 use super::transaction::context_id;
-use super::value::{number, package_item};
+use super::value::number;
 use super::{Parsed, Parser, Word};
 use crate::ast::{
     ContextAudit, ContextAuditItem, ContextId, ContextProperties, PropertyValue, SelectLogic,
@@ -212,13 +212,10 @@ impl<'a> Parser<'a> {
             Some(Token::ContextAttr) => {
                 return self.braced(|parser| parser.context_attr_audit(audit, seen));
             }
-            _ => match package_item(self.text(word)) {
-                Some(name) => {
-                    let value = self.selected_value()?;
-                    ContextAuditItem::Attribute(name, value)
-                }
-                None => return self.fail_at(word.at, expected),
-            },
+            _ => {
+                let name = self.item_of(word, expected)?;
+                ContextAuditItem::Attribute(name, self.selected_value()?)
+            }
         };
         audit.items.push(item);
         Ok(())

@@ -1,12 +1,10 @@
 //! Events, signals, observed events and digit maps.
 
-use compact_str::CompactString;
-
 use super::value::{choose, is_name, number, request_id, time_stamp};
-use super::{Parsed, Parser, Word};
+use super::{Parsed, Parser, Word, push};
 use crate::ast::{
     CompletionReason, DigitMap, Embed, EventSpec, Events, Name, NotifyBehaviour, ObservedEvent,
-    ObservedEvents, PackageItem, Signal, SignalDirection, SignalItem, SignalType,
+    ObservedEvents, PackageItem, Signal, SignalDirection, SignalItem, SignalType, Text,
 };
 use crate::error_code::ErrorCode;
 use crate::token::Token;
@@ -27,22 +25,23 @@ impl<'a> Parser<'a> {
             }
             Some(())
         })?;
-        events.events = self.list(Self::event_spec)?;
+        events.events = self.list_into(Self::event_spec)?;
         Ok(events)
     }
 
     /// `[{ event, ... }]`.
     pub(super) fn event_buffer(&mut self) -> Parsed<Vec<EventSpec>> {
-        self.optional_list(Self::event_spec)
+        self.optional_list_into(Self::event_spec)
     }
 
-    pub(super) fn event_spec(&mut self) -> Parsed<EventSpec> {
-        let mut event = EventSpec::from(self.package_item()?);
+    fn event_spec(&mut self, events: &mut Vec<EventSpec>) -> Parsed<()> {
+        let name = self.package_item()?;
+        let event = events.push_mut(EventSpec::from(name));
         if self.next() == Some(b'{') {
             let mut seen = 0;
-            self.braced(|parser| parser.event_parm(&mut event, &mut seen))?;
+            self.braced(|parser| parser.event_parm(event, &mut seen))?;
         }
-        Ok(event)
+        Ok(())
     }
 
     fn event_parm(&mut self, event: &mut EventSpec, seen: &mut u32) -> Parsed<()> {
@@ -86,7 +85,9 @@ impl<'a> Parser<'a> {
                 self.once(seen, 5, word, TWICE)?;
                 event.notify = Some(NotifyBehaviour::Regulated(self.regulated()?));
             }
-            _ => event.parms.push(self.parm(word)?),
+            _ => {
+                push(&mut event.parms, self.parm(word)?);
+            }
         }
         Ok(())
     }
@@ -149,13 +150,13 @@ impl<'a> Parser<'a> {
         Ok(map)
     }
 
-    fn digit_map_value(&mut self) -> Parsed<CompactString> {
+    fn digit_map_value(&mut self) -> Parsed<Text> {
         self.open()?;
         let at = self.cursor.pos();
         let value = self.cursor.until(b'}').and_then(|value| {
             let value = core::str::from_utf8(value).ok()?.trim_matches(is_blank);
             let is_text = |c: char| !c.is_control() || is_blank(c);
-            (!value.is_empty() && value.chars().all(is_text)).then(|| CompactString::new(value))
+            (!value.is_empty() && value.chars().all(is_text)).then(|| Text::from(value))
         });
         let Some(value) = value else {
             return self.fail_at(at, "a digit map and \"}\"");
@@ -217,7 +218,9 @@ impl<'a> Parser<'a> {
                 self.equal()?;
                 signal.notify_completion = self.list(Self::completion_reason)?;
             }
-            _ => signal.parms.push(self.parm(word)?),
+            _ => {
+                push(&mut signal.parms, self.parm(word)?);
+            }
         }
         Ok(())
     }
@@ -271,11 +274,11 @@ impl<'a> Parser<'a> {
     pub(super) fn observed_events(&mut self) -> Parsed<ObservedEvents> {
         Ok(ObservedEvents {
             request_id: self.assigned("a request id", request_id)?,
-            events: self.list(Self::observed_event)?,
+            events: self.list_into(Self::observed_event)?,
         })
     }
 
-    fn observed_event(&mut self) -> Parsed<ObservedEvent> {
+    fn observed_event(&mut self, events: &mut Vec<ObservedEvent>) -> Parsed<()> {
         let expected = "a time stamp or a package/event name";
         let word = self.word(expected)?;
         let time = time_stamp(word.octets);
@@ -285,17 +288,17 @@ impl<'a> Parser<'a> {
             self.cursor.seek(word.at);
         }
         let name = self.package_item_or(expected)?;
-        let mut event = ObservedEvent {
+        let event = events.push_mut(ObservedEvent {
             time,
             name,
             stream: None,
             parms: Vec::new(),
-        };
+        });
         if self.next() == Some(b'{') {
             let mut seen = 0;
-            self.braced(|parser| parser.observed_parm(&mut event, &mut seen))?;
+            self.braced(|parser| parser.observed_parm(event, &mut seen))?;
         }
-        Ok(event)
+        Ok(())
     }
 
     fn observed_parm(&mut self, event: &mut ObservedEvent, seen: &mut u32) -> Parsed<()> {
@@ -304,7 +307,7 @@ impl<'a> Parser<'a> {
             self.once(seen, 0, word, TWICE)?;
             event.stream = Some(self.assigned_u16()?);
         } else {
-            event.parms.push(self.parm(word)?);
+            push(&mut event.parms, self.parm(word)?);
         }
         Ok(())
     }

@@ -2,12 +2,11 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::value::{is_path_name, number};
+use super::value::{is_path_word, number};
 use super::{Parsed, Parser, Word};
 use crate::ast::{Authentication, ErrorDescriptor, MId, Name};
 use crate::error_code::ErrorCode;
 use crate::lex::class;
-use crate::limits::NAME_OCTETS;
 use crate::token::Token;
 
 /// The header of a message.
@@ -24,6 +23,7 @@ const ADDRESS_OCTETS: usize = 45;
 
 impl<'a> Parser<'a> {
     /// Reads the header and puts its version in force.
+    #[inline(always)]
     pub(super) fn header(&mut self) -> Parsed<Header> {
         if self.cursor.len() > self.limits.message_octets {
             self.cursor.seek(self.limits.message_octets);
@@ -31,7 +31,8 @@ impl<'a> Parser<'a> {
         }
         let mut word = self.header_word("\"MEGACO/\" or \"!/\"")?;
         let mut authentication = None;
-        if word.is(Token::Authentication) {
+        // The others begin with M or an exclamation mark.
+        if matches!(word.octets, [b'A' | b'a', ..]) && word.is(Token::Authentication) {
             authentication = Some(Box::new(self.authentication()?));
             word = self.header_word("\"MEGACO/\" or \"!/\"")?;
         }
@@ -51,6 +52,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `Error` as the whole body of a message.
+    #[inline]
     pub(super) fn message_error(&mut self) -> Parsed<Option<ErrorDescriptor>> {
         if !matches!(self.next(), Some(b'E' | b'e')) {
             return Ok(None);
@@ -81,6 +83,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes `mark`, before which no blanks may stand.
+    #[inline(always)]
     fn mark(&mut self, mark: u8, expected: &'static str) -> Parsed<()> {
         if self.cursor.eat(mark) {
             Ok(())
@@ -95,7 +98,7 @@ impl<'a> Parser<'a> {
         digits: core::ops::RangeInclusive<usize>,
     ) -> Parsed<Name> {
         let word = self.cursor.word();
-        let text = self.text(word);
+        let text = self.str(word);
         let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
         match hex.filter(|hex| digits.contains(&hex.len()) && is_hex(hex)) {
             Some(hex) => Ok(Name::new(hex)),
@@ -104,7 +107,16 @@ impl<'a> Parser<'a> {
     }
 
     /// `MEGACO/version`: the version and its place.
+    #[inline(always)]
     fn protocol(&mut self, word: Word<'a>) -> Parsed<(u8, usize)> {
+        match word.octets {
+            [b'!', b'/', digit @ b'0'..=b'9'] => Ok((digit - b'0', word.at + 2)),
+            _ => self.rare_protocol(word),
+        }
+    }
+
+    #[inline(never)]
+    fn rare_protocol(&mut self, word: Word<'a>) -> Parsed<(u8, usize)> {
         let slash = word.octets.iter().position(|c| *c == b'/');
         let (name, version) = match slash {
             Some(at) => (&word.octets[..at], &word.octets[at + 1..]),
@@ -120,6 +132,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline(always)]
     fn separator(&mut self, expected: &'static str) -> Parsed<()> {
         if self.cursor.blank() {
             Ok(())
@@ -129,6 +142,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A word, with the blanks before and none behind it: in a header they count.
+    #[inline(always)]
     fn header_word(&mut self, expected: &'static str) -> Parsed<Word<'a>> {
         self.cursor.blank();
         let word = self.cursor.word();
@@ -139,6 +153,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The name of an MG or MGC.
+    #[inline]
     pub(super) fn mid(&mut self) -> Parsed<MId> {
         self.cursor.blank();
         match self.cursor.peek() {
@@ -148,6 +163,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline(always)]
     fn domain(&mut self) -> Parsed<MId> {
         self.cursor.skip();
         let word = self.cursor.word();
@@ -156,10 +172,11 @@ impl<'a> Parser<'a> {
         }
         self.mark(b'>', "\">\"")?;
         let port = self.port()?;
-        let name = Name::new(self.text(word));
+        let name = self.name(word);
         Ok(MId::Domain { name, port })
     }
 
+    #[inline(never)]
     fn address(&mut self) -> Parsed<MId> {
         self.cursor.skip();
         let at = self.cursor.pos();
@@ -173,6 +190,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `[":" port]`.
+    #[inline(always)]
     fn port(&mut self) -> Parsed<Option<u16>> {
         if !self.cursor.eat(b':') {
             return Ok(None);
@@ -184,6 +202,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    #[inline(never)]
     fn mtp_or_device(&mut self) -> Parsed<MId> {
         let word = self.header_word("a message identifier")?;
         if word.is(Token::Mtp) {
@@ -194,10 +213,10 @@ impl<'a> Parser<'a> {
             }
             self.cursor.seek(at);
         }
-        if !is_path_name(self.text(word)) {
+        if !is_path_word(word) {
             return self.fail_at(word.at, "a device name");
         }
-        Ok(MId::Device(Name::new(self.text(word))))
+        Ok(MId::Device(self.name(word)))
     }
 
     fn mtp(&mut self) -> Parsed<MId> {
@@ -212,10 +231,9 @@ impl<'a> Parser<'a> {
 }
 
 /// Whether `word` can stand between the angle brackets of an mId.
+#[inline(always)]
 fn is_domain(word: Word<'_>) -> bool {
-    word.octets.len() <= NAME_OCTETS
-        && word.octets.first().is_some_and(u8::is_ascii_alphanumeric)
-        && word.is_all(class::DOMAIN)
+    word.octets.first().is_some_and(u8::is_ascii_alphanumeric) && word.is_short_of(class::DOMAIN)
 }
 
 fn is_hex(text: &str) -> bool {

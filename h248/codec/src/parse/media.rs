@@ -3,11 +3,11 @@
 use smallvec::SmallVec;
 
 use super::value::{is_name, number, package_item};
-use super::{Parsed, Parser, Word};
+use super::{Parsed, Parser, Word, push};
 use crate::ast::{
     Descriptor, EventBufferControl, LocalControl, Media, MediaStreams, Name, OctetString,
     PackageItem, PropertyParm, ServiceState, Statistic, Stream, StreamMode, StreamParms,
-    TerminationState, Value,
+    TerminationState, Text, Value,
 };
 use crate::error_code::ErrorCode;
 use crate::lex::{class, is_all};
@@ -29,7 +29,7 @@ impl<'a> Parser<'a> {
                     parser.once(&mut seen, 0, word, TWICE)?;
                     termination_state = Some(parser.termination_state()?);
                 }
-                Some(Token::Stream) if seen_one == 0 => streams.push(parser.stream()?),
+                Some(Token::Stream) if seen_one == 0 => parser.stream(&mut streams)?,
                 _ if streams.is_empty() => parser.stream_parm(word, &mut seen_one, &mut one)?,
                 _ => return parser.fail_at(word.at, "no mixture of Stream and its parameters"),
             }
@@ -46,15 +46,15 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn stream(&mut self) -> Parsed<Stream> {
+    fn stream(&mut self, streams: &mut Vec<Stream>) -> Parsed<()> {
         let id = self.assigned_u16()?;
-        let mut parms = StreamParms::default();
+        let parms = StreamParms::default();
+        let stream = push(streams, Stream { id, parms });
         let mut seen = 0;
         self.braced(|parser| {
             let word = parser.word("LocalControl, Local, Remote or Statistics")?;
-            parser.stream_parm(word, &mut seen, &mut parms)
-        })?;
-        Ok(Stream { id, parms })
+            parser.stream_parm(word, &mut seen, &mut stream.parms)
+        })
     }
 
     fn stream_parm(
@@ -123,7 +123,9 @@ impl<'a> Parser<'a> {
                 self.once(seen, 2, word, twice)?;
                 control.reserved_group = Some(self.on_off()?);
             }
-            _ => control.properties.push(self.property(word)?),
+            _ => {
+                push(&mut control.properties, self.property(word)?);
+            }
         }
         Ok(())
     }
@@ -172,7 +174,9 @@ impl<'a> Parser<'a> {
                     ],
                 )?);
             }
-            _ => state.properties.push(self.property(word)?),
+            _ => {
+                push(&mut state.properties, self.property(word)?);
+            }
         }
         Ok(())
     }
@@ -190,7 +194,7 @@ impl<'a> Parser<'a> {
 
     /// `[{ pkg/stat[=value], ... }]`; the braces may be missing or empty.
     pub(super) fn statistics(&mut self) -> Parsed<Vec<Statistic>> {
-        self.optional_list(Self::statistic)
+        self.optional_list_into(Self::statistic)
     }
 
     /// Whether a `{` with something in it follows; takes `{}`.
@@ -209,18 +213,38 @@ impl<'a> Parser<'a> {
         Ok(true)
     }
 
-    fn statistic(&mut self) -> Parsed<Statistic> {
-        let name = self.package_item()?;
+    /// Adds a statistic, of which there are many: made in its place in the list.
+    #[inline(always)]
+    fn statistic(&mut self, statistics: &mut Vec<Statistic>) -> Parsed<()> {
+        let (name, slash) = self.item_word("a package/item name")?;
         let values = match self.eat(b'=') {
-            true if self.next() == Some(b'[') => self.statistic_values()?,
-            true => SmallVec::from_buf([self.value()?]),
+            true => {
+                let word = self.maybe_word();
+                if !word.is_empty() {
+                    statistics.push(Statistic {
+                        name: PackageItem::split(self.cursor.text_of(name), slash),
+                        values: SmallVec::from_buf([Value {
+                            text: self.cursor.text_of(word),
+                            quoted: false,
+                        }]),
+                    });
+                    return Ok(());
+                }
+                self.statistic_values()?
+            }
             false => SmallVec::new(),
         };
-        Ok(Statistic { name, values })
+        let name = PackageItem::split(self.cursor.text_of(name), slash);
+        statistics.push(Statistic { name, values });
+        Ok(())
     }
 
-    /// `[ value, ... ]`.
+    /// What is no plain value: a quoted one, or `[ value, ... ]`.
+    #[inline(never)]
     fn statistic_values(&mut self) -> Parsed<SmallVec<[Value; 1]>> {
+        if self.next() != Some(b'[') {
+            return Ok(SmallVec::from_buf([self.value()?]));
+        }
         let at = self.here();
         self.since_at(3, at)?;
         self.expect(b'[', "\"[\"")?;
@@ -261,7 +285,8 @@ impl<'a> Parser<'a> {
 
     fn modem_property(&mut self) -> Parsed<PropertyParm> {
         let name = self.read_text("a property", |text| {
-            package_item(text).or_else(|| extensible(text).map(|_| PackageItem::split(text, 0)))
+            package_item(text)
+                .or_else(|| extensible(text).map(|_| PackageItem::split(Text::from(text), 0)))
         })?;
         let value = self.property_value()?;
         Ok(PropertyParm { name, value })
@@ -280,7 +305,7 @@ pub(super) fn is_extension(octets: &[u8]) -> bool {
 }
 
 /// Whether `text` can be written as a value without quotes.
-pub(crate) fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &[u8]) -> bool {
     !text.is_empty() && is_all(text, class::SAFE)
 }
 

@@ -22,7 +22,7 @@ pub use recover::{BrokenTransaction, Received, ReceivedBody, parse_recovering};
 
 use core::fmt;
 
-use crate::ast::{Message, MessageBody};
+use crate::ast::{Message, MessageBody, Name};
 use crate::error_code::ErrorCode;
 use crate::lex::{Cursor, Word, line_column};
 use crate::limits::{FOUND_OCTETS, Limits};
@@ -105,7 +105,7 @@ fn found(rest: &[u8]) -> String {
     };
     let mut cursor = Cursor::new(&rest[..rest.len().min(FOUND_OCTETS)]);
     let word = cursor.word();
-    match cursor.text_of(word) {
+    match core::str::from_utf8(word.octets).unwrap_or_default() {
         "" if first.is_ascii_graphic() || *first == b' ' => quote(char::from(*first)),
         "" => format!("octet 0x{first:02X}"),
         word => quote(word),
@@ -311,16 +311,37 @@ impl<'a> Parser<'a> {
 
     /// The items of a braced list, collected.
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
-        let mut items = Vec::with_capacity(first_items::<T>());
-        self.braced(|parser| {
+        self.list_into(|parser, items| {
             items.push(item(parser)?);
             Ok(())
-        })?;
+        })
+    }
+
+    /// As [`Self::list`], `item` adding each: large ones are made in their place.
+    #[inline(always)]
+    fn list_into<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self, &mut Vec<T>) -> Parsed<()>,
+    ) -> Parsed<Vec<T>> {
+        let mut items = Vec::with_capacity(first_items::<T>());
+        self.braced(|parser| item(parser, &mut items))?;
         Ok(items)
     }
 
     /// The items of a braced list, collected; the braces may be empty or missing.
     fn optional_list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        self.optional_list_into(|parser, items| {
+            items.push(item(parser)?);
+            Ok(())
+        })
+    }
+
+    /// As [`Self::optional_list`], `item` adding each.
+    #[inline(always)]
+    fn optional_list_into<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self, &mut Vec<T>) -> Parsed<()>,
+    ) -> Parsed<Vec<T>> {
         if self.next() != Some(b'{') {
             return Ok(Vec::new());
         }
@@ -330,10 +351,7 @@ impl<'a> Parser<'a> {
             return Ok(Vec::new());
         }
         let mut items = Vec::with_capacity(first_items::<T>());
-        self.separated(&mut |parser: &mut Self| {
-            items.push(item(parser)?);
-            Ok(())
-        })?;
+        self.separated(&mut |parser: &mut Self| item(parser, &mut items))?;
         self.close_after("\",\" or \"}\"")?;
         Ok(items)
     }
@@ -358,10 +376,15 @@ impl<'a> Parser<'a> {
         word
     }
 
-    /// The text of a word.
-    #[inline]
-    fn text(&self, word: Word<'a>) -> &'a str {
-        self.cursor.text_of(word)
+    /// The text of a word, to look at.
+    fn str(&self, word: Word<'a>) -> &'a str {
+        core::str::from_utf8(word.octets).expect("SafeChars are ASCII")
+    }
+
+    /// The text of a word, to keep.
+    #[inline(always)]
+    fn name(&self, word: Word<'a>) -> Name {
+        self.cursor.text_of(word).into()
     }
 
     /// Refuses what came with a later version than the message's.
@@ -401,6 +424,19 @@ const fn first_items<T>() -> usize {
 
 /// Octets of the room to begin a list with, unless a single item takes more.
 const FIRST_OCTETS: usize = 704;
+
+/// Adds `item` to a list most of which are empty, and returns it in its place. The first one makes the
+/// room, without going through what makes more of it.
+#[inline]
+fn push<T>(items: &mut Vec<T>, item: T) -> &mut T {
+    if items.capacity() == 0 {
+        *items = Vec::with_capacity(FEW_ITEMS);
+    }
+    items.push_mut(item)
+}
+
+/// Room that [`push`] makes first.
+const FEW_ITEMS: usize = 2;
 
 impl Word<'_> {
     /// The keyword that this may mean.

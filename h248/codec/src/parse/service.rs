@@ -1,14 +1,14 @@
 //! Services descriptors of ServiceChange.
 
 use super::media::{is_extension, version};
-use super::value::{is_name, is_path_name, number, time_stamp};
+use super::value::{is_name, is_path_word, number, time_stamp};
 use super::{Parsed, Parser, Word};
 use crate::ast::{
     MId, Name, Parm, Profile, ServiceChange, ServiceChangeAddress, ServiceChangeMethod,
     ServiceChangeReplyParms, Value,
 };
 use crate::error_code::ErrorCode;
-use crate::lex::class;
+use crate::lex::{class, is_all};
 use crate::token::Token;
 
 /// What may be missing or present in a Services descriptor while it is read.
@@ -84,7 +84,7 @@ impl<'a> Parser<'a> {
         if is_extension(word.octets) {
             let value = self.property_value()?;
             services.common.extensions.push(Parm {
-                name: Name::new(self.text(word)),
+                name: self.name(word),
                 value,
             });
             return Ok(true);
@@ -174,7 +174,7 @@ impl<'a> Parser<'a> {
             _ => {}
         }
         let word = self.word("an address, a port or a device name")?;
-        if word.is_all(class::DIGIT) {
+        if is_all(word.octets, class::DIGIT) {
             return match number(word.octets, 5) {
                 Some(port) => Ok(ServiceChangeAddress::Port(port)),
                 None => self.fail_at(word.at, "a port number"),
@@ -184,12 +184,12 @@ impl<'a> Parser<'a> {
             self.cursor.seek(word.at);
             return Ok(ServiceChangeAddress::MId(self.mid()?));
         }
-        if is_path_name(self.text(word)) {
-            return Ok(ServiceChangeAddress::MId(MId::Device(Name::new(
-                self.text(word),
-            ))));
+        if is_path_word(word) {
+            return Ok(ServiceChangeAddress::MId(MId::Device(self.name(word))));
         }
-        Ok(ServiceChangeAddress::Value(Value::plain(self.text(word))))
+        Ok(ServiceChangeAddress::Value(Value::plain(
+            self.cursor.text_of(word),
+        )))
     }
 }
 

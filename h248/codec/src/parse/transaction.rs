@@ -4,8 +4,9 @@ use super::context::is_context_property;
 use super::value::number;
 use super::{Parsed, Parser, Word};
 use crate::ast::{
-    ActionReply, ActionRequest, CommandKind, CommandRequest, ContextId, ContextProperties,
-    ReplyBody, Segment, Transaction, TransactionId, TransactionReply, TransactionRequest,
+    ActionReply, ActionRequest, CommandKind, CommandReply, CommandRequest, ContextId,
+    ContextProperties, ReplyBody, Segment, Transaction, TransactionId, TransactionReply,
+    TransactionRequest,
 };
 use crate::error_code::ErrorCode;
 use crate::token::Token;
@@ -23,16 +24,41 @@ pub(super) struct Progress {
     pub(super) command: Option<(CommandKind, usize)>,
 }
 
+impl Progress {
+    /// Whatever cannot be named may have been a request: its sender would wait for a reply.
+    fn begin(&mut self) {
+        self.id = None;
+        self.is_request = true;
+        self.actions.clear();
+        self.context = None;
+        self.command = None;
+    }
+}
+
+/// A command's name, and what stands before it.
+#[derive(Clone, Copy)]
+struct Prefixes {
+    kind: CommandKind,
+    optional: bool,
+    wildcard_response: bool,
+}
+
+impl Prefixes {
+    const fn none(kind: CommandKind) -> Self {
+        Self {
+            kind,
+            optional: false,
+            wildcard_response: false,
+        }
+    }
+}
+
 /// Items of an action that come before its commands.
 const ACTION_ITEM: &str = "a context property, a ContextAudit or a command";
 
 impl<'a> Parser<'a> {
     pub(super) fn transaction(&mut self) -> Parsed<Transaction> {
-        // Whatever cannot be named may have been a request: its sender would wait for a reply.
-        self.progress = Progress {
-            is_request: true,
-            ..Progress::default()
-        };
+        self.progress.begin();
         self.commands = 0;
         self.depth = 0;
         self.is_embedded = false;
@@ -55,6 +81,7 @@ impl<'a> Parser<'a> {
         Ok(transaction)
     }
 
+    #[inline(always)]
     fn transaction_id(&mut self) -> Parsed<TransactionId> {
         let id = self.assigned("a transaction id", transaction_id)?;
         self.progress.id = Some(id);
@@ -112,6 +139,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    #[inline(always)]
     fn context_keyword(&mut self) -> Parsed<()> {
         let word = self.word("Context")?;
         if word.is(Token::Context) {
@@ -120,6 +148,7 @@ impl<'a> Parser<'a> {
         self.fail_at(word.at, "Context")
     }
 
+    #[inline(always)]
     fn assigned_context(&mut self) -> Parsed<ContextId> {
         let context = self.assigned("a context id", context_id)?;
         self.progress.context = Some(context);
@@ -137,6 +166,9 @@ impl<'a> Parser<'a> {
     fn action_item(&mut self, seen: &mut u32) -> Parsed<()> {
         let word = self.word(ACTION_ITEM)?;
         let token = word.token();
+        if let Some(kind) = command_kind(token) {
+            return self.command_request(word, Prefixes::none(kind));
+        }
         if is_context_property(token) {
             let mut properties = core::mem::take(&mut self.action().properties);
             let parsed = self.context_property(word, seen, &mut properties);
@@ -148,39 +180,54 @@ impl<'a> Parser<'a> {
             self.action().audit = Some(self.context_audit()?);
             return Ok(());
         }
-        let request =
-            self.prefixed_command(word, |parser, kind, optional, wildcard_response| {
-                let command = parser.command_request(kind)?;
-                Ok(CommandRequest {
-                    optional,
-                    wildcard_response,
-                    command,
-                })
-            })?;
-        self.action().commands.push(request);
+        let prefixes = self.prefixes(word)?;
+        self.command_request(word, prefixes)
+    }
+
+    /// Reads the command that `word` names and adds it to the action at hand.
+    fn command_request(&mut self, word: Word<'a>, prefixes: Prefixes) -> Parsed<()> {
+        let outer = self.begin_command(word)?;
+        let command = self.command(prefixes.kind)?;
+        self.action().commands.push(CommandRequest {
+            optional: prefixes.optional,
+            wildcard_response: prefixes.wildcard_response,
+            command,
+        });
+        self.end_command(outer);
         Ok(())
     }
 
-    /// `[O-][W-]command`, the word already read, and then what `parse` reads.
-    fn prefixed_command<T>(
-        &mut self,
-        word: Word<'a>,
-        parse: impl FnOnce(&mut Self, CommandKind, bool, bool) -> Parsed<T>,
-    ) -> Parsed<T> {
-        let (optional, rest) = strip_prefix(word.octets, b'O');
-        let (wildcard_response, rest) = strip_prefix(rest, b'W');
-        let Some(kind) = command_kind(Token::of(rest)) else {
-            return Err(self.failed(word.at, ACTION_ITEM, ErrorCode::UNKNOWN_COMMAND));
-        };
+    /// Puts the code of a command in force, whose `word` has been read. Returns the code of the
+    /// action, for [`Self::end_command`]; a failure of the command leaves the command's.
+    #[inline(always)]
+    fn begin_command(&mut self, word: Word<'a>) -> Parsed<ErrorCode> {
         if self.commands == self.limits.commands {
             return self.fail_at(word.at, "fewer commands");
         }
         self.commands += 1;
-        let parsed = self.within(ErrorCode::SYNTAX_ERROR_IN_COMMAND, |parser| {
-            parse(parser, kind, optional, wildcard_response)
-        })?;
+        let in_command = ErrorCode::SYNTAX_ERROR_IN_COMMAND;
+        Ok(core::mem::replace(&mut self.code, in_command))
+    }
+
+    #[inline(always)]
+    fn end_command(&mut self, outer: ErrorCode) {
+        self.code = outer;
         self.progress.command = None;
-        Ok(parsed)
+    }
+
+    /// `[O-][W-]command`.
+    #[inline(never)]
+    fn prefixes(&mut self, word: Word<'a>) -> Parsed<Prefixes> {
+        let (optional, rest) = strip_prefix(word.octets, b'O');
+        let (wildcard_response, rest) = strip_prefix(rest, b'W');
+        match command_kind(Token::of(rest)) {
+            Some(kind) => Ok(Prefixes {
+                kind,
+                optional,
+                wildcard_response,
+            }),
+            None => Err(self.failed(word.at, ACTION_ITEM, ErrorCode::UNKNOWN_COMMAND)),
+        }
     }
 
     fn reply(&mut self) -> Parsed<TransactionReply> {
@@ -220,26 +267,28 @@ impl<'a> Parser<'a> {
         let mut actions = Vec::with_capacity(1);
         self.separated(&mut |parser: &mut Self| {
             parser.context_keyword()?;
-            let action = parser.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, Self::action_reply)?;
-            actions.push(action);
-            Ok(())
+            parser.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, |parser| {
+                let context = parser.assigned_context()?;
+                actions.push(ActionReply {
+                    context,
+                    properties: ContextProperties::default(),
+                    commands: Vec::with_capacity(1),
+                    error: None,
+                });
+                let reply = actions.last_mut().expect("it has just been added");
+                parser.action_reply(reply)
+            })
         })?;
         Ok(ReplyBody::Actions(actions))
     }
 
-    fn action_reply(&mut self) -> Parsed<ActionReply> {
-        let mut reply = ActionReply {
-            context: self.assigned_context()?,
-            properties: ContextProperties::default(),
-            commands: Vec::with_capacity(1),
-            error: None,
-        };
+    fn action_reply(&mut self, reply: &mut ActionReply) -> Parsed<()> {
         let mut seen = 0;
         // Without braces there was nothing to say, which only version 3 can say.
         if self.version < 3 || self.next() == Some(b'{') {
-            self.braced(|parser| parser.reply_item(&mut seen, &mut reply))?;
+            self.braced(|parser| parser.reply_item(&mut seen, reply))?;
         }
-        Ok(reply)
+        Ok(())
     }
 
     fn reply_item(&mut self, seen: &mut u32, reply: &mut ActionReply) -> Parsed<()> {
@@ -248,6 +297,9 @@ impl<'a> Parser<'a> {
             return self.fail_at(word.at, "nothing after the Error of an action");
         }
         let token = word.token();
+        if let Some(kind) = command_kind(token) {
+            return self.command_reply(word, Prefixes::none(kind), &mut reply.commands);
+        }
         if token == Some(Token::Error) {
             reply.error = Some(self.error_descriptor()?);
             return Ok(());
@@ -255,8 +307,25 @@ impl<'a> Parser<'a> {
         if is_context_property(token) {
             return self.context_property(word, seen, &mut reply.properties);
         }
-        let command = self.prefixed_command(word, Self::command_reply)?;
-        reply.commands.push(command);
+        let prefixes = self.prefixes(word)?;
+        self.command_reply(word, prefixes, &mut reply.commands)
+    }
+
+    /// Reads the reply of the command that `word` names and adds it to `replies`.
+    fn command_reply(
+        &mut self,
+        word: Word<'a>,
+        prefixes: Prefixes,
+        replies: &mut Vec<CommandReply>,
+    ) -> Parsed<()> {
+        let outer = self.begin_command(word)?;
+        let result = self.command_result(prefixes.kind)?;
+        replies.push(CommandReply {
+            optional: prefixes.optional,
+            wildcard_response: prefixes.wildcard_response,
+            result,
+        });
+        self.end_command(outer);
         Ok(())
     }
 }

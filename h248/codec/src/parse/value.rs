@@ -1,12 +1,11 @@
 //! Names, numbers and values.
 
-use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use super::{Parsed, Parser, Word};
 use crate::ast::{
     ErrorDescriptor, Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue,
-    TerminationId, TerminationIds, TimeStamp, Value,
+    TerminationId, TerminationIds, Text, TimeStamp, Value,
 };
 use crate::error_code::ErrorCode;
 use crate::lex::{class, classes, is_all};
@@ -18,15 +17,27 @@ pub(crate) fn is_name(text: &str) -> bool {
     let first = text.bytes().next();
     first.is_some_and(|c| c.is_ascii_alphabetic())
         && text.len() <= NAME_OCTETS
-        && is_all(text, class::NAME)
+        && is_all(text.as_bytes(), class::NAME)
 }
 
 /// Whether `word` is a NAME.
 pub(super) fn is_name_word(word: Word<'_>) -> bool {
     let first = word.octets.first();
-    first.is_some_and(u8::is_ascii_alphabetic)
-        && word.octets.len() <= NAME_OCTETS
-        && word.is_all(class::NAME)
+    first.is_some_and(u8::is_ascii_alphabetic) && word.is_short_of(class::NAME)
+}
+
+/// Whether `word` can name a termination or device, as [`is_path_name`] says.
+pub(super) fn is_path_word(word: Word<'_>) -> bool {
+    word.octets.len() <= NAME_OCTETS
+        && word.octets.first().is_some_and(begins_path)
+        && match word.first_not_of(class::PATH) {
+            None => true,
+            Some(at) => word.octets[at] == b'@' && is_path_domain(&word.octets[at + 1..]),
+        }
+}
+
+fn begins_path(octet: &u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'*' | b'$' | b'_')
 }
 
 /// Whether `text` can name a termination or device.
@@ -34,20 +45,17 @@ pub(super) fn is_name_word(word: Word<'_>) -> bool {
 /// Wider than the ABNF's pathNAME, which starts with a letter: names of digits and slashes alone
 /// are in wide use (physical terminations such as `11111111/00000000/00000001`).
 pub(crate) fn is_path_name(text: &str) -> bool {
-    let first = text.bytes().next();
-    let starts_well = first.is_some_and(|c| c.is_ascii_alphanumeric() || b"*$_".contains(&c));
-    if !starts_well || text.len() > NAME_OCTETS {
-        return false;
-    }
-    let is_path = |c: u8| classes(c) & class::PATH != 0;
-    match text.bytes().position(|c| !is_path(c)) {
-        None => true,
-        Some(at) => text.as_bytes()[at] == b'@' && is_path_domain(&text[at + 1..]),
-    }
+    let octets = text.as_bytes();
+    let is_path = |c: &u8| classes(*c) & class::PATH != 0;
+    octets.len() <= NAME_OCTETS
+        && octets.first().is_some_and(begins_path)
+        && match octets.iter().position(|c| !is_path(c)) {
+            None => true,
+            Some(at) => octets[at] == b'@' && is_path_domain(&octets[at + 1..]),
+        }
 }
 
-fn is_path_domain(text: &str) -> bool {
-    let octets = text.as_bytes();
+fn is_path_domain(octets: &[u8]) -> bool {
     let starts_well = |c: &u8| c.is_ascii_alphanumeric() || *c == b'*';
     octets.first().is_some_and(starts_well)
         && octets
@@ -72,12 +80,16 @@ pub(super) fn number<T: TryFrom<u64>>(text: &[u8], digits: usize) -> Option<T> {
     T::try_from(value).ok()
 }
 
-/// `package/item`, `package/*` or `*/*`.
-pub(crate) fn package_item(text: &str) -> Option<PackageItem> {
-    let slash = text.bytes().position(|c| c == b'/')?;
-    let (package, item) = (&text[..slash], &text[slash + 1..]);
+/// Octets of the package's name in `package/item`, `package/*` or `*/*`.
+fn slash_of_item(text: &str) -> Option<usize> {
+    let (package, item) = text.split_once('/')?;
     let is_item = is_name(package) && (is_name(item) || item == "*");
-    (is_item || text == "*/*").then(|| PackageItem::split(text, slash))
+    (is_item || text == "*/*").then_some(package.len())
+}
+
+/// `package/item`, `package/*` or `*/*`.
+pub(super) fn package_item(text: &str) -> Option<PackageItem> {
+    slash_of_item(text).map(|slash| PackageItem::split(Text::from(text), slash))
 }
 
 /// `yyyymmddThhmmssss`.
@@ -99,6 +111,9 @@ pub(super) fn request_id(text: &[u8]) -> Option<u32> {
     }
 }
 
+/// What a command applies to.
+const TERMINATION: &str = "a termination id";
+
 /// What `token` stands for among `choices`.
 #[inline]
 pub(super) fn choose<T: Copy>(token: Token, choices: &[(Token, T)]) -> Option<T> {
@@ -108,7 +123,7 @@ pub(super) fn choose<T: Copy>(token: Token, choices: &[(Token, T)]) -> Option<T>
 
 impl<'a> Parser<'a> {
     /// A word whose octets `read` understands.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read<T>(
         &mut self,
         expected: &'static str,
@@ -129,13 +144,14 @@ impl<'a> Parser<'a> {
         read: impl FnOnce(&'a str) -> Option<T>,
     ) -> Parsed<T> {
         let word = self.word(expected)?;
-        match read(self.text(word)) {
+        match read(self.str(word)) {
             Some(what) => Ok(what),
             None => self.fail_at(word.at, expected),
         }
     }
 
     /// `= word`, understood by `read`.
+    #[inline(always)]
     pub(super) fn assigned<T>(
         &mut self,
         expected: &'static str,
@@ -190,12 +206,44 @@ impl<'a> Parser<'a> {
     }
 
     /// A package/item name, or a failure that says what is `expected`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn package_item_or(&mut self, expected: &'static str) -> Parsed<PackageItem> {
-        if let Some((text, slash)) = self.cursor.item() {
-            return Ok(PackageItem::split(text, slash));
+        let (word, slash) = self.item_word(expected)?;
+        Ok(PackageItem::split(self.cursor.text_of(word), slash))
+    }
+
+    /// The word of a package/item name, and where its slash stands.
+    #[inline(always)]
+    pub(super) fn item_word(&mut self, expected: &'static str) -> Parsed<(Word<'a>, usize)> {
+        let word = self.word(expected)?;
+        Ok((word, self.slash_of(word, expected)?))
+    }
+
+    /// The package/item name that `word` is, or a failure that says what is `expected`.
+    #[inline(always)]
+    pub(super) fn item_of(
+        &mut self,
+        word: Word<'a>,
+        expected: &'static str,
+    ) -> Parsed<PackageItem> {
+        let slash = self.slash_of(word, expected)?;
+        Ok(PackageItem::split(self.cursor.text_of(word), slash))
+    }
+
+    #[inline(always)]
+    fn slash_of(&mut self, word: Word<'a>, expected: &'static str) -> Parsed<usize> {
+        match word.slash_of_item() {
+            Some(slash) => Ok(slash),
+            None => self.slash_of_rare_item(word, expected),
         }
-        self.read_text(expected, package_item)
+    }
+
+    #[inline(never)]
+    fn slash_of_rare_item(&mut self, word: Word<'a>, expected: &'static str) -> Parsed<usize> {
+        match slash_of_item(self.str(word)) {
+            Some(slash) => Ok(slash),
+            None => self.fail_at(word.at, expected),
+        }
     }
 
     pub(super) fn package_version(&mut self) -> Parsed<PackageVersion> {
@@ -207,15 +255,37 @@ impl<'a> Parser<'a> {
         })
     }
 
+    #[inline(always)]
+    fn word_as_termination(&mut self, word: Word<'a>) -> Parsed<TerminationId> {
+        Ok(match word.octets {
+            b"$" => TerminationId::Choose,
+            b"*" => TerminationId::All,
+            octets if octets.eq_ignore_ascii_case(b"ROOT") => TerminationId::Root,
+            _ if is_path_word(word) => TerminationId::Name(self.name(word)),
+            _ => return self.fail_at(word.at, TERMINATION),
+        })
+    }
+
     pub(super) fn termination_id(&mut self) -> Parsed<TerminationId> {
-        self.read_text("a termination id", TerminationId::parse)
+        let word = self.word(TERMINATION)?;
+        self.word_as_termination(word)
     }
 
     /// `tid` or, in version 3, `[tid, tid]`.
+    #[inline(always)]
     pub(super) fn termination_ids(&mut self) -> Parsed<TerminationIds> {
+        let word = self.maybe_word();
+        if word.is_empty() {
+            return self.termination_list();
+        }
+        Ok(self.word_as_termination(word)?.into())
+    }
+
+    #[inline(never)]
+    fn termination_list(&mut self) -> Parsed<TerminationIds> {
         let at = self.here();
         if !self.eat(b'[') {
-            return Ok(self.termination_id()?.into());
+            return self.fail(TERMINATION);
         }
         self.since_at(3, at)?;
         let mut ids = SmallVec::new();
@@ -227,16 +297,22 @@ impl<'a> Parser<'a> {
         Ok(TerminationIds(ids))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn value(&mut self) -> Parsed<Value> {
-        if self.next() == Some(b'"') {
-            return Ok(Value::quoted(self.quoted()?));
-        }
-        let word = self.word("a value")?;
-        Ok(Value::plain(self.text(word)))
+        let word = self.maybe_word();
+        let quoted = word.is_empty();
+        let text = match quoted {
+            false => self.cursor.text_of(word),
+            true => Text::from(self.quoted()?),
+        };
+        Ok(Value { text, quoted })
     }
 
+    #[inline(never)]
     pub(super) fn quoted(&mut self) -> Parsed<&'a str> {
+        if self.next() != Some(b'"') {
+            return self.fail("a value");
+        }
         match self.cursor.quoted() {
             Some(text) => Ok(text),
             None => self.fail("a quoted string on one line"),
@@ -289,9 +365,7 @@ impl<'a> Parser<'a> {
 
     /// `pkg/prop value`, the name already read.
     pub(super) fn property(&mut self, word: Word<'a>) -> Parsed<PropertyParm> {
-        let Some(name) = package_item(self.text(word)) else {
-            return self.fail_at(word.at, "a known item or a package/property");
-        };
+        let name = self.item_of(word, "a known item or a package/property")?;
         let value = self.property_value()?;
         Ok(PropertyParm { name, value })
     }
@@ -303,7 +377,7 @@ impl<'a> Parser<'a> {
         }
         let value = self.property_value()?;
         Ok(Parm {
-            name: Name::new(self.text(word)),
+            name: self.name(word),
             value,
         })
     }
@@ -313,7 +387,7 @@ impl<'a> Parser<'a> {
         let code = self.assigned("an error code of up to 4 digits", |text| number(text, 4))?;
         self.open()?;
         let text = match self.next() {
-            Some(b'"') => Some(CompactString::new(self.quoted()?)),
+            Some(b'"') => Some(Text::from(self.quoted()?)),
             _ => None,
         };
         self.close()?;

@@ -333,10 +333,11 @@ impl<const PRETTY: bool> Writer<PRETTY> {
     }
 
     fn value(&mut self, value: &Value) {
-        if value.quoted || !is_plain(&value.text) {
+        let octets = value.text.as_bytes();
+        if value.quoted || !is_plain(octets) {
             self.quoted(&value.text);
         } else {
-            self.raw(&value.text);
+            self.out.put(octets);
         }
     }
 

@@ -87,14 +87,14 @@ impl Put for u8 {
 impl Put for Name {
     #[inline]
     fn put(&self, out: &mut Out) {
-        self.as_str().put(out);
+        out.put(self.as_bytes());
     }
 }
 
 impl Put for PackageItem {
     #[inline]
     fn put(&self, out: &mut Out) {
-        self.as_str().put(out);
+        out.put(self.as_bytes());
     }
 }
 
