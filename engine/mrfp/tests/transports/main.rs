@@ -1,8 +1,8 @@
 //! A conference of two over every transport and reactor, from H.248 to the octets on the wire, with
 //! participants that share no code with the engine.
 //!
-//! With `MRF_XDP_IF` set, over AF_XDP on that interface alone, which needs root and where the addresses of
-//! this machine are reached through it: `tests/interop/run xdp-transports` makes such a place.
+//! With `MRF_XDP_PLACE` set, over AF_XDP alone, which needs root and two networks: `tests/interop/run xdp-transports`
+//! makes them.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,9 +12,11 @@
 mod shared;
 mod tls;
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroU8;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use self::tls::Identity;
@@ -23,6 +25,7 @@ use mrf_tests::peer::{Peer, take_frames};
 use mrf_tests::steady::Steady;
 use mrf_tests::websocket;
 use mrfp::{Config, ReactorKind};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Nothing here takes longer unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -240,16 +243,54 @@ impl Participant {
     }
 }
 
-/// Those that work here, with their interface if they have one, and how many shards it serves.
-fn reactors() -> Vec<(ReactorKind, Option<String>, u8)> {
-    match std::env::var("MRF_XDP_IF") {
-        Ok(interface) => vec![(ReactorKind::Xdp, Some(interface), 1)],
+/// Where the MRFP and its participants are.
+struct Place {
+    /// With two queues, one for each shard.
+    xdp_interface: Option<String>,
+    mrfp: IpAddr,
+    participants: IpAddr,
+    /// The participants', if it is another than the MRFP's.
+    network: Option<File>,
+}
+
+impl Place {
+    /// `MRF_XDP_PLACE` holds the interface, both addresses and the file of the participants' network namespace.
+    fn here() -> Self {
+        let Ok(text) = std::env::var("MRF_XDP_PLACE") else {
+            return Self {
+                xdp_interface: None,
+                mrfp: Ipv4Addr::LOCALHOST.into(),
+                participants: Ipv4Addr::LOCALHOST.into(),
+                network: None,
+            };
+        };
+        let [interface, mrfp, participants, network] = text.split(' ').collect::<Vec<_>>()[..]
+        else {
+            panic!("{text:?}");
+        };
+        Self {
+            xdp_interface: Some(interface.to_owned()),
+            mrfp: mrfp.parse().unwrap(),
+            participants: participants.parse().unwrap(),
+            network: Some(File::open(network).unwrap()),
+        }
+    }
+
+    fn reactors(&self) -> Vec<ReactorKind> {
+        if self.xdp_interface.is_some() {
+            return vec![ReactorKind::Xdp];
+        }
         // That io_uring is missing where it should not be is found by the tests of the reactor.
-        Err(_) => [ReactorKind::Mio, ReactorKind::Uring]
-            .into_iter()
-            .filter(|reactor| reactor.resolve().is_ok())
-            .map(|reactor| (reactor, None, 2))
-            .collect(),
+        let all = [ReactorKind::Mio, ReactorKind::Uring].into_iter();
+        all.filter(|reactor| reactor.resolve().is_ok()).collect()
+    }
+
+    /// From now on this thread is where participants are.
+    fn enter(&self) {
+        if let Some(network) = &self.network {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(network.as_fd(), kind).unwrap();
+        }
     }
 }
 
@@ -259,24 +300,28 @@ async fn on_each_reactor(
     listeners: &[Transport],
     test: impl Fn(&mut Controller, &[SocketAddr]) + Copy + Send + 'static,
 ) {
-    for (reactor, xdp_interface, shards) in reactors() {
+    for reactor in Place::here().reactors() {
+        let place = Place::here();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mgc = format!("udp:{}", socket.local_addr().unwrap());
-        let listener = |transport: &Transport| format!("{}:127.0.0.1:0", transport.0);
+        let listener = |transport: &Transport| format!("{}:{}:0", transport.0, place.mrfp);
         let listeners = listeners.iter().map(listener);
         let mrfp = mrfp::start(Config {
             mgcs: vec![mgc.parse().unwrap()],
             msrp: listeners.map(|l| l.parse().unwrap()).collect(),
             reactor,
-            xdp_interface,
-            shards: NonZeroU8::new(shards),
+            xdp_interface: place.xdp_interface.clone(),
+            shards: NonZeroU8::new(2),
             honour_sdp: true,
             ..Config::default()
         })
         .await
         .unwrap();
         let addrs = mrfp.msrp_addrs();
-        let run = move || test(&mut Controller::new(socket), &addrs);
+        let run = move || {
+            place.enter();
+            test(&mut Controller::new(socket), &addrs);
+        };
         if tokio::task::spawn_blocking(run).await.is_err() {
             panic!("{reactor}");
         }
@@ -420,12 +465,13 @@ async fn another_certificate_than_the_signalled_one_ends_the_session() {
 /// have this fingerprint, and is `shown`.
 fn open_tls(mgc: &mut Controller, print: &str, shown: Identity) -> Participant {
     let tls = Transport("tls");
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ip = Place::here().participants;
+    let listener = TcpListener::bind((ip, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let path = tls.uri(&format!("127.0.0.1:{port}/alice"));
+    let path = tls.uri(&format!("{ip}:{port}/alice"));
     let reply = mgc.call(&format!(
         "C=${{A=${{M{{ST=1{{O{{MO=SR}},L{{v=0\nc=IN IP4 $\nm=message $ TCP/TLS/MSRP *\n}},\
-         R{{v=0\nc=IN IP4 127.0.0.1\nm=message {port} TCP/TLS/MSRP *\na=path:{path}\n\
+         R{{v=0\nc=IN IP4 {ip}\nm=message {port} TCP/TLS/MSRP *\na=path:{path}\n\
          a=fingerprint:{print}\n}}}}}},E=5{{tlsbsc/BNCChange,tcpbcc/BNCChange,g/cause,g/sc}},\
          SG{{tlsbsc/EstBNC{{ST=1,NC={{TO}}}}}}}}}}"
     ));
