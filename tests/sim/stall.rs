@@ -17,6 +17,7 @@ const READERS: [u32; 2] = [3, 4];
 const STEP: Duration = Duration::from_millis(4);
 /// The queue of one recipient.
 const QUEUE_BYTES: usize = 2 * 1024 * 1024;
+const BODY_BYTES: usize = 2_000;
 
 /// When a reader got each message, in steps from the first.
 type Arrivals = Vec<usize>;
@@ -28,8 +29,9 @@ struct Outcome {
     holds: u64,
 }
 
-/// `per_step` messages in each of `steps`, of whom the stalled one reads none if it `stalls`.
-fn run(stalls: bool, body_bytes: usize, per_step: usize, steps: usize) -> Outcome {
+/// `per_step` messages in each of `steps`, of which the stalled one reads none if it `stalls`. With two
+/// shards it is on another than the sender, as is one of those who read.
+fn run(shards: u8, stalls: bool, per_step: usize, steps: usize) -> Outcome {
     let limits = Limits {
         queue_bytes_soft: 32 * 1024,
         queue_bytes_max: QUEUE_BYTES,
@@ -42,14 +44,15 @@ fn run(stalls: bool, body_bytes: usize, per_step: usize, steps: usize) -> Outcom
         window_bytes: 256 * 1024,
         resets_per_million: 0,
     };
-    let mut world = World::with(1, 1, SimNet::with_faults(1, faults), limits);
+    let mut world = World::with(1, shards, SimNet::with_faults(1, faults), limits);
     for number in [SENDER, STALLED].into_iter().chain(READERS) {
-        world.join(number, 1, 0, 0);
+        let is_far = shards > 1 && [STALLED, READERS[1]].contains(&number);
+        world.join(number, 1, usize::from(is_far), usize::from(is_far));
     }
     world.log.borrow_mut().clear();
     let stalled = world.people[&STALLED].client;
     world.net.set_reading(stalled, !stalls);
-    let body = vec![b'x'; body_bytes];
+    let body = vec![b'x'; BODY_BYTES];
     let count = steps * per_step;
     let mut arrivals = vec![Arrivals::new(); READERS.len()];
     let mut step = 0;
@@ -80,7 +83,9 @@ fn run(stalls: bool, body_bytes: usize, per_step: usize, steps: usize) -> Outcom
     Outcome {
         arrivals,
         lost: lost.cloned().collect(),
-        holds: world.shard(0).gauges().holds(),
+        holds: (0..world.shard_count())
+            .map(|shard| world.shard(shard).gauges().holds())
+            .sum(),
     }
 }
 
@@ -94,12 +99,12 @@ fn is_the_stalled_one(lost: &[Event]) -> bool {
     matches!(lost, [Event::Lost { session, cause: c }] if session.termination == STALLED && *c == cause)
 }
 
-#[test]
-fn sim_nobody_notices_that_somebody_stops_reading() {
+#[track_caller]
+fn check_nobody_notices(shards: u8) {
     // 0.6 MB/s: 1.2 MB in the time after which it counts as stalled, of 1.5 MiB; all fill its queue.
     let steps = 1_200;
-    let without = run(false, 2_000, 1, steps);
-    let with = run(true, 2_000, 1, steps);
+    let without = run(shards, false, 1, steps);
+    let with = run(shards, true, 1, steps);
     assert_eq!(without.lost, []);
     assert!(is_the_stalled_one(&with.lost), "{:?}", with.lost);
     assert_eq!(with.holds, 0);
@@ -107,8 +112,18 @@ fn sim_nobody_notices_that_somebody_stops_reading() {
 }
 
 #[test]
-fn sim_at_any_rate_the_others_wait_once_for_no_longer_than_a_stall_takes() {
-    let outcome = run(true, 2_000, 16, 250);
+fn sim_nobody_notices_that_somebody_stops_reading() {
+    check_nobody_notices(1);
+}
+
+#[test]
+fn sim_nobody_on_any_shard_notices_that_somebody_stops_reading() {
+    check_nobody_notices(2);
+}
+
+#[track_caller]
+fn check_others_wait_once(shards: u8) {
+    let outcome = run(shards, true, 16, 250);
     assert!(is_the_stalled_one(&outcome.lost), "{:?}", outcome.lost);
     let most = STALLED_AFTER.as_micros() / STEP.as_micros();
     for one in &outcome.arrivals {
@@ -119,4 +134,14 @@ fn sim_at_any_rate_the_others_wait_once_for_no_longer_than_a_stall_takes() {
         };
         assert!(wait as u128 <= most + 5, "for {wait} steps");
     }
+}
+
+#[test]
+fn sim_at_any_rate_the_others_wait_once_for_no_longer_than_a_stall_takes() {
+    check_others_wait_once(1);
+}
+
+#[test]
+fn sim_at_any_rate_the_others_on_all_shards_wait_once_for_no_longer_than_a_stall_takes() {
+    check_others_wait_once(2);
 }
