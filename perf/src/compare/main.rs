@@ -106,7 +106,8 @@ fn main() -> anyhow::Result<()> {
     let mut results = runner.run()?;
     results.failures.splice(0..0, failures);
     let machine = machine::Machine::look(&before);
-    let path = record::write(&arguments.out, &machine, &runner, &results)?;
+    let command = record::command(std::env::args().skip(1));
+    let path = record::write(&arguments.out, (&machine, &command), &runner, &results)?;
     println!("{}", path.display());
     Ok(())
 }

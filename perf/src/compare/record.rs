@@ -15,7 +15,7 @@ use crate::systems::{Kind, System};
 /// Writes everything below `out`; returns the page.
 pub(crate) fn write(
     out: &Path,
-    machine: &Machine,
+    (machine, command): (&Machine, &str),
     runner: &Runner,
     results: &Results,
 ) -> anyhow::Result<PathBuf> {
@@ -24,7 +24,7 @@ pub(crate) fn write(
     std::fs::create_dir_all(&pictures).with_context(|| pictures.display().to_string())?;
     let drawn = plots::draw(&pictures, results)?;
     let mut page = String::new();
-    head(&mut page, &date, machine, runner)?;
+    head(&mut page, &date, (machine, command), runner)?;
     targets(&mut page, runner, results)?;
     reactors(&mut page, runner, results)?;
     figures(&mut page, results)?;
@@ -41,13 +41,33 @@ pub(crate) fn write(
     Ok(path)
 }
 
-fn head(page: &mut String, date: &str, machine: &Machine, runner: &Runner) -> std::fmt::Result {
+/// How to make the record again: these arguments, as a shell takes them.
+pub(crate) fn command(arguments: impl Iterator<Item = String>) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+".contains(c);
+    let words = arguments.map(|word| {
+        if !word.is_empty() && word.chars().all(is_plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    let words = words.collect::<Vec<_>>().join(" ");
+    let separator = if words.is_empty() { "" } else { " -- " };
+    format!("cargo run --release -p mrf-perf --bin compare{separator}{words}")
+}
+
+fn head(
+    page: &mut String,
+    date: &str,
+    (machine, command): (&Machine, &str),
+    runner: &Runner,
+) -> std::fmt::Result {
     writeln!(page, "# {date}\n")?;
     writeln!(page, "{machine}.\n")?;
     let (n, seconds) = (runner.repetitions, runner.pace.duration.as_secs_f64());
     writeln!(
         page,
-        "Made by `cargo run --release -p mrf-perf --bin compare -- --peers kamailio`; medians of {n} \
+        "Made by `{command}`; medians of {n} \
          interleaved repetitions of {seconds} s each. The system under test has one core and is started \
          anew for each run, the load generator has another. A ratio is the median of the ratios of runs \
          of the same repetition. Absolute figures are of this machine and this hour; ratios are what to \
@@ -366,4 +386,24 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut all: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_tells_how_it_was_made() {
+        let made_by = |arguments: &[&str]| command(arguments.iter().map(|a| (*a).to_owned()));
+        let own = "cargo run --release -p mrf-perf --bin compare";
+        assert_eq!(made_by(&[]), own);
+        assert_eq!(
+            made_by(&["--peers", "kamailio", "--budget=2.5"]),
+            format!("{own} -- --peers kamailio --budget=2.5")
+        );
+        assert_eq!(
+            made_by(&["--out", "it's here", ""]),
+            format!(r"{own} -- --out 'it'\''s here' ''")
+        );
+    }
 }
