@@ -1,13 +1,14 @@
-//! One conference on one shard, with every participant in this thread.
+//! One conference on one shard or several, with every participant in this thread.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::Receiver;
 
 use anyhow::{Context, ensure};
 use msrp::{Body, Deframer, Item};
 use reactor::{
-    Control, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig, bind_listeners,
-    spawn_shard,
+    Control, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig, Socket,
+    bind_listeners, spawn_shard,
 };
 use switch::{
     Command, ContextKey, Event, Limits, Order, SessionConfig, SessionKey, Shard, ShardConfig,
@@ -23,18 +24,27 @@ pub(crate) struct Shape {
     pub(crate) recipients: u32,
     /// Messages written at once.
     pub(crate) batch: usize,
+    /// Shards that the participants are on, in turn; the sender is on the first.
+    pub(crate) shards: u8,
 }
 
-/// A running shard with its participants; the first one sends.
+/// Running shards with their participants; the first one sends.
 pub(crate) struct Conference {
     shape: Shape,
-    shard: ShardHandle,
-    schedstat: String,
+    shards: Vec<Running>,
     sender: TcpStream,
     recipients: Vec<Recipient>,
     batch: Batch,
     body: Vec<u8>,
     buffer: Vec<u8>,
+}
+
+/// A shard.
+struct Running {
+    handle: ShardHandle,
+    /// Where the system tells the CPU time of its thread.
+    schedstat: String,
+    done: Receiver<Event>,
 }
 
 /// The sender's messages; each round gives them new Message-IDs.
@@ -61,51 +71,42 @@ struct Recipient {
 const READ_BYTES: usize = 256 * 1024;
 
 impl Conference {
-    /// Starts a shard on `kind`, pinned to `core`, and joins everybody.
+    /// Starts shards on `kind`, pinned to `core` and those behind it, and joins everybody.
     pub(crate) fn start(kind: ReactorKind, shape: Shape, core: usize) -> anyhow::Result<Self> {
-        let (events, done) = std::sync::mpsc::channel();
-        let mut listeners = bind_listeners(&[SocketAddr::from(([127, 0, 0, 1], 0))], 1)?;
-        let mailbox = Mailbox::new()?;
-        let links = ShardLinks::new(std::slice::from_ref(&mailbox));
-        let index = ShardIndex(0);
-        let sink = Box::new(move |event| _ = events.send(event));
-        let mut config = ShardThreadConfig::new(index, mailbox, links, sink);
-        config.reactor = kind;
-        config.core = Some(core);
-        config.listeners = listeners.pop().context("one list of listeners")?;
-        let limits = Limits::default();
-        let logic = ShardConfig {
-            index,
-            shards: 1,
-            life: 0,
-            limits,
-            seed: [9; 32],
-        };
-        let before = threads()?;
-        let shard = spawn_shard(config, move || Shard::new(logic))?;
-        let thread = threads()?.into_iter().find(|t| !before.contains(t));
-        let thread = thread.context("the shard's thread")?;
-        let addr = shard.local_addrs()[0];
+        let mailboxes = (0..shape.shards)
+            .map(|_| Mailbox::new())
+            .collect::<Result<Vec<_>, _>>()?;
+        let links = ShardLinks::new(&mailboxes);
+        let mut shards = Vec::new();
+        for (index, mailbox) in (0..shape.shards).zip(mailboxes) {
+            let place = (ShardIndex(index), shape.shards, core);
+            shards.push(Running::start(kind, place, mailbox, links.clone())?);
+        }
+        let addr = shards[0].addr();
         let mut streams = Vec::new();
         for n in 0..=shape.recipients {
-            let order = Order::Install {
-                session: SessionKey {
-                    termination: n,
-                    stream: 1,
-                },
-                context: ContextKey(1),
-                config: Box::new(session(addr, n)),
-            };
-            let command = Command {
-                token: u64::from(n),
-                order,
-            };
-            ensure!(
-                shard.send(Control::Command(command)).is_ok(),
-                "the mailbox is full"
-            );
-            while !matches!(done.recv()?, Event::Done { token, .. } if token == u64::from(n)) {}
-            streams.push(join(addr, n)?);
+            let home = usize::try_from(n)? % shards.len();
+            let (key, context) = (key(n), ContextKey(1));
+            for (at, shard) in shards.iter().enumerate() {
+                let config = Box::new(session(addr, n));
+                let order = if at == home {
+                    Order::Install {
+                        session: key,
+                        context,
+                        config,
+                    }
+                } else {
+                    Order::Announce {
+                        session: key,
+                        context,
+                        shard: ShardIndex(u8::try_from(home)?),
+                        home: ShardIndex(0),
+                        config,
+                    }
+                };
+                shard.order(u64::from(n), order)?;
+            }
+            streams.push(join(addr, shards[home].addr(), n)?);
         }
         let sender = streams.remove(0);
         let body: Vec<u8> = (0..shape.size)
@@ -113,8 +114,7 @@ impl Conference {
             .collect();
         Ok(Self {
             shape,
-            shard,
-            schedstat: format!("/proc/self/task/{thread}/schedstat"),
+            shards,
             sender,
             recipients: streams.into_iter().map(Recipient::new).collect(),
             batch: Batch::new(addr, shape.batch, &body),
@@ -123,7 +123,8 @@ impl Conference {
         })
     }
 
-    /// Runs `count` rounds; returns the shard's CPU time per delivered message in nanoseconds.
+    /// Runs `count` rounds; returns the CPU time of all shards per delivered message in
+    /// nanoseconds.
     pub(crate) fn rounds(&mut self, count: usize) -> anyhow::Result<f64> {
         let before = self.cpu_nanos()?;
         for _ in 0..count {
@@ -138,14 +139,68 @@ impl Conference {
     }
 
     fn cpu_nanos(&self) -> anyhow::Result<u64> {
-        let text = std::fs::read_to_string(&self.schedstat)?;
-        Ok(text.split(' ').next().context("schedstat")?.parse()?)
+        self.shards.iter().map(Running::cpu_nanos).sum()
     }
 
-    /// Ends the shard.
+    /// Ends the shards.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
-        self.shard.stop();
-        Ok(self.shard.join()?)
+        self.shards.iter().for_each(|shard| shard.handle.stop());
+        for shard in self.shards {
+            shard.handle.join()?;
+        }
+        Ok(())
+    }
+}
+
+impl Running {
+    fn start(
+        kind: ReactorKind,
+        (index, shards, core): (ShardIndex, u8, usize),
+        mailbox: Mailbox<Socket>,
+        links: ShardLinks<Socket>,
+    ) -> anyhow::Result<Self> {
+        let (events, done) = std::sync::mpsc::channel();
+        let mut listeners = bind_listeners(&[SocketAddr::from(([127, 0, 0, 1], 0))], 1)?;
+        let sink = Box::new(move |event| _ = events.send(event));
+        let mut config = ShardThreadConfig::new(index, mailbox, links, sink);
+        config.reactor = kind;
+        let cores = std::thread::available_parallelism()?.get();
+        config.core = Some((core + usize::from(index.0)) % cores);
+        config.listeners = listeners.pop().context("one list of listeners")?;
+        let logic = ShardConfig {
+            index,
+            shards,
+            life: 0,
+            limits: Limits::default(),
+            seed: [9 + index.0; 32],
+        };
+        let before = threads()?;
+        let handle = spawn_shard(config, move || Shard::new(logic))?;
+        let thread = threads()?.into_iter().find(|t| !before.contains(t));
+        let thread = thread.context("the shard's thread")?;
+        Ok(Self {
+            handle,
+            schedstat: format!("/proc/self/task/{thread}/schedstat"),
+            done,
+        })
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.handle.local_addrs()[0]
+    }
+
+    /// Waits until the order is done.
+    fn order(&self, token: u64, order: Order) -> anyhow::Result<()> {
+        let command = Command { token, order };
+        let sent = self.handle.send(Control::Command(command));
+        ensure!(sent.is_ok(), "the mailbox is full");
+        while !matches!(self.done.recv()?, Event::Done { token: t, .. } if t == token) {}
+        Ok(())
+    }
+
+    fn cpu_nanos(&self) -> anyhow::Result<u64> {
+        let text = std::fs::read_to_string(&self.schedstat)?;
+        Ok(text.split(' ').next().context("schedstat")?.parse()?)
     }
 }
 
@@ -193,6 +248,13 @@ impl Recipient {
     }
 }
 
+fn key(n: u32) -> SessionKey {
+    SessionKey {
+        termination: n,
+        stream: 1,
+    }
+}
+
 fn local(addr: SocketAddr, n: u32) -> String {
     format!("msrp://{addr}/perf{n:06};tcp")
 }
@@ -211,8 +273,9 @@ fn session(addr: SocketAddr, n: u32) -> SessionConfig {
     }
 }
 
-fn join(addr: SocketAddr, n: u32) -> anyhow::Result<TcpStream> {
-    let mut stream = TcpStream::connect(addr)?;
+/// Connects to the shard at `to`, where the session of `n` is.
+fn join(addr: SocketAddr, to: SocketAddr, n: u32) -> anyhow::Result<TcpStream> {
+    let mut stream = TcpStream::connect(to)?;
     stream.set_nodelay(true)?;
     let binding = format!(
         "MSRP bind{n:06} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: bind{n:06}\r\n\
