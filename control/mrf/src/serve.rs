@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use mrfc::Mrfc;
@@ -209,14 +210,19 @@ impl Server {
     async fn leave(&self, live: &Live, signals: &mut Signals) -> anyhow::Result<()> {
         let drain = self.common.drain;
         tracing::info!(?drain, "taking leave; a second signal stops at once");
+        // Who is left then is told that we go, for which there must be time.
+        let farewell = (drain / 4).min(FAREWELL_MAX);
         tokio::select! {
-            () = live.shutdown(drain) => tracing::info!("everyone has left"),
+            () = live.shutdown(drain - farewell) => tracing::info!("everyone has left"),
             () = tokio::time::sleep(drain) => tracing::warn!("not everyone had left in time"),
             () = signals.leave() => bail!("stopped before everyone had left"),
         }
         Ok(())
     }
 }
+
+/// The part of the time to drain that is kept for the last words.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// Waits until both sides know of the registration.
 async fn registered(

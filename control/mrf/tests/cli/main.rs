@@ -7,6 +7,7 @@ mod cut;
 mod decode;
 mod flow;
 mod kill;
+mod leave;
 mod load;
 mod program;
 mod secured;

@@ -311,7 +311,9 @@ impl Task {
         if drain > Duration::ZERO && self.gateway.metrics().terminations > 0 {
             self.gateway.drain(reactor::now());
             self.drain_outputs();
-            let delay_s = u32::try_from(drain.as_secs()).unwrap_or(u32::MAX);
+            // Rounded up: a delay of 0 would mean as long as it takes (H.248.1 7.2.8).
+            let delay_s = drain.as_millis().div_ceil(1_000);
+            let delay_s = u32::try_from(delay_s).unwrap_or(u32::MAX);
             self.h248.depart(Departure::Graceful { delay_s });
             self.steps_until(drain, |task| task.gateway.metrics().terminations == 0)
                 .await;
