@@ -404,6 +404,7 @@ def loopback(env):
 
 
 LOOPBACK = ["msrp-talk-ipv", "msrp-talk-sip-tcp", "msrp-bodiless", "msrp-unknown-session", "msrp-second"]
+LOOPBACK += ["msrp-notices", "flow-a"]
 
 TWO_THOUSAND = ["--conferences", "100", "--participants", "20", "--size", "1000", "--rate", "100"]
 TWENTY = ["--conferences", "2", "--participants", "10", "--size", "5000", "--rate", "20"]
