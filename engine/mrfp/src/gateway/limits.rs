@@ -29,6 +29,10 @@ pub(super) const COUNTS_PER_SECOND_MAX: usize = 1_000;
 /// Terms of sessions that are remembered, so that whoever gets the same shares them.
 pub(super) const SHARED_TERMS_MAX: usize = 32;
 
+/// Pairs of terminations that a Topology descriptor may treat otherwise than all the rest, with those of its
+/// context that are; beyond it error 510. (As `*, *`, a context of a thousand.)
+pub(super) const TOPOLOGY_PAIRS_MAX: usize = 1_000_000;
+
 /// Quotas of one termination; beyond it error 510.
 pub(super) const QUOTAS_MAX: usize = 16;
 

@@ -9,6 +9,7 @@ use super::amm::is_wildcard;
 use super::core::{Core, Scope};
 use super::draft::Draft;
 use super::fault::Fault;
+use super::limits::TOPOLOGY_PAIRS_MAX;
 use super::mirror::{self, id_of};
 
 /// A triple whose terminations are known.
@@ -18,6 +19,19 @@ struct Checked {
     to: Vec<u32>,
     relation: Relation,
     stream: Option<u16>,
+}
+
+impl Checked {
+    /// Whether it says of its pairs what holds of all that are not named.
+    fn is_default(&self) -> bool {
+        self.relation == Relation::default() && self.stream.is_none()
+    }
+
+    /// Whether it is about these two.
+    fn names(&self, a: u32, b: u32) -> bool {
+        let is_in = |list: &[u32], number: u32| list.binary_search(&number).is_ok();
+        is_in(&self.from, a) && is_in(&self.to, b) || is_in(&self.from, b) && is_in(&self.to, a)
+    }
 }
 
 /// Exceptions from "everybody hears everybody" (H.248.1 section 7.1.18).
@@ -131,12 +145,6 @@ impl Topology {
         self.pairs.retain(|&(a, b), _| a != number && b != number);
     }
 
-    /// Streams with a relation of their own between these two, if any.
-    fn streams(&self, a: u32, b: u32) -> impl Iterator<Item = u16> {
-        let pair = self.pairs.get(&(a.min(b), a.max(b)));
-        pair.into_iter().flat_map(|p| p.streams.keys().copied())
-    }
-
     /// As triples to be applied in order: everybody both ways, then the exceptions. (Every pair by
     /// itself would grow with the square of the conference.) Triples with and without a stream must
     /// not meet in two terminations (421): where a pair has streams of its own, it is told stream by
@@ -195,14 +203,28 @@ impl Core {
             checked.push(self.check_triple(context, triple, draft)?);
         }
         check_mixture(&checked)?;
+        self.check_exceptions(context, &checked)?;
         for triple in checked {
-            for &a in &triple.from {
-                for &b in triple.to.iter().filter(|b| **b != a) {
-                    self.relate(context, (a, b), (triple.relation, triple.stream), draft);
-                }
+            let relation = (triple.relation, triple.stream);
+            for pair in self.pairs_of(context, &triple) {
+                self.relate(context, pair, relation, draft);
             }
         }
         Ok(())
+    }
+
+    /// The pairs that a triple is about. Who are connected both ways already need not be told.
+    fn pairs_of(&self, context: u32, triple: &Checked) -> Vec<(u32, u32)> {
+        let place = self.contexts.get(&context);
+        if let (true, Some(place)) = (triple.is_default(), place) {
+            let is_of = |&&(a, b): &&(u32, u32)| triple.names(a, b);
+            return place.topology.pairs.keys().filter(is_of).copied().collect();
+        }
+        let others = |a: u32| triple.to.iter().filter(move |b| **b != a);
+        let pairs = triple.from.iter();
+        pairs
+            .flat_map(|&a| others(a).map(move |&b| (a, b)))
+            .collect()
     }
 
     fn check_triple(
@@ -231,28 +253,37 @@ impl Core {
         if from.iter().any(|n| to.binary_search(n).is_ok()) {
             check_overlap(triple)?;
         }
-        let checked = Checked {
+        Ok(Checked {
             from,
             to,
             relation,
             stream: triple.stream,
-        };
-        self.check_streams(context, &checked)?;
-        Ok(checked)
+        })
     }
 
-    /// A stream need not be there yet; but no pair has more relations than there may be streams.
-    fn check_streams(&self, context: u32, triple: &Checked) -> Result<(), Fault> {
-        let max = self.config.limits.streams_per_termination_max;
-        let (Some(stream), Some(place)) = (triple.stream, self.contexts.get(&context)) else {
+    /// There is a limit to exceptions, and to those of single streams: a stream need not be there yet, but
+    /// no pair has more relations than there may be streams.
+    fn check_exceptions(&self, context: u32, triples: &[Checked]) -> Result<(), Fault> {
+        let Some(place) = self.contexts.get(&context) else {
             return Ok(());
         };
-        let is_full = |a: u32, b: u32| {
-            let known: Vec<u16> = place.topology.streams(a, b).collect();
-            known.len() >= max && !known.contains(&stream)
-        };
-        for &a in &triple.from {
-            if triple.to.iter().any(|&b| is_full(a, b)) {
+        let exceptions = triples.iter().filter(|t| !t.is_default());
+        let named = exceptions.map(|t| t.from.len().saturating_mul(t.to.len()));
+        let pairs = named.fold(place.topology.pairs.len(), usize::saturating_add);
+        if pairs > TOPOLOGY_PAIRS_MAX {
+            let what = format!("{TOPOLOGY_PAIRS_MAX} pairs of a topology");
+            return Err(Fault::InsufficientResources(what));
+        }
+        let max = self.config.limits.streams_per_termination_max;
+        for triple in triples {
+            let Some(stream) = triple.stream else {
+                continue;
+            };
+            let mut known = place.topology.pairs.iter();
+            if known.any(|(&(a, b), pair)| {
+                let is_full = pair.streams.len() >= max && !pair.streams.contains_key(&stream);
+                is_full && triple.names(a, b)
+            }) {
                 return Err(Fault::InsufficientResources(format!("{max} streams")));
             }
         }

@@ -51,6 +51,10 @@ fn the_statement_tells_the_limits_that_are() {
             "streams of a termination",
             limits.streams_per_termination_max,
         ),
+        (
+            "pairs of terminations that a topology treats by themselves",
+            limits::TOPOLOGY_PAIRS_MAX,
+        ),
         ("quotas of a termination", limits::QUOTAS_MAX),
         (
             "events waiting for a Notify's answer, per termination",

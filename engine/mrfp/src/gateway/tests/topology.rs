@@ -28,8 +28,10 @@ fn triples_become_flows() {
     check(&["C=1{TP{msrp/2,msrp/1,OW}}"], &[back_open, cut]);
     check(
         &["C=1{TP{msrp/1,msrp/2,IS}}", "C=1{TP{*,*,BW}}"],
-        &[open, back_open, back_open, open],
+        &[open, back_open],
     );
+    // What is so already is not ordered again.
+    check(&["C=1{TP{*,*,BW}}"], &[]);
     check(&["C=1{TP{msrp/1,*,IS}}"], &[cut, back_cut]);
     check(&["C=1{TP{msrp/1,msrp/2,IS,ST=1}}"], &[cut, back_cut]);
     check(&["C=1{TP{msrp/1,msrp/2,IS,ST=2}}"], &[]);
@@ -106,6 +108,19 @@ fn streams_that_are_not_there_yet_come_under_the_topology_up_to_a_limit() {
     bench.check("C=1{TP{msrp/1,msrp/2,IS,ST=17}}", "C=1{ER=510{}}");
     let again = "C=1{TP{msrp/2,msrp/1,OW,ST=16}}";
     bench.check(again, again);
+}
+
+#[test]
+fn exceptions_have_a_limit() {
+    let count = 1_001;
+    let mut bench = Bench::with(|config| config.limits.spread_above = count);
+    let adds = vec!["A=$"; count as usize].join(",");
+    bench.call(&format!("C=${{{adds}}}"));
+    let body = bench.call("C=1{TP{*,*,IS}}");
+    assert_eq!(first_error(&body).map(|e| e.code), Some(510));
+    bench.check("C=1{TP{*,*,BW}}", "C=1{TP{*,*,BW}}");
+    bench.check("C=1{TP{msrp/1,*,IS}}", "C=1{TP{msrp/1,*,IS}}");
+    bench.check("C=1{TP{*,*,BW},CA{TP}}", "C=1{TP{*,*,BW}}");
 }
 
 #[test]
