@@ -171,10 +171,11 @@ impl Xdp {
             self.port.sleep(waker, time, true)?;
             return Ok(());
         }
-        let time = time.map_or(ACKNOWLEDGEMENT_PATIENCE, |time| {
-            time.min(ACKNOWLEDGEMENT_PATIENCE)
-        });
-        self.expects_acknowledgements = self.port.sleep(waker, Some(time), false)?;
+        let whole = ACKNOWLEDGEMENT_PATIENCE;
+        let time = time.map_or(whole, |time| time.min(whole));
+        let has_news = self.port.sleep(waker, Some(time), false)?;
+        // A deadline before that is no silence.
+        self.expects_acknowledgements = has_news || time < whole;
         Ok(())
     }
 
