@@ -113,7 +113,11 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let is_wanted = message.is_success() && message.success_wanted;
-        if message.far.is_some() && self.tell_origin(slot, Parcel::Settled) {
+        if message.origin().is_some() {
+            // Where nobody waits for answers, the sender's shard forgot it with the last octet.
+            if message.takes_reports() && !message.is_ours() {
+                self.tell_origin(slot, Parcel::Settled);
+            }
             return self.free(slot);
         }
         if is_wanted {

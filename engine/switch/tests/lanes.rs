@@ -23,20 +23,22 @@ impl Pair {
 
     /// Carries shipments to and fro until there are none.
     fn carry(&mut self) {
-        let mut is_moving = true;
-        while core::mem::take(&mut is_moving) {
-            for at in 0..2 {
-                for mut shipment in core::mem::take(&mut self.shards[at].shipped) {
-                    is_moving = true;
-                    let octets = shipment.take_octets().into();
-                    let input = switch::Input::Shipment { shipment, octets };
-                    self.shards[1 - at].feed(input);
-                }
-                for shipment in core::mem::take(&mut self.shards[at].unpacked) {
-                    self.shards[1 - at].feed(switch::Input::Returned(shipment));
-                }
-            }
+        while self.pass(0) | self.pass(1) {}
+    }
+
+    /// Carries what a shard has for the other one; whether there was something new.
+    fn pass(&mut self, from: usize) -> bool {
+        let shipped = core::mem::take(&mut self.shards[from].shipped);
+        let has_shipped = !shipped.is_empty();
+        for mut shipment in shipped {
+            let octets = shipment.take_octets().into();
+            let input = switch::Input::Shipment { shipment, octets };
+            self.shards[1 - from].feed(input);
         }
+        for shipment in core::mem::take(&mut self.shards[from].unpacked) {
+            self.shards[1 - from].feed(switch::Input::Returned(shipment));
+        }
+        has_shipped
     }
 
     /// Puts participant `n` on a shard; the other one knows it.
@@ -56,6 +58,33 @@ impl Pair {
     fn counters(&mut self, n: u32, shard: usize) -> Statistics {
         let counters = self.shards[shard].order(Order::Audit { session: key(n) });
         counters.expect("a session")
+    }
+}
+
+#[test]
+fn nothing_comes_back_about_a_message_that_nobody_waits_for() {
+    let mut pair = Pair::new();
+    pair.install(1, 0);
+    pair.install(3, 1);
+    pair.carry();
+    for (report, answers) in [("Failure-Report: no\r\n", 0), ("", 1)] {
+        let text = send(1, "awaited1", "awaited1", report, b"hello");
+        pair.shards[0].receive(1, &text);
+        pair.pass(0);
+        let frames = pair.shards[1].frames(3);
+        assert_eq!(frames.len(), 1);
+        let answer = format!(
+            "MSRP {} 200 OK\r\nTo-Path: {}\r\nFrom-Path: {}\r\n-------{0}$\r\n",
+            frames[0].tid,
+            local(3),
+            remote(3)
+        );
+        pair.shards[1].receive(3, answer.as_bytes());
+        assert_eq!(pair.shards[1].shipped.len(), answers, "{report}");
+        pair.carry();
+        for shard in &pair.shards {
+            assert_eq!(shard.shard.message_count(), 0);
+        }
     }
 }
 
