@@ -2,6 +2,7 @@
 //! `bin/instructions`.
 #![forbid(unsafe_code)]
 
+pub mod call;
 pub mod fan_out;
 pub mod frames;
 pub mod reservation;

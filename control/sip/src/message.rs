@@ -3,6 +3,7 @@
 
 use crate::uri::{NameAddr, Uri, split_outside_quotes};
 use core::fmt;
+use std::borrow::Cow;
 
 /// A request method; unknown ones are kept so that they can be answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,7 +79,22 @@ impl fmt::Display for Method {
 /// Header fields in the order of the message; names in the form they came, compared without
 /// regard to case and with the compact forms (RFC 3261 7.3.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers(Vec<Field>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Field {
+    name: Name,
+    value: String,
+}
+
+/// A field's name. Every message is searched for a dozen of them, and nearly all are of a few dozen: those are
+/// not allocated, and a number tells most others apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Name {
+    /// Equal for names that are; others may share it.
+    key: u32,
+    text: Cow<'static, str>,
+}
 
 const COMPACT: [(&str, &str); 14] = [
     ("a", "Accept-Contact"),
@@ -97,43 +113,132 @@ const COMPACT: [(&str, &str); 14] = [
     ("v", "Via"),
 ];
 
+/// Names as they are written nearly always.
+const USUAL: [&str; 36] = [
+    "Accept",
+    "Allow",
+    "Allow-Events",
+    "Authorization",
+    "CSeq",
+    "Call-ID",
+    "Contact",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Type",
+    "Event",
+    "Expires",
+    "From",
+    "Max-Forwards",
+    "Min-Expires",
+    "Min-SE",
+    "P-Asserted-Identity",
+    "P-Charging-Function-Addresses",
+    "P-Charging-Vector",
+    "Privacy",
+    "RAck",
+    "RSeq",
+    "Record-Route",
+    "Refer-Sub",
+    "Refer-To",
+    "Referred-By",
+    "Require",
+    "Retry-After",
+    "Route",
+    "Session-Expires",
+    "Subscription-State",
+    "Supported",
+    "To",
+    "User-Agent",
+    "Via",
+    "Warning",
+];
+
+const USUAL_KEYS: [u32; USUAL.len()] = {
+    let mut keys = [0; USUAL.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = key(USUAL[at]);
+        at += 1;
+    }
+    keys
+};
+
+/// FNV-1a over the name in lower case.
+const fn key(name: &str) -> u32 {
+    let octets = name.as_bytes();
+    let (mut hash, mut at) = (0x811c_9dc5_u32, 0);
+    while at < octets.len() {
+        hash = (hash ^ octets[at].to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    hash
+}
+
 fn long_name(name: &str) -> &str {
+    if name.len() != 1 {
+        return name;
+    }
     COMPACT
         .iter()
         .find(|(short, _)| short.eq_ignore_ascii_case(name))
         .map_or(name, |(_, long)| long)
 }
 
+impl Name {
+    fn new(name: &str) -> Self {
+        let key = key(long_name(name));
+        let usual = USUAL_KEYS.iter().position(|&usual| usual == key);
+        let usual = usual.map(|at| USUAL[at]).filter(|usual| *usual == name);
+        let text = usual.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed);
+        Self { key, text }
+    }
+
+    fn is(&self, key: u32, long: &str) -> bool {
+        self.key == key && long_name(&self.text).eq_ignore_ascii_case(long)
+    }
+}
+
 impl Headers {
     /// Appends a field. A line break in `value` would end the field, so it becomes a blank.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
+    pub fn push(&mut self, name: impl AsRef<str>, value: impl Into<String>) {
         let mut value = value.into();
-        if value.contains(['\r', '\n']) {
+        if value.bytes().any(|octet| matches!(octet, b'\r' | b'\n')) {
             value = value.replace(['\r', '\n'], " ");
         }
-        self.0.push((name.into(), value));
+        let name = Name::new(name.as_ref());
+        self.0.push(Field { name, value });
     }
 
     /// Appends all of `others`.
     pub fn extend(&mut self, others: &[(String, String)]) {
         for (name, value) in others {
-            self.push(name.clone(), value.clone());
+            self.push(name, value.clone());
         }
     }
 
     /// The first field of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        let long = long_name(name);
+        let key = key(long);
+        let found = self.0.iter().find(|field| field.name.is(key, long));
+        found.map(|field| field.value.as_str())
     }
 
     /// Every field of that name, one item a line.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let name = long_name(name).to_owned();
-        self.0
+        // Found again by the first one there is, which lives as long as the items do.
+        let long = long_name(name);
+        let key = key(long);
+        let first = self.0.iter().position(|field| field.name.is(key, long));
+        let (fields, long) = match first {
+            Some(at) => (&self.0[at..], long_name(&self.0[at].name.text)),
+            None => (&self.0[..0], ""),
+        };
+        fields
             .iter()
-            .filter(move |(n, _)| long_name(n).eq_ignore_ascii_case(&name))
-            .map(|(_, value)| value.as_str())
+            .filter(move |field| field.name.is(key, long))
+            .map(|field| field.value.as_str())
     }
 
     /// Every element of the comma-separated fields of that name, trimmed, empty ones left out.
@@ -155,7 +260,13 @@ impl Headers {
 
     /// Fields with their names, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+        self.0.iter().map(|f| (&*f.name.text, f.value.as_str()))
+    }
+
+    /// Octets that they take on the wire.
+    pub(crate) fn octets(&self) -> usize {
+        let of = |field: &Field| field.name.text.len() + field.value.len() + 4;
+        self.0.iter().map(of).sum()
     }
 
     /// Number of fields.
@@ -166,12 +277,13 @@ impl Headers {
 
     /// Puts a field at the top, in the place of those of that name.
     pub(crate) fn put_first(&mut self, name: &str, value: String) {
-        self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
-        self.0.insert(0, (name.to_owned(), value));
+        self.0.retain(|f| !f.name.text.eq_ignore_ascii_case(name));
+        let name = Name::new(name);
+        self.0.insert(0, Field { name, value });
     }
 
     pub(crate) fn fold_into_last(&mut self, continuation: &str) -> bool {
-        let Some((_, value)) = self.0.last_mut() else {
+        let Some(Field { value, .. }) = self.0.last_mut() else {
             return false;
         };
         if !value.is_empty() && !continuation.is_empty() {
@@ -253,8 +365,11 @@ impl Request {
     /// The message as it goes on the wire.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let start = format!("{} {} SIP/2.0\r\n", self.method, self.uri);
-        write(start, &self.headers, &self.body)
+        let (method, uri) = (self.method.as_str(), self.uri.as_str());
+        let mut out = Writer::new(self.headers.octets() + self.body.len());
+        out.start(&[method, " ", uri, " SIP/2.0\r\n"]);
+        out.fields(&self.headers);
+        out.end(&self.body)
     }
 }
 
@@ -262,24 +377,64 @@ impl Response {
     /// The message as it goes on the wire.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let start = format!("SIP/2.0 {} {}\r\n", self.code, self.reason);
-        write(start, &self.headers, &self.body)
+        let mut out = Writer::new(self.headers.octets() + self.body.len());
+        out.status(self.code, &self.reason);
+        out.fields(&self.headers);
+        out.end(&self.body)
     }
 }
 
-fn write(mut head: String, headers: &Headers, body: &[u8]) -> Vec<u8> {
-    for (name, value) in headers.iter() {
-        if !long_name(name).eq_ignore_ascii_case("Content-Length") {
-            head.push_str(name);
-            head.push_str(": ");
-            head.push_str(value);
-            head.push_str("\r\n");
+/// A message on its way to the wire.
+pub(crate) struct Writer(Vec<u8>);
+
+/// Octets of a start line and of Content-Length, as a rule.
+const FRAME_BYTES: usize = 160;
+
+impl Writer {
+    /// With room for fields and a body of so many octets.
+    pub(crate) fn new(octets: usize) -> Self {
+        Self(Vec::with_capacity(octets + FRAME_BYTES))
+    }
+
+    fn start(&mut self, words: &[&str]) {
+        for word in words {
+            self.0.extend_from_slice(word.as_bytes());
         }
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-    let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(body);
-    bytes
+
+    pub(crate) fn status(&mut self, code: u16, reason: &str) {
+        self.start(&["SIP/2.0 ", &code.to_string(), " ", reason, "\r\n"]);
+    }
+
+    /// Writes a field; a line break in `value` would end it, so it becomes a blank. Content-Length is
+    /// written at the end, whatever is said before.
+    pub(crate) fn field(&mut self, name: &str, value: &str) {
+        if long_name(name).eq_ignore_ascii_case("Content-Length") {
+            return;
+        }
+        self.start(&[name, ": "]);
+        let at = self.0.len();
+        self.start(&[value, "\r\n"]);
+        let end = self.0.len() - 2;
+        for octet in &mut self.0[at..end] {
+            if matches!(octet, b'\r' | b'\n') {
+                *octet = b' ';
+            }
+        }
+    }
+
+    pub(crate) fn fields(&mut self, headers: &Headers) {
+        for (name, value) in headers.iter() {
+            self.field(name, value);
+        }
+    }
+
+    pub(crate) fn end(mut self, body: &[u8]) -> Vec<u8> {
+        let length = body.len().to_string();
+        self.start(&["Content-Length: ", &length, "\r\n\r\n"]);
+        self.0.extend_from_slice(body);
+        self.0
+    }
 }
 
 /// The phrase that RFC 3261 21 (and the RFCs that added codes) prints beside a code.

@@ -3,6 +3,7 @@
 use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::message::{Headers, Method, Request, Response};
 use crate::uri::{Uri, UriError};
+use std::borrow::Cow;
 
 /// What a datagram or the next piece of a stream was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,7 +208,10 @@ fn head_bytes(bytes: &[u8], mut at: usize) -> Result<(usize, usize), usize> {
 }
 
 fn parse_head(head: &[u8]) -> Option<Head> {
-    let text = String::from_utf8_lossy(head);
+    let text = match core::str::from_utf8(head) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(head),
+    };
     let mut lines = text
         .split('\n')
         .map(|line| line.strip_suffix('\r').unwrap_or(line));

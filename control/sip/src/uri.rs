@@ -2,17 +2,24 @@
 
 use core::fmt;
 use core::net::IpAddr;
+use core::ops::Range;
 
 /// A URI. Its text is kept octet for octet (escapes, parameters, order); only blanks, which no URI
 /// may hold but some senders write after `sip:`, are dropped on the way in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Uri {
     text: String,
-    scheme: String,
-    user: Option<String>,
+    /// Octets before the colon.
+    scheme_bytes: usize,
+    /// The scheme in lower case, where it is not written so.
+    scheme: Option<Box<str>>,
+    /// Where in the text.
+    user: Option<Range<usize>>,
+    /// In lower case.
     host: String,
     port: Option<u16>,
-    parameters: String,
+    /// Where in the text.
+    parameters: Range<usize>,
 }
 
 /// Why a URI was refused; the peer's fault, 400.
@@ -36,40 +43,53 @@ impl Uri {
     ///
     /// Each maps to 400.
     pub fn parse(text: &str) -> Result<Self, UriError> {
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
+        let text: String = if text.contains(char::is_whitespace) {
+            text.chars().filter(|c| !c.is_whitespace()).collect()
+        } else {
+            text.to_owned()
+        };
+        let colon = text.find(':').ok_or(UriError::Scheme)?;
+        let (scheme, rest) = (&text[..colon], colon + 1);
         let is_token = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-        if scheme.is_empty() || rest.is_empty() || !scheme.chars().all(is_token) {
+        if scheme.is_empty() || rest == text.len() || !scheme.chars().all(is_token) {
             return Err(UriError::Scheme);
         }
-        let scheme = scheme.to_ascii_lowercase();
-        if !matches!(scheme.as_str(), "sip" | "sips") {
-            let host = rest.split([';', '?']).next().unwrap_or(rest).to_owned();
+        let is_sip = ["sip", "sips"]
+            .iter()
+            .any(|s| s.eq_ignore_ascii_case(scheme));
+        let has_upper = scheme.bytes().any(|o| o.is_ascii_uppercase());
+        let scheme = has_upper.then(|| scheme.to_ascii_lowercase().into());
+        if !is_sip {
+            let host = text[rest..].split([';', '?']).next().unwrap_or("");
             return Ok(Self {
+                scheme_bytes: colon,
                 scheme,
                 user: None,
-                host,
+                host: host.to_owned(),
                 port: None,
-                parameters: String::new(),
+                parameters: 0..0,
                 text,
             });
         }
         // Only the first `@` counts: none may stand unescaped behind it.
-        let (user, hostport) = match rest.split_once('@') {
-            Some((user, rest)) => (Some(user), rest),
-            None => (None, rest),
-        };
-        let user = user.map(|u| u.split(':').next().unwrap_or(u).to_owned());
-        let end = hostport.find([';', '?']).unwrap_or(hostport.len());
-        let (authority, tail) = hostport.split_at(end);
-        let (host, port) = split_authority(authority)?;
-        let parameters = tail.split('?').next().unwrap_or("").to_owned();
+        let at = text[rest..].find('@').map(|at| rest + at);
+        let user = at.map(|at| {
+            let user = &text[rest..at];
+            rest..rest + user.find(':').unwrap_or(user.len())
+        });
+        let begin = at.map_or(rest, |at| at + 1);
+        let end = text[begin..].find([';', '?']);
+        let end = end.map_or(text.len(), |end| begin + end);
+        let (host, port) = split_authority(&text[begin..end])?;
+        let host = host.to_ascii_lowercase();
+        let tail = text[end..].find('?').map_or(text.len(), |at| end + at);
         Ok(Self {
+            scheme_bytes: colon,
             scheme,
             user,
-            host: host.to_ascii_lowercase(),
+            host,
             port,
-            parameters,
+            parameters: end..tail,
             text,
         })
     }
@@ -83,19 +103,21 @@ impl Uri {
     /// `sip`, `sips`, `tel`, …, in lower case.
     #[must_use]
     pub fn scheme(&self) -> &str {
-        &self.scheme
+        self.scheme
+            .as_deref()
+            .unwrap_or(&self.text[..self.scheme_bytes])
     }
 
     /// The user part as written, without password.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.user.clone().map(|user| &self.text[user])
     }
 
     /// The user part with `%41` escapes resolved (RFC 3261 19.1.4 compares this form).
     #[must_use]
     pub fn user_unescaped(&self) -> Option<String> {
-        self.user.as_deref().map(unescape)
+        self.user().map(unescape)
     }
 
     /// The host in lower case; IPv6 in brackets.
@@ -119,7 +141,7 @@ impl Uri {
     /// A parameter's value (empty for a flag), by name without regard to case.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        parameter(&self.parameters, name)
+        parameter(&self.text[self.parameters.clone()], name)
     }
 }
 
@@ -172,8 +194,14 @@ pub(crate) fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> 
 /// Splits at `separator` outside quoted strings and angle brackets.
 pub(crate) fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
+    let is_plain = !text.bytes().any(|octet| matches!(octet, b'"' | b'<'));
     core::iter::from_fn(move || {
         let text = rest?;
+        if is_plain {
+            let at = text.bytes().position(|octet| octet == separator);
+            rest = at.map(|at| &text[at + 1..]);
+            return Some(&text[..at.unwrap_or(text.len())]);
+        }
         let (mut quoted, mut escaped, mut depth) = (false, false, 0_usize);
         for (at, octet) in text.bytes().enumerate() {
             match octet {

@@ -21,6 +21,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail, ensure};
 use h248::{Encoding, Limits, parse, print};
+use mrf_benches::call::Calls;
 use mrf_benches::fan_out::{FanOut, MESSAGES};
 use mrf_benches::frames::{chunk, deframed, reassembled, rewritten, text};
 use mrf_benches::reservation::RESERVE;
@@ -34,7 +35,7 @@ struct HotPath {
     make: fn() -> Box<dyn FnMut()>,
 }
 
-const PATHS: [HotPath; 11] = [
+const PATHS: [HotPath; 12] = [
     HotPath {
         name: "parse_100_frames_of_100_octets",
         runs: 20,
@@ -101,6 +102,15 @@ const PATHS: [HotPath; 11] = [
             let message = parse(RESERVE, &Limits::default()).expect("a good message");
             let octets = print(&message, Encoding::Compact).len();
             Box::new(move || assert_eq!(print(&message, Encoding::Compact).len(), octets))
+        },
+    },
+    HotPath {
+        name: "sip_call_from_invite_to_bye",
+        runs: 100,
+        make: || {
+            let mut calls = Calls::default();
+            let octets = calls.run();
+            Box::new(move || assert_eq!(calls.run(), octets))
         },
     },
 ];

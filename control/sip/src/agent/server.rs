@@ -9,7 +9,7 @@
 
 use super::{Agent, Answer, Destination, DialogId, Flow, Output, Timer, TxnId};
 use crate::limits::{RETRY_AFTER_SECONDS, RETRY_AFTER_SPREAD, T1, T2, T4, TIMEOUT};
-use crate::message::{Headers, Method, Request, Response, reason_phrase};
+use crate::message::{Headers, Method, Request, Writer, reason_phrase};
 use crate::parse::Malformed;
 use crate::via::{Via, stamp};
 use clock::{Duration, Instant, TimerKey};
@@ -174,7 +174,9 @@ impl Agent {
             self.admitted -= 1;
         }
         let bytes = entry.build(answer, tag.as_deref());
-        entry.last = Some(bytes.clone());
+        let is_accepted = entry.method == Method::Invite && (200..300).contains(&answer.code);
+        // The dialog repeats a 2xx.
+        entry.last = (!is_accepted).then(|| bytes.clone());
         if answer.code >= 200 {
             // Nothing is built any more; it is kept for long, and there are many.
             (entry.echo, entry.record_route) = (Headers::default(), Vec::new());
@@ -186,8 +188,6 @@ impl Agent {
             (..200, _) => {}
             (200..300, true) => {
                 entry.state = ServerState::Accepted;
-                // The dialog repeats it.
-                entry.last = None;
                 self.arm_server_end(now, txn, TIMEOUT);
             }
             (_, true) => {
@@ -203,8 +203,9 @@ impl Agent {
                 self.arm_server_end(now, txn, wait);
             }
         }
-        self.transmit(to, bytes.clone(), None);
-        (is_invite && (200..300).contains(&answer.code)).then_some(bytes)
+        let kept = is_accepted.then(|| bytes.clone());
+        self.transmit(to, bytes, None);
+        kept
     }
 
     /// The application is asked for an answer.
@@ -387,27 +388,25 @@ fn echo(headers: &Headers, flow: Flow) -> Headers {
 }
 
 fn build(echo: &Headers, routes: &[String], answer: &Answer, tag: Option<&str>) -> Vec<u8> {
-    let mut headers = Headers::default();
+    let of = |(name, value): &(String, String)| name.len() + value.len() + 4;
+    let further: usize = answer.headers.iter().map(of).sum();
+    let routed: usize = routes.iter().map(|route| route.len() + 16).sum();
+    let mut out = Writer::new(echo.octets() + further + routed + answer.body.len());
+    let reason = answer.reason.as_deref();
+    out.status(answer.code, reason.unwrap_or(reason_phrase(answer.code)));
     for (name, value) in echo.iter() {
         if name == "To" && answer.code > 100 && echo.to().is_none_or(|to| to.tag().is_none()) {
             let value = value.trim_end_matches([';', ' ']);
-            headers.push(name, format!("{value};tag={}", tag.unwrap_or("0")));
+            out.field(name, &format!("{value};tag={}", tag.unwrap_or("0")));
         } else {
-            headers.push(name, value);
+            out.field(name, value);
         }
     }
     for route in routes {
-        headers.push("Record-Route", route.clone());
+        out.field("Record-Route", route);
     }
-    headers.extend(&answer.headers);
-    let response = Response {
-        code: answer.code,
-        reason: answer
-            .reason
-            .clone()
-            .unwrap_or_else(|| reason_phrase(answer.code).to_owned()),
-        headers,
-        body: answer.body.clone(),
-    };
-    response.to_bytes()
+    for (name, value) in &answer.headers {
+        out.field(name, value);
+    }
+    out.end(&answer.body)
 }
