@@ -114,6 +114,11 @@ pub(crate) fn capabilities(allow: &str) -> Fields {
     ]
 }
 
+/// Whether a peer takes UPDATE (RFC 3311 4); who says nothing of methods may.
+pub(crate) fn allows_update(headers: &Headers) -> bool {
+    headers.get("Allow").is_none() || headers.has_token("Allow", "UPDATE")
+}
+
 /// The icid and orig-ioi as they came, with our own term-ioi (TS 24.229, RFC 7315 4.6).
 fn charging_vector(headers: &Headers, term_ioi: Option<&str>) -> Option<String> {
     let vector = headers.get("P-Charging-Vector")?;

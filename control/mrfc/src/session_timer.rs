@@ -10,6 +10,9 @@ use sip::{Answer, Headers};
 /// Shortest interval accepted, seconds: the RFC's own minimum (5).
 pub(crate) const MIN_SE_SECONDS: u64 = 90;
 
+/// The longest interval that a 422 makes us take, seconds: a day.
+const SECONDS_MAX: u64 = 86_400;
+
 /// A session timer agreed with one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionTimer {
@@ -18,6 +21,8 @@ pub(crate) struct SessionTimer {
     by_peer: bool,
     /// Whether the peer understands what we write about it.
     is_understood: bool,
+    /// The least interval that a 422 asked for.
+    min_se: Option<u64>,
 }
 
 impl SessionTimer {
@@ -38,6 +43,7 @@ impl SessionTimer {
                 seconds: own.as_secs().max(MIN_SE_SECONDS),
                 by_peer: false,
                 is_understood,
+                min_se: None,
             }));
         };
         let mut parts = value.split(';').map(str::trim);
@@ -53,6 +59,7 @@ impl SessionTimer {
             seconds,
             by_peer: is_understood && !by_us,
             is_understood,
+            min_se: None,
         }))
     }
 
@@ -62,20 +69,47 @@ impl SessionTimer {
             seconds: own.as_secs().max(MIN_SE_SECONDS),
             by_peer: false,
             is_understood: false,
+            min_se: None,
         });
-        let Some(value) = headers.get("Session-Expires").or_else(|| headers.get("x")) else {
-            return own;
-        };
+        Self::said(headers).or(own)
+    }
+
+    /// What a 2xx to a request of ours says.
+    fn said(headers: &Headers) -> Option<Self> {
+        let value = headers
+            .get("Session-Expires")
+            .or_else(|| headers.get("x"))?;
         let mut parts = value.split(';').map(str::trim);
-        let seconds = parts.next().and_then(|s| s.parse().ok());
-        let by_peer = parts.any(|p| p.eq_ignore_ascii_case("refresher=uas"));
-        seconds.map_or(own, |seconds: u64| {
-            Some(Self {
-                seconds: seconds.max(MIN_SE_SECONDS),
-                by_peer,
-                is_understood: true,
-            })
+        let seconds: u64 = parts.next()?.parse().ok()?;
+        Some(Self {
+            seconds: seconds.max(MIN_SE_SECONDS),
+            by_peer: parts.any(|p| p.eq_ignore_ascii_case("refresher=uas")),
+            is_understood: true,
+            min_se: None,
         })
+    }
+
+    /// After a 2xx to a refresh of ours, which may agree on something else.
+    pub(crate) fn refreshed(self, headers: &Headers) -> Self {
+        Self::said(headers).unwrap_or(self)
+    }
+
+    /// After a 422 to a refresh of ours: with the interval that it asks for, if that is longer and not
+    /// beyond reason.
+    pub(crate) fn lengthened(self, headers: &Headers) -> Option<Self> {
+        let min_se = headers.get("Min-SE")?.split(';').next()?.trim();
+        let min_se: u64 = min_se.parse().ok()?;
+        let is_good = min_se > self.seconds && min_se <= SECONDS_MAX;
+        is_good.then_some(Self {
+            seconds: min_se,
+            min_se: Some(min_se),
+            ..self
+        })
+    }
+
+    /// Whether the peer ends the session unless it is refreshed; else any answer will do.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.is_understood
     }
 
     /// The fields of our answer.
@@ -96,13 +130,15 @@ impl SessionTimer {
 
     /// The fields of a refresh that we send.
     pub(crate) fn refresh_fields(&self) -> Vec<(String, String)> {
-        vec![
+        let min_se = self.min_se.map(|s| ("Min-SE".to_owned(), s.to_string()));
+        let fields = [
             ("Supported".to_owned(), "timer".to_owned()),
             (
                 "Session-Expires".to_owned(),
                 format!("{};refresher=uac", self.seconds),
             ),
-        ]
+        ];
+        fields.into_iter().chain(min_se).collect()
     }
 
     /// Whether silence until [`Self::wait`] ends the session; else it is time to refresh.

@@ -8,7 +8,7 @@
 
 use super::{Call, Event, Focus, Hangup, Leg, ParticipantId, add, info};
 use crate::answers::sips_not_allowed;
-use crate::headers::{Fields, Near, of_call, wants_sips};
+use crate::headers::{Fields, Near, allows_update, of_call, wants_sips};
 use crate::identity::Identity;
 use crate::media::{Offer, Ours};
 use crate::session_timer::SessionTimer;
@@ -252,6 +252,7 @@ impl Focus {
             return;
         };
         leg.connect();
+        leg.allows_update = allows_update(&response.headers);
         if let Some(contact) = response.headers.contact() {
             leg.contact = contact.uri.to_string();
         }

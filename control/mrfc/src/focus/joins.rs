@@ -4,7 +4,7 @@ use super::offers::Later;
 use super::refers::Asked;
 use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info};
 use crate::answers::{answer_with, busy, read_body, read_offer, refusal};
-use crate::headers::{capabilities, contact, of_focus};
+use crate::headers::{allows_update, capabilities, contact, of_focus};
 use crate::identity::Identity;
 use crate::limits::LEGS_MAX;
 use crate::media::Ours;
@@ -123,12 +123,19 @@ impl Focus {
         };
         // Nothing else is asked of a leg.
         if *method == Method::Update {
-            self.handle_refreshed(id, response);
+            self.handle_refreshed(id, method, response).await;
         } else if *method == Method::Bye {
             self.end_sip(id).await;
+        } else if *method == Method::Invite && self.is_refreshing(id) {
+            self.handle_refreshed(id, method, response).await;
         } else if *method == Method::Invite {
             self.handle_call_answer(id, dialog, response).await;
         }
+    }
+
+    /// Whether an INVITE of ours that is under way is not the first.
+    fn is_refreshing(&self, id: ParticipantId) -> bool {
+        self.legs.get(&id).is_some_and(|leg| leg.is_refreshing)
     }
 
     async fn handle_left(&mut self, id: ParticipantId, how: &'static str) {
@@ -185,6 +192,7 @@ impl Focus {
                 ..Ours::default()
             },
             awaits_answer: offer.is_none(),
+            allows_update: allows_update(headers),
             offer,
             session,
             ..Leg::new(&called.name, identity)

@@ -47,6 +47,10 @@ pub(super) struct Leg {
     pub(super) origin: (u64, u64),
     pub(super) session: Option<SessionTimer>,
     pub(super) session_due: Option<TimerKey>,
+    /// Whether it takes UPDATE, as far as it said.
+    pub(super) allows_update: bool,
+    /// A re-INVITE of ours is under way.
+    pub(super) is_refreshing: bool,
     /// Its connection is lost.
     pub(super) media_due: Option<TimerKey>,
     /// What it was told of the conference, where it knows no chat rooms.
@@ -105,6 +109,8 @@ impl Leg {
             origin: (origin, origin),
             session: None,
             session_due: None,
+            allows_update: true,
+            is_refreshing: false,
             media_due: None,
             told: None,
             answer: String::new(),

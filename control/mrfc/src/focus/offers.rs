@@ -103,9 +103,13 @@ impl Focus {
         let awaits = core::mem::take(&mut leg.awaits_answer);
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "acknowledged");
         self.tell(id, Event::Acked(id));
-        if !awaits {
-            return;
+        if awaits {
+            self.take_answer(id, body);
         }
+    }
+
+    /// The answer to an offer of ours in a session that stands: whatever changed is brought into force.
+    pub(super) fn take_answer(&mut self, id: ParticipantId, body: &[u8]) {
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
@@ -121,7 +125,7 @@ impl Focus {
                 self.tell(id, Event::Reoffered(id));
             }
             Err(unusable) => {
-                debug!(leg = id.0, reason = %unusable.text, "no usable answer in the ACK");
+                debug!(leg = id.0, reason = %unusable.text, "no usable answer to our offer");
                 self.tell(id, Event::Expelled(id, Hangup::MediaFailed));
             }
         }

@@ -1,7 +1,12 @@
 //! Session timers of legs: refreshing, being refreshed, ending what is silent.
 
 use super::{Event, Focus, Hangup, ParticipantId, Timer, info};
+use clock::Duration;
 use sip::{Method, Response};
+
+/// How long to wait after two requests crossed, milliseconds (RFC 3261 14.1: of the one who owns the
+/// Call-ID).
+const AGAIN_MS: core::ops::Range<u64> = 2_100..4_000;
 
 impl Focus {
     /// Counts from now: the session was just made or refreshed.
@@ -31,20 +36,77 @@ impl Focus {
         let Some(dialog) = leg.dialog else {
             return;
         };
-        let fields = timer.refresh_fields();
-        self.sip
-            .handle()
-            .request(dialog, Method::Update, fields, Vec::new())
-            .await;
+        let mut fields = timer.refresh_fields();
+        let contact = leg.fields.iter().filter(|(name, _)| name == "Contact");
+        fields.extend(contact.cloned());
+        // Who does not take UPDATE is sent the description that it has (RFC 4028 7.4), unless all that is
+        // asked is whether it is there.
+        let (method, body) = if leg.allows_update || !timer.is_awaited() {
+            (Method::Update, Vec::new())
+        } else {
+            fields.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
+            (Method::Invite, leg.answer.clone().into_bytes())
+        };
+        leg.is_refreshing = method == Method::Invite;
+        let handle = self.sip.handle();
+        if handle.request(dialog, method, fields, body).await.is_none() {
+            // Another offer is under way.
+            if let Some(leg) = self.legs.get_mut(&id) {
+                leg.is_refreshing = false;
+            }
+            self.refresh_soon(id);
+        }
     }
 
     /// The answer to a refresh of ours. Even a refusal shows that the peer is there; only
     /// "unknown dialog" and silence end the session (RFC 4028 10).
-    pub(super) fn handle_refreshed(&mut self, id: ParticipantId, response: &Response) {
-        match response.code {
-            ..200 => {}
-            408 | 481 | 503 => self.expire_session(id),
+    pub(super) async fn handle_refreshed(
+        &mut self,
+        id: ParticipantId,
+        method: &Method,
+        response: &Response,
+    ) {
+        let Some(leg) = self.legs.get_mut(&id).filter(|leg| !leg.is_sip_over) else {
+            return;
+        };
+        let (dialog, headers) = (leg.dialog, &response.headers);
+        leg.is_refreshing &= response.code < 200;
+        match (response.code, leg.session) {
+            (..200, _) => {}
+            (200..300, session) => {
+                leg.session = session.map(|timer| timer.refreshed(headers));
+                self.restart_session(id);
+                if *method == Method::Invite
+                    && let Some(dialog) = dialog
+                {
+                    self.sip.handle().ack(dialog, Vec::new(), Vec::new()).await;
+                    self.take_answer(id, &response.body);
+                }
+            }
+            (408 | 481 | 503, _) => self.expire_session(id),
+            (405 | 501, Some(timer)) if timer.is_awaited() && *method == Method::Update => {
+                leg.allows_update = false;
+                self.refresh_soon(id);
+            }
+            (422, Some(timer)) if let Some(longer) = timer.lengthened(headers) => {
+                leg.session = Some(longer);
+                self.refresh_soon(id);
+            }
+            // Both asked at once (RFC 3261 14.1).
+            (491, Some(_)) => self.refresh_soon(id),
             _ => self.restart_session(id),
+        }
+    }
+
+    /// Not at once, so that two that ask each other do not do so again and again.
+    fn refresh_soon(&mut self, id: ParticipantId) {
+        let wait = Duration::from_millis(rand::random_range(AGAIN_MS));
+        let at = self.now() + wait;
+        if let Some(leg) = self.legs.get_mut(&id) {
+            let key = self.timers.arm(at, Timer::SessionDue(id));
+            if let Some(old) = leg.session_due.replace(key) {
+                self.timers.cancel(old);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Participants that say nothing.
 
-use super::{Bench, check_refused, config, until_acknowledged, until_bye};
+use super::{Bench, OFFER, check_refused, config, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
 use crate::phones::later;
 use sip::{Event, Method, SipClient};
@@ -51,6 +51,95 @@ async fn a_participant_without_session_timers_is_asked_whether_it_is_there() {
     client.respond(txn, sip::Answer::new(481)).await;
     assert!(until_bye(&mut client).await.contains("cause=408"));
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
+}
+
+/// One that wants its session refreshed at half of `seconds`.
+async fn with_timer(bench: &mut Bench, seconds: &str, allow: &str) -> (SipClient, sip::DialogId) {
+    let mut client = bench.client(0).await;
+    let mut call = bench.call(0);
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    call.headers = vec![
+        field("Supported", "timer"),
+        field("Session-Expires", &format!("{seconds};refresher=uas")),
+        field("Allow", allow),
+    ];
+    let joined = client.invite(&call).await.expect("placed");
+    assert_eq!(joined.response.code, 200);
+    client.ack(joined.dialog, None).await;
+    until_acknowledged(&mut client, joined.dialog).await;
+    assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
+    (client, joined.dialog)
+}
+
+async fn refresh(client: &mut SipClient) -> (sip::TxnId, Box<sip::Request>) {
+    match client.next_event().await.expect("the stack lives") {
+        Event::Request { txn, request, .. } => (txn, request),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_answer_to_a_refresh_says_holds() {
+    let mut bench = Bench::start(config()).await;
+    let (mut client, dialog) = with_timer(&mut bench, "200", "INVITE, UPDATE").await;
+    later(101).await;
+    let (txn, request) = refresh(&mut client).await;
+    assert_eq!(request.method, Method::Update);
+    check_field(&request, "Session-Expires", "200;refresher=uac");
+    check_field(&request, "Contact", ";isfocus");
+    // It wants a longer interval, and then to do it itself.
+    let answer = sip::Answer::new(422).with("Min-SE", "400");
+    client.respond(txn, answer).await;
+    until_acknowledged(&mut client, dialog).await;
+    later(4).await;
+    let (txn, request) = refresh(&mut client).await;
+    check_field(&request, "Session-Expires", "400;refresher=uac");
+    check_field(&request, "Min-SE", "400");
+    let answer = sip::Answer::new(200).with("Session-Expires", "400;refresher=uas");
+    client.respond(txn, answer.with("Require", "timer")).await;
+    until_acknowledged(&mut client, dialog).await;
+    later(369).await;
+    assert!(until_bye(&mut client).await.contains("cause=408"));
+    assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
+}
+
+#[tokio::test]
+async fn who_takes_no_update_is_sent_its_description_again() {
+    let mut bench = Bench::start(config()).await;
+    let (mut client, dialog) = with_timer(&mut bench, "200", "INVITE, ACK, BYE").await;
+    later(101).await;
+    let (txn, request) = refresh(&mut client).await;
+    assert_eq!(request.method, Method::Invite);
+    check_field(&request, "Session-Expires", "200;refresher=uac");
+    let offer = String::from_utf8_lossy(&request.body).into_owned();
+    assert!(
+        offer.contains("a=path:msrp://198.51.100.7:2855/s1;tcp"),
+        "{offer}"
+    );
+    let answer = sip::Answer::new(200).with_body("application/sdp", OFFER.as_bytes());
+    client.respond(txn, answer).await;
+    assert!(matches!(
+        client.next_event().await,
+        Some(Event::Acked { .. })
+    ));
+    // Nothing changed, so nothing is asked of the MRFP; and the next one comes in its time.
+    later(101).await;
+    let (txn, request) = refresh(&mut client).await;
+    assert_eq!(request.method, Method::Invite);
+    // Its own re-INVITE crosses ours.
+    client.respond(txn, sip::Answer::new(491)).await;
+    until_acknowledged(&mut client, dialog).await;
+    later(4).await;
+    let (txn, _) = refresh(&mut client).await;
+    client.respond(txn, sip::Answer::new(481)).await;
+    assert!(until_bye(&mut client).await.contains("cause=408"));
+    assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
+}
+
+#[track_caller]
+fn check_field(request: &sip::Request, name: &str, value: &str) {
+    let found = super::header(&request.headers, name);
+    assert!(found.contains(value), "{name}: {found}");
 }
 
 #[tokio::test]
