@@ -106,6 +106,13 @@ impl Subscription {
         self.is_in_flight = false;
     }
 
+    /// The notification under way was not taken, and is to be sent again after `wait`.
+    pub fn put_off(&mut self, now: Instant, wait: Duration) {
+        self.is_in_flight = false;
+        self.seen = None;
+        self.earliest = now + wait;
+    }
+
     /// What to do, given the generation of the roster.
     pub fn poll(&mut self, now: Instant, generation: u64) -> Step {
         if self.is_over {

@@ -304,7 +304,7 @@ impl Focus {
         }
         let id = match self.notifies.remove(&txn) {
             Some(Notified::Refer(id)) => id,
-            Some(Notified::Watcher(id)) => return self.roster_answered(id, response.code).await,
+            Some(Notified::Watcher(id)) => return self.roster_answered(id, response).await,
             None => return,
         };
         if let Some(refer) = self.refers.get_mut(&id) {

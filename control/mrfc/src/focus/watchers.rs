@@ -13,7 +13,7 @@ use conference::info::{Departure, DialogIds, Document, Endpoint, Joining, MEDIA_
 use conference::roster::{Description, Entry};
 use conference::subscription::{EndReason, Notice, Step, Subscription};
 use conference::{Participant, Rules, SeatState, Standing};
-use sip::{DialogId, Flow, Headers, Method, NameAddr, Request, TxnId};
+use sip::{DialogId, Flow, Headers, Method, NameAddr, Request, Response, TxnId};
 use std::collections::HashMap;
 use tracing::debug;
 
@@ -244,14 +244,22 @@ impl Focus {
         }
     }
 
-    /// The answer to a NOTIFY: a refusal ends the subscription (RFC 6665 4.2.2).
-    pub(super) async fn roster_answered(&mut self, id: WatcherId, code: u16) {
+    /// The answer to a NOTIFY: a refusal ends the subscription, unless it says when to try again (RFC 6665
+    /// 4.2.2).
+    pub(super) async fn roster_answered(&mut self, id: WatcherId, response: &Response) {
+        let (now, code) = (self.now(), response.code);
         let Some(watcher) = self.watchers.get_mut(&id) else {
             return;
         };
         watcher.in_flight = None;
         watcher.subscription.answered();
-        if code >= 300 {
+        let again = response.headers.get("Retry-After").and_then(seconds);
+        if let Some(again) = again.filter(|_| code >= 300) {
+            let again = again.min(SUBSCRIPTION_SECONDS_MAX);
+            watcher
+                .subscription
+                .put_off(now, Duration::from_secs(again));
+        } else if code >= 300 {
             debug!(code, "a watcher is gone");
             return self.forget_watcher(id).await;
         }
@@ -444,6 +452,12 @@ fn accepts(headers: &Headers) -> bool {
     !is_said || is_good(MEDIA_TYPE) || is_good("*/*") || is_good("application/*")
 }
 
+/// The seconds of a Retry-After, without its comment and parameters.
+fn seconds(value: &str) -> Option<u64> {
+    let end = value.find([';', '(', ' ']).unwrap_or(value.len());
+    value[..end].parse().ok()
+}
+
 /// How long a subscription is to last, seconds; zero ends it.
 fn expires(headers: &Headers) -> Result<u64, Answer> {
     let Some(value) = headers.get("Expires") else {
@@ -490,6 +504,9 @@ mod tests {
         check("99999999", Ok(SUBSCRIPTION_SECONDS_MAX));
         check("soon", Err(400));
         assert_eq!(expires(&Headers::default()).ok(), Some(3600));
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("18 (in a meeting);duration=3"), Some(18));
+        assert_eq!(seconds("soon"), None);
         assert!(accepts(&Headers::default()));
         let several = "application/sdp, Application/Conference-Info+XML;q=1";
         assert!(accepts(&headers("Accept", several)));

@@ -4,7 +4,7 @@ use super::{Bench, OFFER, check_refused, config, until_acknowledged, until_bye};
 use crate::phones::{Callee, Notify, fields, later};
 use conference::info::{Departure, Document, State, Status};
 use mrfc::Action;
-use sip::{Call, DialogId, Method, Response, SipClient};
+use sip::{Answer, Call, DialogId, Event, Method, Response, SipClient};
 
 async fn subscribe(client: &mut SipClient, dialog: DialogId, list: &[(&str, &str)]) -> Response {
     let answered = client
@@ -134,6 +134,25 @@ async fn who_stays_anonymous_learns_its_uri_and_nobody_else_does() {
         let field = answer.get(name).expect("mandatory");
         assert!(field.ends_with(&format!(";tag={tag}")), "{field} {tag}");
     }
+}
+
+#[tokio::test]
+async fn who_cannot_take_a_roster_now_gets_it_later() {
+    let (bench, mut one, dialog) = alone().await;
+    let event = fields(&[("Event", "conference")]);
+    let subscribed = one.request_with(dialog, Method::Subscribe, event, Vec::new());
+    assert_eq!(subscribed.await.expect("answered").code, 200);
+    let Some(Event::Request { txn, .. }) = one.next_event().await else {
+        panic!("no NOTIFY");
+    };
+    let later_please = Answer::new(480).with("Retry-After", "30 (asleep)");
+    one.respond(txn, later_please).await;
+    until_acknowledged(&mut one, dialog).await;
+    later(31).await;
+    let (_, state, document) = notified(&mut one).await;
+    assert_eq!((&*state, document.state), ("active", State::Full));
+    assert_eq!(document.version, 2);
+    assert_eq!(bench.mrfc.metrics().watchers, 1);
 }
 
 #[tokio::test]
