@@ -59,6 +59,11 @@ pub(crate) fn sips_not_allowed() -> Answer {
     Answer::new(480).with("Warning", warning)
 }
 
+/// 420: the resource does not know an extension that the request needs.
+pub(crate) fn bad_extension(tag: &str) -> Answer {
+    Answer::new(420).with("Unsupported", tag)
+}
+
 /// Not now: 503.
 pub(crate) fn busy() -> Answer {
     Answer::new(503).with("Retry-After", RETRY_AFTER_SECONDS.to_string())

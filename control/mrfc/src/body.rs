@@ -1,5 +1,7 @@
 //! Bodies of several parts (RFC 2046 5.1): a session description and a list of whom to invite.
 
+use crate::headers::Fields;
+use crate::refer::strip;
 use conference::list;
 use sip::{Headers, Request, Uri};
 
@@ -11,7 +13,37 @@ const PARTS_MAX: usize = 8;
 pub(crate) struct Body {
     pub(crate) sdp: Vec<u8>,
     /// Whom to invite (RFC 5366).
-    pub(crate) invited: Vec<Uri>,
+    pub(crate) invited: Vec<Invited>,
+    /// What they may know of each other, a list again.
+    pub(crate) history: Option<String>,
+}
+
+/// Somebody to invite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invited {
+    /// Without the method and the header fields.
+    pub(crate) target: Uri,
+    /// Fields for the INVITE: Replaces and what it requires.
+    pub(crate) fields: Fields,
+}
+
+/// A session description, and beside it what the others of a list may be known by (RFC 5366 5): the media
+/// type and the body.
+pub(crate) fn with_history(sdp: &str, history: Option<&str>) -> (String, Vec<u8>) {
+    let Some(history) = history else {
+        return ("application/sdp".to_owned(), sdp.into());
+    };
+    // 64 random bits do not occur in either part.
+    let boundary = format!("part-{:016x}", rand::random::<u64>());
+    let body = format!(
+        "--{boundary}\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n\
+         --{boundary}\r\nContent-Type: {}\r\n\
+         Content-Disposition: recipient-list-history; handling=optional\r\n\r\n{history}\r\n\
+         --{boundary}--\r\n",
+        list::MEDIA_TYPE
+    );
+    let kind = format!("multipart/mixed;boundary={boundary}");
+    (kind, body.into_bytes())
 }
 
 impl Body {
@@ -25,7 +57,7 @@ impl Body {
         if headers.content_type().as_deref() != Some("multipart/mixed") {
             return Ok(Self {
                 sdp: request.body.clone(),
-                invited: Vec::new(),
+                ..Self::default()
             });
         }
         let kind = headers.get("Content-Type").unwrap_or_default();
@@ -34,7 +66,11 @@ impl Body {
         for (kind, content) in parts(&request.body, &boundary)? {
             match kind.as_str() {
                 "application/sdp" if body.sdp.is_empty() => body.sdp = content.to_vec(),
-                list::MEDIA_TYPE => body.invited.extend(uris(content)?),
+                list::MEDIA_TYPE if body.invited.is_empty() => {
+                    let entries = list::read(content)?;
+                    body.history = list::history(&entries);
+                    body.invited = invited(&entries)?;
+                }
                 _ => {}
             }
         }
@@ -42,13 +78,20 @@ impl Body {
     }
 }
 
-fn uris(xml: &[u8]) -> Result<Vec<Uri>, String> {
-    let listed = list::read(xml)?;
-    let uris = listed.iter().map(|uri| match Uri::parse(uri) {
-        Ok(uri) if matches!(uri.scheme(), "sip" | "sips" | "tel") => Ok(uri),
-        Ok(_) | Err(_) => Err(format!("{uri} cannot be invited")),
+fn invited(entries: &[list::Entry]) -> Result<Vec<Invited>, String> {
+    let each = entries.iter().map(|entry| {
+        let uri = Uri::parse(&entry.uri).ok();
+        let uri = uri.filter(|uri| matches!(uri.scheme(), "sip" | "sips" | "tel"));
+        // Dialogs that it names are not those of the focus: it has none yet (TS 24.147 5.3.2.5.3).
+        let stripped = uri.as_ref().map(strip);
+        stripped
+            .and_then(|(target, fields)| {
+                let target = Uri::parse(&target).ok()?;
+                Some(Invited { target, fields })
+            })
+            .ok_or_else(|| format!("{} cannot be invited", entry.uri))
     });
-    uris.collect()
+    each.collect()
 }
 
 fn boundary(content_type: &str) -> Option<String> {
@@ -131,7 +174,7 @@ mod tests {
         }
     }
 
-    const LIST: &str = "<resource-lists><list><entry uri=\"sip:b@x\"/></list></resource-lists>";
+    const LIST: &str = "<resource-lists><list><entry uri=\"sip:b@x;method=INVITE;user=phone?Call-ID=1\"/></list></resource-lists>";
 
     #[test]
     fn a_body_of_two_parts_is_taken_apart() {
@@ -142,8 +185,9 @@ mod tests {
         );
         let read = Body::of(&request("multipart/mixed;boundary=\"b1\"", &body)).expect("parts");
         assert_eq!(read.sdp, b"v=0\r\ns=-\r\n");
-        let invited: Vec<_> = read.invited.iter().map(Uri::as_str).collect();
-        assert_eq!(invited, ["sip:b@x"]);
+        let invited: Vec<_> = read.invited.iter().map(|i| i.target.as_str()).collect();
+        assert_eq!(invited, ["sip:b@x;user=phone"]);
+        assert!(read.invited[0].fields.is_empty());
         let plain = Body::of(&request("application/sdp", "v=0\r\n")).expect("one part");
         assert_eq!((&*plain.sdp, plain.invited.len()), (&b"v=0\r\n"[..], 0));
     }

@@ -114,6 +114,14 @@ pub(crate) fn capabilities(allow: &str) -> Fields {
     ]
 }
 
+/// The option of who sends a list of whom to invite (RFC 5366).
+pub(crate) const LIST: &str = "recipient-list-invite";
+
+/// Whether whoever sent it insists on its list being served.
+pub(crate) fn wants_list(headers: &Headers) -> bool {
+    headers.has_token("Require", LIST)
+}
+
 /// Whether a peer takes UPDATE (RFC 3311 4); who says nothing of methods may.
 pub(crate) fn allows_update(headers: &Headers) -> bool {
     headers.get("Allow").is_none() || headers.has_token("Allow", "UPDATE")

@@ -56,7 +56,7 @@ impl ReferTo {
 }
 
 /// The URI as it may stand in a Request-URI (RFC 3261 19.1.1), and the fields it asked for.
-fn strip(uri: &Uri) -> (String, Vec<(String, String)>) {
+pub(crate) fn strip(uri: &Uri) -> (String, Vec<(String, String)>) {
     let text = uri.as_str();
     let (address, fields) = text.split_once('?').unwrap_or((text, ""));
     let kept = address

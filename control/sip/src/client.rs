@@ -98,7 +98,9 @@ impl SipClient {
                 Method::Options,
                 Method::Notify,
             ],
-            accept: vec!["application/sdp".to_owned()],
+            accept: ["application/sdp", "multipart/mixed"]
+                .map(str::to_owned)
+                .to_vec(),
             supported: vec!["100rel".to_owned()],
             tls,
             trace: true,

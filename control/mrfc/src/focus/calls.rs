@@ -8,6 +8,7 @@
 
 use super::{Call, Event, Focus, Hangup, Leg, ParticipantId, add, info};
 use crate::answers::sips_not_allowed;
+use crate::body::with_history;
 use crate::headers::{Fields, Near, allows_update, of_call, wants_sips};
 use crate::identity::Identity;
 use crate::media::{Offer, Ours};
@@ -50,6 +51,7 @@ impl Focus {
             call: Some(Call {
                 target,
                 fields,
+                history: None,
                 referrer,
                 is_alerting: false,
                 early: None,
@@ -134,20 +136,22 @@ impl Focus {
         leg.fields.clone_from(&headers);
         headers.extend(route.map(|uri| ("Route".to_owned(), format!("<{uri}>"))));
         headers.extend(call.fields.iter().cloned());
-        headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
+        let history = call.history.clone();
         let uri = call.target.to_string();
         leg.icid = Some(icid);
         let capabilities = &room.terms.capabilities;
         leg.answer = placed
             .reserved
             .describe(&leg.side(), capabilities, leg.origin);
+        let (kind, body) = with_history(&leg.answer, history.as_deref());
+        headers.push(("Content-Type".to_owned(), kind));
         Some(Invite {
             uri,
             hops,
             is_proxy: self.config.next_hop.is_some(),
             from: conference.to_string(),
             headers,
-            body: leg.answer.clone().into_bytes(),
+            body,
         })
     }
 
@@ -234,6 +238,12 @@ impl Focus {
                     .await;
             }
             200..300 => self.handle_accepted_call(id, dialog, response).await,
+            // It reads no bodies of several parts: it is called without the list of the others.
+            415 if call.history.take().is_some() => {
+                leg.dialog = None;
+                self.by_dialog.remove(&dialog);
+                self.dial(id).await;
+            }
             300.. => self.end_call(id, response.code, &response.reason).await,
         }
     }

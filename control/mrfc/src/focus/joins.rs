@@ -3,9 +3,10 @@
 use super::offers::Later;
 use super::refers::Asked;
 use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info};
-use crate::answers::{answer_with, busy, read_body, read_offer, refusal};
-use crate::headers::{allows_update, capabilities, contact, of_focus};
-use crate::identity::Identity;
+use crate::answers::{answer_with, bad_extension, busy, read_body, read_offer, refusal};
+use crate::body::Invited;
+use crate::headers::{LIST, allows_update, capabilities, contact, of_focus, wants_list};
+use crate::identity::{Identity, is_same_user};
 use crate::limits::LEGS_MAX;
 use crate::media::Ours;
 use crate::session_timer::SessionTimer;
@@ -162,8 +163,14 @@ impl Focus {
         let seen = self.seen_by(request, flow);
         let terms = self.terms_of(&called.name);
         let read = read_body(request);
-        let read = read.and_then(|body| Ok((read_offer(&body.sdp, &terms)?, body.invited)));
-        let (offer, invited) = match read {
+        let read = read.and_then(|body| {
+            // Only the factory invites (RFC 5366 5.1).
+            if !called.is_new && (!body.invited.is_empty() || wants_list(&request.headers)) {
+                return Err(bad_extension(LIST));
+            }
+            Ok((read_offer(&body.sdp, &terms)?, body))
+        });
+        let (offer, body) = match read {
             Ok(read) => read,
             Err(answer) => return self.refuse_at_once(txn, answer).await,
         };
@@ -198,6 +205,7 @@ impl Focus {
             ..Leg::new(&called.name, identity)
         };
         info!(conference = %called.name, leg = id.0, call_id = %leg.call_id, "joining");
+        let caller = leg.identity.uri.clone();
         let creator = Some(leg.identity.clone()).filter(|who| !who.is_anonymous);
         let progress = leg.progress(request);
         self.legs.insert(id, leg);
@@ -217,9 +225,16 @@ impl Focus {
             }
             let creator = creator.map(|who| who.uri);
             let by = |uri: &String| ("Referred-By".to_owned(), format!("<{uri}>"));
-            for target in invited {
-                let fields = creator.iter().map(by).collect();
-                self.new_call(&name, target, fields, creator.clone());
+            for Invited { target, fields } in body.invited {
+                if is_same_user(&caller, target.as_str()) {
+                    continue;
+                }
+                let fields = creator.iter().map(by).chain(fields).collect();
+                let id = self.new_call(&name, target, fields, creator.clone());
+                let call = self.legs.get_mut(&id).and_then(|leg| leg.call.as_mut());
+                if let Some(call) = call {
+                    call.history.clone_from(&body.history);
+                }
             }
         }
     }

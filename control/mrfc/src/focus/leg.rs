@@ -192,6 +192,8 @@ pub(super) struct Call {
     pub(super) target: Uri,
     /// Fields that the REFER asked for: Referred-By, Replaces.
     pub(super) fields: Fields,
+    /// Who else was invited, as far as it may know.
+    pub(super) history: Option<String>,
     /// Who asked, if others may know.
     pub(super) referrer: Option<String>,
     pub(super) is_alerting: bool,

@@ -1,7 +1,8 @@
 //! Offers after the first: re-INVITE, UPDATE, PRACK and ACK.
 
 use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, info};
-use crate::answers::{answer_with, not_acceptable, read_body, read_offer, refusal};
+use crate::answers::{answer_with, bad_extension, not_acceptable, read_body, read_offer, refusal};
+use crate::headers::{LIST, wants_list};
 use crate::media::{Offer, Unusable};
 use crate::session_timer::SessionTimer;
 use conference::notice::Outcome;
@@ -56,7 +57,13 @@ impl Focus {
             return Ok(Answer::new(481));
         };
         let session = SessionTimer::negotiate(&request.headers, self.config.session_expires);
-        let offer = match read_body(request).and_then(|body| read_offer(&body.sdp, &terms)) {
+        let read = read_body(request).and_then(|body| {
+            if !body.invited.is_empty() || wants_list(&request.headers) {
+                return Err(bad_extension(LIST));
+            }
+            read_offer(&body.sdp, &terms)
+        });
+        let offer = match read {
             Ok(offer) => offer,
             Err(answer) => return Ok(answer),
         };

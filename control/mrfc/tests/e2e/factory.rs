@@ -4,7 +4,7 @@ use super::{Bench, OFFER, check_refused, config, header, until_acknowledged, unt
 use crate::mrfp::Seen;
 use crate::phones::{fields, invited};
 use mrfc::{Action, ActionError, ConferenceConfig};
-use sip::{Answer, Call};
+use sip::{Answer, Call, Method};
 
 const FACTORY: &str = "sip:conference-factory@home2.net";
 
@@ -35,9 +35,13 @@ fn with_list(bench: &Bench, entries: &[&str]) -> Call {
 async fn the_factory_makes_a_conference_and_invites_whom_the_creator_lists() {
     let mut bench = Bench::start(config()).await;
     let mut one = bench.client(0).await;
-    let mut two = bench.client(0).await;
-    let uri = format!("sip:user2@{}", two.local().addr);
-    let call = with_list(&bench, &[&uri, &uri]);
+    // With a list of the others an INVITE is too long for UDP.
+    let mut two = bench.client(1).await;
+    let uri = format!("sip:user2@{};transport=tcp", two.local().addr);
+    let listed = format!("{uri}\" cp:copyControl=\"to");
+    // The creator is here already.
+    let creator = "sip:user1_public1@home1.net";
+    let call = with_list(&bench, &[&listed, &uri, creator]);
     let outcome = one.invite(&call).await.expect("placed");
     assert_eq!(outcome.response.code, 200, "{:?}", outcome.response);
     let contact = header(&outcome.response.headers, "Contact");
@@ -49,8 +53,23 @@ async fn the_factory_makes_a_conference_and_invites_whom_the_creator_lists() {
     assert_eq!(by, "<sip:user1_public1@home1.net>");
     let from = invite.headers.from().expect("From").uri;
     assert!(from.as_str().starts_with("sip:conf-"), "{from}");
+    let kind = header(&invite.headers, "Content-Type");
+    assert!(kind.starts_with("multipart/mixed;boundary="), "{kind}");
+    let body = String::from_utf8_lossy(&invite.body).into_owned();
+    for part in [
+        "Content-Type: application/sdp\r\n\r\nv=0\r\n",
+        "Content-Disposition: recipient-list-history; handling=optional\r\n",
+        &format!("<list><entry uri=\"{uri}\" cp:copyControl=\"to\"/></list>"),
+    ] {
+        assert!(body.contains(part), "{part} is not in {body}");
+    }
+    // Without that it is called again.
+    two.respond(txn, Answer::new(415)).await;
+    let (_, txn, invite) = invited(&mut two).await;
+    let kind = header(&invite.headers, "Content-Type");
+    assert_eq!(kind, "application/sdp");
     let ok = Answer::new(200)
-        .with("Contact", format!("<sip:user2@{}>", two.local().addr))
+        .with("Contact", format!("<{uri}>"))
         .with_body("application/sdp", OFFER.replace("active", "passive"));
     two.respond(txn, ok).await;
     assert!(matches!(
@@ -99,6 +118,24 @@ async fn a_list_that_is_none_is_refused() {
         "",
         "",
     );
+}
+
+#[tokio::test]
+async fn a_conference_that_exists_invites_nobody_from_a_list() {
+    let mut bench = Bench::start(config()).await;
+    let mut one = bench.client(0).await;
+    let call = Call {
+        uri: bench.call(0).uri,
+        ..with_list(&bench, &["sip:a@192.0.2.1"])
+    };
+    let refused = one.invite(&call).await.expect("placed").response;
+    check_refused(&refused, 420, "Unsupported", "recipient-list-invite");
+    let (dialog, _) = bench.join(&mut one, 0).await;
+    until_acknowledged(&mut one, dialog).await;
+    let body = call.sdp.expect("two parts").into_bytes();
+    let answered = one.request_with(dialog, Method::Invite, call.headers, body);
+    let refused = answered.await.expect("answered");
+    check_refused(&refused, 420, "Unsupported", "recipient-list-invite");
 }
 
 #[tokio::test]
