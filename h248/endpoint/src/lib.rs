@@ -44,7 +44,7 @@ pub use h248::{Encoding, Limits};
 pub use node::{Event, LostReason, Node, NodeOutput, Registered};
 pub use output::{
     BrokenTail, FailReason, Output, Problem, ProblemKind, Request, RequestKey, describe, error_of,
-    first_error, has_error,
+    first_error, has_error, refused_command,
 };
 pub use registration::Registration;
 pub use replier::{error_reply, single_reply};

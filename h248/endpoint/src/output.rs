@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use clock::Instant;
 use h248::ast::{
-    ActionReply, AmmReply, AuditReply, CommandReply, CommandResult, ContextId, ContextProperties,
-    Descriptor, ErrorDescriptor, MId, ReplyBody, ServiceChangeResult, TransactionId,
-    TransactionReply, TransactionRequest,
+    ActionReply, AmmReply, AuditReply, Command, CommandKind, CommandReply, CommandResult,
+    ContextId, ContextProperties, Descriptor, ErrorDescriptor, MId, ReplyBody, ServiceChangeResult,
+    TransactionId, TransactionReply, TransactionRequest,
 };
 
 use crate::Peer;
+use crate::wire::failed_result;
 
 /// One thing to do, from [`crate::Endpoint::poll`].
 #[derive(Clone, Debug)]
@@ -141,6 +142,22 @@ pub fn has_error(body: &ReplyBody) -> bool {
                     .any(|c| error_of(&c.result).is_some())
         }),
     }
+}
+
+/// The result of a command that is not even tried.
+#[must_use]
+pub fn refused_command(command: &Command, error: ErrorDescriptor) -> CommandResult {
+    let (kind, terminations) = match command {
+        Command::Add(asked) => (CommandKind::Add, &asked.terminations),
+        Command::Modify(asked) => (CommandKind::Modify, &asked.terminations),
+        Command::Move(asked) => (CommandKind::Move, &asked.terminations),
+        Command::Subtract { terminations, .. } => (CommandKind::Subtract, terminations),
+        Command::AuditValue(asked) => (CommandKind::AuditValue, &asked.terminations),
+        Command::AuditCapability(asked) => (CommandKind::AuditCapability, &asked.terminations),
+        Command::Notify { terminations, .. } => (CommandKind::Notify, terminations),
+        Command::ServiceChange { terminations, .. } => (CommandKind::ServiceChange, terminations),
+    };
+    failed_result(kind, terminations.clone(), error)
 }
 
 /// The error of a command's result, if it failed.

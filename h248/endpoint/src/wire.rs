@@ -103,7 +103,7 @@ fn explain(broken: BrokenTransaction) -> Broken {
 }
 
 /// The reply of a command that failed as a whole.
-fn failed_result(
+pub(crate) fn failed_result(
     kind: CommandKind,
     terminations: TerminationIds,
     error: ErrorDescriptor,

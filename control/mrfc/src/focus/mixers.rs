@@ -12,10 +12,10 @@ use crate::media::Reserved;
 use conference::MixerFailure;
 use conference::notice::Outcome;
 use h248::ast::{
-    ActionReply, Command, CommandReply, CommandResult, ContextId, ObservedEvents, ReplyBody,
-    ServiceChangeMethod, ServiceChangeResult, TerminationIds, TransactionReply,
+    ActionReply, ActionRequest, Command, CommandReply, CommandResult, ContextId, ObservedEvents,
+    ReplyBody, ServiceChangeMethod, ServiceChangeResult, TerminationIds, TransactionReply,
 };
-use h248_endpoint::{Event as H248Event, Registered, Request, error, error_reply};
+use h248_endpoint::{Event as H248Event, Registered, Request, error, error_of, refused_command};
 
 impl Focus {
     pub(super) fn handle_h248(&mut self, event: H248Event) {
@@ -254,41 +254,47 @@ impl Focus {
     /// A request of an MRFP: events that nobody armed, or terminations going out of service.
     fn handle_request(&mut self, request: &Request) {
         let mut replies = Vec::new();
-        for action in &request.request.actions {
-            let mut commands = Vec::new();
-            for command in &action.commands {
-                let Some(result) = self.execute(&request.mid, action.context, &command.command)
-                else {
-                    let body = error_reply(error(443, "Unsupported or unknown command"));
-                    self.h248.reply(request.key, body);
-                    return;
-                };
-                commands.push(CommandReply {
-                    optional: false,
-                    wildcard_response: false,
-                    result,
-                });
-            }
-            replies.push(ActionReply {
-                context: action.context,
-                properties: h248::ast::ContextProperties::default(),
-                commands,
-                error: None,
-            });
-        }
+        let mut actions = request.request.actions.iter();
+        let is_complete = actions.all(|action| {
+            let (reply, is_good) = self.execute_action(&request.mid, action);
+            replies.push(reply);
+            is_good
+        });
         let mut body = ReplyBody::Actions(replies);
-        if let Some(broken) = &request.broken {
+        if let Some(broken) = request.broken.as_ref().filter(|_| is_complete) {
             broken.append_to(&mut body);
         }
         self.h248.reply(request.key, body);
     }
 
-    fn execute(
-        &mut self,
-        mid: &MId,
-        context: ContextId,
-        command: &Command,
-    ) -> Option<CommandResult> {
+    /// Up to the first command that fails and is not optional; says whether there was none.
+    fn execute_action(&mut self, mid: &MId, action: &ActionRequest) -> (ActionReply, bool) {
+        let mut reply = ActionReply {
+            context: action.context,
+            properties: h248::ast::ContextProperties::default(),
+            commands: Vec::new(),
+            error: None,
+        };
+        if action.commands.is_empty() {
+            reply.error = Some(error(421, "contexts are a controller's business"));
+            return (reply, false);
+        }
+        for command in &action.commands {
+            let result = self.execute(mid, action.context, &command.command);
+            let is_failed = error_of(&result).is_some();
+            reply.commands.push(CommandReply {
+                optional: false,
+                wildcard_response: false,
+                result,
+            });
+            if is_failed && !command.optional {
+                return (reply, false);
+            }
+        }
+        (reply, true)
+    }
+
+    fn execute(&mut self, mid: &MId, context: ContextId, command: &Command) -> CommandResult {
         match command {
             Command::Notify {
                 terminations,
@@ -299,10 +305,10 @@ impl Focus {
                 if is_ours {
                     self.handle_observed(mid, context, terminations, observed);
                 }
-                Some(CommandResult::Notify {
+                CommandResult::Notify {
                     terminations: terminations.clone(),
                     error: (!is_ours).then(|| error(458, "Unexpected Event/Request ID")),
-                })
+                }
             }
             Command::ServiceChange {
                 terminations,
@@ -311,17 +317,19 @@ impl Focus {
                 if services.method == ServiceChangeMethod::Forced {
                     self.expel_terminations(mid, context, terminations);
                 }
-                Some(CommandResult::ServiceChange {
+                CommandResult::ServiceChange {
                     terminations: terminations.clone(),
                     result: ServiceChangeResult::Empty,
-                })
+                }
             }
             Command::Add(_)
             | Command::Modify(_)
             | Command::Move(_)
             | Command::Subtract { .. }
             | Command::AuditValue(_)
-            | Command::AuditCapability(_) => None,
+            | Command::AuditCapability(_) => {
+                refused_command(command, error(443, "Unsupported or unknown command"))
+            }
         }
     }
 

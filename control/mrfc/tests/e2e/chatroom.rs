@@ -133,6 +133,33 @@ async fn who_loses_its_connection_and_brings_no_other_is_removed() {
 }
 
 #[tokio::test]
+async fn a_request_of_a_media_plane_stops_at_the_command_that_is_refused() {
+    let mut bench = Bench::start(config()).await;
+    let mut client = bench.client(0).await;
+    let (dialog, _) = bench.join(&mut client, 0).await;
+    until_acknowledged(&mut client, dialog).await;
+    let text = "{\"Unsupported or unknown command\"}";
+    let notify = "N=t/1{OE=1{g/cause}}";
+    for (asked, answered) in [
+        (
+            format!("C=1{{{notify},AV=t/1{{AT{{}}}},{notify}}},C=2{{{notify}}}"),
+            format!("C=1{{N=t/1,AV=t/1{{ER=443{text}}}}}}}"),
+        ),
+        (
+            format!("C=1{{O-AV=t/1{{AT{{}}}},{notify}}}"),
+            format!("C=1{{AV=t/1{{ER=443{text}}},N=t/1}}}}"),
+        ),
+        (
+            "C=1{CA{PR}}".to_owned(),
+            "C=1{ER=421{\"contexts are a controller's business\"}}}".to_owned(),
+        ),
+    ] {
+        bench.mrfp.ask(&asked).await;
+        assert_eq!(bench.mrfp.seen().await, Seen::Answered(answered), "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_that_nobody_asked_for_is_refused_and_changes_nothing() {
     let mut config = config();
     config.media_grace = Duration::ZERO;

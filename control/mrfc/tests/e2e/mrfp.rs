@@ -7,7 +7,7 @@ use h248::ast::{
     CommandRequest, CommandResult, ContextId, ContextProperties, Descriptor, MId, Media,
     MediaStreams, Name, ObservedEvent, ObservedEvents, OctetString, PackageItem, Parm,
     PropertyValue, ReplyBody, ServiceChangeMethod, SignalItem, Stream, StreamParms, TerminationId,
-    TerminationIds, Value,
+    TerminationIds, Transaction, TransactionId, Value,
 };
 use h248_endpoint::{
     Config, Departure, Event, RegistrationConfig, Request, Role, Shell, TransportAddr, error,
@@ -49,6 +49,8 @@ pub(crate) enum Seen {
     Notified,
     /// It was refused with this code.
     NotifyRefused(u16),
+    /// The answer to what the test made us ask, as written.
+    Answered(String),
     Subtract {
         context: u32,
         termination: String,
@@ -62,6 +64,7 @@ enum Script {
     FailNext(u16),
     Depart(Departure),
     Notify(ActionRequest),
+    Ask(Vec<ActionRequest>),
     Lose(String),
 }
 
@@ -93,6 +96,7 @@ impl FakeMrfp {
             held: None,
             fail_next: None,
             peer: None,
+            asked: None,
             contexts: 0,
             terminations: 0,
             there: BTreeMap::new(),
@@ -146,6 +150,16 @@ impl FakeMrfp {
         self.tell(Script::Notify(action)).await;
     }
 
+    /// Sends these actions.
+    pub(crate) async fn ask(&self, actions: &str) {
+        let text = format!("!/2 <mrfp.home2.net> T=1{{{actions}}}");
+        let message = h248::parse(text.as_bytes(), &h248::Limits::default()).expect("readable");
+        let [Transaction::Request(request)] = message.transactions() else {
+            panic!("{text}");
+        };
+        self.tell(Script::Ask(request.actions.clone())).await;
+    }
+
     /// Forgets a termination without a word.
     pub(crate) async fn lose(&self, termination: &str) {
         self.tell(Script::Lose(termination.to_owned())).await;
@@ -176,6 +190,7 @@ struct Worker {
     fail_next: Option<u16>,
     /// Who asked last.
     peer: Option<h248_endpoint::Peer>,
+    asked: Option<TransactionId>,
     contexts: u32,
     terminations: u32,
     /// By name, with their contexts.
@@ -193,6 +208,14 @@ impl Worker {
                 event = self.shell.next() => {
                     match event {
                         Event::Request(request) => self.handle(request).await,
+                        Event::Reply { id, reply, .. } if self.asked == Some(id) => {
+                            let reply = Transaction::Reply(reply);
+                            let text = h248::print_transaction(&reply, 2, h248::Encoding::Compact);
+                            let text = String::from_utf8(text).expect("text");
+                            let (_, body) = text.split_once('{').expect("a body");
+                            let seen = Seen::Answered(body.to_owned());
+                            self.seen.send(seen).await.expect("the test lives");
+                        }
                         Event::Reply { reply, .. } => {
                             let refused = first_error(&reply.body).map(|e| e.code);
                             let seen = refused.map_or(Seen::Notified, Seen::NotifyRefused);
@@ -226,6 +249,10 @@ impl Worker {
                 self.there.remove(&termination);
             }
             Script::Depart(departure) => self.shell.depart(departure),
+            Script::Ask(actions) => {
+                let peer = self.peer.expect("somebody asked before");
+                self.asked = Some(self.shell.send_request(peer, actions).expect("sent"));
+            }
             Script::Notify(action) => {
                 let peer = self.peer.expect("somebody asked before");
                 self.shell.send_request(peer, vec![action]).expect("sent");

@@ -11,10 +11,10 @@
 //! ```
 
 use h248::ast::{
-    ActionRequest, AmmReply, AuditReply, Command, CommandRequest, CommandResult, ContextId,
-    Descriptor, SelectLogic, ServiceChangeResult, TerminationId, TerminationIds,
-    TransactionRequest,
+    ActionRequest, AmmReply, Command, CommandRequest, CommandResult, ContextId, Descriptor,
+    SelectLogic, TerminationId, TerminationIds, TransactionRequest,
 };
+use h248_endpoint::refused_command;
 
 use super::audit::{Audit, Form};
 use super::contexts::names_choice;
@@ -207,30 +207,7 @@ impl Core {
 
 /// A command that is not even tried.
 fn refuse_command(scope: Scope, command: &Command, fault: &Fault, draft: &mut Draft) {
-    let amm = |terminations: &TerminationIds| AmmReply {
-        terminations: terminations.clone(),
-        descriptors: vec![fault.item()],
-    };
-    let result = match command {
-        Command::Add(asked) => CommandResult::Add(amm(&asked.terminations)),
-        Command::Modify(asked) => CommandResult::Modify(amm(&asked.terminations)),
-        Command::Move(asked) => CommandResult::Move(amm(&asked.terminations)),
-        Command::Subtract { terminations, .. } => CommandResult::Subtract(amm(terminations)),
-        Command::AuditValue(asked) => {
-            CommandResult::AuditValue(AuditReply::Terminations(amm(&asked.terminations)))
-        }
-        Command::AuditCapability(asked) => {
-            CommandResult::AuditCapability(AuditReply::Terminations(amm(&asked.terminations)))
-        }
-        Command::Notify { terminations, .. } => CommandResult::Notify {
-            terminations: terminations.clone(),
-            error: Some(fault.descriptor()),
-        },
-        Command::ServiceChange { terminations, .. } => CommandResult::ServiceChange {
-            terminations: terminations.clone(),
-            result: ServiceChangeResult::Error(fault.descriptor()),
-        },
-    };
+    let result = refused_command(command, fault.descriptor());
     draft.push(scope.id(), result, None);
 }
 
