@@ -1,4 +1,4 @@
-//! Every requirement on MSRP is tested or has an exception, and `docs/CONFORMANCE.md` says so.
+//! Every requirement on MSRP and SIP is tested or has an exception, and `docs/CONFORMANCE.md` says so.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Which requirement on MSRP elements is proven where.
+//! Which requirement on MSRP elements and on the conference focus is proven where.
 //!
 //! ```text
 //! requirements.tsv   every requirement, in our words
@@ -192,7 +192,7 @@ impl Report {
     pub fn document(&self) -> String {
         let [all, tested, not_applicable, deviations, open] = self.counts();
         let mut text = format!(
-            "# MSRP conformance\n\n\
+            "# Conformance of MSRP and of the conference focus\n\n\
              Made by `cargo run -p mrf-tests --bin conformance`; `cargo test` fails when it is out of date. Requirements\n\
              are listed in `tests/conformance/requirements.tsv` in our words; the sources decide. A requirement is\n\
              *tested* when a test names it, otherwise `tests/conformance/exceptions.tsv` says why not.\n\n\

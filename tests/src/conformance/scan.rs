@@ -155,7 +155,7 @@ fn ids(line: &str) -> impl Iterator<Item = &str> {
 
 fn is_id(word: &str) -> bool {
     let mut parts = word.split('-');
-    parts.next() == Some("MSRP")
+    matches!(parts.next(), Some("MSRP" | "SIP"))
         && parts
             .next()
             .is_some_and(|f| !f.is_empty() && f.bytes().all(|b| b.is_ascii_uppercase()))

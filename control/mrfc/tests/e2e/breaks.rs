@@ -31,6 +31,7 @@ fn subtract(termination: &str) -> Seen {
     }
 }
 
+// SIP-END-003
 #[tokio::test]
 async fn what_was_added_and_never_told_of_is_subtracted() {
     let (mut bench, wire) = bench().await;
@@ -70,6 +71,7 @@ async fn a_subtract_that_did_not_arrive_is_made_up_for() {
     assert_eq!(bench.mrfc.metrics().strangers, 1);
 }
 
+// SIP-END-004
 #[tokio::test]
 async fn who_has_nothing_at_the_mrfp_any_more_is_told() {
     let (mut bench, wire) = bench().await;

@@ -89,6 +89,7 @@ async fn who_stays_anonymous_may_say_so_of_itself() {
 }
 
 // MSRP-CHAT-001.
+// SIP-JOIN-017
 #[tokio::test]
 async fn who_takes_no_wrapped_messages_does_not_get_into_a_chat_room() {
     let mut config = config();
@@ -118,6 +119,7 @@ async fn who_takes_no_wrapped_messages_does_not_get_into_a_chat_room() {
     assert!(until_bye(&mut client).await.contains("cause=488"));
 }
 
+// SIP-END-006
 #[tokio::test]
 async fn who_loses_its_connection_and_brings_no_other_is_removed() {
     let mut config = config();

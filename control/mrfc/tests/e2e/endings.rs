@@ -255,6 +255,7 @@ fn order(seed: u64) -> Vec<Ending> {
     all
 }
 
+// SIP-END-001
 #[tokio::test]
 async fn whatever_ends_a_leg_in_whatever_order_nothing_is_left_of_it() {
     for seed in [1, 2, 3, 4] {
@@ -271,6 +272,7 @@ async fn whatever_ends_a_leg_in_whatever_order_nothing_is_left_of_it() {
     }
 }
 
+// SIP-END-002
 #[tokio::test]
 async fn a_termination_that_comes_too_late_is_taken_back() {
     let mut config = config();

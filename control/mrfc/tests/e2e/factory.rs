@@ -31,6 +31,7 @@ fn with_list(bench: &Bench, entries: &[&str]) -> Call {
     }
 }
 
+// SIP-CALL-009, SIP-CALL-010, SIP-CALL-013
 #[tokio::test]
 async fn the_factory_makes_a_conference_and_invites_whom_the_creator_lists() {
     let mut bench = Bench::start(config()).await;
@@ -95,6 +96,7 @@ async fn the_factory_makes_a_conference_and_invites_whom_the_creator_lists() {
     }
 }
 
+// SIP-CALL-012
 #[tokio::test]
 async fn a_list_that_is_none_is_refused() {
     let bench = Bench::start(config()).await;
@@ -120,6 +122,7 @@ async fn a_list_that_is_none_is_refused() {
     );
 }
 
+// SIP-CALL-011
 #[tokio::test]
 async fn a_conference_that_exists_invites_nobody_from_a_list() {
     let mut bench = Bench::start(config()).await;
@@ -138,6 +141,7 @@ async fn a_conference_that_exists_invites_nobody_from_a_list() {
     check_refused(&refused, 420, "Unsupported", "recipient-list-invite");
 }
 
+// SIP-OPER-003
 #[tokio::test]
 async fn an_operator_moderates() {
     let mut bench = Bench::start(config()).await;

@@ -6,6 +6,7 @@ use clock::Duration;
 use h248_endpoint::Departure;
 use sip::{Call, Event, Method, SipAddr, SipClient};
 
+// SIP-JOIN-001
 #[tokio::test]
 async fn a_join_and_a_leave_over_every_listener() {
     for listener in 0..4 {
@@ -78,6 +79,7 @@ async fn a_join_and_a_leave_over_every_listener() {
     }
 }
 
+// SIP-JOIN-002
 #[tokio::test]
 async fn what_cannot_be_served_is_refused() {
     let mut config = config();
@@ -198,6 +200,7 @@ async fn what_cannot_be_served_is_refused() {
 }
 
 // TS 24.247 6.3.2.2.2.
+// SIP-JOIN-003
 #[tokio::test]
 async fn charging_functions_are_those_of_the_request_or_our_own() {
     let mut config = config();
@@ -214,6 +217,7 @@ async fn charging_functions_are_those_of_the_request_or_our_own() {
     assert_eq!(all, ["ccf=\"theirs\""]);
 }
 
+// SIP-JOIN-004
 #[tokio::test]
 async fn several_sessions_in_one_offer_are_one_and_the_others_refused() {
     let mut bench = Bench::start(config()).await;
@@ -233,6 +237,7 @@ async fn several_sessions_in_one_offer_are_one_and_the_others_refused() {
     assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
 }
 
+// SIP-JOIN-005
 #[tokio::test]
 async fn without_an_mrfp_a_join_is_put_off() {
     let mrfc = mrfc::start(config()).await.expect("starts");
@@ -250,6 +255,7 @@ async fn without_an_mrfp_a_join_is_put_off() {
     check_refused(&outcome.response, 503, "Retry-After", "5");
 }
 
+// SIP-JOIN-006
 #[tokio::test]
 async fn two_joins_at_once_share_a_context_and_the_third_finds_no_seat() {
     let mut config = config();
@@ -308,6 +314,7 @@ async fn two_joins_at_once_share_a_context_and_the_third_finds_no_seat() {
     assert!(matches!(seen, Seen::Add { context: None, .. }), "{seen:?}");
 }
 
+// SIP-JOIN-007
 #[tokio::test]
 async fn cancel_while_the_add_is_under_way() {
     let mut bench = Bench::start(config()).await;
@@ -329,6 +336,7 @@ async fn cancel_while_the_add_is_under_way() {
 }
 
 // MSRP-SDP-010.
+// SIP-JOIN-008
 #[tokio::test]
 async fn a_new_offer_changes_the_termination_and_the_same_one_does_not() {
     let mut bench = Bench::start(config()).await;
@@ -388,6 +396,7 @@ async fn a_new_offer_changes_the_termination_and_the_same_one_does_not() {
     assert_eq!(options.code, 200);
 }
 
+// SIP-JOIN-009
 #[tokio::test]
 async fn an_invite_without_offer_gets_ours_and_answers_it_in_the_ack() {
     let mut bench = Bench::start(config()).await;
@@ -423,6 +432,7 @@ async fn an_invite_without_offer_gets_ours_and_answers_it_in_the_ack() {
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
 }
 
+// SIP-END-005
 #[tokio::test]
 async fn a_lost_mrfp_ends_the_calls() {
     let mut bench = Bench::start(config()).await;
@@ -438,6 +448,7 @@ async fn a_lost_mrfp_ends_the_calls() {
     );
 }
 
+// SIP-END-007
 #[tokio::test]
 async fn shutdown_ends_every_call_and_subtracts_every_termination() {
     let mut bench = Bench::start(config()).await;

@@ -65,6 +65,7 @@ fn wrapped(to: &str, text: &str) -> String {
 const AWARE: &str = "a=chatroom\r\n";
 
 // MSRP-CHAT-025.
+// SIP-OPER-004
 #[tokio::test]
 async fn who_knows_no_chat_rooms_is_told_where_it_is_and_who_comes_and_goes() {
     let mut bench = Bench::start(room(Profile::Chatroom)).await;

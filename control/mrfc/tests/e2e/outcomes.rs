@@ -6,6 +6,7 @@ use crate::phones::{Callee, Notify, refer};
 use mrfc::Codes;
 use sip::Call;
 
+// SIP-OPER-002
 #[tokio::test]
 async fn every_request_is_counted_by_what_became_of_it() {
     let mut bench = Bench::start(config()).await;

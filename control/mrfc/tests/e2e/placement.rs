@@ -20,6 +20,7 @@ async fn placed(bench: &Bench, name: &str) -> String {
     one.mrfp.clone().expect("it is placed")
 }
 
+// SIP-OPER-001
 #[tokio::test]
 async fn conferences_go_where_the_fewest_are_and_nobody_leaves() {
     let mut config = config();

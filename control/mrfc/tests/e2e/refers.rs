@@ -20,6 +20,7 @@ async fn check_notified(client: &mut SipClient, event: &str, state: &str, line: 
 
 const OVER: &str = "terminated;reason=noresource";
 
+// SIP-CALL-001, SIP-CALL-004
 #[tokio::test]
 async fn a_participant_has_somebody_called_and_removed_again() {
     for listener in [0, 1] {
@@ -102,6 +103,7 @@ async fn a_participant_has_somebody_called_and_removed_again() {
     }
 }
 
+// SIP-CALL-005
 #[tokio::test]
 async fn a_call_that_is_refused_gives_its_termination_back_and_is_told() {
     let mut bench = Bench::start(config()).await;
@@ -118,6 +120,7 @@ async fn a_call_that_is_refused_gives_its_termination_back_and_is_told() {
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
 }
 
+// SIP-CALL-006
 #[tokio::test]
 async fn an_answer_without_a_usable_session_ends_the_call() {
     let mut bench = Bench::start(config()).await;
@@ -141,6 +144,8 @@ async fn an_answer_without_a_usable_session_ends_the_call() {
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
 }
 
+// SIP-CALL-007
+// SIP-CALL-017
 #[tokio::test]
 async fn who_is_removed_while_the_phone_rings_is_cancelled() {
     let mut bench = Bench::start(config()).await;
@@ -165,6 +170,8 @@ async fn who_is_removed_while_the_phone_rings_is_cancelled() {
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
 }
 
+// SIP-CALL-002
+// SIP-CALL-016
 #[tokio::test]
 async fn a_refer_that_cannot_be_served_is_refused() {
     let mut bench = Bench::start(config()).await;
@@ -203,6 +210,7 @@ async fn a_refer_that_cannot_be_served_is_refused() {
     assert_eq!(bench.mrfc.metrics().refers_refused, 6);
 }
 
+// SIP-CALL-003
 #[tokio::test]
 async fn a_refer_outside_any_dialog_is_told_in_its_own() {
     let mut bench = Bench::start(config()).await;

@@ -13,6 +13,7 @@ fn requiring(bench: &Bench, tags: &str) -> Call {
     }
 }
 
+// SIP-JOIN-010
 #[tokio::test]
 async fn who_requires_it_gets_a_reliable_183_and_then_its_200() {
     let mut bench = Bench::start(config()).await;
@@ -47,6 +48,7 @@ async fn who_requires_it_gets_a_reliable_183_and_then_its_200() {
     assert_eq!((codes.as_slice(), outcome.response.code), (&[100][..], 200));
 }
 
+// SIP-CALL-008
 #[tokio::test]
 async fn a_callee_answers_in_a_reliable_provisional_response() {
     let mut bench = Bench::start(config()).await;
@@ -78,6 +80,7 @@ async fn a_callee_answers_in_a_reliable_provisional_response() {
     until_acknowledged(&mut two.client, called).await;
 }
 
+// SIP-JOIN-011
 #[tokio::test]
 async fn a_183_that_nobody_acknowledges_ends_the_join() {
     let mut config = config();

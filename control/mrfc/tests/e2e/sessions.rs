@@ -5,6 +5,7 @@ use crate::mrfp::Seen;
 use crate::phones::later;
 use sip::{Event, Method, SipClient};
 
+// SIP-JOIN-013
 #[tokio::test]
 async fn a_silent_participant_is_removed() {
     let mut bench = Bench::start(config()).await;
@@ -78,6 +79,7 @@ async fn refresh(client: &mut SipClient) -> (sip::TxnId, Box<sip::Request>) {
     }
 }
 
+// SIP-JOIN-015
 #[tokio::test]
 async fn what_the_answer_to_a_refresh_says_holds() {
     let mut bench = Bench::start(config()).await;
@@ -103,6 +105,7 @@ async fn what_the_answer_to_a_refresh_says_holds() {
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
 }
 
+// SIP-JOIN-014
 #[tokio::test]
 async fn who_takes_no_update_is_sent_its_description_again() {
     let mut bench = Bench::start(config()).await;
@@ -142,6 +145,7 @@ fn check_field(request: &sip::Request, name: &str, value: &str) {
     assert!(found.contains(value), "{name}: {found}");
 }
 
+// SIP-JOIN-016
 #[tokio::test]
 async fn a_200_that_nobody_acknowledges_ends_the_call() {
     let mut bench = Bench::start(config()).await;

@@ -85,6 +85,7 @@ async fn who_must_be_reached_by_sips_is_refused_where_nothing_is_secure() {
     assert_eq!((outcome.response.code, contact.uri.scheme()), (200, "sip"));
 }
 
+// SIP-OPER-006
 #[tokio::test]
 async fn a_user_joins_over_every_transport_and_is_removed_through_its_connection() {
     let files = Files::new();

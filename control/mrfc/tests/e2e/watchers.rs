@@ -41,6 +41,7 @@ async fn alone() -> (Bench, SipClient, DialogId) {
 const ONE: &str = "sip:user1_public1@home1.net";
 
 // MSRP-CHAT-027.
+// SIP-WATCH-001, SIP-WATCH-002, SIP-WATCH-003, SIP-WATCH-004
 #[tokio::test]
 async fn a_participant_watches_who_comes_and_goes() {
     let mut bench = Bench::start(config()).await;
@@ -96,6 +97,7 @@ async fn a_participant_watches_who_comes_and_goes() {
     );
 }
 
+// SIP-JOIN-012, SIP-WATCH-009
 #[tokio::test]
 async fn who_stays_anonymous_learns_its_uri_and_nobody_else_does() {
     let mut bench = Bench::start(config()).await;
@@ -136,6 +138,7 @@ async fn who_stays_anonymous_learns_its_uri_and_nobody_else_does() {
     }
 }
 
+// SIP-WATCH-007
 #[tokio::test]
 async fn who_cannot_take_a_roster_now_gets_it_later() {
     let (bench, mut one, dialog) = alone().await;
@@ -180,6 +183,7 @@ async fn who_watches_is_told_that_the_conference_went_with_its_mrfp() {
     assert_eq!(bench.mrfc.metrics().subscriptions_ended, 1);
 }
 
+// SIP-WATCH-008
 #[tokio::test]
 async fn who_watches_sees_who_is_on_hold_and_how_the_others_went() {
     let mut bench = Bench::start(config()).await;
@@ -265,6 +269,7 @@ async fn somebody_else_watches_in_a_dialog_of_its_own() {
     assert_eq!(again.code, 481, "the dialog went with its subscription");
 }
 
+// SIP-WATCH-005
 #[tokio::test]
 async fn a_subscription_ends_when_it_is_not_refreshed_and_with_its_conference() {
     let (bench, mut one, dialog) = alone().await;
@@ -298,6 +303,7 @@ async fn a_subscription_ends_when_it_is_not_refreshed_and_with_its_conference() 
     }
 }
 
+// SIP-WATCH-006
 #[tokio::test]
 async fn a_subscribe_that_cannot_be_served_is_refused() {
     let mut config = config();

@@ -198,6 +198,7 @@ fn check_invite(from: &str, to: &str, expected: &str, header: Option<&str>) {
     }
 }
 
+// SIP-JOIN-018
 #[test]
 fn the_seeds_invite_is_answered_by_the_book() {
     let mut bench = Bench::new();
@@ -230,6 +231,7 @@ fn the_seeds_invite_is_answered_by_the_book() {
     assert_eq!(bench.sent.last().map(|s| &s.0), Some(&to));
 }
 
+// SIP-JOIN-020
 #[test]
 fn what_cannot_be_served_is_refused_and_never_ignored() {
     check_invite("INVITE sip", "INVITE http", "416", None);
@@ -469,6 +471,7 @@ fn cancel_after_the_final_response_changes_nothing() {
     assert_eq!(bench.events, []);
 }
 
+// SIP-JOIN-019
 #[test]
 fn the_same_request_by_two_ways_is_merged_once() {
     let mut bench = Bench::new();
@@ -526,6 +529,7 @@ fn our_bye_goes_by_the_route_set_to_the_octets_of_the_contact() {
     assert_eq!(bench.asked[0].host, "scscf1.home1.net");
 }
 
+// SIP-END-008
 #[test]
 fn byes_may_cross() {
     let mut bench = Bench::new();
@@ -611,6 +615,7 @@ fn answer_to(invite: &str, status: &str, tag: &str) -> String {
     )
 }
 
+// SIP-CALL-014
 #[test]
 fn a_call_is_acknowledged_by_the_reversed_route_and_with_a_new_branch() {
     let mut bench = Bench::new();

@@ -9,6 +9,7 @@ fn numbered(number: usize) -> String {
         .replace("cb03a0s09a2sdfglkj490333", &format!("call{number}"))
 }
 
+// SIP-OPER-005
 #[test]
 fn new_dialogs_are_refused_while_too_many_wait_and_everything_else_is_served() {
     let mut bench = Bench::new();
