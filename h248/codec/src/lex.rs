@@ -347,7 +347,12 @@ impl<'a> Cursor<'a> {
 /// Trims `octets` of blanks and line ends, and ends the last line in the style of the others.
 fn with_line_end(octets: &[u8]) -> Vec<u8> {
     match trimmed(octets) {
-        Some((text, line_end)) => [text, line_end].concat(),
+        Some((text, line_end)) => {
+            let mut octets = Vec::with_capacity(text.len() + line_end.len());
+            octets.extend_from_slice(text);
+            octets.extend_from_slice(line_end);
+            octets
+        }
         None => Vec::new(),
     }
 }

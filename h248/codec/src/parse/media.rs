@@ -90,6 +90,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `{` octets `}`: everything up to the first brace that no backslash precedes.
+    #[inline]
     pub(super) fn octet_string(&mut self) -> Parsed<OctetString> {
         self.open()?;
         let Some(octets) = self.cursor.octets() else {

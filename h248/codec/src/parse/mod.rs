@@ -427,7 +427,7 @@ const FIRST_OCTETS: usize = 704;
 
 /// Adds `item` to a list most of which are empty, and returns it in its place. The first one makes the
 /// room, without going through what makes more of it.
-#[inline]
+#[inline(always)]
 fn push<T>(items: &mut Vec<T>, item: T) -> &mut T {
     if items.capacity() == 0 {
         *items = Vec::with_capacity(FEW_ITEMS);

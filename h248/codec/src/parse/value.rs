@@ -320,13 +320,30 @@ impl<'a> Parser<'a> {
     }
 
     /// A parmValue, with its operator.
+    #[inline(always)]
     pub(super) fn property_value(&mut self) -> Parsed<PropertyValue> {
+        if !self.eat(b'=') {
+            return self.comparison();
+        }
+        let word = self.maybe_word();
+        if word.is_empty() {
+            return self.alternatives();
+        }
+        // Nearly all are such words.
+        Ok(PropertyValue::Is(Value {
+            text: self.cursor.text_of(word),
+            quoted: false,
+        }))
+    }
+
+    /// A parmValue with an operator other than `=`.
+    #[inline(never)]
+    fn comparison(&mut self) -> Parsed<PropertyValue> {
         let operator = self.next();
-        if let Some(b'=' | b'>' | b'<' | b'#') = operator {
+        if let Some(b'>' | b'<' | b'#') = operator {
             self.cursor.skip();
         }
         match operator {
-            Some(b'=') => self.alternatives(),
             Some(b'>') => Ok(PropertyValue::GreaterThan(self.value()?)),
             Some(b'<') => Ok(PropertyValue::LessThan(self.value()?)),
             Some(b'#') => Ok(PropertyValue::NotEqual(self.value()?)),
@@ -335,6 +352,7 @@ impl<'a> Parser<'a> {
     }
 
     /// An alternativeValue.
+    #[inline(never)]
     fn alternatives(&mut self) -> Parsed<PropertyValue> {
         match self.next() {
             Some(b'[') => self.bracketed_values(),
@@ -364,6 +382,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `pkg/prop value`, the name already read.
+    #[inline(always)]
     pub(super) fn property(&mut self, word: Word<'a>) -> Parsed<PropertyParm> {
         let name = self.item_of(word, "a known item or a package/property")?;
         let value = self.property_value()?;
@@ -371,6 +390,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `NAME value`, the name already read.
+    #[inline(always)]
     pub(super) fn parm(&mut self, word: Word<'a>) -> Parsed<Parm> {
         if !is_name_word(word) {
             return self.fail_at(word.at, "a parameter");
