@@ -73,6 +73,15 @@ impl Text {
         }
     }
 
+    /// The octets of a short text with what stands behind, and how many count.
+    #[inline]
+    pub(crate) fn as_short(&self) -> Option<(&[u8; SHORT_OCTETS], usize)> {
+        match &self.0 {
+            Repr::Short(length, octets) => Some((octets, *length as usize)),
+            Repr::Long(_) => None,
+        }
+    }
+
     /// The text itself.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -28,6 +28,12 @@ impl Name {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
+
+    /// The text as it is kept.
+    #[inline]
+    pub(crate) fn text(&self) -> &Text {
+        &self.0
+    }
 }
 
 impl From<Text> for Name {
@@ -156,8 +162,14 @@ impl PackageItem {
 
     /// The octets of it as on the wire.
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
+    }
+
+    /// It as on the wire.
+    #[inline]
+    pub(crate) fn text(&self) -> &Text {
+        self.text.text()
     }
 
     /// Whether this is `package/item`, without regard to case.

@@ -333,11 +333,10 @@ impl<const PRETTY: bool> Writer<PRETTY> {
     }
 
     fn value(&mut self, value: &Value) {
-        let octets = value.text.as_bytes();
-        if value.quoted || !is_plain(octets) {
+        if value.quoted || !is_plain(value.text.as_bytes()) {
             self.quoted(&value.text);
         } else {
-            self.out.put(octets);
+            self.out.text(&value.text);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use crate::ast::Text;
 use crate::token::Token;
 
 /// A buffer that is longer than what has been written.
@@ -69,6 +70,20 @@ impl Out {
         } else if let (Some(to), Some(octet)) = (room.first_mut(), octets.first()) {
             *to = *octet;
         }
+    }
+
+    /// Writes `text`, which is short as a rule.
+    #[inline]
+    pub(super) fn text(&mut self, text: &Text) {
+        // All of its room, since that takes no look at its length; only what counts is kept.
+        let Some((octets, count)) = text.as_short() else {
+            return self.put(text.as_bytes());
+        };
+        match self.octets.get_mut(self.at..self.at + octets.len()) {
+            Some(room) => room.copy_from_slice(octets),
+            None => return self.put_in_new_room(&octets[..count]),
+        }
+        self.at += count;
     }
 
     /// Writes `token` as terse senders do.

@@ -87,14 +87,14 @@ impl Put for u8 {
 impl Put for Name {
     #[inline]
     fn put(&self, out: &mut Out) {
-        out.put(self.as_bytes());
+        out.text(self.text());
     }
 }
 
 impl Put for PackageItem {
     #[inline]
     fn put(&self, out: &mut Out) {
-        out.put(self.as_bytes());
+        out.text(self.text());
     }
 }
 
