@@ -17,6 +17,9 @@ use h248::ast::{
 };
 use h248_endpoint::{Event as H248Event, Registered, Request, error, error_of, refused_command};
 
+/// The context or the termination is not there (any more), or not there together (H.248.8).
+const GONE: [u16; 3] = [411, 430, 435];
+
 impl Focus {
     pub(super) fn handle_h248(&mut self, event: H248Event) {
         match event {
@@ -141,6 +144,7 @@ impl Focus {
         if let Some(error) = error {
             self.counters.outcomes().h248_errors.count(error.code);
         }
+        let is_gone = error.is_some_and(|error| GONE.contains(&error.code));
         let error = error.map(h248_endpoint::describe);
         let task = self.ended_task(id);
         if let Some(error) = &error {
@@ -165,6 +169,9 @@ impl Focus {
                     Err(why) => Event::ChangeFailed(leg, why),
                 };
                 self.tell(leg, event);
+                if is_gone {
+                    self.tell(leg, Event::Expelled(leg, Hangup::MediaFailed));
+                }
             }
             Some(Task::Subtract(leg)) => {
                 if let Some(gone) = self.legs.get_mut(&leg) {

@@ -1,10 +1,10 @@
 //! The association with the MRFP breaks while requests are under way; the MRFP is back with its contexts.
 
-use super::{Bench, FakeMrfp, Seen, config, until_acknowledged, until_bye};
+use super::{Bench, FakeMrfp, OFFER, Seen, config, until_acknowledged, until_bye};
 use crate::wire::{Way, Wire};
 use clock::Duration;
 use h248_endpoint::TransportAddr;
-use sip::{DialogId, SipClient};
+use sip::{DialogId, Method, SipClient};
 
 async fn bench() -> (Bench, Wire) {
     let mut config = config();
@@ -84,6 +84,19 @@ async fn who_has_nothing_at_the_mrfp_any_more_is_told() {
     until_acknowledged(&mut stays, dialog).await;
     let metrics = bench.mrfc.metrics();
     assert_eq!((metrics.strangers, metrics.missing), (0, 1));
+}
+
+#[tokio::test]
+async fn whose_termination_is_found_to_be_gone_is_told() {
+    let (mut bench, _wire) = bench().await;
+    let (mut client, dialog) = joined(&mut bench).await;
+    bench.mrfp.fail_next(430).await;
+    let moved = OFFER.replace("s111271", "s2");
+    let changed = client.request(dialog, Method::Invite, Some(&moved)).await;
+    assert_eq!(changed.expect("answered").code, 503);
+    assert!(matches!(bench.mrfp.seen().await, Seen::Modify { .. }));
+    assert!(until_bye(&mut client).await.contains("cause=488"));
+    assert_eq!(bench.mrfp.seen().await, subtract("t/1"));
 }
 
 #[tokio::test]
