@@ -10,6 +10,7 @@ mod begin;
 mod branch;
 mod closing;
 mod config;
+mod conn_events;
 mod connection;
 mod conns;
 mod context;
