@@ -220,7 +220,7 @@ fn own_system(command: &[&str], args: &LoadArgs, stdout: Stdio) -> anyhow::Resul
         .args(["--http", "off"])
         .args(["--reactor", &args.reactor.0.to_string()])
         .args(["--shards", &cores.len().clamp(1, 62).to_string()])
-        .args(["--busy-poll-us", &args.busy_poll_us.0.to_string()])
+        .args(["--busy-poll-us", &args.busy_poll_us.to_string()])
         .env("RUST_LOG", "warn")
         .stdin(Stdio::null())
         .stdout(stdout);

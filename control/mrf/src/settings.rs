@@ -97,8 +97,9 @@ fn media(options: &Options) -> mrfp::Config {
         config.gateway_limits.spread_above = above.get();
     }
     config.xdp_interface = options.xdp_if.as_ref().map(|name| name.0.clone());
-    let micros = options.busy_poll_us.map_or(0, |poll| poll.0);
-    config.busy_poll = Duration::from_micros(micros.into());
+    config.busy_poll = options
+        .busy_poll_us
+        .map_or_else(Default::default, Into::into);
     config.tcp_congestion = options.tcp_congestion.as_ref().map(|name| name.0.clone());
     let limits = &mut config.switch_limits;
     if let Some(mib) = options.recipient_queue_mib {

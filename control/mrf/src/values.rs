@@ -127,18 +127,42 @@ impl FromStr for Reactor {
     }
 }
 
-/// How long a shard polls before it sleeps, microseconds: 0 to [`BUSY_POLL_US_MAX`].
+/// How long a shard polls before it sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BusyPoll(pub u32);
+pub enum BusyPoll {
+    /// So many microseconds, 0 to [`BUSY_POLL_US_MAX`].
+    Micros(u32),
+    /// What pays, and no more than half of the time.
+    Auto,
+}
+
+impl From<BusyPoll> for mrfp::BusyPoll {
+    fn from(value: BusyPoll) -> Self {
+        match value {
+            BusyPoll::Micros(micros) => Duration::from_micros(micros.into()).into(),
+            BusyPoll::Auto => Self::bounded(),
+        }
+    }
+}
+
+impl fmt::Display for BusyPoll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Micros(micros) => micros.fmt(f),
+            Self::Auto => f.write_str("auto"),
+        }
+    }
+}
 
 impl FromStr for BusyPoll {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         match text.parse::<u32>() {
-            Ok(micros) if micros <= BUSY_POLL_US_MAX => Ok(Self(micros)),
+            Ok(micros) if micros <= BUSY_POLL_US_MAX => Ok(Self::Micros(micros)),
+            Err(_) if text == "auto" => Ok(Self::Auto),
             Ok(_) | Err(_) => Err(ValueError(format!(
-                "expected microseconds, 0 to {BUSY_POLL_US_MAX}"
+                "expected microseconds, 0 to {BUSY_POLL_US_MAX}, or auto"
             ))),
         }
     }

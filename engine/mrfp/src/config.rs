@@ -6,7 +6,7 @@ use core::num::NonZeroU8;
 use core::str::FromStr;
 use std::path::PathBuf;
 
-use crate::{ReactorKind, Transport};
+use crate::{BusyPoll, ReactorKind, Transport};
 use clock::Duration;
 use h248::Encoding;
 use h248::ast::MId;
@@ -111,9 +111,9 @@ pub struct Config {
     /// How many shards; `None`: one per core available to the process, with [`ReactorKind::Xdp`] no
     /// more than the interface has receive queues.
     pub shards: Option<NonZeroU8>,
-    /// How long a shard polls before it sleeps, as long as that tends to be of use: spares the
-    /// wake-up of tens of microseconds, costs up to a core. Zero: sleep at once.
-    pub busy_poll: Duration,
+    /// How long a shard polls before it sleeps: spares the wake-up of tens of microseconds, costs up to
+    /// a core, or half of one where it is bounded.
+    pub busy_poll: BusyPoll,
     /// TCP's congestion control for MSRP, by the system's name; `None`: the system's default. Not for
     /// [`ReactorKind::Xdp`], which has a TCP of its own.
     pub tcp_congestion: Option<String>,
@@ -163,7 +163,7 @@ impl Default for Config {
             reactor: ReactorKind::Auto,
             xdp_interface: None,
             shards: None,
-            busy_poll: Duration::ZERO,
+            busy_poll: BusyPoll::default(),
             tcp_congestion: None,
             honour_sdp: false,
             matching: Matching::SessionId,

@@ -14,6 +14,6 @@ pub use config::{Config, Listener, ListenerError, TlsFiles};
 pub use h248::Encoding;
 pub use h248_endpoint::AfterLoss;
 pub use metrics::{Metrics, ShardMetrics};
-pub use reactor::{ReactorKind, Transport};
+pub use reactor::{BusyPoll, ReactorKind, Transport};
 pub use shell::{Mrfp, StartError, Tls, TlsError, start};
 pub use switch::Matching;

@@ -14,7 +14,6 @@
 //! connection leaves in one send.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -32,7 +31,7 @@ use crate::limits::{
     TURN_CONTROLS_MAX, TURN_FREIGHT_MAX, YOUTH_BYTES,
 };
 use crate::mailbox::{Control, Freight, Full, Mailbox, ShardLinks};
-use crate::patience::Patience;
+use crate::patience::{BusyPoll, Patience};
 use crate::table::{Conn, Handover, Table};
 
 /// The machine that a driver runs.
@@ -85,8 +84,8 @@ pub struct DriverConfig<S> {
     pub links: ShardLinks<S>,
     /// Where events go.
     pub events: EventSink,
-    /// How long to poll before sleeping, as long as that tends to be of use; zero: sleep at once.
-    pub busy_poll: Duration,
+    /// How long to poll before sleeping.
+    pub busy_poll: BusyPoll,
 }
 
 impl<S> DriverConfig<S> {
@@ -101,7 +100,7 @@ impl<S> DriverConfig<S> {
             mailbox,
             links,
             events,
-            busy_poll: Duration::ZERO,
+            busy_poll: BusyPoll::default(),
         }
     }
 }
@@ -227,7 +226,7 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         if until == Some(Instant::ZERO) {
             return self.backend.wait(until, done);
         }
-        if self.config.busy_poll.is_zero() {
+        if self.patience.never_polls() {
             return self.sleep(until, done);
         }
         let began = self.backend.now();

@@ -33,6 +33,7 @@ pub use driver::{Driver, DriverConfig, EventSink, Flow, Logic};
 pub use layer::{Credentials, CredentialsError, Identity, Layer, Transport};
 pub use mailbox::{Control, ControlSender, FreightMetrics, Full, Mailbox, ShardLinks};
 pub use mio::Mio;
+pub use patience::BusyPoll;
 pub use pool::Octets;
 pub use socket::{Socket, bind_listeners, rebind_listeners, set_congestion_control};
 pub use thread::{ReactorKind, ShardHandle, ShardThreadConfig, UnknownReactor, spawn_shard};

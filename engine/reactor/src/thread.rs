@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::str::FromStr;
-use core::time::Duration;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::layer::{Credentials, Transport};
 use crate::limits::CONNECTIONS_MAX;
 use crate::mailbox::{Control, ControlSender, Full, Mailbox, ShardLinks};
 use crate::mio::Mio;
+use crate::patience::BusyPoll;
 use crate::pool::Octets;
 use crate::socket::Socket;
 use crate::uring::{Unavailable, Uring};
@@ -112,7 +112,7 @@ pub struct ShardThreadConfig {
     /// Where events go; called on the shard's thread, must not block.
     pub events: EventSink,
     /// How long to poll before sleeping, see [`DriverConfig::busy_poll`].
-    pub busy_poll: Duration,
+    pub busy_poll: BusyPoll,
 }
 
 impl ShardThreadConfig {
@@ -137,7 +137,7 @@ impl ShardThreadConfig {
             core: None,
             connections_max: CONNECTIONS_MAX,
             events,
-            busy_poll: Duration::ZERO,
+            busy_poll: BusyPoll::default(),
         }
     }
 }

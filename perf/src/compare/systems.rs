@@ -136,7 +136,7 @@ pub(crate) fn serve(command: &Inner) -> anyhow::Result<()> {
                 reactor: reactor.reactor(),
                 xdp_interface: xdp_if.clone(),
                 shards: NonZeroU8::new(1),
-                busy_poll: core::time::Duration::from_micros(*busy_poll_us),
+                busy_poll: core::time::Duration::from_micros(*busy_poll_us).into(),
                 ..mrfp::Config::default()
             };
             runtime()?.block_on(async {

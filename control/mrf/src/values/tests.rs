@@ -49,9 +49,13 @@ fn listeners_of_later_builds_are_refused_by_name() {
     }
     refused::<AuthHeader>("check", "expected ignore or refuse");
     refused::<MsrpMatch>("host", "expected session-id or uri");
-    check("50", BusyPoll(50));
-    refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000");
-    refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000");
+    check("50", BusyPoll::Micros(50));
+    check("auto", BusyPoll::Auto);
+    for poll in [BusyPoll::Micros(0), BusyPoll::Auto] {
+        check(&poll.to_string(), poll);
+    }
+    refused::<BusyPoll>("1s", "expected microseconds, 0 to 1000000, or auto");
+    refused::<BusyPoll>("1000001", "expected microseconds, 0 to 1000000, or auto");
     check("reno", TcpCongestion("reno".to_owned()));
     refused::<TcpCongestion>("a b", "tcp_available_congestion_control");
     refused::<TcpCongestion>("", "tcp_available_congestion_control");

@@ -145,7 +145,7 @@ impl<N: Net> Threads<N> {
                 Box::new(move |event| sink.send(event).unwrap_or(())),
             );
             config.reactor = kind;
-            config.busy_poll = busy_poll;
+            config.busy_poll = busy_poll.into();
             config.transports = vec![transport];
             config.credentials.clone_from(&credentials);
             config.connections_max = connections_max;
