@@ -415,6 +415,9 @@ async fn spread(reactor: ReactorKind) {
     controller
         .until(|c| c.told.contains("904 Termination malfunctioning"))
         .await;
+    // Its counters come from the shard that is left, behind what that was told of the other.
+    let reply = format!("{:?}", controller.call("C=1{AV=msrp/1{AT{SA}}}").await);
+    assert!(!reply.contains("Error"), "{reply}");
     let talk = tokio::task::spawn_blocking(move || {
         all[0].send_asking("stillxxx", "Still there?");
         all[0].expect(&["MSRP stillxxx 200"]);
