@@ -1,4 +1,5 @@
-//! Whatever ends a leg, its termination is subtracted exactly once, and nothing is left of it.
+//! Whatever ends a leg, its termination is subtracted exactly once, nothing is left of it, and one record tells
+//! of it.
 
 use super::{Bench, OFFER, config, until_acknowledged, until_bye};
 use crate::mrfp::Seen;
@@ -7,6 +8,7 @@ use clock::Duration;
 use h248_endpoint::{Departure, TransportAddr};
 use mrfc::Action;
 use sip::{DialogId, Event, Method, SipClient};
+use std::path::PathBuf;
 
 /// How a leg comes to its end.
 #[derive(Clone, Copy, Debug)]
@@ -44,29 +46,82 @@ const ENDINGS: [Ending; 14] = [
     Ending::IsRemovedWhileItRings,
 ];
 
-/// What must have been sent to the MRFP.
+impl Ending {
+    /// As the call detail record says.
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Leaves | Self::FailsToChangeAndLeaves | Self::LeavesAfterOurCall => "left",
+            Self::IsRemoved | Self::IsReferredAway | Self::IsRemovedWhileItRings => "removed",
+            Self::ConferenceCloses => "conference ended",
+            Self::LosesItsConnection | Self::LosesItsTermination => "media failed",
+            Self::IsSilent => "session expired",
+            Self::NeverAcknowledges => "not acknowledged",
+            Self::CancelsBeforeItsTermination => "cancelled",
+            Self::GetsNoTermination => "refused",
+            Self::DeclinesOurCall => "call failed",
+        }
+    }
+}
+
+/// What must have been sent to the MRFP, and the causes that must have been recorded.
 #[derive(Default)]
 struct Model {
     adds: u64,
     subtracts: u64,
+    causes: Vec<&'static str>,
 }
 
 struct Play {
     bench: Bench,
     client: SipClient,
     model: Model,
+    records: Records,
+}
+
+/// A file of call detail records.
+struct Records(PathBuf);
+
+impl Records {
+    fn new(seed: u64) -> Self {
+        let name = format!("mrf-mrfc-cdr-{}-{seed}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// The causes of so many records, once there are as many.
+    async fn causes(&self, count: usize) -> Vec<String> {
+        loop {
+            let lines = std::fs::read_to_string(&self.0).expect("the file was made at the start");
+            if lines.matches('\n').count() >= count {
+                let cause = |line: &str| {
+                    let record: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                    record["cause"].as_str().expect("each has one").to_owned()
+                };
+                return lines.lines().map(cause).collect();
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Play {
-    async fn new() -> Self {
+    async fn new(seed: u64) -> Self {
+        let records = Records::new(seed);
         let mut config = config();
         config.media_grace = Duration::ZERO;
+        config.cdr = Some(records.0.clone());
         let bench = Bench::start(config).await;
         let client = bench.client(0).await;
         Self {
             bench,
             client,
             model: Model::default(),
+            records,
         }
     }
 
@@ -103,6 +158,7 @@ impl Play {
     }
 
     async fn play(&mut self, ending: Ending) {
+        self.model.causes.push(ending.cause());
         match ending {
             Ending::CancelsBeforeItsTermination => {
                 self.bench.mrfp.hold().await;
@@ -234,6 +290,8 @@ impl Play {
         let metrics = self.bench.mrfc.metrics();
         let sent = (metrics.adds, metrics.subtracts);
         assert_eq!(sent, (self.model.adds, self.model.subtracts));
+        let causes = self.records.causes(self.model.causes.len()).await;
+        assert_eq!(causes, self.model.causes);
     }
 }
 
@@ -259,13 +317,14 @@ fn order(seed: u64) -> Vec<Ending> {
 #[tokio::test]
 async fn whatever_ends_a_leg_in_whatever_order_nothing_is_left_of_it() {
     for seed in [1, 2, 3, 4] {
-        let mut play = Play::new().await;
+        let mut play = Play::new(seed).await;
         for ending in order(seed) {
             play.play(ending).await;
             play.over().await;
         }
         // With its MRFP a termination goes without a Subtract.
         play.join().await;
+        play.model.causes.push("mrfp lost");
         play.bench.mrfp.depart(Departure::Forced).await;
         assert!(until_bye(&mut play.client).await.contains("cause=503"));
         play.over().await;
