@@ -24,7 +24,7 @@ pub use types::{
 
 use crate::addr::Transport;
 use crate::digest::Authenticator;
-use crate::limits::{ADMITTED_MAX, DIALOGS_MAX, TRANSACTIONS_MAX};
+use crate::limits::{ADMITTED_MAX, ADMITTED_OVERLOADED_MAX, DIALOGS_MAX, TRANSACTIONS_MAX};
 use crate::message::Request;
 use crate::parse::Parsed;
 use clock::{Instant, TimerTable};
@@ -184,7 +184,8 @@ impl Agent {
         ]
     }
 
-    /// Tells the core that it does not keep up, or does again: meanwhile new dialogs get 503.
+    /// Tells the core that it does not keep up, or does again: meanwhile few new dialogs are let in,
+    /// [`ADMITTED_OVERLOADED_MAX`] at once, and others get 503.
     pub fn set_overloaded(&mut self, is_overloaded: bool) {
         self.is_overloaded = is_overloaded;
     }
@@ -196,8 +197,12 @@ impl Agent {
     }
 
     fn is_full(&self) -> bool {
-        self.is_overloaded
-            || self.admitted >= ADMITTED_MAX
+        let admitted_max = if self.is_overloaded {
+            ADMITTED_OVERLOADED_MAX
+        } else {
+            ADMITTED_MAX
+        };
+        self.admitted >= admitted_max
             || self.transaction_count() >= TRANSACTIONS_MAX
             || self.dialogs.len() >= DIALOGS_MAX
     }

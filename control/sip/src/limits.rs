@@ -30,6 +30,8 @@ pub const DIALOGS_MAX: usize = 50_000;
 /// Requests for new dialogs that await the application's answer at once; beyond it they get 503. Below
 /// [`EVENTS_MAX`]: what belongs to a dialog still passes.
 pub const ADMITTED_MAX: usize = 2_000;
+/// The same while the core is overloaded: so many keep the application busy, and the rest is refused.
+pub const ADMITTED_OVERLOADED_MAX: usize = 64;
 /// A message that waited longer than this between socket and core shows that the core is overloaded:
 /// senders have begun to repeat ([`T1`]). New dialogs get 503 until [`ON_TIME`] is kept again.
 pub const LATE: Duration = Duration::from_secs(1);
@@ -51,6 +53,15 @@ pub const ALIASES_MAX: usize = 8;
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Inputs (datagrams, stream messages) waiting for the core.
 pub const INPUTS_MAX: usize = 1_024;
+/// With so many waiting for [`BACKLOG_TIME`] the sockets fill faster than they are emptied: new dialogs get
+/// 503 until no more than [`BACKLOG_OVER`] wait.
+pub const BACKLOG_MAX: usize = INPUTS_MAX / 4 * 3;
+/// See [`BACKLOG_MAX`].
+pub const BACKLOG_OVER: usize = INPUTS_MAX / 4;
+/// See [`BACKLOG_MAX`]: longer than a burst takes, shorter than what [`UDP_RECEIVE_BYTES`] hold.
+pub const BACKLOG_TIME: Duration = Duration::from_millis(100);
+/// How often it is logged that the core is overloaded.
+pub const OVERLOAD_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Commands waiting for the core.
 pub const COMMANDS_MAX: usize = 256;
 /// Events waiting for the application; when full, no further input is read.
@@ -97,3 +108,4 @@ pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
 const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX > DATAGRAM_BYTES_MAX);
 const _: () = assert!(ADMITTED_MAX < EVENTS_MAX);
+const _: () = assert!(ADMITTED_OVERLOADED_MAX < ADMITTED_MAX);

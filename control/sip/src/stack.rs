@@ -7,6 +7,7 @@
 mod connection;
 mod counters;
 mod io;
+mod overload;
 mod resolve;
 mod tls;
 mod websocket;

@@ -6,15 +6,15 @@ mod send;
 
 use super::connection::{Connection, Outgoing, PONG, Peer};
 use super::counters::{Counters, set};
+use super::overload::Overload;
 use super::{Command, Resolver, Tls, TlsFiles, Trace};
 use crate::addr::Transport;
 use crate::agent::{Agent, Event, Flow, Hop, Output, Target, TxnId};
-use crate::limits::{CLOSE_TIMEOUT, LATE, LOOKUPS_MAX, ON_TIME};
+use crate::limits::{CLOSE_TIMEOUT, LOOKUPS_MAX};
 use crate::parse::Parsed;
 use crate::trust::Trusted;
 use clock::Instant;
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 use readers::{DatagramReader, accept};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub(super) struct Core {
     connections: HashMap<u64, Connection>,
     by_peer: HashMap<Peer, u64>,
     next_channel: u64,
-    is_overloaded: bool,
+    overload: Overload,
     /// Accepted connections of each address outside the trust domain.
     by_address: HashMap<IpAddr, usize>,
     /// Lookups going on.
@@ -97,7 +97,7 @@ impl Core {
             connections: HashMap::new(),
             by_peer: HashMap::new(),
             next_channel: 0,
-            is_overloaded: false,
+            overload: Overload::default(),
             by_address: HashMap::new(),
             lookups: 0,
             epoch: tokio::time::Instant::now(),
@@ -120,7 +120,9 @@ impl Core {
             let has_room = self.pending.len() < PENDING_EVENTS_MAX;
             tokio::select! {
                 Some(command) = commands.recv() => self.handle_command(command),
-                Some(input) = inputs.recv(), if has_room => self.handle_input(input).await,
+                Some(input) = inputs.recv(), if has_room => {
+                    self.handle_input(input, inputs.len()).await;
+                }
                 permit = events.reserve(), if !self.pending.is_empty() => {
                     let Ok(permit) = permit else { break };
                     if let Some(event) = self.pending.pop_front() {
@@ -225,7 +227,8 @@ impl Core {
         }
     }
 
-    async fn handle_input(&mut self, input: Input) {
+    /// Takes in what sockets have to say; `waiting` more are behind it.
+    async fn handle_input(&mut self, input: Input, waiting: usize) {
         match input {
             Input::Message {
                 flow,
@@ -233,7 +236,10 @@ impl Core {
                 received,
                 bytes,
             } => {
-                self.judge_delay(received.elapsed());
+                let judged = self.overload.judge(self.now(), received.elapsed(), waiting);
+                if let Some(is_overloaded) = judged {
+                    self.agent.set_overloaded(is_overloaded);
+                }
                 self.note(false, flow.remote, &bytes);
                 if let Parsed::Request(request) = &*parsed {
                     self.learn_alias(flow, request);
@@ -263,23 +269,6 @@ impl Core {
                 self.lookups -= 1;
                 self.agent.handle_resolved(self.now(), txn, hops);
             }
-        }
-    }
-
-    /// Overload shows in how long messages wait here; what waits in the sockets cannot be seen, but
-    /// they are read until [`crate::limits::INPUTS_MAX`] wait.
-    fn judge_delay(&mut self, waited: Duration) {
-        let is_overloaded = match self.is_overloaded {
-            false => waited > LATE,
-            true => waited > ON_TIME,
-        };
-        if is_overloaded != core::mem::replace(&mut self.is_overloaded, is_overloaded) {
-            self.agent.set_overloaded(is_overloaded);
-            tracing::warn!(
-                is_overloaded,
-                ?waited,
-                "new dialogs get 503 while messages wait"
-            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! More than the application can take.
 
 use super::*;
-use crate::limits::ADMITTED_MAX;
+use crate::limits::{ADMITTED_MAX, ADMITTED_OVERLOADED_MAX};
 
 fn numbered(number: usize) -> String {
     SEED_INVITE
@@ -69,12 +69,27 @@ fn new_dialogs_are_refused_while_too_many_wait_and_everything_else_is_served() {
 }
 
 #[test]
-fn a_core_that_does_not_keep_up_takes_no_new_dialogs() {
+fn a_core_that_does_not_keep_up_takes_few_new_dialogs() {
     let mut bench = Bench::new();
     bench.agent.set_overloaded(true);
-    bench.receive(&numbered(1));
+    for number in 0..ADMITTED_OVERLOADED_MAX {
+        bench.receive(&numbered(number));
+        assert_eq!(bench.take_sent(), ["SIP/2.0 100 Trying"]);
+    }
+    let more = numbered(ADMITTED_OVERLOADED_MAX);
+    bench.receive(&more);
+    assert_eq!(bench.take_sent(), ["SIP/2.0 503 Service Unavailable"]);
+    // Who is answered makes room.
+    let Some(Event::Invite { txn, .. }) = bench.events.pop() else {
+        panic!("no INVITE event");
+    };
+    bench.respond(txn, Answer::new(486));
+    bench.take_sent();
+    bench.receive(&more);
+    assert_eq!(bench.take_sent(), ["SIP/2.0 100 Trying"]);
+    bench.receive(&numbered(ADMITTED_OVERLOADED_MAX + 1));
     assert_eq!(bench.take_sent(), ["SIP/2.0 503 Service Unavailable"]);
     bench.agent.set_overloaded(false);
-    bench.receive(&numbered(1));
+    bench.receive(&numbered(ADMITTED_OVERLOADED_MAX + 1));
     assert_eq!(bench.take_sent(), ["SIP/2.0 100 Trying"]);
 }

@@ -11,6 +11,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tracing::debug;
 
 pub(super) struct DatagramReader {
@@ -28,8 +29,16 @@ impl DatagramReader {
             return;
         };
         loop {
-            let (count, remote) = match self.socket.recv_from(&mut buffer).await {
+            // All that is there, until the queue to the core is full: were both read in turns, as many as the
+            // runtime grants a task at once, what waits would wait in the socket, where nobody sees it.
+            let (count, remote) = match self.socket.try_recv_from(&mut buffer) {
                 Ok((count, remote)) => (count, canonical(remote)),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    if self.socket.readable().await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 Err(error) => {
                     // An ICMP error of an earlier datagram; the socket itself is well.
                     debug!(%error, "datagram receive failed");
@@ -63,7 +72,12 @@ impl DatagramReader {
                     Vec::new()
                 },
             };
-            if self.inputs.send(input).await.is_err() {
+            let sent = match self.inputs.try_send(input) {
+                Err(TrySendError::Full(input)) => self.inputs.send(input).await.is_ok(),
+                Err(TrySendError::Closed(_)) => false,
+                Ok(()) => true,
+            };
+            if !sent {
                 return;
             }
         }
