@@ -330,7 +330,10 @@ impl Task {
     async fn steps_until(&mut self, patience: Duration, is_done: impl Fn(&Self) -> bool) {
         let until = reactor::now() + patience;
         while !is_done(self) && reactor::now() < until {
-            self.step().await;
+            tokio::select! {
+                () = self.step() => {}
+                () = tokio::time::sleep(until.since(reactor::now())) => {}
+            }
         }
     }
 }
