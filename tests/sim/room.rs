@@ -7,7 +7,7 @@ use core::time::Duration;
 use reactor::sim::{Faults, SimNet};
 use switch::{Event, Limits};
 
-use crate::world::{Dice, World};
+use crate::world::{Dice, QUIET, World};
 
 const PARTICIPANTS: u32 = 6;
 const SENDERS: u32 = 3;
@@ -23,11 +23,8 @@ fn burst(window_bytes: usize) {
     };
     assert!(MESSAGES * BODY_BYTES > limits.queue_bytes_max);
     let faults = Faults {
-        has_short_reads: false,
-        has_short_writes: false,
-        delay_max: Duration::from_micros(100),
         window_bytes,
-        resets_per_million: 0,
+        ..QUIET
     };
     let mut world = World::with(1, 1, SimNet::with_faults(1, faults), limits);
     (1..=PARTICIPANTS).for_each(|number| world.join(number, 1, 0, 0));

@@ -6,15 +6,7 @@ use core::time::Duration;
 use reactor::sim::{Faults, SimNet};
 use switch::{ContextKey, Event, Limits, LossCause, Order, SessionConfig, SessionKey, ShardIndex};
 
-use crate::world::{Dice, World};
-
-const QUIET: Faults = Faults {
-    has_short_reads: false,
-    has_short_writes: false,
-    delay_max: Duration::from_micros(100),
-    window_bytes: 4_000,
-    resets_per_million: 0,
-};
+use crate::world::{Dice, QUIET, World};
 
 /// Octets in pieces of any size.
 const CUTTING: Faults = Faults {

@@ -4,18 +4,10 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use reactor::sim::{Faults, SimNet};
+use reactor::sim::SimNet;
 use switch::{Event, Limits, Profile, Terms};
 
-use crate::world::{Dice, World};
-
-const QUIET: Faults = Faults {
-    has_short_reads: false,
-    has_short_writes: false,
-    delay_max: Duration::from_micros(100),
-    window_bytes: 4_000,
-    resets_per_million: 0,
-};
+use crate::world::{Dice, QUIET, World};
 
 /// Participants 1 to `count`, on `shards` shards in turn, all in one conference.
 fn conference(shards: u8, count: u32, limits: Limits) -> World {

@@ -9,7 +9,7 @@ use reactor::sim::{Faults, SimNet};
 use switch::limits::STALLED_AFTER;
 use switch::{Event, Limits, LossCause};
 
-use crate::world::World;
+use crate::world::{QUIET, World};
 
 const SENDER: u32 = 1;
 const STALLED: u32 = 2;
@@ -38,11 +38,8 @@ fn run(shards: u8, stalls: bool, per_step: usize, steps: usize) -> Outcome {
         ..Limits::default()
     };
     let faults = Faults {
-        has_short_reads: false,
-        has_short_writes: false,
-        delay_max: Duration::from_micros(100),
         window_bytes: 256 * 1024,
-        resets_per_million: 0,
+        ..QUIET
     };
     let mut world = World::with(1, shards, SimNet::with_faults(1, faults), limits);
     for number in [SENDER, STALLED].into_iter().chain(READERS) {

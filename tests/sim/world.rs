@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 
 use clock::Duration;
 use mrf_tests::peer::{Peer, take_frame};
-use reactor::sim::{ClientId, SimBackend, SimNet, SimShard, SimSocket};
+use reactor::sim::{ClientId, Faults, SimBackend, SimNet, SimShard, SimSocket};
 use reactor::{Control, ControlSender, Driver, DriverConfig, Mailbox, ShardLinks};
 use switch::{
     Command, ContextKey, Event, Limits, Order, SessionConfig, SessionKey, Shard, ShardConfig,
@@ -16,6 +16,15 @@ use switch::{
 };
 
 type SimDriver = Driver<SimBackend, Shard<Rc<[u8]>>>;
+
+/// A network that neither cuts nor breaks anything, and that a recipient who does not read fills soon.
+pub(crate) const QUIET: Faults = Faults {
+    has_short_reads: false,
+    has_short_writes: false,
+    delay_max: Duration::from_micros(100),
+    window_bytes: 4_000,
+    resets_per_million: 0,
+};
 
 /// A xorshift generator: the run's own choices, apart from the network's.
 pub(crate) struct Dice(u64);
