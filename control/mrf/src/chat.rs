@@ -32,7 +32,7 @@ use roster::Roster;
 ///
 /// When joining fails, the connection is lost, or a message was not delivered.
 pub fn run(args: ChatArgs) -> anyhow::Result<()> {
-    logging::start(LogFormat::Text, "error").map_err(|error| anyhow!(error))?;
+    let _log = logging::start(LogFormat::Text, "error", 0).map_err(|error| anyhow!(error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -51,6 +51,7 @@ pub const KEYS: &[&str] = &[
     "ioi",
     "log",
     "log-format",
+    "log-rate",
     "max-conferences",
     "max-participants",
     "max-size",
@@ -178,6 +179,8 @@ pub struct Options {
     pub log_format: Option<LogFormat>,
     /// Log filter, as in `RUST_LOG`.
     pub log: Option<LogFilter>,
+    /// Log lines of one kind a second.
+    pub log_rate: Option<u32>,
     /// Conferences that may exist at once.
     pub max_conferences: Option<NonZeroU32>,
     /// Seats in one conference.
@@ -296,6 +299,7 @@ impl Options {
             drain: self.drain.or(fallback.drain),
             log_format: self.log_format.or(fallback.log_format),
             log: self.log.or(fallback.log),
+            log_rate: self.log_rate.or(fallback.log_rate),
             max_conferences: self.max_conferences.or(fallback.max_conferences),
             max_participants: self.max_participants.or(fallback.max_participants),
             max_size: self.max_size.or(fallback.max_size),

@@ -37,7 +37,8 @@ pub fn run(args: FlowArgs) -> ExitCode {
 }
 
 fn start(args: FlowArgs) -> anyhow::Result<bool> {
-    logging::start(LogFormat::Text, "error").map_err(|error| anyhow::anyhow!(error))?;
+    let _log =
+        logging::start(LogFormat::Text, "error", 0).map_err(|error| anyhow::anyhow!(error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -60,3 +60,19 @@ pub const BYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest that a shard may be told to poll before it sleeps, in microseconds.
 pub const BUSY_POLL_US_MAX: u32 = 1_000_000;
+
+/// Lines of one kind that are logged in a second in the long run, unless the operator says otherwise;
+/// further ones are counted.
+pub const LOG_LINES_PER_SECOND: u32 = 20;
+
+/// As many lines of one kind as are due in this time may come at once.
+pub const LOG_BURST: Duration = Duration::from_secs(50);
+
+/// Log lines that were not written are told this often at most.
+pub const LOG_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Octets of log lines that wait for who reads them; further lines are lost, and counted.
+pub const LOG_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a process that ends waits for its last log lines to be taken.
+pub const LOG_FLUSH_WITHIN: Duration = Duration::from_secs(1);

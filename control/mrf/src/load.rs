@@ -31,7 +31,8 @@ pub fn run(args: &LoadArgs) -> ExitCode {
 }
 
 fn play(args: &LoadArgs) -> anyhow::Result<bool> {
-    logging::start(LogFormat::Text, "warn").map_err(|error| anyhow::anyhow!(error))?;
+    let _log =
+        logging::start(LogFormat::Text, "warn", 0).map_err(|error| anyhow::anyhow!(error))?;
     let plan = plan(args);
     plan.check()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

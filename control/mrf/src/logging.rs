@@ -1,55 +1,75 @@
 //! Log lines on stderr, filtered by `RUST_LOG`, else by the configuration.
 
+mod bound;
+mod writer;
+
 use std::io::IsTerminal;
+use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
+use tokio::sync::Notify;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+use self::bound::{Bound, BoundLayer};
+use self::writer::Writer;
+use crate::limits::LOG_REPORT_INTERVAL;
 use crate::values::LogFormat;
 
 /// The variable that filters log lines, before any configuration.
 const VARIABLE: &str = "RUST_LOG";
 
-/// Changes the filter of a log that is already running.
-pub struct Reload(Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>);
-
-impl core::fmt::Debug for Reload {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Reload")
-    }
+/// The log of this process. When it is dropped, what was logged is written.
+#[derive(Debug)]
+pub struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    watch: Watch,
 }
 
-/// Starts the log of this process; `filter` counts where `RUST_LOG` is not set.
+/// Tells of lines that were not written.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    bound: Arc<Bound>,
+    writer: Writer,
+    news: Arc<Notify>,
+}
+
+/// Starts the log of this process; `filter` counts where `RUST_LOG` is not set. Of one kind of line,
+/// `lines_per_second` are written in the long run (0: all).
 ///
 /// # Errors
 ///
 /// When a filter is malformed, or the process has a log already.
-pub fn start(format: LogFormat, filter: &str) -> Result<Reload, String> {
-    let chosen = chosen(filter)?;
-    let builder = tracing_subscriber::fmt()
+pub fn start(format: LogFormat, filter: &str, lines_per_second: u32) -> Result<Log, String> {
+    let (chosen, handle) = reload::Layer::new(chosen(filter)?);
+    let news = Arc::new(Notify::new());
+    let writer = Writer::start(std::io::stderr(), news.clone())
+        .map_err(|error| format!("cannot start the thread of the log: {error}"))?;
+    let bound = Arc::new(Bound::new(lines_per_second, news.clone()));
+    let lines = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    let (reload, started) = match format {
-        LogFormat::Text => {
-            let builder = builder.with_env_filter(chosen).with_filter_reloading();
-            let handle = builder.reload_handle();
-            let reload = move |filter| handle.reload(filter).map_err(|e| e.to_string());
-            (Reload(Box::new(reload)), builder.try_init())
-        }
-        LogFormat::Json => {
-            let builder = builder
-                .json()
-                .with_env_filter(chosen)
-                .with_filter_reloading();
-            let handle = builder.reload_handle();
-            let reload = move |filter| handle.reload(filter).map_err(|e| e.to_string());
-            (Reload(Box::new(reload)), builder.try_init())
-        }
+        .with_writer(writer.clone());
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
-    started.map_err(|error| error.to_string())?;
-    Ok(reload)
+    tracing_subscriber::registry()
+        .with(chosen)
+        .with(BoundLayer(bound.clone()))
+        .with(lines)
+        .try_init()
+        .map_err(|error| error.to_string())?;
+    Ok(Log {
+        filter: handle,
+        watch: Watch {
+            bound,
+            writer,
+            news,
+        },
+    })
 }
 
-impl Reload {
+impl Log {
     /// Puts `filter` in place, unless `RUST_LOG` is set; says which one counts now.
     ///
     /// # Errors
@@ -58,8 +78,42 @@ impl Reload {
     pub fn apply(&self, filter: &str) -> Result<String, String> {
         let chosen = chosen(filter)?;
         let text = chosen.to_string();
-        (self.0)(chosen)?;
+        self.filter.reload(chosen).map_err(|e| e.to_string())?;
         Ok(text)
+    }
+
+    /// Something to tell of lines that are not written.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.watch.tell();
+        self.watch.writer.flush();
+    }
+}
+
+impl Watch {
+    /// Logs what was left out, once in [`LOG_REPORT_INTERVAL`] at most; never returns.
+    pub async fn run(self) {
+        loop {
+            self.news.notified().await;
+            tokio::time::sleep(LOG_REPORT_INTERVAL).await;
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        for bound::LeftOut { like, lines } in self.bound.take() {
+            tracing::warn!(lines, like, "log lines left out: too many of one kind");
+        }
+        match self.writer.take_lost() {
+            0 => {}
+            lines => tracing::warn!(lines, "log lines lost: standard error took nothing"),
+        }
     }
 }
 

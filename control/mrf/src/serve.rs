@@ -15,7 +15,7 @@ use crate::cli::Asked;
 use crate::config::{self, Options};
 use crate::limits::REGISTER_WITHIN;
 use crate::live::Live;
-use crate::logging::{self, Reload};
+use crate::logging::{self, Log};
 use crate::ready::{Facts, next_steps};
 use crate::settings::{self, Common};
 use crate::{http, secrets, start_fault};
@@ -42,13 +42,14 @@ pub fn serve(kind: Kind, asked: Asked) -> anyhow::Result<()> {
         None => asked.options.clone(),
     };
     let common = Common::new(&options);
-    let reload = logging::start(common.log_format, &common.log).map_err(|e| anyhow!(e))?;
+    let log = logging::start(common.log_format, &common.log, common.log_rate);
+    let log = log.map_err(|error| anyhow!(error))?;
     let server = Server {
         kind,
         options,
         common,
         config: asked.config,
-        reload,
+        log,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -62,7 +63,7 @@ struct Server {
     options: Options,
     common: Common,
     config: Option<PathBuf>,
-    reload: Reload,
+    log: Log,
 }
 
 struct Signals {
@@ -102,6 +103,7 @@ impl Signals {
 
 impl Server {
     async fn run(self) -> anyhow::Result<()> {
+        tokio::spawn(self.log.watch().run());
         let mut signals = Signals::new().context("cannot listen for signals")?;
         let http = self.bind_http().await?;
         let started = tokio::select! {
@@ -192,7 +194,7 @@ impl Server {
                 return;
             }
         };
-        match self.reload.apply(&filter) {
+        match self.log.apply(&filter) {
             Err(error) => tracing::error!(error, "SIGHUP: nothing changed"),
             Ok(filter) if logging::is_fixed_by_environment() => {
                 tracing::info!(

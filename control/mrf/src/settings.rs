@@ -6,6 +6,7 @@ use core::time::Duration;
 use h248_endpoint::TransportAddr;
 
 use crate::config::{ConferenceOptions, Options};
+use crate::limits::LOG_LINES_PER_SECOND;
 use crate::values::{ChargingText, LogFormat, NoticeText};
 
 /// Less would take a controller for lost that is only busy.
@@ -30,6 +31,8 @@ pub struct Common {
     pub log_format: LogFormat,
     /// Log filter where `RUST_LOG` is not set.
     pub log: String,
+    /// Log lines of one kind a second in the long run; 0: all.
+    pub log_rate: u32,
 }
 
 impl Common {
@@ -45,6 +48,7 @@ impl Common {
                 .log
                 .clone()
                 .map_or_else(|| LOG.to_owned(), |log| log.0),
+            log_rate: options.log_rate.unwrap_or(LOG_LINES_PER_SECOND),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `mrf run`, `mrf mrfp`, `mrf mrfc`.
 
 use crate::program::{FREE_PORTS, Program, Server, finish};
+use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 
 #[test]
@@ -240,6 +241,46 @@ fn a_hang_up_reloads_the_log_filter() {
     server.program.signal("HUP");
     let line = server.program.said("nothing changed");
     assert!(line.contains("reload.toml:1:1"), "{line}");
+}
+
+#[test]
+fn who_is_refused_again_and_again_fills_no_log() {
+    const CONNECTIONS: usize = 100;
+    let file = crate::config::file("log-rate.toml", "log-rate = 1\n");
+    let mut args = vec!["run", "--config", &file];
+    args.extend(FREE_PORTS);
+    let mut server = Server::start(&args);
+    let msrp = server.get("msrp").to_owned();
+    for n in 0..CONNECTIONS {
+        let mut stream = std::net::TcpStream::connect(&msrp).unwrap();
+        let request = format!(
+            "MSRP tid{n:05} SEND\r\nTo-Path: msrp://{msrp}/nobodyknowsthis;tcp\r\n\
+             From-Path: msrp://127.0.0.1:9/me;tcp\r\nMessage-ID: m{n:05}\r\n-------tid{n:05}$\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 14];
+        stream.read_exact(&mut answer).unwrap();
+        assert!(answer.starts_with(b"MSRP tid"));
+    }
+    server.program.signal("TERM");
+    assert_eq!(server.program.wait().code(), Some(0));
+    let log = server.program.log();
+    let refused: Vec<_> = log
+        .iter()
+        .filter(|l| l.contains("request refused"))
+        .collect();
+    assert!(refused[0].contains("peer=127.0.0.1:"), "{}", refused[0]);
+    // A burst of 50 s, and what was due meanwhile.
+    assert!(
+        (50..CONNECTIONS).contains(&refused.len()),
+        "{}",
+        refused.len()
+    );
+    let mut told = log
+        .iter()
+        .filter(|line| line.contains("log lines left out"));
+    let left_out = told.next_back().expect("told at the end, too");
+    assert!(left_out.contains("like=\"request refused\""), "{left_out}");
 }
 
 #[test]
