@@ -1,15 +1,16 @@
 //! `mrf check-config FILE`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::CheckConfigArgs;
-use crate::config;
+use crate::{config, consistency};
 
 /// Prints `ok`, or what is wrong and where.
 #[must_use]
 pub fn run(args: &CheckConfigArgs) -> ExitCode {
-    match config::read(&args.file) {
-        Ok(_) => {
+    match check(&args.file) {
+        Ok(()) => {
             println!("ok");
             ExitCode::SUCCESS
         }
@@ -18,4 +19,10 @@ pub fn run(args: &CheckConfigArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn check(file: &Path) -> Result<(), String> {
+    let options = config::read(file).map_err(|error| error.to_string())?;
+    consistency::check_with_files(&options)
+        .map_err(|error| format!("{}: {error:#}", file.display()))
 }

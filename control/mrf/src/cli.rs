@@ -2,7 +2,7 @@
 
 mod load;
 
-use core::num::{NonZeroU8, NonZeroU32};
+use core::num::NonZeroU32;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -10,9 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Options;
 use crate::values::{
-    Advertised, AfterLoss, AuthHeader, BusyPoll, H248Addr, H248Pdu, H248Version, HttpAddr,
-    LogFormat, Mid, MsrpAddr, MsrpMatch, NextHop, Period, QueueMib, Reactor, SipListener, Switch,
-    TcpCongestion, WsOrigin, XdpInterface,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, Count, H248Addr, H248Pdu, H248Version, HttpAddr,
+    LogFormat, Mid, MsrpAddr, MsrpMatch, NextHop, Period, QueueMib, Reactor, Shards, SipListener,
+    Switch, TcpCongestion, WsOrigin, XdpInterface,
 };
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
@@ -65,7 +65,10 @@ pub enum Command {
     #[command(after_help = DECODE_EXAMPLES)]
     Decode(DecodeArgs),
     /// Validate a configuration file
-    #[command(after_help = "Prints `ok`, or FILE:line:column: what (exit code 1).")]
+    #[command(
+        after_help = "Prints `ok`, or FILE:line:column: what (exit code 1). Files with certificates, keys and passwords \
+        that it names must be readable, too."
+    )]
     CheckConfig(CheckConfigArgs),
 }
 
@@ -252,11 +255,11 @@ struct MediaArgs {
     /// Number of shards, each a thread with a reactor of its own [default: one per core; with xdp no
     /// more than the interface has receive queues]
     #[arg(long, value_name = "N", env = "MRF_SHARDS")]
-    shards: Option<NonZeroU8>,
+    shards: Option<Shards>,
     /// Participants of one conference above which further ones are placed on any shard: a large
     /// conference then uses several cores, and what is said is carried between them [default: 1000]
     #[arg(long, value_name = "N", env = "MRF_SPREAD_ABOVE")]
-    spread_above: Option<NonZeroU32>,
+    spread_above: Option<Count<NonZeroU32>>,
     /// Network interface of the xdp reactor, with the addresses of --msrp on it [default: none]
     #[arg(long, value_name = "IF", env = "MRF_XDP_IF")]
     xdp_if: Option<XdpInterface>,

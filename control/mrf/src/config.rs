@@ -3,7 +3,7 @@
 mod conference;
 mod text;
 
-use core::num::{NonZeroU8, NonZeroU32, NonZeroU64};
+use core::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -14,10 +14,10 @@ use text::{one_or_many, strings};
 
 use crate::position::{Fault, Position};
 use crate::values::{
-    Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Digest, DigestQop,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Count, Digest, DigestQop,
     H248Addr, H248Pdu, H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch,
     NameOrOff, NameServer, NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor,
-    SipListener, SipUri, Switch, TcpCongestion, Trusted, Whoever, WsOrigin, XdpInterface,
+    Shards, SipListener, SipUri, Switch, TcpCongestion, Trusted, Whoever, WsOrigin, XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 
@@ -128,10 +128,10 @@ pub struct Options {
     /// Reactor of the shards.
     pub reactor: Option<Reactor>,
     /// Number of shards.
-    pub shards: Option<NonZeroU8>,
+    pub shards: Option<Shards>,
     /// Participants of one conference above which it spreads over the shards.
-    pub spread_above: Option<NonZeroU32>,
-    /// Not in this build.
+    pub spread_above: Option<Count<NonZeroU32>>,
+    /// Interface of the xdp reactor.
     pub xdp_if: Option<XdpInterface>,
     /// How long a shard polls before it sleeps.
     pub busy_poll_us: Option<BusyPoll>,
@@ -182,11 +182,11 @@ pub struct Options {
     /// Log lines of one kind a second.
     pub log_rate: Option<u32>,
     /// Conferences that may exist at once.
-    pub max_conferences: Option<NonZeroU32>,
+    pub max_conferences: Option<Count<NonZeroU32>>,
     /// Seats in one conference.
-    pub max_participants: Option<NonZeroU32>,
+    pub max_participants: Option<Count<NonZeroU32>>,
     /// Octets of the largest message.
-    pub max_size: Option<NonZeroU64>,
+    pub max_size: Option<Count<NonZeroU64>>,
     /// Neighbours whose P-Asserted-Identity is believed.
     #[serde(deserialize_with = "one_or_many")]
     pub trusted: Vec<Trusted>,

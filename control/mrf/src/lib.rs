@@ -7,6 +7,7 @@ pub mod chat;
 pub mod check_config;
 pub mod cli;
 pub mod config;
+pub mod consistency;
 pub mod cpim;
 pub mod decode;
 pub mod flow;

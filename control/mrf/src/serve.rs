@@ -18,7 +18,7 @@ use crate::live::Live;
 use crate::logging::{self, Log};
 use crate::ready::{Facts, next_steps};
 use crate::settings::{self, Common};
-use crate::{http, secrets, start_fault};
+use crate::{consistency, http, secrets, start_fault};
 
 /// Which parts a server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,14 @@ pub enum Kind {
 /// When it cannot start, or a second signal cut its leave-taking short.
 pub fn serve(kind: Kind, asked: Asked) -> anyhow::Result<()> {
     let options = match &asked.config {
-        Some(path) => asked.options.clone().or(config::read(path)?),
+        Some(path) => {
+            // The text has the cause already.
+            let file = config::read(path).map_err(|error| anyhow!("{error}"))?;
+            asked.options.clone().or(file)
+        }
         None => asked.options.clone(),
     };
+    consistency::check(&options)?;
     let common = Common::new(&options);
     let log = logging::start(common.log_format, &common.log, common.log_rate);
     let log = log.map_err(|error| anyhow!(error))?;
@@ -103,6 +108,7 @@ impl Signals {
 
 impl Server {
     async fn run(self) -> anyhow::Result<()> {
+        descriptors();
         tokio::spawn(self.log.watch().run());
         let mut signals = Signals::new().context("cannot listen for signals")?;
         let http = self.bind_http().await?;
@@ -221,6 +227,13 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Takes as many file descriptors as the system allows: each connection is one, and the soft limit of a
+/// shell is often 1,024.
+fn descriptors() {
+    let limit = load::process::raise_descriptor_limit();
+    tracing::info!(limit, "file descriptors that this process may have");
 }
 
 /// The part of the time to drain that is kept for the last words.

@@ -1,13 +1,14 @@
 //! From options to the configurations of the parts: here the defaults are chosen.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use h248_endpoint::TransportAddr;
 
 use crate::config::{ConferenceOptions, Options};
 use crate::limits::LOG_LINES_PER_SECOND;
-use crate::values::{ChargingText, LogFormat, NoticeText};
+use crate::values::{ChargingText, Count, LogFormat, NoticeText};
 
 /// Less would take a controller for lost that is only busy.
 const H248_TIMEOUT_MIN: Duration = Duration::from_secs(1);
@@ -96,9 +97,9 @@ fn media(options: &Options) -> mrfp::Config {
     config.origins = origins(options);
     config.advertise = options.advertise.map(|addr| addr.0);
     config.reactor = options.reactor.map_or(config.reactor, |reactor| reactor.0);
-    config.shards = options.shards;
+    config.shards = options.shards.map(|count| count.0);
     if let Some(above) = options.spread_above {
-        config.gateway_limits.spread_above = above.get();
+        config.gateway_limits.spread_above = above.0.get();
     }
     config.xdp_interface = options.xdp_if.as_ref().map(|name| name.0.clone());
     config.busy_poll = options
@@ -150,10 +151,10 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
     config.create_on_join = options
         .create_on_join
         .map_or(create_on_join, |switch| switch.0);
-    let number = |given: Option<core::num::NonZeroU32>, default| given.map_or(default, u32::from);
+    let number = |given: Option<Count<NonZeroU32>>, default| given.map_or(default, |n| n.0.get());
     config.max_conferences = number(options.max_conferences, config.max_conferences);
     config.max_participants = number(options.max_participants, config.max_participants);
-    config.max_size = options.max_size.map_or(config.max_size, u64::from);
+    config.max_size = options.max_size.map_or(config.max_size, |n| n.0.get());
     config.trusted = options.trusted.iter().map(|t| t.0.clone()).collect();
     config.origins = origins(options);
     config.tls = sip::TlsFiles {
@@ -213,10 +214,10 @@ pub fn mrfc(options: &Options, create_on_join: bool) -> mrfc::Config {
 #[must_use]
 pub fn conference(asked: &ConferenceOptions) -> mrfc::ConferenceConfig {
     let mut conference = mrfc::ConferenceConfig::new(asked.name.clone());
-    conference.max_participants = asked.max_participants.map(u32::from);
+    conference.max_participants = asked.max_participants.map(|n| n.0.get());
     conference.profile = asked.profile.map(|profile| profile.0);
     conference.subject.clone_from(&asked.subject);
-    conference.max_size = asked.max_size.map(u64::from);
+    conference.max_size = asked.max_size.map(|n| n.0.get());
     conference.accept_types.clone_from(&asked.accept_types);
     conference
         .accept_wrapped_types

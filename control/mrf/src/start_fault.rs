@@ -4,7 +4,7 @@ use std::io;
 
 use anyhow::anyhow;
 use mrfc::Mrfc;
-use mrfp::Mrfp;
+use mrfp::{Mrfp, ReactorKind};
 
 /// Starts a controller.
 ///
@@ -24,7 +24,7 @@ pub async fn start_mrfc(config: mrfc::Config) -> anyhow::Result<Mrfc> {
         mrfc::StartError::Tls(source) => {
             anyhow!("--tls-cert, --tls-key, --tls-client-ca, --tls-ca: {source}")
         }
-        other @ mrfc::StartError::NoListener(_) => anyhow!(other),
+        other @ mrfc::StartError::NoListener(_) => anyhow!("{other}"),
         other @ mrfc::StartError::Records { .. } => anyhow!("--cdr: {other}"),
     })
 }
@@ -52,11 +52,30 @@ pub async fn start_mrfp(config: mrfp::Config) -> anyhow::Result<Mrfp> {
              and net.ipv4.tcp_allowed_congestion_control"
         ),
         mrfp::StartError::Xdp(source) => anyhow!("--reactor xdp: {source}"),
-        other @ (mrfp::StartError::NoListener(_)
-        | mrfp::StartError::Shard { .. }
-        | mrfp::StartError::NoInterface
-        | mrfp::StartError::TooManyShards(_)) => anyhow!(other),
+        mrfp::StartError::Shard {
+            shard,
+            reactor,
+            source,
+        } => anyhow!(
+            "cannot start shard {shard} on reactor {reactor}: {source}{}",
+            shard_hint(reactor)
+        ),
+        other @ (mrfp::StartError::NoListener(_) | mrfp::StartError::NoInterface) => {
+            anyhow!("{other}")
+        }
+        other @ mrfp::StartError::TooManyShards(_) => anyhow!("--shards: {other}"),
     })
+}
+
+/// What may help where a shard does not start.
+fn shard_hint(reactor: ReactorKind) -> &'static str {
+    match reactor {
+        ReactorKind::Uring => {
+            "; io_uring must be allowed (sysctl kernel.io_uring_disabled, seccomp of a container) and \
+             needs locked memory (ulimit -l); --reactor mio does without"
+        }
+        ReactorKind::Auto | ReactorKind::Mio | ReactorKind::Xdp => "",
+    }
 }
 
 /// The H.248 side names the address in its error.

@@ -11,6 +11,7 @@ pub use focus::{
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU8;
 use core::str::FromStr;
 use core::time::Duration;
 
@@ -266,6 +267,37 @@ impl FromStr for XdpInterface {
             Ok(Self(text.to_owned()))
         } else {
             Err(ValueError::new("expected the name of a network interface"))
+        }
+    }
+}
+
+/// A number from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count<T>(pub T);
+
+impl<T: FromStr> FromStr for Count<T> {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let number = text.parse().map(Self);
+        number.map_err(|_| ValueError::new("expected a number, 1 or more"))
+    }
+}
+
+/// Number of shards: 1 to [`mrfp::SHARDS_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shards(pub NonZeroU8);
+
+impl FromStr for Shards {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text.parse::<NonZeroU8>() {
+            Ok(count) if count.get() <= mrfp::SHARDS_MAX => Ok(Self(count)),
+            Ok(_) | Err(_) => Err(ValueError(format!(
+                "expected a number of shards, 1 to {}",
+                mrfp::SHARDS_MAX
+            ))),
         }
     }
 }

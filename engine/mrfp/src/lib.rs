@@ -17,3 +17,4 @@ pub use metrics::{Metrics, ShardMetrics};
 pub use reactor::{BusyPoll, ReactorKind, Transport};
 pub use shell::{Mrfp, StartError, Tls, TlsError, start};
 pub use switch::Matching;
+pub use switch::limits::SHARDS_MAX;

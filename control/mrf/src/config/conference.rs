@@ -5,7 +5,7 @@ use core::num::{NonZeroU32, NonZeroU64};
 use serde::Deserialize;
 
 use super::text::{one_or_many, strings};
-use crate::values::{NoticeText, Profile, SipUri, Switch};
+use crate::values::{Count, NoticeText, Profile, SipUri, Switch};
 
 /// Every key of a `[[conference]]`.
 pub const CONFERENCE_KEYS: &[&str] = &[
@@ -33,13 +33,13 @@ pub struct ConferenceOptions {
     /// User part of its URI.
     pub name: String,
     /// Seats in it.
-    pub max_participants: Option<NonZeroU32>,
+    pub max_participants: Option<Count<NonZeroU32>>,
     /// How messages pass.
     pub profile: Option<Profile>,
     /// What it is about.
     pub subject: Option<String>,
     /// Octets of the largest message.
-    pub max_size: Option<NonZeroU64>,
+    pub max_size: Option<Count<NonZeroU64>>,
     /// Media types accepted.
     #[serde(default, deserialize_with = "strings")]
     pub accept_types: Vec<String>,

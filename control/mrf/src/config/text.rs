@@ -1,6 +1,7 @@
 //! Values read from text, one or several of them.
 
 use core::fmt;
+use core::num::{NonZeroU32, NonZeroU64};
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
@@ -29,6 +30,9 @@ deserialize_from_text!(
     Reactor,
     XdpInterface,
     BusyPoll,
+    Count<NonZeroU32>,
+    Count<NonZeroU64>,
+    Shards,
     QueueMib,
     TcpCongestion,
     H248Version,
@@ -77,6 +81,10 @@ where
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
         self.visit_str(&value.to_string())
     }
 }

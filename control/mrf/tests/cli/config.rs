@@ -49,6 +49,36 @@ fn a_bad_file_is_told_with_its_place() {
 }
 
 #[test]
+fn files_that_it_names_are_looked_at() {
+    let empty = file("empty.pem", "");
+    for (name, text, words) in [
+        (
+            "users.toml",
+            "domain = \"x\"\nusers = \"/none\"\n".to_owned(),
+            "--users /none: ",
+        ),
+        (
+            "cert.toml",
+            format!("tls-cert = \"{empty}\"\n"),
+            "empty.pem",
+        ),
+        (
+            "key.toml",
+            "tls-key = \"/none\"\n".to_owned(),
+            "no --tls-cert",
+        ),
+    ] {
+        let path = file(name, &text);
+        let done = finish(&["check-config", &path], b"");
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(
+            done.stderr.starts_with(&format!("{path}: ")) && done.stderr.contains(words),
+            "{done:?}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told() {
     let done = finish(&["check-config", "/nonexistent.toml"], b"");
     assert_eq!(done.code, Some(1));

@@ -284,6 +284,32 @@ fn who_is_refused_again_and_again_fills_no_log() {
 }
 
 #[test]
+fn what_cannot_be_together_is_refused_before_anything_starts() {
+    for (args, words) in [
+        (&["mrfp", "--tls-key", "a.key"][..], "mrf: --tls-key: "),
+        (&["run", "--http-token", ""], "mrf: --http-token: "),
+        (&["mrfp", "--xdp-if", "lo"], "mrf: --xdp-if: "),
+        (
+            &["mrfp", "--config", "/none"],
+            "mrf: /none: No such file or directory (os error 2)\n",
+        ),
+    ] {
+        let done = finish(args, b"");
+        assert_eq!((done.code, &*done.stdout), (Some(1), ""), "{done:?}");
+        assert!(done.stderr.starts_with(words), "{done:?}");
+    }
+    for (args, words) in [
+        (["mrfp", "--shards", "0"], "a number of shards, 1 to 62"),
+        (["mrfp", "--shards", "63"], "a number of shards, 1 to 62"),
+        (["mrfp", "--spread-above", "0"], "a number, 1 or more"),
+    ] {
+        let done = finish(&args, b"");
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(done.stderr.contains(words), "{done:?}");
+    }
+}
+
+#[test]
 fn logs_can_be_json() {
     let mut args = vec!["run", "--log-format", "json"];
     args.extend(FREE_PORTS);

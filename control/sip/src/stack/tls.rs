@@ -95,6 +95,15 @@ impl Tls {
         })
     }
 
+    /// Whether files can be used, without using them.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot.
+    pub fn check(files: &TlsFiles) -> Result<(), TlsError> {
+        Contexts::read(files, &[]).map(drop)
+    }
+
     /// Reads the files again. Handshakes to come use what they hold, connections stay as they are.
     ///
     /// # Errors
