@@ -2,6 +2,8 @@
 //!
 //! What others say goes to standard output, one line each; everything else goes to standard error.
 
+mod command;
+mod files;
 mod lines;
 mod render;
 mod roster;
@@ -9,21 +11,24 @@ mod roster;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
 use conference::info::{Document, MEDIA_TYPE};
 use sip::{Answer, Event as SipEvent, Method};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cli::ChatArgs;
-use crate::cpim::{self, Envelope};
+use crate::cpim::{self, Content, Envelope};
 use crate::limits::{ANSWER_WITHIN, BYE_WITHIN, UNANSWERED_MAX};
 use crate::logging;
-use crate::msrp_client::{Event, Outgoing};
+use crate::msrp_client::{Event, Message, Nickname, Outgoing};
 use crate::participant::{Caller, Joined, Target};
 use crate::values::LogFormat;
+use command::Typed;
 use roster::Roster;
 
 /// Takes part in a conference until the user, or the conference, ends it.
@@ -68,6 +73,7 @@ async fn talk(args: ChatArgs) -> anyhow::Result<()> {
         name,
         from,
         to: target.uri,
+        save: args.save,
         waiting: HashMap::new(),
         failures: 0,
         lost: None,
@@ -86,6 +92,12 @@ fn user_name(given: Option<String>) -> anyhow::Result<String> {
         bail!("--name {name:?}: expected letters, digits, `.`, `_` or `-`");
     }
     Ok(name)
+}
+
+/// A Message-ID.
+fn fresh_id() -> String {
+    let id = msrp::message_id(rand::random());
+    String::from_utf8_lossy(id.as_bytes()).into_owned()
 }
 
 /// How a line is sent.
@@ -122,12 +134,22 @@ struct Chat {
     name: String,
     from: String,
     to: String,
-    /// Messages without their answer, and when each counts as lost.
-    waiting: HashMap<String, Instant>,
+    /// Where files are put that come.
+    save: Option<PathBuf>,
+    /// Messages without their answer, by Message-ID.
+    waiting: HashMap<String, Waiting>,
     failures: usize,
     /// Why the connection is gone, and until when a BYE may explain it.
     lost: Option<(String, Instant)>,
     roster: Roster,
+}
+
+/// Something that was sent.
+struct Waiting {
+    /// When it counts as lost.
+    until: Instant,
+    /// What to say when it failed.
+    failure: &'static str,
 }
 
 enum Next {
@@ -140,7 +162,10 @@ enum Next {
 impl Chat {
     async fn run(mut self) -> anyhow::Result<()> {
         self.bind().await?;
-        eprintln!("in {} as {}; /quit leaves", self.to, self.name);
+        eprintln!(
+            "in {} as {}; /quit leaves, /help tells more",
+            self.to, self.name
+        );
         self.watch().await;
         let mut lines = lines::of_stdin();
         let end = self.converse(&mut lines).await;
@@ -202,6 +227,8 @@ impl Chat {
 
     async fn converse(&mut self, lines: &mut mpsc::Receiver<String>) -> anyhow::Result<Next> {
         let mut is_leaving = false;
+        // Whoever leaves by ^C says goodbye, too; a second one ends it at once.
+        let mut interrupt = signal(SignalKind::interrupt())?;
         while !(is_leaving && self.waiting.is_empty()) {
             let is_open = self.lost.is_none();
             let may_type = !is_leaving && is_open && self.waiting.len() < UNANSWERED_MAX;
@@ -211,6 +238,7 @@ impl Chat {
                 event = self.joined.msrp.next_event(), if is_open => self.heard(event),
                 event = self.joined.sip.next_event() => self.signalled(event).await?,
                 () = sleep_until(deadline) => self.give_up()?,
+                _ = interrupt.recv() => if is_leaving { return Ok(Next::Leave) } else { Next::Leave },
             };
             match next {
                 Next::Go => {}
@@ -225,30 +253,83 @@ impl Chat {
         let Some(line) = line else {
             return Ok(Next::Leave);
         };
-        let text = line.trim_end();
-        match text {
-            "" => {}
-            "/quit" => return Ok(Next::Leave),
-            command if command.starts_with('/') => {
-                eprintln!("unknown command {command}; there is /quit");
+        match command::read(line.trim_end()) {
+            Ok(Typed::Nothing) => {}
+            Ok(Typed::Quit) => return Ok(Next::Leave),
+            Ok(Typed::Help) => eprint!("{}", command::HELP),
+            Ok(Typed::Who) => {
+                let nobody_told = || "the conference does not tell who is here".to_owned();
+                eprintln!("* {}", self.roster.all().unwrap_or_else(nobody_told));
             }
-            text => self.say(text).await?,
+            Ok(Typed::Text(text)) => self.say(&self.to.clone(), Content::Text(text)).await?,
+            Ok(Typed::Private { name, text }) => self.whisper(name, text).await?,
+            Ok(Typed::Nickname(name)) => self.ask_nickname(name).await?,
+            Ok(Typed::File(path)) => match files::read(path) {
+                Ok(file) => {
+                    let content = Content::File {
+                        name: &file.name,
+                        media_type: file.media_type,
+                        octets: &file.octets,
+                    };
+                    self.say(&self.to.clone(), content).await?;
+                }
+                Err(error) => self.refuse(&format!("{path}: {error}")),
+            },
+            Err(why) => eprintln!("{why}"),
         }
         Ok(Next::Go)
     }
 
-    async fn say(&mut self, text: &str) -> anyhow::Result<()> {
-        let (content_type, body) = match self.form {
-            Form::Plain => ("text/plain", text.as_bytes().to_vec()),
-            Form::Wrapped => ("message/cpim", self.wrap(text)),
+    /// Something that was asked for and cannot be sent.
+    fn refuse(&mut self, why: &str) {
+        self.failures += 1;
+        eprintln!("not sent: {why}");
+    }
+
+    /// Whether the room grants this (RFC 7701 8).
+    fn room_grants(&self, token: &str) -> bool {
+        let tokens = self.joined.media.chatroom.iter().flatten();
+        tokens.into_iter().any(|t| t.eq_ignore_ascii_case(token))
+    }
+
+    async fn whisper(&mut self, name: &str, text: &str) -> anyhow::Result<()> {
+        if !self.room_grants("private-messages") {
+            self.refuse("the conference has no private messages");
+            return Ok(());
+        }
+        let Some(uri) = self.roster.uri_of(name).map(str::to_owned) else {
+            self.refuse(&format!("nobody, or more than one, is called {name}"));
+            return Ok(());
+        };
+        self.say(&uri, Content::Text(text)).await
+    }
+
+    async fn ask_nickname(&mut self, name: &str) -> anyhow::Result<()> {
+        if !self.room_grants("nickname") {
+            self.refuse("the conference has no nicknames");
+            return Ok(());
+        }
+        let asked = Nickname {
+            name: name.to_owned(),
+            message_id: fresh_id(),
+        };
+        self.await_answer(asked.message_id.clone(), "nickname not granted");
+        Ok(self.joined.msrp.ask_nickname(asked).await?)
+    }
+
+    async fn say(&mut self, to: &str, content: Content<'_>) -> anyhow::Result<()> {
+        let (content_type, body) = match (self.form, content) {
+            (Form::Wrapped, content) => ("message/cpim", self.wrap(to, content)),
+            (Form::Plain, Content::Text(text)) => ("text/plain", text.as_bytes().to_vec()),
+            (Form::Plain, Content::File { .. }) => {
+                self.refuse("the conference takes text/plain alone, which has no place for a file");
+                return Ok(());
+            }
         };
         let limit = self.max_bytes.unwrap_or(u64::MAX);
         if body.len() as u64 > limit {
-            self.failures += 1;
-            eprintln!(
-                "not sent: {} octets, the conference takes {limit}",
-                body.len()
-            );
+            let octets = body.len();
+            self.refuse(&format!("{octets} octets, the conference takes {limit}"));
             return Ok(());
         }
         self.send(Outgoing {
@@ -259,36 +340,33 @@ impl Chat {
         .await
     }
 
-    fn wrap(&self, text: &str) -> Vec<u8> {
+    fn wrap(&self, to: &str, content: Content<'_>) -> Vec<u8> {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let envelope = Envelope {
             name: &self.name,
             from: &self.from,
-            to: &self.to,
+            to,
             since_epoch: since_epoch.unwrap_or(Duration::ZERO),
         };
-        cpim::wrap(&envelope, text)
+        cpim::wrap(&envelope, content)
+    }
+
+    fn await_answer(&mut self, message_id: String, failure: &'static str) {
+        let until = Instant::now() + ANSWER_WITHIN;
+        self.waiting.insert(message_id, Waiting { until, failure });
     }
 
     async fn send(&mut self, mut message: Outgoing) -> anyhow::Result<()> {
-        let id = msrp::message_id(rand::random());
-        let id = String::from_utf8_lossy(id.as_bytes()).into_owned();
+        let id = fresh_id();
         message.message_id = Some(id.clone());
         self.joined.msrp.send(message).await?;
-        self.waiting.insert(id, Instant::now() + ANSWER_WITHIN);
+        self.await_answer(id, "not delivered");
         Ok(())
     }
 
     fn heard(&mut self, event: Option<Event>) -> Next {
         match event {
-            Some(Event::Message(message)) => {
-                let mut stdout = std::io::stdout().lock();
-                let text = render::message(&message);
-                // Whoever closed the pipe wants to read no more.
-                let _ = stdout
-                    .write_all(text.as_bytes())
-                    .and_then(|()| stdout.flush());
-            }
+            Some(Event::Message(message)) => self.show(&message),
             Some(Event::Answered {
                 message_id,
                 is_last,
@@ -313,18 +391,37 @@ impl Chat {
         Next::Go
     }
 
+    fn show(&self, message: &Message) {
+        let message = render::open(message);
+        let mut saved = None;
+        if let Some(directory) = self.save.as_ref().filter(|_| !render::is_text(&message)) {
+            match files::save(directory, &message) {
+                Ok(path) => saved = Some(path.display().to_string()),
+                Err(error) => eprintln!("not saved: {}: {error}", directory.display()),
+            }
+        }
+        let mut stdout = std::io::stdout().lock();
+        let text = render::message(&message, &self.from, saved.as_deref());
+        // Whoever closed the pipe wants to read no more.
+        let _ = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+    }
+
     /// When to [`Self::give_up`] something.
     fn deadline(&self) -> Instant {
         let lost = self.lost.as_ref().map(|(_, until)| *until);
-        let next = self.waiting.values().copied().chain(lost).min();
+        let next = self.waiting.values().map(|waiting| waiting.until);
+        let next = next.chain(lost).min();
         // Nothing to give up: come back now and then.
         next.unwrap_or_else(|| Instant::now() + ANSWER_WITHIN)
     }
 
     fn failed(&mut self, message_id: &str, why: &str) {
-        self.waiting.remove(message_id);
+        let waiting = self.waiting.remove(message_id);
         self.failures += 1;
-        eprintln!("not delivered: {}", render::plain(why.trim()));
+        let failure = waiting.map_or("not delivered", |waiting| waiting.failure);
+        eprintln!("{failure}: {}", render::plain(why.trim()));
     }
 
     /// Messages whose answer did not come in time; a connection whose end no BYE explained.
@@ -333,7 +430,7 @@ impl Chat {
         if let Some((why, _)) = self.lost.as_ref().filter(|(_, until)| *until <= now) {
             bail!("the MSRP connection is gone: {why}");
         }
-        let is_late = |(_, until): &(&String, &Instant)| **until <= now;
+        let is_late = |(_, waiting): &(&String, &Waiting)| waiting.until <= now;
         let late: Vec<_> = self
             .waiting
             .iter()

@@ -93,7 +93,8 @@ const CHAT_EXAMPLES: &str = "Examples:\n  \
     mrf chat sip:lobby@127.0.0.1 --name ann\n  \
     mrf chat sip:lobby@conf.example.net --via tcp:192.0.2.9:5060\n  \
     mrf chat sips:lobby@conf.example.net --via sips:proxy.example.net\n\n\
-    A line typed is a message sent; /quit or end of input leaves the conference.";
+    A line typed is a message sent; /quit, end of input or ^C leaves the conference. /file PATH sends a \
+    file, /msg NAME TEXT and /nick NAME work where the conference is a chat room, /who tells who is here.";
 
 const FLOW_EXAMPLES: &str = "Examples:\n  \
     mrf flow a.5.1                               starts a system of its own on free ports\n  \
@@ -376,6 +377,10 @@ pub struct ChatArgs {
     /// The name that others see: letters, digits, `.`, `_`, `-` [default: $USER, or guest]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Directory where files are put that others send; none there is written over [default: they are
+    /// told, and not kept]
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
 }
 
 /// Which flow.

@@ -8,8 +8,12 @@ use core::time::Duration;
 pub struct Cpim {
     /// The sender's name, else its URI; empty if neither is written.
     pub from: String,
+    /// URI of whom it is for; empty if not written.
+    pub to: String,
     /// Media type of the content, without parameters.
     pub content_type: String,
+    /// The name of the file that the content is, as its sender wrote it (RFC 2183).
+    pub file_name: Option<String>,
     /// The content.
     pub body: Vec<u8>,
 }
@@ -21,23 +25,64 @@ pub struct Envelope<'a> {
     pub name: &'a str,
     /// URI of the sender.
     pub from: &'a str,
-    /// URI of the conference.
+    /// URI of the conference, or of a participant.
     pub to: &'a str,
     /// Time since 1970-01-01T00:00:00Z.
     pub since_epoch: Duration,
 }
 
-/// Wraps a plain text. Writing to a string cannot fail, so results are dropped.
+/// What is wrapped.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// A plain text.
+    Text(&'a str),
+    /// A file.
+    File {
+        /// Its name, without a path.
+        name: &'a str,
+        /// Its media type.
+        media_type: &'a str,
+        /// Its octets.
+        octets: &'a [u8],
+    },
+}
+
+/// Wraps a text or a file. Writing to a string cannot fail, so results are dropped.
 #[must_use]
-pub fn wrap(envelope: &Envelope<'_>, text: &str) -> Vec<u8> {
+pub fn wrap(envelope: &Envelope<'_>, content: Content<'_>) -> Vec<u8> {
     let mut out = String::new();
     let name = envelope.name.replace(['"', '\\', '\r', '\n'], "");
     let _ = write!(out, "From: \"{name}\" <{}>\r\n", envelope.from);
     let _ = write!(out, "To: <{}>\r\n", envelope.to);
     let _ = write!(out, "DateTime: {}\r\n\r\n", date_time(envelope.since_epoch));
-    out.push_str("Content-Type: text/plain; charset=utf-8\r\n\r\n");
-    out.push_str(text);
-    out.into_bytes()
+    let body = match content {
+        Content::Text(text) => {
+            out.push_str("Content-Type: text/plain; charset=utf-8\r\n");
+            text.as_bytes()
+        }
+        Content::File {
+            name,
+            media_type,
+            octets,
+        } => {
+            let name: String = name.chars().filter(|c| is_of_a_name(*c)).collect();
+            let _ = write!(out, "Content-Type: {media_type}\r\n");
+            let _ = write!(
+                out,
+                "Content-Disposition: attachment; filename=\"{name}\"\r\n"
+            );
+            octets
+        }
+    };
+    out.push_str("\r\n");
+    let mut out = out.into_bytes();
+    out.extend_from_slice(body);
+    out
+}
+
+/// What may stand in a quoted file name as it is.
+fn is_of_a_name(c: char) -> bool {
+    !c.is_control() && !matches!(c, '"' | '\\')
 }
 
 /// Takes a message apart: message headers, content headers, content. `None` without both blank
@@ -49,11 +94,15 @@ pub fn unwrap(octets: &[u8]) -> Option<Cpim> {
     let from = header(message, "From")
         .map(|value| sender(&value))
         .unwrap_or_default();
+    let to = header(message, "To").map(|value| uri(&value).to_owned());
     let content_type = header(content, "Content-Type").unwrap_or_default();
+    let disposition = header(content, "Content-Disposition");
     let bare = content_type.split(';').next().unwrap_or_default().trim();
     Some(Cpim {
         from,
+        to: to.unwrap_or_default(),
         content_type: bare.to_ascii_lowercase(),
+        file_name: disposition.and_then(|value| file_name(&value)),
         body: body.to_vec(),
     })
 }
@@ -74,6 +123,22 @@ fn header(block: &[u8], name: &str) -> Option<String> {
         let is_it = key.trim().eq_ignore_ascii_case(name);
         is_it.then(|| value.trim().to_owned())
     })
+}
+
+/// What stands in angle brackets.
+fn uri(value: &str) -> &str {
+    let inner = value.rsplit_once('<').map_or(value, |(_, uri)| uri);
+    inner.trim().trim_end_matches('>')
+}
+
+/// The `filename` of a Content-Disposition.
+fn file_name(value: &str) -> Option<String> {
+    let name = value.split_once("filename=")?.1;
+    let name = match name.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"')?.0,
+        None => name.split(';').next()?.trim(),
+    };
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// The formal name, else what stands in angle brackets.
@@ -149,6 +214,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_keeps_its_name_type_and_octets() {
+        let envelope = Envelope {
+            name: "ann",
+            from: "sip:ann@example.net",
+            to: "sip:bob@example.net",
+            since_epoch: Duration::from_secs(1),
+        };
+        let octets = b"\r\n\r\n\0\xff";
+        let file = Content::File {
+            name: "a \"b\r\n.png",
+            media_type: "image/png",
+            octets,
+        };
+        let out = unwrap(&wrap(&envelope, file)).unwrap();
+        assert_eq!(out.file_name.as_deref(), Some("a b.png"));
+        assert_eq!((&*out.content_type, &*out.body), ("image/png", &octets[..]));
+        assert_eq!(out.to, "sip:bob@example.net");
+    }
+
+    #[test]
     fn what_is_no_cpim_is_told_apart() {
         assert_eq!(unwrap(b"hello"), None);
         assert_eq!(unwrap(b"From: a\r\n\r\nhello"), None);
@@ -169,8 +254,9 @@ mod tests {
                 since_epoch: Duration::from_secs(1),
             };
             prop_assume!(!name.trim().is_empty());
-            let out = unwrap(&wrap(&envelope, &text)).unwrap();
+            let out = unwrap(&wrap(&envelope, Content::Text(&text))).unwrap();
             prop_assert_eq!(out.from, name.trim());
+            prop_assert_eq!((&*out.to, out.file_name), (envelope.to, None));
             prop_assert_eq!(out.content_type, "text/plain");
             prop_assert_eq!(out.body, text.as_bytes());
         }

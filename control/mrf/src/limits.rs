@@ -76,3 +76,6 @@ pub const LOG_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How long a process that ends waits for its last log lines to be taken.
 pub const LOG_FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// Names that are tried for a file that a chat saves; none is written over.
+pub const SAVE_NAMES_MAX: u32 = 1000;

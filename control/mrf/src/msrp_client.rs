@@ -16,13 +16,13 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use self::endpoint::{Endpoint, Ids};
-pub use self::endpoint::{Event, Message, Outgoing, Paths};
+pub use self::endpoint::{Event, Message, Nickname, Outgoing, Paths};
 use crate::limits::{CLIENT_EVENTS_MAX, READ_BYTES, UNSENT_BYTES_MAX};
 
 /// A connected endpoint. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct MsrpClient {
-    commands: mpsc::Sender<Outgoing>,
+    commands: mpsc::Sender<Command>,
     events: mpsc::Receiver<Event>,
 }
 
@@ -53,8 +53,21 @@ impl MsrpClient {
     ///
     /// When the connection is gone.
     pub async fn send(&self, message: Outgoing) -> io::Result<()> {
+        self.command(Command::Send(message)).await
+    }
+
+    /// Asks to be known by a nickname (RFC 7701 7); the answer comes as [`Event::Answered`].
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone.
+    pub async fn ask_nickname(&self, asked: Nickname) -> io::Result<()> {
+        self.command(Command::Nickname(asked)).await
+    }
+
+    async fn command(&self, command: Command) -> io::Result<()> {
         let gone = |_| io::Error::from(io::ErrorKind::NotConnected);
-        self.commands.send(message).await.map_err(gone)
+        self.commands.send(command).await.map_err(gone)
     }
 
     /// The next event; the last one is [`Event::Closed`], then `None`. Cancel-safe.
@@ -75,6 +88,12 @@ pub async fn connect(socket: tokio::net::TcpSocket, remote: SocketAddr) -> io::R
     Ok(stream)
 }
 
+#[derive(Debug)]
+enum Command {
+    Send(Outgoing),
+    Nickname(Nickname),
+}
+
 struct Task {
     endpoint: Endpoint,
     /// Events not yet taken.
@@ -87,7 +106,7 @@ impl Task {
     async fn run(
         mut self,
         stream: impl AsyncRead + AsyncWrite,
-        mut commands: mpsc::Receiver<Outgoing>,
+        mut commands: mpsc::Receiver<Command>,
         events: mpsc::Sender<Event>,
     ) {
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -114,7 +133,7 @@ impl Task {
                     Err(_) => return,
                 },
                 command = commands.recv(), if has_room => match command {
-                    Some(message) => self.send(message),
+                    Some(command) => self.obey(command),
                     None => return,
                 },
             }
@@ -132,9 +151,12 @@ impl Task {
         result
     }
 
-    fn send(&mut self, message: Outgoing) {
+    fn obey(&mut self, command: Command) {
         let ids = fresh_ids();
-        self.endpoint.send(message, &ids);
+        match command {
+            Command::Send(message) => self.endpoint.send(message, &ids),
+            Command::Nickname(asked) => self.endpoint.ask_nickname(asked, &ids),
+        }
         self.drain();
     }
 

@@ -185,8 +185,8 @@ impl Caller {
         offer.max_size = Some(MESSAGE_BYTES_MAX as u64);
         offer.has_cema = true;
         offer.setup = Some(Setup::Active);
-        // Neither nicknames nor private messages: a chat has no way to show which is which.
-        offer.chatroom = self.knows_rooms.then(Vec::new);
+        let tokens = ["nickname", "private-messages"].map(str::to_owned);
+        offer.chatroom = self.knows_rooms.then(|| tokens.to_vec());
         offer.write()
     }
 

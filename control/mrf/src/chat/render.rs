@@ -1,33 +1,55 @@
 //! Messages as lines of a terminal.
 
-use crate::cpim;
+use crate::cpim::{self, Cpim};
 use crate::msrp_client::Message;
 
-/// What a message looks like: `NAME: TEXT` when its sender is known, else the text; a line end
-/// behind every line.
-pub(super) fn message(message: &Message) -> String {
+/// What a message is taken apart into.
+pub(super) fn open(message: &Message) -> Cpim {
     let content_type = bare(&message.content_type);
     let wrapped = (content_type == "message/cpim").then(|| cpim::unwrap(&message.body));
-    match wrapped.flatten() {
-        Some(inner) => {
-            let from = plain(&inner.from);
-            let prefix = if from.is_empty() {
-                String::new()
-            } else {
-                format!("{from}: ")
-            };
-            content(&prefix, &inner.content_type, &inner.body)
-        }
-        None => content("", &content_type, &message.body),
-    }
+    wrapped.flatten().unwrap_or_else(|| Cpim {
+        from: String::new(),
+        to: String::new(),
+        content_type,
+        file_name: None,
+        body: message.body.clone(),
+    })
 }
 
-fn content(prefix: &str, content_type: &str, body: &[u8]) -> String {
-    let is_text = content_type.is_empty() || content_type.starts_with("text/");
-    if !is_text && content_type != "message/cpim" {
-        let name = plain(content_type);
-        return format!("{prefix}[{name}, {} octets]\n", body.len());
+/// What a message looks like: `NAME: TEXT` when its sender is known, else the text; a line end
+/// behind every line. `own` is our URI; `saved` where its content was put.
+pub(super) fn message(message: &Cpim, own: &str, saved: Option<&str>) -> String {
+    let from = plain(&message.from);
+    let is_private = message.to == own;
+    let prefix = match (from.is_empty(), is_private) {
+        (true, _) => String::new(),
+        (false, false) => format!("{from}: "),
+        (false, true) => format!("{from} (to you alone): "),
+    };
+    if is_text(message) {
+        return lines(&prefix, &message.body);
     }
+    let name = message.file_name.as_deref().map(plain);
+    let name = name.map(|name| format!("{name}, ")).unwrap_or_default();
+    let content_type = plain(&message.content_type);
+    let saved = saved.map(|path| format!(", saved as {path}"));
+    format!(
+        "{prefix}[{name}{content_type}, {} octets{}]\n",
+        message.body.len(),
+        saved.unwrap_or_default()
+    )
+}
+
+/// Whether it is shown, and not a file.
+pub(super) fn is_text(message: &Cpim) -> bool {
+    let content_type = &message.content_type;
+    let is_shown = content_type.is_empty()
+        || content_type.starts_with("text/")
+        || content_type == "message/cpim";
+    is_shown && message.file_name.is_none()
+}
+
+fn lines(prefix: &str, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let lines: Vec<_> = text
         .lines()
@@ -57,12 +79,37 @@ mod tests {
 
     #[track_caller]
     fn check(content_type: &str, body: &str, expected: &str) {
-        let shown = message(&Message {
+        assert_eq!(shown(content_type, body, None), expected);
+    }
+
+    fn shown(content_type: &str, body: &str, saved: Option<&str>) -> String {
+        let opened = open(&Message {
             id: "m1".to_owned(),
             content_type: content_type.to_owned(),
             body: body.as_bytes().to_vec(),
         });
-        assert_eq!(shown, expected);
+        message(&opened, "sip:me@h", saved)
+    }
+
+    #[test]
+    fn what_is_for_one_alone_says_so() {
+        let to = |uri: &str| {
+            format!("From: <sip:a@h>\r\nTo: <{uri}>\r\n\r\nContent-Type: text/plain\r\n\r\nhi")
+        };
+        check("message/cpim", &to("sip:room@h"), "sip:a@h: hi\n");
+        let private = "sip:a@h (to you alone): hi\n";
+        check("message/cpim", &to("sip:me@h"), private);
+    }
+
+    #[test]
+    fn a_file_is_named_even_when_it_is_a_text() {
+        let body = "From: <sip:a@h>\r\n\r\nContent-Type: text/plain\r\n\
+                    Content-Disposition: attachment; filename=\"a\u{7}.txt\"\r\n\r\nhi";
+        let told = shown("message/cpim", body, Some("in/a.txt"));
+        assert_eq!(
+            told,
+            "sip:a@h: [a\u{fffd}.txt, text/plain, 2 octets, saved as in/a.txt]\n"
+        );
     }
 
     #[test]

@@ -30,14 +30,35 @@ impl Roster {
             }
         }
         let lines = if is_first {
-            let names: Vec<_> = now.values().cloned().collect();
-            vec![format!("here: {}", names.join(", "))]
+            vec![here(&now)]
         } else {
             changes(&before, &now)
         };
         self.here = Some(now);
         lines
     }
+
+    /// Who is here, in words; `None` as long as nobody told.
+    pub(super) fn all(&self) -> Option<String> {
+        self.here.as_ref().map(here)
+    }
+
+    /// The URI of whoever has this name, if exactly one has.
+    pub(super) fn uri_of(&self, name: &str) -> Option<&str> {
+        let mut named = self
+            .here
+            .iter()
+            .flatten()
+            .filter(|(_, other)| other.as_str() == name)
+            .map(|(uri, _)| uri.as_str());
+        let only = named.next();
+        only.filter(|_| named.next().is_none())
+    }
+}
+
+fn here(now: &BTreeMap<String, String>) -> String {
+    let names: Vec<_> = now.values().cloned().collect();
+    format!("here: {}", names.join(", "))
 }
 
 fn changes(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
@@ -121,5 +142,23 @@ mod tests {
             vec![bob, ann],
             &["ann joined", "Bob \u{fffd}the B. is now bob"],
         );
+        assert_eq!(roster.all().as_deref(), Some("here: ann, bob"));
+        assert_eq!(roster.uri_of("bob"), Some("sip:bob@x"));
+        assert_eq!(roster.uri_of("carol"), None);
+    }
+
+    #[test]
+    fn a_name_that_two_have_is_nobodys() {
+        let mut roster = Roster::default();
+        assert_eq!(roster.all(), None);
+        roster.take(&Document {
+            state: State::Full,
+            users: vec![
+                user("sip:ann@x", State::Full, None),
+                user("sip:ann@y", State::Full, None),
+            ],
+            ..Document::default()
+        });
+        assert_eq!(roster.uri_of("ann"), None);
     }
 }

@@ -32,6 +32,15 @@ pub struct Outgoing {
     pub transaction_id: Option<String>,
 }
 
+/// A nickname to ask for (RFC 7701 7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nickname {
+    /// What others are to see; empty to give it back.
+    pub name: String,
+    /// Names the answer, which comes as [`Event::Answered`].
+    pub message_id: String,
+}
+
 /// A whole message received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -202,6 +211,23 @@ impl Endpoint {
             if is_last {
                 return;
             }
+        }
+    }
+
+    /// Asks for a nickname.
+    pub(super) fn ask_nickname(&mut self, asked: Nickname, ids: &Ids) {
+        let start = self.out.len();
+        let id = msrp::transact_id(ids.transaction, 0);
+        let (to, from) = (self.paths.remote.as_bytes(), self.paths.local.as_bytes());
+        msrp::write::request_start(&mut self.out, id.as_bytes(), b"NICKNAME", to, from);
+        let name = asked.name.replace(['"', '\\', '\r', '\n'], "");
+        self.out
+            .extend_from_slice(format!("Use-Nickname: \"{name}\"\r\n").as_bytes());
+        msrp::write::end_line(&mut self.out, id.as_bytes(), Flag::Complete);
+        self.trace_sent(start);
+        if self.unanswered.len() < UNANSWERED_CHUNKS_MAX {
+            let answer = (asked.message_id, true);
+            self.unanswered.insert(id.as_bytes().to_vec(), answer);
         }
     }
 

@@ -36,6 +36,87 @@ fn two_people_talk_and_see_who_speaks() {
     assert!(ann.is_silent_to_the_end() && bob.is_silent_to_the_end());
 }
 
+/// `mrf run` with a chat room, and what `mrf chat` takes to be in it.
+fn room() -> (Server, String) {
+    let rooms = "[[conference]]\nname = \"room\"\nprofile = \"chatroom\"\n";
+    let file = crate::config::file("room.toml", rooms);
+    let mut args = vec!["run", "--config", &file];
+    args.extend(FREE_PORTS);
+    let server = Server::start(&args);
+    let uri = format!("sip:room@{}", server.get("sip.udp"));
+    (server, uri)
+}
+
+fn enter(uri: &str, name: &str, more: &[&str]) -> Program {
+    let args = [&["chat", uri, "--name", name][..], more].concat();
+    let program = Program::start(&args);
+    program.said("; /quit leaves");
+    program
+}
+
+#[test]
+fn in_a_chat_room_people_whisper_and_choose_their_names() {
+    let (_server, uri) = room();
+    let mut ann = enter(&uri, "ann", &[]);
+    ann.said("* here: ann");
+    let mut bob = enter(&uri, "bob", &[]);
+    bob.said("* here: ann, bob");
+    let carol = enter(&uri, "carol", &[]);
+    ann.said("* carol joined");
+    ann.type_line("/msg bob only you");
+    assert_eq!(bob.line(), "ann (to you alone): only you");
+    ann.type_line("for all");
+    // The first that carol hears.
+    assert_eq!(
+        (bob.line(), carol.line()),
+        ("ann: for all".to_owned(), "ann: for all".to_owned())
+    );
+    bob.type_line("/nick The Great");
+    ann.said("* bob is now The Great");
+    ann.type_line("/msg \"The Great\" oh");
+    assert_eq!(bob.line(), "ann (to you alone): oh");
+    ann.type_line("/who");
+    ann.said("* here: ann, The Great, carol");
+    ann.type_line("/nick The Great");
+    ann.said("nickname not granted: 425");
+    ann.type_line("/msg dave hello");
+    ann.said("not sent: nobody, or more than one, is called dave");
+    ann.end_input();
+    assert_eq!(ann.wait().code(), Some(1), "two things failed");
+}
+
+#[test]
+fn a_file_arrives_under_a_name_that_leads_nowhere() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("saved");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir(&directory).unwrap();
+    let (_server, uri) = room();
+    let directory = directory.to_str().unwrap();
+    let ann = enter(&uri, "ann", &["--save", directory]);
+    let mut bob = enter(&uri, "bob", &[]);
+    let file = crate::config::file("logo.png", "\u{1}\r\n-------x$\r\n\u{2}");
+    for saved in ["logo.png", "1-logo.png"] {
+        bob.type_line(&format!("/file {file}"));
+        let path = format!("{directory}/{saved}");
+        let told = format!("bob: [logo.png, image/png, 15 octets, saved as {path}]");
+        assert_eq!(ann.line(), told);
+        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&file).unwrap());
+    }
+    bob.type_line("/file /none");
+    bob.said("not sent: /none: No such file");
+}
+
+#[test]
+fn who_is_interrupted_takes_leave() {
+    let (_server, uri) = room();
+    let ann = enter(&uri, "ann", &[]);
+    let mut bob = enter(&uri, "bob", &[]);
+    ann.said("* bob joined");
+    bob.signal("INT");
+    assert_eq!(bob.wait().code(), Some(0));
+    ann.said("* bob left");
+}
+
 #[test]
 fn a_long_line_arrives_whole() {
     let server = Server::run();
