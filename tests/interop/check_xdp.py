@@ -130,10 +130,12 @@ class World:
 class Relay:
     """Carries frames between the two interfaces of `wire`, not too well."""
 
-    def __init__(self, world, loss=0.0, repeat=0.0, late=0.0, delay=0.0):
+    def __init__(self, world, loss=0.0, repeat=0.0, late=0.0, delay=0.0, narrow=None):
         self.faults, self.delay = (loss, repeat, late), delay
+        # Octets of the largest frame that gets from `host` to `guest`.
+        self.narrow = narrow
         self.random = random.Random(1)
-        self.counts = {"lost": 0, "repeated": 0, "late": 0}
+        self.counts = {"lost": 0, "repeated": 0, "late": 0, "swallowed": 0}
         with world.inside("wire"):
             self.ends = [self.open(link) for link in ("w0", "w1")]
         threading.Thread(target=self.run, daemon=True).start()
@@ -168,6 +170,9 @@ class Relay:
                     continue
                 if self.random.random() < loss:
                     self.counts["lost"] += 1
+                    continue
+                if self.narrow and ready is self.ends[1] and len(frame) > self.narrow:
+                    self.counts["swallowed"] += 1
                     continue
                 at, copies = now + self.delay, 1
                 if self.random.random() < repeat:
@@ -242,7 +247,7 @@ def impaired(env, **faults):
                 binary(bob, alice, 32768, "text/html")
 
         converse(env, world, what=more)
-        for name, fault in (("lost", "loss"), ("repeated", "repeat"), ("late", "late")):
+        for name, fault in (("lost", "loss"), ("repeated", "repeat"), ("late", "late"), ("swallowed", "narrow")):
             ensure(not faults.get(fault) or relay.counts[name] > 0, f"nothing was {name}")
 
 
@@ -419,6 +424,7 @@ CHECKS = {
     "xdp-reorder": functools.partial(impaired, late=0.1, delay=0.001),
     "xdp-repeat": functools.partial(impaired, repeat=0.1),
     "xdp-delay": functools.partial(impaired, delay=0.02),
+    "xdp-narrow": functools.partial(impaired, narrow=1214),
     "xdp-down-up": down_and_up,
     "xdp-half-open": half_open,
     "xdp-killed": killed,

@@ -587,20 +587,11 @@ impl Backend for Mio {
 /// Sends until all is taken (`true`) or the system takes no more (`false`).
 fn push(stream: &TcpStream, sending: &mut Sending<Batch<Octets>>) -> io::Result<bool> {
     let socket = SockRef::from(stream);
-    while sending.taken < sending.batch.octet_count() {
+    while !sending.is_over() {
         let mut runs = [IoSlice::new(&[]); IOVECS_STACK_MAX];
         let mut count = 0;
-        let mut skip = sending.taken;
-        for slice in sending.batch.slices() {
-            if skip >= slice.len() {
-                skip -= slice.len();
-                continue;
-            }
-            if count == runs.len() {
-                break;
-            }
-            runs[count] = IoSlice::new(&slice[skip..]);
-            skip = 0;
+        for (run, slice) in runs.iter_mut().zip(sending.rest()) {
+            *run = IoSlice::new(slice);
             count += 1;
         }
         match socket.send_vectored_with_flags(&runs[..count], libc::MSG_NOSIGNAL) {

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use switch::ConnId;
+use switch::{Batch, ConnId};
 
 use crate::limits::WAIT_BYTES_MAX;
 
@@ -117,6 +117,23 @@ impl<B> Sending<B> {
     /// Octets taken since the last call.
     pub(crate) fn progress(&mut self) -> usize {
         self.taken - core::mem::replace(&mut self.told, self.taken)
+    }
+}
+
+impl<B: AsRef<[u8]> + Clone> Sending<Batch<B>> {
+    /// Whether all was taken.
+    pub(crate) fn is_over(&self) -> bool {
+        self.taken == self.batch.octet_count()
+    }
+
+    /// The octets that were not taken.
+    pub(crate) fn rest(&self) -> impl Iterator<Item = &[u8]> {
+        let mut skip = self.taken;
+        self.batch.slices().filter_map(move |slice| {
+            let rest = slice.get(skip..).filter(|rest| !rest.is_empty());
+            skip = skip.saturating_sub(slice.len());
+            rest
+        })
     }
 }
 

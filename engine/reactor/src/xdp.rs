@@ -167,7 +167,13 @@ impl Xdp {
     fn sleep(&mut self, time: Option<Duration>) -> io::Result<()> {
         let waker = self.waker.as_ref().map(AsFd::as_fd);
         let is_patient = self.expects_acknowledgements && !self.stack.waits_for_acknowledgements();
+        let has_frames = self.inboxes[usize::from(self.shard)].set_patient(is_patient);
         if !is_patient {
+            let time = if has_frames {
+                Some(Duration::ZERO)
+            } else {
+                time
+            };
             self.port.sleep(waker, time, true)?;
             return Ok(());
         }
@@ -251,14 +257,7 @@ impl Backend for Xdp {
             return None;
         }
         debug_assert!(conn.sending.is_none(), "one batch at a time");
-        let mut taken = 0;
-        for slice in batch.slices() {
-            let count = stack.write(conn.key, slice);
-            taken += count;
-            if count < slice.len() {
-                break;
-            }
-        }
+        let taken = stack.write(conn.key, batch.slices());
         if taken == batch.octet_count() {
             return Some(batch);
         }

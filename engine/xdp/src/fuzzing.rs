@@ -100,7 +100,7 @@ impl Bench {
             6 => {
                 for key in self.keys.clone() {
                     while matches!(self.stack.read(key, <[u8]>::len), Read::Octets(_)) {}
-                    self.stack.write(key, octets);
+                    self.stack.write(key, [octets]);
                 }
             }
             _ => {

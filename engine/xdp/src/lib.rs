@@ -4,11 +4,12 @@
 //! program   what the kernel gives us: our addresses and ports, nothing else
 //! sys       the one place with `unsafe`: frame memory, rings, bpf(2)
 //! frame     Ethernet, IP and TCP headers, checksums
-//! stack     connections: a table of flows in front of smoltcp, one socket each
+//! tcp       one connection: segments in, segments out
+//! stack     connections: a table of flows, timers, whose turn it is to send
 //! ```
 //!
-//! **Invariant:** knows nothing of MSRP or of the reactor's driver; `stack` does no I/O and reads no
-//! clock.
+//! **Invariant:** knows nothing of MSRP or of the reactor's driver; `tcp` and `stack` do no I/O and read
+//! no clock.
 #![deny(unsafe_code)]
 
 mod error;
@@ -19,6 +20,7 @@ mod port;
 mod program;
 pub mod stack;
 mod sys;
+mod tcp;
 
 pub use error::Error;
 pub use port::{Outlet, Port, PortConfig, open, queue_count};

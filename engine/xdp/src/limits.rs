@@ -11,10 +11,21 @@ pub const QUEUES_MAX: u32 = 64;
 /// Octets received on a connection and not yet read: the window. A sender waits beyond it.
 pub const RECEIVE_BYTES: usize = 64 * 1024;
 
-/// Octets accepted for sending and not yet acknowledged, per connection; a batch waits beyond it. Together with
-/// [`RECEIVE_BYTES`] not a power of two: the buffers of many connections lie one behind the other, and those whose
-/// beginnings are a multiple of 64 KiB apart share a few lines of the cache.
-pub const SEND_BYTES: usize = 66 * 1024;
+/// Octets accepted for sending and not yet acknowledged, per connection; a batch waits beyond it.
+pub const SEND_BYTES: usize = 64 * 1024;
+
+/// Holes in what a peer has sent, per connection; octets behind another are dropped, and come again.
+pub const GAPS_MAX: usize = 32;
+
+/// Ranges that a peer reports as arrived out of order, per connection; what is not noted is sent again at worst.
+pub const SACKED_RANGES_MAX: usize = 32;
+
+/// The smallest segment that a peer may ask for, octets: with all options some are left for what is sent. Less counts as
+/// this.
+pub const SEGMENT_BYTES_MIN: u16 = 64;
+
+/// How long the numbers of a connection are not used again after both sides ended it.
+pub const TIME_WAIT: Duration = Duration::from_secs(10);
 
 /// The largest IP packet sent or offered, octets, whatever the interface would carry.
 pub const PACKET_BYTES_MAX: usize = 9000;
@@ -44,9 +55,6 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(150);
 
 /// Bare acknowledgements are looked at after this long without anything else, if nothing waits for them.
 pub const ACKNOWLEDGEMENT_PATIENCE: Duration = Duration::from_millis(5);
-
-/// A connection that wants to be looked at, but had nothing to do, is looked at again after this long.
-pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Segments one connection sends before the next has its turn.
 pub const BURST_SEGMENTS: usize = 64;

@@ -77,21 +77,9 @@ impl Xdp {
         let Some(sending) = &mut conn.sending else {
             return;
         };
-        let mut skip = sending.taken;
-        for slice in sending.batch.slices() {
-            if skip >= slice.len() {
-                skip -= slice.len();
-                continue;
-            }
-            let rest = &slice[skip..];
-            let count = stack.write(conn.key, rest);
-            sending.taken += count;
-            skip = 0;
-            if count < rest.len() {
-                break;
-            }
-        }
-        if sending.taken == sending.batch.octet_count()
+        let taken = stack.write(conn.key, sending.rest());
+        sending.taken += taken;
+        if sending.is_over()
             && let Some(Sending { batch, .. }) = conn.sending.take()
         {
             outbox.push(Completion::Sent { conn: id, batch });

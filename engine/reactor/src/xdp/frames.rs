@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::xdp::frame::Segment;
 use ::xdp::stack::{Fate, Found};
 use clock::Instant;
 
@@ -26,8 +27,11 @@ impl Xdp {
         let mut misdirected = core::mem::take(&mut self.misdirected);
         for (fate, frame) in misdirected.drain(..) {
             match fate {
-                Fate::Away(shard) => self.pass_on(shard, Note::Frame(frame)),
-                Fate::Astray => self.look_elsewhere(now, frame, self.shard),
+                Fate::Away(shard) => {
+                    let is_bare = Segment::parse(&frame).is_some_and(|one| one.is_bare());
+                    self.pass_on(shard, Note::Frame { frame, is_bare });
+                }
+                Fate::Astray => self.look_elsewhere(frame, self.shard),
                 Fate::Taken | Fate::Dropped => {}
             }
         }
@@ -49,18 +53,18 @@ impl Xdp {
 
     /// Shows a frame that arrived at the queue of shard `from` to the shard behind this one; when all have
     /// seen it, it is nobody's.
-    pub(super) fn look_elsewhere(&mut self, now: Instant, frame: Box<[u8]>, from: u8) {
+    pub(super) fn look_elsewhere(&mut self, frame: Box<[u8]>, from: u8) {
         let next = usize::from(self.shard) + 1;
         let next = if next == self.inboxes.len() { 0 } else { next };
         match u8::try_from(next) {
             Ok(next) if next != from => self.pass_on(next, Note::Astray { frame, from }),
-            Ok(_) | Err(_) => self.stack.refuse(now, &frame, &mut self.port.outlet()),
+            Ok(_) | Err(_) => self.stack.refuse(&frame, &mut self.port.outlet()),
         }
     }
 
     pub(super) fn take_note(&mut self, now: Instant, note: Note) {
         match note {
-            Note::Frame(frame) => {
+            Note::Frame { frame, .. } => {
                 self.stack
                     .receive(now, &frame, true, &mut self.port.outlet());
             }
@@ -77,13 +81,14 @@ impl Xdp {
                         self.pass_on(shard, Note::Astray { frame, from });
                     }
                     Found::Away(_) => {}
-                    Found::Nowhere => self.look_elsewhere(now, frame, from),
+                    Found::Nowhere => self.look_elsewhere(frame, from),
                 }
             }
             Note::Anew { shard } => self.stack.forget_shard(shard),
             Note::Claimed { flow, by } => {
                 for frame in self.stack.hand_over(flow, by) {
-                    self.inboxes[usize::from(by)].push(Note::Frame(frame));
+                    let is_bare = false;
+                    self.inboxes[usize::from(by)].push(Note::Frame { frame, is_bare });
                 }
             }
             Note::Ended { flow } => self.stack.forget(flow),

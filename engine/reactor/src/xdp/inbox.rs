@@ -1,6 +1,6 @@
 //! What shards of one interface tell each other about connections that moved.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering, fence};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,12 @@ use crossbeam::queue::{ArrayQueue, SegQueue};
 #[derive(Debug)]
 pub(super) enum Note {
     /// A frame that arrived at the sender's queue.
-    Frame(Box<[u8]>),
+    Frame {
+        /// The frame.
+        frame: Box<[u8]>,
+        /// It acknowledges, and nothing else: who is patient is not woken for it.
+        is_bare: bool,
+    },
     /// A frame that shard `from` received and does not know; asks whose it is.
     Astray {
         /// The frame.
@@ -51,6 +56,8 @@ pub(super) struct Inbox {
     /// The rest, which must arrive: a few for each connection that exists.
     notes: SegQueue<Note>,
     is_woken: AtomicBool,
+    /// The owner looks by itself before long, and wants to sleep until then.
+    is_patient: AtomicBool,
     waker: Option<File>,
 }
 
@@ -60,13 +67,15 @@ impl Inbox {
             frames: ArrayQueue::new(INBOX_MAX),
             notes: SegQueue::new(),
             is_woken: AtomicBool::new(false),
+            is_patient: AtomicBool::new(false),
             waker: waker.map(File::from),
         }
     }
 
     pub(super) fn push(&self, note: Note) {
+        let may_wait = matches!(note, Note::Frame { is_bare: true, .. });
         match note {
-            Note::Frame(_) | Note::Astray { .. } => {
+            Note::Frame { .. } | Note::Astray { .. } => {
                 if self.frames.push(note).is_err() {
                     return;
                 }
@@ -75,12 +84,25 @@ impl Inbox {
                 self.notes.push(note);
             }
         }
+        // Either this sees that the owner is not patient, or the owner sees the frame: see `set_patient`.
+        fence(Ordering::SeqCst);
+        if may_wait && self.is_patient.load(Ordering::Relaxed) {
+            return;
+        }
         if !self.is_woken.swap(true, Ordering::SeqCst)
             && let Some(mut waker) = self.waker.as_ref()
             && let Err(error) = waker.write(&1u64.to_ne_bytes())
         {
             tracing::error!(%error, "cannot wake a shard");
         }
+    }
+
+    /// Says whether the owner, about to sleep, is to be left asleep for bare acknowledgements; whether frames are
+    /// there that nobody woke it for.
+    pub(super) fn set_patient(&self, is_patient: bool) -> bool {
+        self.is_patient.store(is_patient, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        !self.frames.is_empty()
     }
 
     /// What is there, as far as it was there when asked.
@@ -91,5 +113,32 @@ impl Inbox {
         let (notes, frames) = (self.notes.len(), self.frames.len());
         let notes = (0..notes).map_while(|_| self.notes.pop());
         notes.chain((0..frames).map_while(|_| self.frames.pop()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(is_bare: bool) -> Note {
+        let frame = Box::new([]);
+        Note::Frame { frame, is_bare }
+    }
+
+    #[test]
+    fn the_patient_are_woken_for_octets_only_and_the_others_see_what_is_there() {
+        let inbox = Inbox::new(None);
+        let is_woken = |inbox: &Inbox| inbox.is_woken.load(Ordering::SeqCst);
+        assert!(!inbox.set_patient(true));
+        inbox.push(frame(true));
+        assert!(!is_woken(&inbox));
+        assert!(inbox.set_patient(false), "it waits there");
+        assert_eq!(inbox.drain().count(), 1);
+        inbox.push(frame(true));
+        assert!(is_woken(&inbox));
+        assert_eq!(inbox.drain().count(), 1);
+        assert!(!inbox.set_patient(true));
+        inbox.push(frame(false));
+        assert!(is_woken(&inbox));
     }
 }

@@ -1,18 +1,14 @@
-//! One connection: a socket of smoltcp in a set of its own, and what stands around it.
+//! One connection: its TCP, and what stands around it.
 
 use core::net::SocketAddr;
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use clock::{Instant, TimerKey};
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::Socket;
-use smoltcp::socket::tcp::{self, CongestionControl, SocketBuffer, State};
 
 use super::ports::Lease;
-use super::wire::Sent;
 use crate::frame::{Flow, Header};
-use crate::limits::{KEEPALIVE_INTERVAL, QUEUES_MAX, RECEIVE_BYTES, SEND_BYTES, SILENCE_MAX};
+use crate::limits::QUEUES_MAX;
+use crate::tcp::Tcp;
 
 /// Names a connection of a stack; stays harmless when the connection is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,18 +40,16 @@ pub(super) enum Role {
 
 /// What moves when a connection moves: all of it.
 pub(super) struct Core {
-    pub(super) socket: tcp::Socket<'static>,
+    pub(super) tcp: Tcp,
     pub(super) flow: Flow,
     /// In front of what is sent; `None` until the peer was heard.
     pub(super) header: Option<Header>,
     /// Holds the local port of a connection that we began.
-    pub(super) lease: Option<Arc<Lease>>,
-    pub(super) failure: Option<ErrorKind>,
+    pub(super) _lease: Option<Arc<Lease>>,
     /// The shard whose queues its frames arrive at.
     pub(super) home: u8,
     /// Others that send its frames to where it is.
     pub(super) known_to: Shards,
-    pub(super) sent: Sent,
 }
 
 /// A set of shards.
@@ -75,15 +69,7 @@ impl Shards {
 }
 
 pub(super) struct Conn {
-    sockets: SocketSet<'static>,
-    handle: SocketHandle,
-    pub(super) flow: Flow,
-    pub(super) header: Option<Header>,
-    pub(super) lease: Option<Arc<Lease>>,
-    pub(super) failure: Option<ErrorKind>,
-    pub(super) home: u8,
-    pub(super) known_to: Shards,
-    pub(super) sent: Sent,
+    pub(super) core: Core,
     pub(super) serial: u64,
     pub(super) role: Role,
     /// When the role ends by force.
@@ -91,7 +77,7 @@ pub(super) struct Conn {
     pub(super) timer: Option<(Instant, TimerKey)>,
     /// Stands in the queue of those with something to send.
     pub(super) is_dirty: bool,
-    /// Has more to send than the peer, or the network, takes now.
+    /// Has more to send than the peer, the network or the buffer takes now.
     pub(super) is_stuck: bool,
     /// Stands in the queue of events.
     pub(super) is_reported: bool,
@@ -99,20 +85,23 @@ pub(super) struct Conn {
     pub(super) wants_room: bool,
 }
 
+impl Core {
+    pub(super) fn new(tcp: Tcp, flow: Flow, home: u8) -> Self {
+        Self {
+            tcp,
+            flow,
+            header: None,
+            _lease: None,
+            home,
+            known_to: Shards::default(),
+        }
+    }
+}
+
 impl Conn {
     pub(super) fn new(core: Core, serial: u64, role: Role, until: Option<Instant>) -> Self {
-        let mut sockets = SocketSet::new(Vec::with_capacity(1));
-        let handle = sockets.add(core.socket);
         Self {
-            sockets,
-            handle,
-            flow: core.flow,
-            header: core.header,
-            lease: core.lease,
-            failure: core.failure,
-            home: core.home,
-            known_to: core.known_to,
-            sent: core.sent,
+            core,
             serial,
             role,
             until,
@@ -123,55 +112,6 @@ impl Conn {
             wants_room: false,
         }
     }
-
-    pub(super) fn into_core(mut self) -> Core {
-        let Socket::Tcp(socket) = self.sockets.remove(self.handle);
-        Core {
-            socket,
-            flow: self.flow,
-            header: self.header,
-            lease: self.lease,
-            failure: self.failure,
-            home: self.home,
-            known_to: self.known_to,
-            sent: self.sent,
-        }
-    }
-
-    pub(super) fn socket(&mut self) -> &mut tcp::Socket<'static> {
-        self.sockets.get_mut(self.handle)
-    }
-
-    pub(super) fn state(&self) -> State {
-        self.sockets.get::<tcp::Socket<'_>>(self.handle).state()
-    }
-
-    /// What smoltcp works on, and what was sent.
-    pub(super) fn parts(&mut self) -> (&mut SocketSet<'static>, &mut Sent) {
-        (&mut self.sockets, &mut self.sent)
-    }
-
-    /// Octets received and octets sent and not acknowledged, or to send: what a segment that belongs here moves.
-    pub(super) fn progress(&self) -> (usize, usize, State) {
-        let socket = self.sockets.get::<tcp::Socket<'_>>(self.handle);
-        (socket.recv_queue(), socket.send_queue(), socket.state())
-    }
-}
-
-/// A socket with our settings.
-pub(super) fn socket() -> tcp::Socket<'static> {
-    let mut socket = tcp::Socket::new(
-        SocketBuffer::new(vec![0; RECEIVE_BYTES]),
-        SocketBuffer::new(vec![0; SEND_BYTES]),
-    );
-    socket.set_congestion_control(CongestionControl::Cubic);
-    socket.set_nagle_enabled(false);
-    // Segments leave at the end of a turn: by then the answer that carries the acknowledgement is
-    // there, or there is none to wait for.
-    socket.set_ack_delay(None);
-    socket.set_timeout(Some(SILENCE_MAX.into()));
-    socket.set_keep_alive(Some(KEEPALIVE_INTERVAL.into()));
-    socket
 }
 
 /// A connection that is attached to no stack.
@@ -210,7 +150,7 @@ impl core::fmt::Debug for Detached {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Detached")
             .field("flow", &self.core.flow)
-            .field("state", &self.core.socket.state())
+            .field("state", &self.core.tcp.state())
             .finish_non_exhaustive()
     }
 }

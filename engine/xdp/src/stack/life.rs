@@ -3,12 +3,12 @@
 use std::io::ErrorKind;
 
 use clock::Instant;
-use smoltcp::socket::tcp::State;
 
 use super::conn::{Conn, Role};
-use super::wire::Wire;
-use super::{Detached, Event, FrameSink, Key, Place, Stack, instant};
-use crate::frame::{Header, Segment};
+use super::{Detached, Event, FrameSink, Key, Place, Stack};
+use crate::frame::Header;
+use crate::limits::SEND_BYTES;
+use crate::tcp::{Effect, Incoming, State};
 
 impl Stack {
     /// Gives a connection a segment of its own.
@@ -16,57 +16,35 @@ impl Stack {
         &mut self,
         now: Instant,
         index: usize,
-        frame: &[u8],
-        segment: &Segment,
+        incoming: &Incoming<'_>,
         header: Header,
         sink: &mut impl FrameSink,
     ) {
         let conn = &mut self.conns[index];
-        let before = conn.progress();
-        let answer = conn.header.unwrap_or(header);
-        let packet = &frame[segment.packet.clone()];
-        let renewed = if segment.is_bare() {
-            None
-        } else {
-            conn.sent.renew(packet)
-        };
-        let (sockets, sent) = conn.parts();
-        let mut wire = Wire {
-            packet: Some(renewed.as_deref().unwrap_or(packet)),
-            sink,
-            header: Some(answer),
-            packet_bytes_max: self.config.packet_bytes_max,
-            leaves_checksums: self.config.leaves_checksums,
-            sent: Some(sent),
-        };
-        self.interface
-            .poll_ingress_single(instant(now), &mut wire, sockets);
+        let tcp = &mut conn.core.tcp;
+        let before = tcp.progress();
+        let effect = tcp.handle(now, incoming);
+        let (received, _, state) = tcp.progress();
         // Only who moves the connection on may say where its answers go.
-        let after = conn.progress();
-        conn.sent.note(packet, after.1 < before.1);
-        if after != before {
-            conn.header = Some(header);
+        if tcp.progress() != before {
+            conn.core.header = Some(header);
         }
-        // All that was sent has arrived, and that was all the news.
-        let (_, unacknowledged, state) = after;
-        if segment.is_bare()
-            && unacknowledged == 0
+        // Octets of ours have arrived, and that was all the news.
+        let is_quiet = received == before.0
             && state == State::Established
-            && before.2 == state
-            && conn.role == Role::Owned
-            && !conn.wants_room
-            && !conn.is_stuck
-        {
-            return;
+            && state == before.2
+            && !tcp.has_to_send();
+        let key = Key {
+            index,
+            serial: conn.serial,
+        };
+        if !is_quiet || conn.role != Role::Owned || conn.wants_room {
+            self.settle(key);
         }
-        if segment.is_reset() && conn.state() == State::Closed {
-            conn.failure = Some(match conn.role {
-                Role::Connecting { .. } => ErrorKind::ConnectionRefused,
-                Role::HalfOpen { .. } | Role::Owned | Role::Orphan => ErrorKind::ConnectionReset,
-            });
+        if let Effect::Refused(segment) = effect {
+            let flow = self.conns[index].core.flow;
+            self.send_reset(&flow, &segment, header, sink);
         }
-        let serial = conn.serial;
-        self.settle(Key { index, serial });
     }
 
     /// Draws the consequences of a connection's state.
@@ -74,9 +52,11 @@ impl Stack {
         let Some(conn) = self.get(key) else {
             return;
         };
-        let state = conn.state();
+        let tcp = &conn.core.tcp;
+        let state = tcp.state();
+        let is_over = state == State::Closed && !tcp.owes_reset();
         let has_begun = match state {
-            State::Closed | State::Listen | State::SynSent | State::SynReceived => false,
+            State::Closed | State::SynSent | State::SynReceived => false,
             State::Established
             | State::FinWait1
             | State::FinWait2
@@ -90,7 +70,7 @@ impl Stack {
                 let conn = self.take(key.index);
                 self.events.push_back(Event::Accepted { listener, conn });
             }
-            Role::HalfOpen { .. } if matches!(state, State::Listen | State::Closed) => {
+            Role::HalfOpen { .. } if state == State::Closed => {
                 self.remove(key.index);
             }
             Role::Connecting { request } if has_begun => {
@@ -98,25 +78,22 @@ impl Stack {
                 self.events.push_back(Event::Connected { request, conn });
             }
             Role::Connecting { request } if state == State::Closed => {
-                let error = conn.failure.unwrap_or(ErrorKind::TimedOut);
+                let error = tcp.failure().unwrap_or(ErrorKind::TimedOut);
                 self.remove(key.index);
                 self.events
                     .push_back(Event::ConnectFailed { request, error });
             }
             Role::HalfOpen { .. } | Role::Connecting { .. } => self.soil(key),
             Role::Owned => {
-                if state != State::Closed || conn.socket().remote_endpoint().is_some() {
+                if tcp.has_to_send() || state != State::Established && !is_over {
                     self.soil(key);
                 }
                 self.report_news(key);
             }
             Role::Orphan => {
                 // Nobody reads: what still comes must not close the window.
-                let socket = conn.socket();
-                while socket.can_recv() {
-                    _ = socket.recv(|octets| (octets.len(), ()));
-                }
-                if state == State::Closed && conn.socket().remote_endpoint().is_none() {
+                conn.core.tcp.discard();
+                if is_over {
                     self.remove(key.index);
                 } else {
                     self.soil(key);
@@ -128,9 +105,9 @@ impl Stack {
     /// Tells the owner, if there is anything to tell.
     fn report_news(&mut self, key: Key) {
         if let Some(conn) = self.get(key) {
-            let (received, _, state) = conn.progress();
-            let has_news = received > 0 || state != State::Established || conn.wants_room;
-            if has_news {
+            let tcp = &conn.core.tcp;
+            let has_room = conn.wants_room && tcp.sending_count() < SEND_BYTES;
+            if tcp.received_count() > 0 || tcp.state() != State::Established || has_room {
                 conn.wants_room = false;
                 self.report(key);
             }
@@ -157,23 +134,22 @@ impl Stack {
     /// Takes a connection out, on its way to its owner.
     pub(super) fn take(&mut self, index: usize) -> Box<Detached> {
         let conn = self.detach_conn(index);
-        if conn.home == self.config.shard {
-            self.flows.insert(conn.flow, Place::Moving(Vec::new()));
+        let flow = conn.core.flow;
+        if conn.core.home == self.config.shard {
+            self.flows.insert(flow, Place::Moving(Vec::new()));
         } else {
             // Who accepted it holds its frames.
-            self.flows.remove(&conn.flow);
+            self.flows.remove(&flow);
         }
-        Box::new(Detached {
-            core: conn.into_core(),
-        })
+        Box::new(Detached { core: conn.core })
     }
 
     pub(super) fn remove(&mut self, index: usize) {
         let conn = self.detach_conn(index);
-        self.flows.remove(&conn.flow);
-        let flow = conn.flow;
-        let mut tell = conn.known_to;
-        tell.insert(conn.home);
+        let flow = conn.core.flow;
+        self.flows.remove(&flow);
+        let mut tell = conn.core.known_to;
+        tell.insert(conn.core.home);
         for shard in tell.iter().filter(|one| *one != self.config.shard) {
             self.events.push_back(Event::Gone { flow, shard });
         }

@@ -1,12 +1,12 @@
 //! The TCP connections of one shard.
 //!
 //! ```text
-//! receive:   a frame's flow is looked up; its own socket alone sees it; the socket becomes dirty
-//! transmit:  dirty sockets send, each until it has nothing more, a burst at a time
-//! deadline:  the earliest of all sockets' timers; those that are due become dirty
+//! receive:   a frame's flow is looked up; its own connection alone sees it, and becomes dirty if it has to send
+//! transmit:  dirty connections send, each until it has nothing more, a burst at a time
+//! deadline:  the earliest of all connections' timers; those that are due become dirty
 //! ```
 //!
-//! No step looks at a socket that nothing happened to, so that thousands of idle ones cost nothing.
+//! No step looks at a connection that nothing happened to, so that thousands of idle ones cost nothing.
 //!
 //! **Invariant:** a flow stands in the table once; if it says `Here`, the connection is in the slab.
 
@@ -19,18 +19,16 @@ mod ports;
 mod wire;
 mod words;
 
-use core::net::{IpAddr, SocketAddr};
+use core::hash::{Hash, Hasher};
+use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
+use std::hash::DefaultHasher;
 
 use clock::{Instant, TimerTable};
 use slab::Slab;
-use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketSet};
-use smoltcp::socket::tcp::State;
-use smoltcp::wire::{HardwareAddress, IpListenEndpoint};
 
-use conn::{Conn, Core, Role, Shards};
+use conn::{Conn, Core, Role};
 use flow_hash::Keyed;
-use wire::{Sent, Wire};
 
 pub use conn::{Detached, Key};
 pub use ports::{Lease, Owners};
@@ -41,6 +39,7 @@ use crate::frame::{Flow, Header, Segment};
 use crate::limits::{
     ASTRAY_PER_TURN, HALF_OPEN_MAX, HALF_OPEN_TIME, HELD_FRAMES_MAX, RESETS_PER_TURN,
 };
+use crate::tcp::{HEADER_BYTES, Incoming, Outgoing, Seq, State, Tcp};
 
 /// Where the connection of a flow is.
 #[derive(Debug)]
@@ -52,12 +51,9 @@ enum Place {
 }
 
 /// See the module.
-#[expect(missing_debug_implementations, reason = "smoltcp's interface has none")]
+#[expect(missing_debug_implementations, reason = "thousands of connections")]
 pub struct Stack {
     config: Config,
-    interface: Interface,
-    /// For what belongs to no socket.
-    nobody: SocketSet<'static>,
     flows: HashMap<Flow, Place, Keyed>,
     conns: Slab<Conn>,
     serial: u64,
@@ -81,23 +77,8 @@ impl Stack {
     /// A stack without connections.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let mut settings = InterfaceConfig::new(HardwareAddress::Ip);
-        settings.random_seed = config.seed;
-        let mut wire = Wire {
-            packet: None,
-            sink: &mut Nowhere,
-            header: None,
-            packet_bytes_max: config.packet_bytes_max,
-            leaves_checksums: config.leaves_checksums,
-            sent: None,
-        };
-        let mut interface = Interface::new(settings, &mut wire, smoltcp::time::Instant::ZERO);
-        // Which addresses are ours was decided before a frame came here.
-        interface.set_any_ip(true);
         Self {
             config,
-            interface,
-            nobody: SocketSet::new(Vec::new()),
             flows: HashMap::default(),
             conns: Slab::new(),
             serial: 0,
@@ -149,7 +130,11 @@ impl Stack {
     ) -> Fate {
         let accepts_partial = self.config.accepts_partial;
         let segment = Segment::parse(frame).filter(|one| one.is_whole(frame, accepts_partial));
-        let (Some(segment), Some(header)) = (segment, Segment::reply_header(frame)) else {
+        let parts = segment.and_then(|segment| {
+            let incoming = Incoming::parse(&frame[segment.tcp.clone()])?;
+            Some((segment, incoming, Segment::reply_header(frame)?))
+        });
+        let Some((segment, incoming, header)) = parts else {
             self.dropped += 1;
             return Fate::Dropped;
         };
@@ -158,7 +143,7 @@ impl Stack {
         }
         match self.flows.get_mut(&segment.flow) {
             Some(&mut Place::Here(index)) => {
-                self.feed(now, index, frame, &segment, header, sink);
+                self.feed(now, index, &incoming, header, sink);
                 Fate::Taken
             }
             Some(Place::Moving(held)) => {
@@ -169,22 +154,19 @@ impl Stack {
             }
             Some(&mut Place::Away(shard)) if !is_forwarded => Fate::Away(shard),
             Some(Place::Away(_)) => Fate::Dropped,
-            None => self.receive_unknown(now, frame, &segment, is_forwarded, header, sink),
+            None if is_forwarded => Fate::Dropped,
+            None => self.receive_unknown(now, &segment, &incoming, header, sink),
         }
     }
 
     fn receive_unknown(
         &mut self,
         now: Instant,
-        frame: &[u8],
         segment: &Segment,
-        is_forwarded: bool,
+        incoming: &Incoming<'_>,
         header: Header,
         sink: &mut impl FrameSink,
     ) -> Fate {
-        if is_forwarded {
-            return Fate::Dropped;
-        }
         let local = segment.flow.local;
         if let Some(shard) = self.config.owners.of(local.port())
             && shard != self.config.shard
@@ -194,8 +176,7 @@ impl Stack {
         if segment.is_syn()
             && let Some(listener) = self.listener(local)
         {
-            let index = self.open_half(now, segment.flow, listener);
-            self.feed(now, index, frame, segment, header, sink);
+            self.open_half(now, segment.flow, listener, (incoming, header));
             return Fate::Taken;
         }
         if let Some(left) = self.astray_left.checked_sub(1)
@@ -206,7 +187,7 @@ impl Stack {
             return Fate::Astray;
         }
         self.dropped += 1;
-        self.reset(now, frame, segment, header, sink);
+        self.reset(&segment.flow, incoming, header, sink);
         Fate::Dropped
     }
 
@@ -224,7 +205,7 @@ impl Stack {
         };
         match self.flows.get(&segment.flow) {
             Some(&Place::Here(index)) => {
-                self.conns[index].known_to.insert(from);
+                self.conns[index].core.known_to.insert(from);
                 self.receive(now, frame, true, sink);
                 Found::Here(segment.flow)
             }
@@ -238,27 +219,41 @@ impl Stack {
     }
 
     /// Answers a frame that no shard knows.
-    pub fn refuse(&mut self, now: Instant, frame: &[u8], sink: &mut impl FrameSink) {
+    pub fn refuse(&mut self, frame: &[u8], sink: &mut impl FrameSink) {
         self.dropped += 1;
         if let (Some(segment), Some(header)) = (Segment::parse(frame), Segment::reply_header(frame))
+            && let Some(incoming) = Incoming::parse(&frame[segment.tcp.clone()])
         {
-            self.reset(now, frame, &segment, header, sink);
+            self.reset(&segment.flow, &incoming, header, sink);
         }
     }
 
     fn reset(
         &mut self,
-        now: Instant,
-        frame: &[u8],
-        segment: &Segment,
+        flow: &Flow,
+        incoming: &Incoming<'_>,
         header: Header,
         sink: &mut impl FrameSink,
     ) {
-        if let Some(left) = self.resets_left.checked_sub(1) {
+        if !incoming.is_reset() {
+            self.send_reset(flow, &incoming.refusal(), header, sink);
+        }
+    }
+
+    fn send_reset(
+        &mut self,
+        flow: &Flow,
+        segment: &Outgoing,
+        header: Header,
+        sink: &mut impl FrameSink,
+    ) {
+        if let Some(left) = self.resets_left.checked_sub(1)
+            && sink.has_room()
+        {
             self.resets_left = left;
-            let mut wire = self.wire(Some(&frame[segment.packet.clone()]), Some(header), sink);
-            self.interface
-                .poll_ingress_single(instant(now), &mut wire, &mut self.nobody);
+            let leaves_checksums = self.config.leaves_checksums;
+            let (header, nothing): (_, [&[u8]; 2]) = (Some(&header), [&[]; 2]);
+            wire::send(sink, flow, header, leaves_checksums, (segment, nothing));
         }
     }
 
@@ -273,28 +268,23 @@ impl Stack {
     fn forget_closed(&mut self, flow: Flow) {
         if let Some(&Place::Here(index)) = self.flows.get(&flow)
             && self.conns[index].role == Role::Orphan
-            && self.conns[index].state() == State::TimeWait
+            && self.conns[index].core.tcp.state() == State::TimeWait
         {
             self.remove(index);
         }
     }
 
-    fn open_half(&mut self, now: Instant, flow: Flow, listener: usize) -> usize {
-        let mut socket = conn::socket();
-        let endpoint = IpListenEndpoint::from(flow.local);
-        socket
-            .listen(endpoint)
-            .expect("a new socket, and no one sends to port 0");
-        let core = Core {
-            socket,
-            flow,
-            header: None,
-            lease: None,
-            failure: None,
-            home: self.config.shard,
-            known_to: Shards::default(),
-            sent: Sent::default(),
-        };
+    fn open_half(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        listener: usize,
+        (syn, header): (&Incoming<'_>, Header),
+    ) {
+        let (initial, segment_bytes) = self.beginning(now, &flow);
+        let tcp = Tcp::accept(now, initial, segment_bytes, syn);
+        let mut core = Core::new(tcp, flow, self.config.shard);
+        core.header = Some(header);
         let role = Role::HalfOpen { listener };
         let key = self.insert(core, role, Some(now + HALF_OPEN_TIME));
         self.half_open_count += 1;
@@ -308,7 +298,20 @@ impl Stack {
         ) {
             self.remove(oldest);
         }
-        key.index
+    }
+
+    /// The first number of a connection and the octets of its segments.
+    ///
+    /// Numbers grow with time, from a place that nobody else can know of others (RFC 6528).
+    fn beginning(&self, now: Instant, flow: &Flow) -> (Seq, u16) {
+        let mut hasher = DefaultHasher::new();
+        (self.config.seed, flow).hash(&mut hasher);
+        let ticks = now.as_nanos() / 4_000;
+        let number = hasher.finish().wrapping_add(ticks) & u64::from(u32::MAX);
+        let initial = Seq(u32::try_from(number).expect("32 bits"));
+        let segment_bytes = self.config.packet_bytes_max - wire::ip_bytes(flow) - HEADER_BYTES;
+        let segment_bytes = u16::try_from(segment_bytes).unwrap_or(u16::MAX);
+        (initial, segment_bytes)
     }
 
     fn insert(&mut self, core: Core, role: Role, until: Option<Instant>) -> Key {
@@ -328,22 +331,6 @@ impl Stack {
     fn get(&mut self, key: Key) -> Option<&mut Conn> {
         let conn = self.conns.get_mut(key.index);
         conn.filter(|conn| conn.serial == key.serial)
-    }
-
-    fn wire<'a, S>(
-        &self,
-        packet: Option<&'a [u8]>,
-        header: Option<Header>,
-        sink: &'a mut S,
-    ) -> Wire<'a, S> {
-        Wire {
-            packet,
-            sink,
-            header,
-            packet_bytes_max: self.config.packet_bytes_max,
-            leaves_checksums: self.config.leaves_checksums,
-            sent: None,
-        }
     }
 }
 
@@ -366,24 +353,4 @@ fn trim(
         return None;
     }
     queue.pop_front().map(|key| key.index)
-}
-
-/// smoltcp's clock counts microseconds.
-fn instant(now: Instant) -> smoltcp::time::Instant {
-    smoltcp::time::Instant::from_micros(i64::try_from(now.as_nanos() / 1000).unwrap_or(i64::MAX))
-}
-
-/// Takes nothing.
-struct Nowhere;
-
-impl FrameSink for Nowhere {
-    fn has_room(&mut self) -> bool {
-        false
-    }
-
-    fn send<R>(&mut self, bytes: usize, write: impl FnOnce(&mut [u8]) -> R) -> R {
-        write(&mut vec![0; bytes])
-    }
-
-    fn send_routed(&mut self, _: IpAddr, _: &[u8]) {}
 }

@@ -4,13 +4,12 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use clock::Instant;
-use smoltcp::socket::tcp::{RecvError, State};
 
-use super::conn::{self, Core, Role, Shards};
-use super::wire::Sent;
+use super::conn::{Core, Role};
 use super::{Detached, FrameSink, Key, Lease, Place, Read, Stack, trim};
 use crate::frame::Flow;
 use crate::limits::{CONNECT_TIME, ORPHAN_TIME, ORPHANS_MAX};
+use crate::tcp::{State, Tcp};
 
 impl Stack {
     /// Begins a connection from `local`, whose port `lease` holds.
@@ -25,23 +24,18 @@ impl Stack {
         flow: Flow,
         lease: Arc<Lease>,
     ) -> Result<(), ErrorKind> {
-        if flow.local.is_ipv4() != flow.remote.is_ipv4() || self.flows.contains_key(&flow) {
+        let ends = [flow.local, flow.remote];
+        let is_possible = flow.local.is_ipv4() == flow.remote.is_ipv4()
+            && ends
+                .iter()
+                .all(|end| end.port() != 0 && !end.ip().is_unspecified());
+        if !is_possible || self.flows.contains_key(&flow) {
             return Err(ErrorKind::AddrNotAvailable);
         }
-        let mut socket = conn::socket();
-        socket
-            .connect(self.interface.context(), flow.remote, flow.local)
-            .map_err(|_| ErrorKind::AddrNotAvailable)?;
-        let core = Core {
-            socket,
-            flow,
-            header: None,
-            lease: Some(lease),
-            failure: None,
-            home: self.config.shard,
-            known_to: Shards::default(),
-            sent: Sent::default(),
-        };
+        let (initial, segment_bytes) = self.beginning(now, &flow);
+        let tcp = Tcp::connect(now, initial, segment_bytes);
+        let mut core = Core::new(tcp, flow, self.config.shard);
+        core._lease = Some(lease);
         self.insert(core, Role::Connecting { request }, Some(now + CONNECT_TIME));
         Ok(())
     }
@@ -100,7 +94,7 @@ impl Stack {
     pub fn flow(&self, key: Key) -> Option<Flow> {
         let conn = self.conns.get(key.index);
         conn.filter(|conn| conn.serial == key.serial)
-            .map(|conn| conn.flow)
+            .map(|conn| conn.core.flow)
     }
 
     /// Lets `read` take received octets, once: it returns how many.
@@ -108,25 +102,23 @@ impl Stack {
         let Some(conn) = self.get(key) else {
             return Read::Failed(ErrorKind::NotConnected);
         };
-        let failure = conn.failure;
-        let outcome = conn.socket().recv(|octets| {
-            if octets.is_empty() {
-                return (0, 0);
-            }
-            let count = read(octets);
-            (count, count)
-        });
-        match outcome {
-            Ok(0) => Read::Empty,
-            Ok(count) => {
-                // The window may have opened.
+        let tcp = &mut conn.core.tcp;
+        let count = tcp.read(read);
+        if count > 0 {
+            if tcp.has_to_send() {
+                // The window has opened.
                 self.soil(key);
-                Read::Octets(count)
             }
-            Err(RecvError::Finished) => Read::Ended,
-            Err(RecvError::InvalidState) => {
-                Read::Failed(failure.unwrap_or(ErrorKind::ConnectionAborted))
-            }
+            return Read::Octets(count);
+        }
+        if tcp.received_count() > 0 {
+            Read::Empty
+        } else if tcp.is_ended() {
+            Read::Ended
+        } else if tcp.state() == State::Closed {
+            Read::Failed(tcp.failure().unwrap_or(ErrorKind::ConnectionAborted))
+        } else {
+            Read::Empty
         }
     }
 
@@ -134,19 +126,29 @@ impl Stack {
     #[must_use]
     pub fn failure(&mut self, key: Key) -> Option<ErrorKind> {
         let conn = self.get(key)?;
-        (conn.state() == State::Closed)
-            .then(|| conn.failure.unwrap_or(ErrorKind::ConnectionAborted))
+        let tcp = &conn.core.tcp;
+        (tcp.state() == State::Closed)
+            .then(|| tcp.failure().unwrap_or(ErrorKind::ConnectionAborted))
     }
 
     /// Accepts octets to send, as many as there is room for.
-    pub fn write(&mut self, key: Key, octets: &[u8]) -> usize {
+    pub fn write<'a>(&mut self, key: Key, slices: impl IntoIterator<Item = &'a [u8]>) -> usize {
         let Some(conn) = self.get(key) else {
             return 0;
         };
-        let count = conn.socket().send_slice(octets).unwrap_or(0);
-        conn.wants_room |= count < octets.len();
+        let mut count = 0;
+        for octets in slices {
+            let taken = conn.core.tcp.write(octets);
+            count += taken;
+            if taken < octets.len() {
+                conn.wants_room = true;
+                break;
+            }
+        }
+        if conn.wants_room {
+            self.set_stuck(key, true);
+        }
         if count > 0 {
-            conn.sent.has_more = true;
             self.soil(key);
         }
         count
@@ -155,8 +157,7 @@ impl Stack {
     /// Closes in order; the connection is nobody's from now on.
     pub fn close(&mut self, now: Instant, key: Key) {
         if let Some(conn) = self.get(key) {
-            conn.socket().close();
-            conn.sent.has_more = true;
+            conn.core.tcp.close();
             self.orphan(now, key);
         }
     }
@@ -164,7 +165,7 @@ impl Stack {
     /// Resets a connection; it is nobody's from now on.
     pub fn abort(&mut self, now: Instant, key: Key) {
         if let Some(conn) = self.get(key) {
-            conn.socket().abort();
+            conn.core.tcp.abort();
             self.orphan(now, key);
         }
     }
@@ -188,7 +189,7 @@ impl Stack {
             .collect();
         for key in keys {
             if let Some(conn) = self.get(key) {
-                conn.socket().abort();
+                conn.core.tcp.abort();
                 self.soil(key);
             }
         }

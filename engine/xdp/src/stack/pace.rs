@@ -3,13 +3,11 @@
 use std::io::ErrorKind;
 
 use clock::Instant;
-use smoltcp::iface::PollResult;
-use smoltcp::socket::tcp::State;
 
 use super::conn::Role;
-use super::wire::Wire;
-use super::{Event, FrameSink, Key, Stack, instant};
-use crate::limits::{ASTRAY_PER_TURN, BURST_SEGMENTS, LOOK_AGAIN, RESETS_PER_TURN};
+use super::{Event, FrameSink, Key, Stack, wire};
+use crate::limits::{ASTRAY_PER_TURN, BURST_SEGMENTS, RESETS_PER_TURN};
+use crate::tcp::State;
 
 impl Stack {
     /// Whether something waits to be sent.
@@ -41,7 +39,7 @@ impl Stack {
             let key = self.dirty.pop_front().expect("counted");
             match self.get(key) {
                 None => {}
-                Some(conn) if !conn.sent.has_more => bare.push(key),
+                Some(conn) if !conn.core.tcp.has_octets_to_send() => bare.push(key),
                 Some(_) if sink.has_room() => self.transmit_one(now, key, sink),
                 Some(_) => {
                     self.dirty.push_front(key);
@@ -62,53 +60,34 @@ impl Stack {
 
     fn transmit_one(&mut self, now: Instant, key: Key, sink: &mut impl FrameSink) {
         let conn = &mut self.conns[key.index];
-        let was_closed = conn.state() == State::Closed;
         conn.is_dirty = false;
-        let header = conn.header;
-        let (sockets, octets_sent) = conn.parts();
-        let mut wire = Wire {
-            packet: None,
-            sink,
-            header,
-            packet_bytes_max: self.config.packet_bytes_max,
-            leaves_checksums: self.config.leaves_checksums,
-            sent: Some(octets_sent),
-        };
-        let (at, mut sent) = (instant(now), 0);
-        // One call sends one segment at most.
-        while self.interface.poll_egress(at, &mut wire, sockets) == PollResult::SocketStateChanged {
-            sent += 1;
-            let has_more = wire.sent.as_ref().is_none_or(|sent| sent.has_more);
-            if !has_more || sent == BURST_SEGMENTS {
+        let core = &mut conn.core;
+        core.tcp.handle_deadline(now);
+        let (mut sent, mut is_full) = (0, false);
+        while sent < BURST_SEGMENTS {
+            is_full = !sink.has_room();
+            if is_full {
                 break;
             }
+            let Some(segment) = core.tcp.next_segment(now) else {
+                break;
+            };
+            let leaves_checksums = self.config.leaves_checksums;
+            let octets = core.tcp.octets(&segment);
+            let (flow, header) = (&core.flow, core.header.as_ref());
+            wire::send(sink, flow, header, leaves_checksums, (&segment, octets));
+            sent += 1;
         }
-        let is_full = !wire.sink.has_room();
-        if sent == BURST_SEGMENTS {
+        let next = core.tcp.deadline();
+        let is_stuck = core.tcp.has_octets_to_send() || conn.wants_room;
+        let is_closed = core.tcp.state() == State::Closed;
+        let at = next.into_iter().chain(conn.until).min();
+        self.set_stuck(key, is_stuck);
+        self.arm(key, at);
+        if is_full || sent == BURST_SEGMENTS {
             self.soil(key);
         }
-        let conn = &mut self.conns[key.index];
-        let next = self.interface.poll_at(at, conn.parts().0);
-        let (until, state) = (conn.until, conn.state());
-        let is_stuck = conn.sent.has_more && conn.socket().send_queue() > 0;
-        self.set_stuck(key, is_stuck);
-        match next {
-            // Want of room is what leaves something to be done at once; whatever else does is looked
-            // at soon, rather than all the time.
-            Some(smoltcp::time::Instant::ZERO) if is_full => self.soil(key),
-            Some(smoltcp::time::Instant::ZERO) => self.arm(key, Some(now + LOOK_AGAIN)),
-            Some(next) => {
-                let next =
-                    Instant::from_nanos(u64::try_from(next.total_micros()).unwrap_or(0) * 1000);
-                self.arm(key, Some(until.map_or(next, |until| until.min(next))));
-            }
-            None => self.arm(key, until),
-        }
-        if state == State::Closed {
-            let conn = &mut self.conns[key.index];
-            if !was_closed && conn.failure.is_none() {
-                conn.failure = Some(ErrorKind::TimedOut);
-            }
+        if is_closed {
             self.settle(key);
         }
     }
@@ -162,7 +141,7 @@ impl Stack {
                 }
                 Role::Orphan if is_over => {
                     conn.until = None;
-                    conn.socket().abort();
+                    conn.core.tcp.abort();
                     self.settle(key);
                 }
                 Role::HalfOpen { .. } | Role::Connecting { .. } | Role::Owned | Role::Orphan => {

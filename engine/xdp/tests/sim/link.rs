@@ -20,6 +20,8 @@ pub(crate) struct Faults {
     pub(crate) damage: u32,
     /// The longest extra delay of a frame, which reorders.
     pub(crate) jitter: Duration,
+    /// Larger ones never arrive, and nobody says so.
+    pub(crate) frame_bytes_max: Option<usize>,
 }
 
 pub(crate) const DELAY: Duration = Duration::from_micros(200);
@@ -179,7 +181,11 @@ impl World {
 
     pub(crate) fn fly(&mut self, to: usize, mut frame: Vec<u8>) {
         self.frame_count += 1;
-        if self.chance(self.faults.loss) {
+        let is_too_large = self
+            .faults
+            .frame_bytes_max
+            .is_some_and(|max| frame.len() > max);
+        if is_too_large || self.chance(self.faults.loss) {
             return;
         }
         let copies = 1 + usize::from(self.chance(self.faults.repeat));

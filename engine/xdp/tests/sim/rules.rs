@@ -41,7 +41,7 @@ fn a_closed_window_stops_the_sender_and_an_opened_one_lets_it_go_on() {
     let mut sent = 0;
     let end = world.now + Duration::from_secs(20);
     while world.now < end {
-        sent += world.hosts[1].stack.write(client, &[7; SEND_BYTES]);
+        sent += world.hosts[1].stack.write(client, [&[7; SEND_BYTES][..]]);
         world.step();
     }
     assert_eq!(sent, RECEIVE_BYTES + SEND_BYTES);
@@ -141,15 +141,18 @@ fn acknowledgements_are_waited_for_by_handshakes_and_by_octets_that_found_no_roo
     let (server, client) = connected(&mut world);
     run_for(&mut world, Duration::from_millis(5));
     assert!(!waits(&world));
-    world.hosts[0].stack.write(server, b"a message");
+    world.hosts[0].stack.write(server, [&b"a message"[..]]);
     run_for(&mut world, Duration::from_millis(5));
     assert!(
         !waits(&world),
         "what has left may be acknowledged when it will"
     );
-    let mut wrote = 0;
+    let mut wrote = world.hosts[0]
+        .stack
+        .write(server, [&[7; 2 * SEND_BYTES][..]]);
+    assert!(waits(&world), "there was no room for all");
     for _ in 0..100 {
-        wrote += world.hosts[0].stack.write(server, &[7; SEND_BYTES]);
+        wrote += world.hosts[0].stack.write(server, [&[7; SEND_BYTES][..]]);
         world.step();
     }
     assert!(waits(&world), "the window is closed");
@@ -165,18 +168,40 @@ fn acknowledgements_are_waited_for_by_handshakes_and_by_octets_that_found_no_roo
 }
 
 #[test]
+fn a_path_narrower_than_either_end_knows_is_passed_in_small_segments() {
+    let mut world = World::new(5, [9000, 9000], Faults::default());
+    let (server, client) = connected(&mut world);
+    world.faults.frame_bytes_max = Some(1514);
+    let began = world.now;
+    assert_eq!(
+        world.hosts[0].stack.write(server, [&[7; 50_000][..]]),
+        50_000
+    );
+    let mut got = 0;
+    while got < 50_000 {
+        assert!(world.step());
+        let stack = &mut world.hosts[1].stack;
+        while let Read::Octets(count) = stack.read(client, <[u8]>::len) {
+            got += count;
+        }
+    }
+    let time = world.now.since(began);
+    assert!(time < Duration::from_secs(3), "{time:?}");
+}
+
+#[test]
 fn octets_leave_before_bare_acknowledgements() {
     let mut world = quiet();
     let (sender, of_sender) = connected_from(&mut world, 40_000);
     let (recipient, _) = connected_from(&mut world, 40_001);
     run_for(&mut world, Duration::from_millis(5));
     for _ in 0..3 {
-        world.hosts[1].stack.write(of_sender, b"message");
+        world.hosts[1].stack.write(of_sender, [&b"message"[..]]);
         let frames = sent(&mut world, 1);
         receive(&mut world, 0, &frames);
         let stack = &mut world.hosts[0].stack;
         assert_eq!(stack.read(sender, <[u8]>::len), Read::Octets(7));
-        stack.write(recipient, b"copy");
+        stack.write(recipient, [&b"copy"[..]]);
         let frames = sent(&mut world, 0);
         let order: Vec<_> = frames.iter().map(|frame| carries_octets(frame)).collect();
         assert_eq!(order, [true, false]);
@@ -190,9 +215,9 @@ fn octets_behind_an_old_acknowledgement_count() {
     let mut world = quiet();
     let (server, client) = connected(&mut world);
     run_for(&mut world, Duration::from_millis(5));
-    world.hosts[1].stack.write(client, b"early");
+    world.hosts[1].stack.write(client, [&b"early"[..]]);
     let overtaken = sent(&mut world, 1);
-    world.hosts[0].stack.write(server, b"x");
+    world.hosts[0].stack.write(server, [&b"x"[..]]);
     let frames = sent(&mut world, 0);
     receive(&mut world, 1, &frames);
     let acknowledgement = sent(&mut world, 1);
@@ -207,7 +232,7 @@ fn octets_behind_an_old_acknowledgement_count() {
 fn what_belongs_to_no_connection_is_reset_but_a_reset_is_not() {
     let mut world = quiet();
     let (server, client) = connected(&mut world);
-    world.hosts[1].stack.write(client, b"hello");
+    world.hosts[1].stack.write(client, [&b"hello"[..]]);
     let host = &mut world.hosts[1];
     host.stack.transmit(world.now, &mut host.out);
     let segment = host.out.frames.pop().unwrap();
@@ -309,7 +334,7 @@ fn a_connection_moves_with_what_came_meanwhile() {
     let mut away = World::new(6, [1500, 1500], Faults::default());
     let flow = world.hosts[0].stack.flow(server).unwrap();
     let moving = world.hosts[0].stack.detach(server).unwrap();
-    world.hosts[1].stack.write(client, b"on the way");
+    world.hosts[1].stack.write(client, [&b"on the way"[..]]);
     run_for(&mut world, Duration::from_millis(5));
     let other = &mut away.hosts[0];
     let key = other.stack.attach(world.now, *moving, &mut other.out);
@@ -325,7 +350,7 @@ fn a_connection_moves_with_what_came_meanwhile() {
         octets.len()
     });
     assert_eq!(got, b"on the way");
-    world.hosts[1].stack.write(client, b"later");
+    world.hosts[1].stack.write(client, [&b"later"[..]]);
     let host = &mut world.hosts[1];
     host.stack.transmit(world.now, &mut host.out);
     for frame in core::mem::take(&mut host.out.frames) {

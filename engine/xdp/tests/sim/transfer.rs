@@ -102,7 +102,7 @@ fn serve(world: &mut World, talk: &mut Talk) {
             Read::Failed(error) => panic!("{error:?}"),
         }
     }
-    let count = stack.write(key, &talk.echo);
+    let count = stack.write(key, [&talk.echo[..]]);
     talk.echo.drain(..count);
     if is_ended && talk.echo.is_empty() {
         stack.close(now, key);
@@ -119,7 +119,7 @@ fn drive(world: &mut World, index: usize, talk: &mut Talk) {
     let stack = &mut world.hosts[1].stack;
     let end = talk.bytes.min(talk.sent + piece);
     let octets: Vec<u8> = (talk.sent..end).map(|at| octet(index, at)).collect();
-    talk.sent += stack.write(key, &octets);
+    talk.sent += stack.write(key, [&octets[..]]);
     loop {
         let mut back = talk.back;
         let outcome = stack.read(key, |octets| {
@@ -196,6 +196,7 @@ fn everything_at_once() {
             repeat: 50,
             damage: 20,
             jitter: Duration::from_millis(5),
+            ..Faults::default()
         };
         run(seed, [1500, 9000], faults, 3, 40_000);
     }
