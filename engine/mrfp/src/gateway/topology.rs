@@ -145,13 +145,14 @@ impl Topology {
         self.pairs.retain(|&(a, b), _| a != number && b != number);
     }
 
-    /// As triples to be applied in order: everybody both ways, then the exceptions. (Every pair by
-    /// itself would grow with the square of the conference.) Triples with and without a stream must
-    /// not meet in two terminations (421): where a pair has streams of its own, it is told stream by
-    /// stream, those of `common` in any case, and what holds anyway is not said.
+    /// As triples: the exceptions from everybody both ways, which holds anyway and is said only when
+    /// nothing else is. (Every pair by itself would grow with the square of the conference, and Erlang's
+    /// codec reads one triple alone in version 2.) Triples with and without a stream must not meet in two
+    /// terminations (421): where a pair has streams of its own, it is told stream by stream, those of
+    /// `common` in any case.
     pub(super) fn triples(&self, common: impl Fn(u32, u32) -> Vec<u16>) -> Vec<TopologyTriple> {
         let mut out = Vec::new();
-        if self.pairs.values().all(|pair| pair.streams.is_empty()) {
+        if self.pairs.is_empty() {
             out.push(TopologyTriple {
                 from: TerminationId::All,
                 to: TerminationId::All,
