@@ -1,6 +1,7 @@
 """Erlang/OTP's megaco as the controller of `mrf mrfp`."""
 
 import functools
+import glob
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ from msrp import WAIT_SECONDS, Endpoint, own_path
 from process import Mrf, Process, ensure
 
 MGC_SECONDS = 90
+BOOK = "../../engine/mrfp/src/gateway/tests/book"
 MEBIBYTE = 1 << 20
 
 
@@ -43,6 +45,22 @@ class Controller(Process):
         ensure(code == 0 and lines[-1].startswith("done"), f"exit {code}, {lines[-1:]}; {self.tail()}")
         ensure(int(lines[-1].split()[1]) > 50, f"too few steps: {lines[-1]}")
         return lines
+
+
+def book(env, version):
+    """Every row of the tables of requests and replies, on a gateway that runs."""
+    tables = sorted(glob.glob(os.path.join(env.path(BOOK), "*.txt")))
+    command = ["escript", env.path("book.escript"), str(version), *tables]
+    mgc = Process("book", command, env.directory)
+    at = f"udp:127.0.0.1:{mgc.expect(r'^listening (\d+)$')[1]}"
+    wanted = ["--mgc", at, "--h248", "udp:127.0.0.1:0", "--msrp", "127.0.0.1:0", "--http", "off"]
+    mrfp = Mrf(env, "mrfp", *wanted, "--shards", SHARDS, "--h248-version", str(version), trace=False)
+    lines = mgc.rest(MGC_SECONDS)
+    bad = [line for line in lines if line.startswith("not ok")]
+    ensure(not bad, f"{len(bad)} rows: {'; '.join(bad[:3])}; {mrfp.tail()}")
+    done = lines[-1].split()
+    ensure(done[0] == "done" and int(done[1]) > 400, f"too few rows: {lines[-1]}; {mgc.tail()}")
+    mrfp.ensure_alive()
 
 
 def storage(env):
@@ -146,6 +164,8 @@ def checks():
                 yield f"h248-{transport}-{encoding}-v{version}", functools.partial(
                     audit, transport=transport, encoding=encoding, version=version
                 )
+    for version in (1, 2, 3):
+        yield f"h248-book-v{version}", functools.partial(book, version=version)
     # Erlang's own UDP transport answers nobody over IPv6 (OTP 25).
     if has_ipv6():
         yield "h248-tcp6-compact-v2", functools.partial(

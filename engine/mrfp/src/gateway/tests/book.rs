@@ -15,12 +15,16 @@ use h248::Encoding;
 use super::wire::Wire;
 use super::*;
 
+/// What shows the rows of the profile table in docs/H248.md.
+pub(super) const PROFILE: &str = include_str!("book/profile.txt");
+
 const TABLES: &[(&str, usize, &str)] = &[
     ("commands", 140, include_str!("book/commands.txt")),
     ("audits", 90, include_str!("book/audits.txt")),
     ("descriptors", 120, include_str!("book/descriptors.txt")),
     ("contexts", 70, include_str!("book/contexts.txt")),
     ("forms", 35, include_str!("book/forms.txt")),
+    ("profile", 90, PROFILE),
 ];
 
 /// A row, with what goes before it.

@@ -1,5 +1,8 @@
 //! docs/H248.md says what is so.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use super::*;
 
 const STATEMENT: &str = include_str!("../../../../../docs/H248.md");
@@ -67,4 +70,41 @@ fn the_statement_tells_the_limits_that_are() {
         let told = rest.split(' ').next().map(|n| n.replace(',', ""));
         assert_eq!(told, Some(number.to_string()), "{what}");
     }
+}
+
+/// Whether a file of ours has a test of this name.
+fn is_test(file: &str, name: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join(file)).expect(file);
+    let (before, _) = text.split_once(&format!("fn {name}()")).unwrap_or_default();
+    let (_, attributes) = before.rsplit_once("\n\n").unwrap_or_default();
+    attributes.contains("#[test]") || attributes.contains("#[tokio::test")
+}
+
+#[test]
+fn every_row_of_the_profile_is_shown_by_requests_or_tests() {
+    let (_, section) = STATEMENT.split_once("## Profile").expect("a section");
+    let (section, _) = section.split_once("\n## ").expect("another section");
+    let told = section.lines().filter(|line| line.starts_with("| 5."));
+    let mut shown: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut rows = told.clone().enumerate();
+    let mut at = None;
+    for line in book::PROFILE.lines().filter(|line| !line.is_empty()) {
+        if let Some(row) = line.strip_prefix("# | ") {
+            let (index, told) = rows.next().expect(row);
+            assert!(told.starts_with(&format!("| {row} ")), "{row} or {told}");
+            at = Some(index);
+        } else if let Some(tests) = line.strip_prefix("# in ") {
+            let mut words = tests.split(' ');
+            let file = words.next().expect("a file");
+            for name in words {
+                assert!(is_test(file, name), "{file}: no test {name}");
+                *shown.entry(at.expect("a row")).or_default() += 1;
+            }
+        } else if !line.starts_with('#') {
+            *shown.entry(at.expect("a row")).or_default() += 1;
+        }
+    }
+    assert_eq!(rows.next(), None, "a row that nothing shows");
+    assert_eq!(shown.len(), told.count(), "a row that nothing shows");
 }
