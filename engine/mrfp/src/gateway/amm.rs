@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use h248::ast::{AuditDescriptor, Descriptor, Media, MediaStreams, StreamParms, TerminationId};
+use h248::ast::{
+    AuditDescriptor, Descriptor, Media, MediaStreams, StreamParms, TerminationId, TerminationState,
+};
 
 use super::apply::{Applied, check_events, check_once, check_state, name_of};
 use super::audit::{Audit, Union, wanted_statistics};
@@ -202,9 +204,11 @@ impl Core {
     fn modify_root(&mut self, scope: Scope, descriptors: &[Descriptor], draft: &mut Draft) -> bool {
         let items = self
             .try_modify_root(scope, descriptors)
-            .and_then(|audit| match audit {
-                Some(asked) => self.root_items(&asked, Audit::Value),
-                None => Ok(Vec::new()),
+            .and_then(|(mut items, audit)| {
+                if let Some(asked) = audit {
+                    items.extend(self.root_items(&asked, Audit::Value)?);
+                }
+                Ok(items)
             });
         let is_good = items.is_ok();
         let items = items.unwrap_or_else(|fault| vec![fault.item()]);
@@ -220,13 +224,14 @@ impl Core {
         &mut self,
         scope: Scope,
         descriptors: &[Descriptor],
-    ) -> Result<Option<AuditDescriptor>, Fault> {
+    ) -> Result<(Vec<Descriptor>, Option<AuditDescriptor>), Fault> {
         if scope != Scope::Null {
             return Err(Fault::IncorrectIdentifier(
                 "ROOT outside the null context".to_owned(),
             ));
         }
         let mut properties = self.root_properties.clone();
+        let mut chosen = Vec::new();
         let mut events = None;
         let mut audit = None;
         check_once(descriptors)?;
@@ -236,10 +241,17 @@ impl Core {
                     termination_state: Some(state),
                     streams,
                 }) if *streams == MediaStreams::default() => {
-                    check_state(state, Place::Root)?;
-                    for parm in &state.properties {
-                        properties.retain(|p| p.name != parm.name);
-                        properties.push(parm.clone());
+                    let settled = check_state(state, Place::Root, &properties)?;
+                    properties.retain(|p| settled.all.iter().all(|s| s.name != p.name));
+                    properties.extend(settled.all);
+                    if !settled.chosen.is_empty() {
+                        chosen.push(Descriptor::Media(Media {
+                            termination_state: Some(TerminationState {
+                                properties: settled.chosen,
+                                ..TerminationState::default()
+                            }),
+                            streams: MediaStreams::default(),
+                        }));
                     }
                 }
                 Descriptor::Events(list) => {
@@ -265,7 +277,7 @@ impl Core {
         }
         self.root_properties = properties;
         self.root_events = events.unwrap_or_else(|| self.root_events.clone());
-        Ok(audit)
+        Ok((chosen, audit))
     }
 
     /// Subtract on one identifier.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use h248::ast::{
-    AuditDescriptor, Descriptor, EventBufferControl, Events, Media, MediaStreams, NotifyBehaviour,
-    Signal, SignalDirection, SignalItem, StreamParms, TerminationState,
+    AuditDescriptor, Descriptor, EventBufferControl, Events, LocalControl, Media, MediaStreams,
+    NotifyBehaviour, PropertyParm, Signal, SignalDirection, SignalItem, StreamParms,
+    TerminationState,
 };
 use switch::ShardIndex;
 
@@ -12,7 +13,7 @@ use super::core::Core;
 use super::fault::{Fault, written};
 use super::media;
 use super::mirror::Settings;
-use super::package::{self, Place, SignalKind};
+use super::package::{self, Place, Settled, SignalKind};
 use super::quality;
 use super::quota;
 use super::signals::{self, Action, Lasting};
@@ -154,7 +155,8 @@ impl Core {
         chosen: &mut Vec<h248::ast::Stream>,
     ) -> Result<(), Fault> {
         if let Some(state) = &media.termination_state {
-            check_state(state, Place::Termination)?;
+            // No package of ours has properties of terminations.
+            check_state(state, Place::Termination, &[])?;
             settings.service_state = state.service_states.unwrap_or(settings.service_state);
         }
         match &media.streams {
@@ -191,7 +193,13 @@ impl Core {
         let mut shown = StreamParms::default();
         let stream = settings.streams.get_or_make(id);
         if let Some(control) = &parms.local_control {
-            media::set_control(stream, control, self.config.has_storage)?;
+            let chosen = media::set_control(stream, control, self.config.has_storage)?;
+            if !chosen.is_empty() {
+                shown.local_control = Some(LocalControl {
+                    properties: chosen,
+                    ..LocalControl::default()
+                });
+            }
         }
         if let Some(octets) = &parms.local {
             let random = self.random();
@@ -263,6 +271,11 @@ fn apply_signal(
     if let Some(stream) = wanted.filter(|s| !settings.streams.contains(*s)) {
         return Err(Fault::ValueUnsupported(format!("Stream={stream}")));
     }
+    // One that has no Remote yet connects when it gets one; where nothing is, nothing ever would.
+    let is_opening = matches!(kind, SignalKind::Establish | SignalKind::EstablishTls);
+    if is_opening && settings.streams.is_empty() {
+        return Err(Fault::LocalMissing(1));
+    }
     let streams = settings
         .streams
         .iter_mut()
@@ -303,11 +316,16 @@ fn check_form(signal: &Signal) -> Result<(), Fault> {
     }
 }
 
-pub(super) fn check_state(state: &TerminationState, place: Place) -> Result<(), Fault> {
+/// The properties of a TerminationState, `before` being those that were set.
+pub(super) fn check_state(
+    state: &TerminationState,
+    place: Place,
+    before: &[PropertyParm],
+) -> Result<Settled, Fault> {
     if state.buffer == Some(EventBufferControl::LockStep) {
         return Err(Fault::ValueUnsupported("Buffer=LockStep".to_owned()));
     }
-    package::check_properties(&state.properties, place)
+    package::settle(&state.properties, place, before)
 }
 
 /// Profile: no embedded descriptors and digit maps; notification cannot be regulated.

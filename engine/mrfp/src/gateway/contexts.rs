@@ -48,10 +48,7 @@ impl Core {
             return Err(Fault::ValueUnsupported(format!("Priority={value}")));
         }
         // No package of ours has properties of contexts.
-        properties
-            .attributes
-            .iter()
-            .try_for_each(|p| package::check_property(p, Place::Context))
+        package::settle(&properties.attributes, Place::Context, &[]).map(|_| ())
     }
 
     pub(super) fn apply_properties(

@@ -2,14 +2,14 @@
 
 use core::net::SocketAddr;
 
-use h248::ast::{LocalControl, OctetString, StreamMode};
+use h248::ast::{LocalControl, OctetString, PropertyParm, StreamMode};
 use sdp::{Choice, Description, Host, MessageBuilder, MessageError, MessageMedia, MsrpUri, Path};
 use switch::{Fingerprint, ShardIndex, Text};
 
 use super::fault::Fault;
 use super::mf::Filters;
 use super::mirror::{Local, Mode, Obeyed, Remote, Stream};
-use super::package::{self, Place};
+use super::package::{self, Place, Settled};
 use crate::{Listener, Transport};
 
 /// What filling in a Local needs to know.
@@ -24,12 +24,13 @@ pub(super) struct Site<'a> {
     pub termination: u32,
 }
 
-/// Replaces a stream's LocalControl: what is not in it falls back to its default.
+/// Replaces a stream's LocalControl: what is not in it falls back to its default. Returns the properties
+/// of which the value was left to us.
 pub(super) fn set_control(
     stream: &mut Stream,
     control: &LocalControl,
     has_storage: bool,
-) -> Result<(), Fault> {
+) -> Result<Vec<PropertyParm>, Fault> {
     let mode = control.mode.unwrap_or(StreamMode::Inactive);
     if mode == StreamMode::Loopback {
         return Err(Fault::ModeUnsupported("Loopback"));
@@ -42,13 +43,14 @@ pub(super) fn set_control(
     if control.reserved_group == Some(true) {
         return Err(Fault::PropertyUnsupported("ReservedGroup=ON".to_owned()));
     }
-    package::check_properties(&control.properties, Place::Stream)?;
+    let Settled { all, chosen } =
+        package::settle(&control.properties, Place::Stream, &stream.properties)?;
     stream.mode = Mode(mode);
-    let properties = (stream.properties.as_slice(), control.properties.as_slice());
+    let properties = (stream.properties.as_slice(), all.as_slice());
     let filters = Filters::compile(&stream.extras().filters, properties, has_storage)?;
     stream.change_extras(|extras| extras.filters = filters);
-    stream.properties.clone_from(&control.properties);
-    Ok(())
+    stream.properties = all;
+    Ok(chosen)
 }
 
 /// Replaces a stream's Local. Returns whether it must be in the reply: something was left to us.

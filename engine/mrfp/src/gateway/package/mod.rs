@@ -1,5 +1,6 @@
 //! What this gateway knows of packages: one table, and the checks and audits read from it.
 
+mod choice;
 mod statement;
 mod table;
 
@@ -11,6 +12,8 @@ use super::Config;
 use super::fault::{Fault, written};
 
 pub use self::statement::packages;
+
+pub(super) use self::choice::{Settled, settle};
 
 pub(super) use self::table::PACKAGES;
 
@@ -185,29 +188,25 @@ fn find(name: NameRef<'_>) -> Result<&'static Package, Fault> {
 }
 
 impl Values {
-    /// Checks a single value that is being set.
-    fn check(self, value: &Value, of: impl Fn() -> String) -> Result<(), Fault> {
-        let is_good = match self {
+    /// Whether this is a value of the kind.
+    fn takes(self, value: &Value) -> bool {
+        match self {
             Self::Integer(from, to) => integer(value).is_some_and(|n| (from..=to).contains(&n)),
             Self::Boolean => !value.quoted && boolean(value).is_some(),
             Self::Enumeration(words) => words.iter().any(|w| value.text.eq_ignore_ascii_case(w)),
             Self::Text(octets_max) => value.text.len() <= octets_max,
-        };
-        if is_good {
-            Ok(())
-        } else {
-            Err(Fault::ValueUnsupported(format!(
-                "{} of {}",
-                value.text,
-                of()
-            )))
         }
     }
 
-    /// As [`Self::check`], for a value that must be one.
+    /// Checks a value that must be one.
     fn check_one(self, value: &PropertyValue, of: impl Fn() -> String) -> Result<(), Fault> {
         match one(value) {
-            Some(value) => self.check(value, of),
+            Some(value) if self.takes(value) => Ok(()),
+            Some(value) => Err(Fault::ValueUnsupported(format!(
+                "{} of {}",
+                value.text,
+                of()
+            ))),
             None => Err(Fault::ValueUnsupported(format!(
                 "more than one for {}",
                 of()
@@ -249,10 +248,11 @@ pub(super) fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// Checks a property that is being set at `place`.
-pub(super) fn check_property(parm: &PropertyParm, place: Place) -> Result<(), Fault> {
+/// What the table has of a property that may be set at `place`; `None` for an extension to be ignored.
+fn settable(parm: &PropertyParm, place: Place) -> Result<Option<&'static Property>, Fault> {
     if parm.name.package().as_str().is_empty() {
-        return check_extension(parm.name.item()).map_err(Fault::PropertyUnsupported);
+        let extension = check_extension(parm.name.item());
+        return extension.map(|()| None).map_err(Fault::PropertyUnsupported);
     }
     let package = find(parm.name.package())?;
     let known = package
@@ -265,7 +265,7 @@ pub(super) fn check_property(parm: &PropertyParm, place: Place) -> Result<(), Fa
     }
     match known.access {
         Access::ReadOnly => Err(Fault::ReadOnly(written(&parm.name))),
-        Access::ReadWrite => known.values.check_one(&parm.value, || written(&parm.name)),
+        Access::ReadWrite => Ok(Some(known)),
     }
 }
 
@@ -278,20 +278,6 @@ pub(super) fn check_extension(name: NameRef<'_>) -> Result<(), String> {
     } else {
         Err(text.to_owned())
     }
-}
-
-/// Checks properties of one descriptor: each known, in place, and once.
-pub(super) fn check_properties(parms: &[PropertyParm], place: Place) -> Result<(), Fault> {
-    for (number, parm) in parms.iter().enumerate() {
-        if parms[..number]
-            .iter()
-            .any(|earlier| earlier.name == parm.name)
-        {
-            return Err(Fault::PropertyTwice(written(&parm.name)));
-        }
-        check_property(parm, place)?;
-    }
-    Ok(())
 }
 
 /// The value of a property in a list, or its default; `None` if neither is there.
