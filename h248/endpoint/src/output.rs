@@ -87,8 +87,8 @@ pub struct Request {
 /// it can be placed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokenTail {
-    /// The context of the action that broke; `None` if that too was unreadable.
-    pub context: Option<ContextId>,
+    /// The context of the action that broke.
+    pub context: ContextId,
     /// The broken command's result, holding the error; `None` if no command can be named.
     pub result: Option<CommandResult>,
     /// The error.
@@ -100,15 +100,14 @@ pub struct BrokenTail {
 
 impl BrokenTail {
     /// Adds the error to the results of what was executed: at the broken command, else at its
-    /// action, else for the whole transaction.
+    /// action.
     pub fn append_to(&self, body: &mut ReplyBody) {
-        let (ReplyBody::Actions(actions), Some(context)) = (&mut *body, self.context) else {
-            *body = ReplyBody::Error(self.error.clone());
+        let ReplyBody::Actions(actions) = body else {
             return;
         };
         if !self.continues_last || actions.is_empty() {
             actions.push(ActionReply {
-                context,
+                context: self.context,
                 properties: ContextProperties::default(),
                 commands: Vec::new(),
                 error: None,
@@ -312,7 +311,7 @@ mod tests {
     use super::*;
     use h248::ast::TerminationId;
 
-    fn tail(context: Option<ContextId>, is_named: bool, continues_last: bool) -> BrokenTail {
+    fn tail(context: ContextId, is_named: bool, continues_last: bool) -> BrokenTail {
         let error = crate::error(442, "test");
         let result = CommandResult::Notify {
             terminations: TerminationId::Root.into(),
@@ -352,17 +351,17 @@ mod tests {
     #[test]
     fn the_error_of_a_broken_request_stands_as_deep_as_it_can() {
         let (seven, choose) = (ContextId::Id(7), ContextId::Choose);
-        let command = tail(Some(choose), true, true);
+        let command = tail(choose, true, true);
         check(&command, executed(), &[(seven, 2, false)]);
-        let unnamed = tail(Some(choose), false, true);
+        let unnamed = tail(choose, false, true);
         check(&unnamed, executed(), &[(seven, 1, true)]);
-        let other = tail(Some(choose), true, false);
+        let other = tail(choose, true, false);
         check(&other, executed(), &[(seven, 1, false), (choose, 1, false)]);
-        let first = tail(Some(choose), true, true);
+        let first = tail(choose, true, true);
         check(&first, ReplyBody::Actions(vec![]), &[(choose, 1, false)]);
         let mut body = executed();
         assert!(!has_error(&body));
-        tail(None, true, false).append_to(&mut body);
-        assert_eq!(body, ReplyBody::Error(crate::error(442, "test")));
+        tail(choose, true, false).append_to(&mut body);
+        assert!(has_error(&body));
     }
 }

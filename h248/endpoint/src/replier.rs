@@ -101,7 +101,8 @@ impl Endpoint {
         self.transmit_pending(now, key);
     }
 
-    /// A request that was readable in part: executed as far as that, or answered here.
+    /// A request that was readable in part: executed as far as that, or answered here. An error of the
+    /// whole transaction leaves no room in the reply for what was done, so that nothing is.
     pub(crate) fn handle_broken_request(
         &mut self,
         now: Instant,
@@ -110,26 +111,33 @@ impl Endpoint {
     ) {
         let Some(id) = broken.id else {
             self.note_broken(sender, &broken);
-            self.transmit_reply(sender, refusal(TransactionId(0), broken.tail.error));
+            self.transmit_reply(sender, refusal(TransactionId(0), broken.error));
             return;
         };
         if self.store.seen(sender.mid, id) == Seen::New {
             self.note_broken(sender, &broken);
         }
-        let partial = broken.partial.unwrap_or(TransactionRequest {
-            id,
-            actions: Vec::new(),
-        });
-        if partial.actions.iter().any(has_work) {
-            self.handle_request(now, sender, partial, Some(Box::new(broken.tail)));
-        } else {
-            self.refuse_broken(now, sender, id, &broken.tail);
+        let partial = broken
+            .partial
+            .filter(|partial| partial.actions.iter().any(has_work));
+        match (partial, broken.tail) {
+            (Some(partial), Some(tail)) => {
+                self.handle_request(now, sender, partial, Some(Box::new(tail)));
+            }
+            (None, Some(tail)) => {
+                let mut body = ReplyBody::Actions(Vec::new());
+                tail.append_to(&mut body);
+                self.refuse_broken(now, sender, id, body);
+            }
+            (_, None) => {
+                self.refuse_broken(now, sender, id, ReplyBody::Error(broken.error));
+            }
         }
     }
 
     fn note_broken(&mut self, sender: Sender<'_>, broken: &Broken) {
         let kind = ProblemKind::TransactionUnreadable {
-            code: broken.tail.error.code,
+            code: broken.error.code,
             what: broken.what.clone(),
         };
         self.problem(sender, broken.id, kind);
@@ -141,10 +149,8 @@ impl Endpoint {
         now: Instant,
         sender: Sender<'_>,
         id: TransactionId,
-        tail: &BrokenTail,
+        body: ReplyBody,
     ) {
-        let mut body = ReplyBody::Actions(Vec::new());
-        tail.append_to(&mut body);
         let reply = TransactionReply {
             id,
             segment: None,

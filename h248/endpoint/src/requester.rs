@@ -330,7 +330,7 @@ impl Endpoint {
 
     pub(crate) fn handle_broken_reply(&mut self, now: Instant, sender: Sender<'_>, broken: Broken) {
         let kind = ProblemKind::TransactionUnreadable {
-            code: broken.tail.error.code,
+            code: broken.error.code,
             what: broken.what.clone(),
         };
         self.problem(sender, broken.id, kind);

@@ -32,7 +32,9 @@ pub(crate) struct Broken {
     pub(crate) id: Option<TransactionId>,
     pub(crate) is_request: bool,
     pub(crate) partial: Option<TransactionRequest>,
-    pub(crate) tail: BrokenTail,
+    pub(crate) error: ErrorDescriptor,
+    /// Where the error belongs; `None`: to the whole transaction.
+    pub(crate) tail: Option<BrokenTail>,
     pub(crate) what: String,
 }
 
@@ -92,12 +94,13 @@ fn explain(broken: BrokenTransaction) -> Broken {
         id: broken.id,
         is_request: broken.is_request,
         partial: broken.partial,
-        tail: BrokenTail {
-            context: broken.context,
+        tail: broken.context.map(|context| BrokenTail {
+            context,
             result,
-            error,
+            error: error.clone(),
             continues_last,
-        },
+        }),
+        error,
         what,
     }
 }

@@ -422,7 +422,7 @@ fn replies_wait_for_their_shards_and_only_for_them() {
 #[test]
 fn a_broken_tail_is_reported_after_what_could_be_read_went_well() {
     let tail = BrokenTail {
-        context: Some(h248::ast::ContextId::Id(1)),
+        context: h248::ast::ContextId::Id(1),
         result: None,
         error: ErrorDescriptor {
             code: 422,
