@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use clock::TimerTable;
-use h248::ast::{ContextId, Events, PropertyParm, PropertyValue, TerminationId};
+use h248::ast::{ContextId, Events, PropertyParm, TerminationId};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use switch::{Command, ContextKey, Order, ShardIndex, Statistics};
@@ -18,7 +18,7 @@ use super::media::Site;
 use super::mirror::{self, Context, Termination};
 use super::notify::Notice;
 use super::overload::{self, Overload};
-use super::package::item;
+use super::package::{self, item};
 use super::service::Delayed;
 use super::session::SharedTerms;
 use crate::storage;
@@ -166,10 +166,9 @@ impl Core {
     pub(super) fn root_value(&self, name: &str) -> Option<u32> {
         let mut properties = self.root_properties.iter();
         let found = properties.find(|p| p.name == item(("root", name)))?;
-        let PropertyValue::Is(value) = &found.value else {
-            return None;
-        };
-        value.text.parse().ok()
+        package::integer(package::one(&found.value)?)?
+            .try_into()
+            .ok()
     }
 
     /// Secret bits for a session-id.

@@ -15,7 +15,7 @@ fn timers_set_on_root_are_for_the_transactions() {
     bench.check(
         "C=-{MF=ROOT{M{TS{root/normalMGCExecutionTime=1500,\
          root/mgprovisionalresponsetimervalue=700,root/MGOriginatedPendingLimit=3,\
-         root/MGCOriginatedPendingLimit=4}}}}",
+         root/MGCOriginatedPendingLimit=0x4}}}}",
         "C=-{MF=ROOT}",
     );
     let tuning = Tuning {
