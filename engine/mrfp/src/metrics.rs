@@ -13,6 +13,10 @@ pub struct Metrics {
     pub contexts: u32,
     /// Terminations that exist.
     pub terminations: u32,
+    /// Terminations that have come so far.
+    pub terminations_added: u64,
+    /// Terminations that have gone, whoever ended them.
+    pub terminations_subtracted: u64,
     /// H.248 requests executed.
     pub requests: u64,
     /// H.248 error descriptors sent, by code.

@@ -108,6 +108,18 @@ fn mrfp(page: &mut Page, m: &mrfp::Metrics) {
             u64::from(m.terminations),
         ),
         (
+            "mrf_mrfp_terminations_added_total",
+            Counter,
+            "Terminations that have come.",
+            m.terminations_added,
+        ),
+        (
+            "mrf_mrfp_terminations_subtracted_total",
+            Counter,
+            "Terminations that have gone, whoever ended them.",
+            m.terminations_subtracted,
+        ),
+        (
             "mrf_mrfp_h248_requests_total",
             Counter,
             "H.248 requests executed.",

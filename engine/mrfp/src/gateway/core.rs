@@ -118,6 +118,10 @@ pub(super) struct Core {
     /// What streams counted that ended before their termination.
     pub retired: HashMap<u32, Statistics>,
     pub terms: SharedTerms,
+    /// Terminations that have come so far.
+    pub added: u64,
+    /// Those of them that have gone.
+    pub subtracted: u64,
     last_context: u32,
     last_termination: u32,
     last_token: u64,
@@ -153,6 +157,8 @@ impl Core {
             watched: BTreeSet::new(),
             retired: HashMap::new(),
             terms: SharedTerms::default(),
+            added: 0,
+            subtracted: 0,
             last_context: 0,
             last_termination: 0,
             last_token: 0,

@@ -392,6 +392,8 @@ impl<K: Copy> Gateway<K> {
         let mut metrics = self.metrics.clone();
         metrics.contexts = count(self.core.contexts.len());
         metrics.terminations = count(self.core.terminations.len());
+        metrics.terminations_added = self.core.added;
+        metrics.terminations_subtracted = self.core.subtracted;
         for (shard, load) in metrics.shards.iter_mut().zip(&self.core.loads) {
             shard.sessions = *load;
         }

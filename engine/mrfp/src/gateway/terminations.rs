@@ -37,7 +37,8 @@ impl Core {
             watch: Watch::default(),
             runs: Runs::new(),
         };
-        tracing::info!(termination = %mirror::name_of(number), context, shard = shard.0, "termination added");
+        self.added += 1;
+        tracing::debug!(termination = %mirror::name_of(number), context, shard = shard.0, "termination added");
         self.terminations.insert(number, Box::new(termination));
         self.sync(number, &Settings::default(), &BTreeSet::new(), draft);
         self.load_filters(number);
@@ -165,7 +166,8 @@ impl Core {
             return;
         };
         let context = termination.context;
-        tracing::info!(termination = %mirror::name_of(number), context, "termination subtracted");
+        self.subtracted += 1;
+        tracing::debug!(termination = %mirror::name_of(number), context, "termination subtracted");
         draft.slots[slot].terminations.push(number);
         draft.slots[slot].is_final = true;
         if let Some(timer) = termination.heartbeat {

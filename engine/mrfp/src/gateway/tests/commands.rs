@@ -213,6 +213,10 @@ fn a_context_goes_with_its_last_termination_and_its_number_stays_unused() {
     bench.check("C=1{AV=*{AT{}}}", "C=1{ER=411{}}");
     bench.check(&format!("C=${{{}}}", add()), "C=3{A=msrp/4{M{ST=1{L{v}}}}}");
     assert_eq!(bench.order_names(), ["0: install 4.1 in 3"]);
+    let metrics = bench.gateway.metrics();
+    assert_eq!(metrics.terminations, 2);
+    let moved = (metrics.terminations_added, metrics.terminations_subtracted);
+    assert_eq!(moved, (4, 2));
 }
 
 #[test]
