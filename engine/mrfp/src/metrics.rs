@@ -51,13 +51,13 @@ pub struct ShardMetrics {
     /// Times the reading from a participant was paused, because of a recipient or because the shard's
     /// queues were full.
     pub holds: u64,
-    /// Counters of the sessions that ended, added up.
+    /// Copies of whole messages for participants of this shard, whatever became of them.
     pub messages_sent: u64,
-    /// As above, messages received.
+    /// Whole messages of participants of this shard.
     pub messages_received: u64,
-    /// As above, octets sent, framing included.
+    /// Octets that the system took to send, framing included.
     pub octets_sent: u64,
-    /// As above, octets received, framing included.
+    /// Octets received, framing included.
     pub octets_received: u64,
     /// What came from other shards.
     pub freight: reactor::FreightMetrics,

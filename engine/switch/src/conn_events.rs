@@ -111,11 +111,13 @@ impl<B: Octets> Shard<B> {
         };
         connection.is_sending = false;
         let octets = core::mem::take(&mut connection.tx.in_flight);
-        if connection.is_closing {
+        let (is_closing, is_trunk) = (connection.is_closing, connection.is_trunk());
+        let has_more = connection.has_more();
+        self.gauges.add_sent(octets);
+        if is_closing {
             return self.end_linger(conn);
         }
-        let is_trunk = connection.is_trunk();
-        if connection.has_more() {
+        if has_more {
             self.mark_dirty(conn);
         }
         if is_trunk {
@@ -131,7 +133,9 @@ impl<B: Octets> Shard<B> {
         {
             let in_flight = &mut connection.tx.in_flight;
             *in_flight = in_flight.saturating_sub(octets);
-            if connection.is_trunk() {
+            let is_trunk = connection.is_trunk();
+            self.gauges.add_sent(octets);
+            if is_trunk {
                 self.tell_branches(conn, Some(octets));
             }
             self.note_progress(now, conn, octets);

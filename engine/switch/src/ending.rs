@@ -227,6 +227,8 @@ impl<B: Octets> Shard<B> {
         }
         let message = &mut self.messages[slot as usize];
         let (hash, octets, is_far) = (message.hash, message.octets, message.far.is_some());
+        self.gauges.add_message();
+        self.gauges.add_copies(message.deliveries.len());
         let is_repeatable =
             message.takes_reports() && (message.failure.is_none() || message.is_ours());
         if let Some(entry) = self.sessions.get_mut(session.index as usize) {
@@ -252,6 +254,7 @@ impl<B: Octets> Shard<B> {
         message.octets = octets;
         message.complete();
         let sender = message.sender;
+        self.gauges.add_copies(message.deliveries.len());
         self.complete_ages.append(&mut self.messages, slot);
         self.record_end(slot, true);
         if self.messages[slot as usize].is_watched {

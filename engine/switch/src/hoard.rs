@@ -23,6 +23,10 @@ pub struct Gauges {
     queued_bytes: AtomicU64,
     stalls: AtomicU64,
     holds: AtomicU64,
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
+    messages: AtomicU64,
+    copies: AtomicU64,
 }
 
 impl Gauges {
@@ -44,17 +48,63 @@ impl Gauges {
         self.holds.load(Ordering::Relaxed)
     }
 
+    /// Octets received, framing included, from whoever it was.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Octets that the system took to send, framing included.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whole messages of participants of this shard.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// Copies of whole messages for participants of this shard, whatever became of them.
+    #[must_use]
+    pub fn copies(&self) -> u64 {
+        self.copies.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add_stall(&self) {
-        self.stalls.fetch_add(1, Ordering::Relaxed);
+        add(&self.stalls, 1);
     }
 
     pub(crate) fn add_hold(&self) {
-        self.holds.fetch_add(1, Ordering::Relaxed);
+        add(&self.holds, 1);
+    }
+
+    pub(crate) fn add_received(&self, bytes: usize) {
+        add(&self.received_bytes, bytes);
+    }
+
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        add(&self.sent_bytes, bytes);
+    }
+
+    pub(crate) fn add_message(&self) {
+        add(&self.messages, 1);
+    }
+
+    pub(crate) fn add_copies(&self, count: usize) {
+        add(&self.copies, count);
     }
 
     pub(crate) fn set_queued(&self, bytes: usize) {
         self.queued_bytes.store(bytes as u64, Ordering::Relaxed);
     }
+}
+
+/// The shard alone writes, so that no locked instruction is needed.
+fn add(counter: &AtomicU64, more: usize) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(more as u64);
+    counter.store(sum, Ordering::Relaxed);
 }
 
 impl<B: Clone + AsRef<[u8]>> Transmit<B> {

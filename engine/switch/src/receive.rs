@@ -43,6 +43,7 @@ impl<B: Octets> Shard<B> {
         let mut deframer = self.deframer(under_way);
         let count = range.len();
         self.relayed_bytes = 0;
+        self.gauges.add_received(count);
         let read = self.read(now, conn, &mut deframer, (octets, range));
         self.keep_deframer(conn, deframer, matches!(read, Read::All));
         match read {

@@ -535,3 +535,21 @@ fn a_peer_that_loses_the_framing_is_closed_and_nobody_else() {
     assert_eq!(world.frames(3).len(), 1);
     assert_eq!(StatusCode::OK.as_u16(), 200);
 }
+
+#[test]
+fn traffic_is_shown_while_it_flows() {
+    let mut world = World::conference(3);
+    let before = world.shard.gauges().received_bytes();
+    let request = send(1, "a97ghjut", "9972", "", b"hello");
+    world.receive(1, &request);
+    let gauges = world.shard.gauges();
+    assert_eq!((gauges.messages(), gauges.copies()), (1, 2));
+    assert_eq!(gauges.received_bytes() - before, request.len() as u64);
+    let taken: usize = (1..=3).map(|n| world.take(n).len()).sum();
+    assert!(taken > request.len(), "{taken}");
+    assert!(
+        world.shard.gauges().sent_bytes() >= taken as u64,
+        "{} of {taken}",
+        world.shard.gauges().sent_bytes()
+    );
+}

@@ -1,5 +1,7 @@
 //! Counters as Prometheus text (exposition format 0.0.4).
 
+mod process;
+
 use core::fmt::{Display, Write};
 
 use crate::live::Counters;
@@ -16,6 +18,7 @@ pub(super) fn text(counters: &Counters) -> String {
     let mut page = Page(String::new());
     page.family("mrf_info", Kind::Gauge, "Always 1; the version is a label.");
     page.sample("mrf_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    process::write(&mut page);
     if let Some(metrics) = &counters.mrfc {
         mrfc(&mut page, metrics);
         outcomes(&mut page, &metrics.outcomes);
@@ -223,25 +226,25 @@ fn shards(page: &mut Page, m: &mrfp::Metrics) {
         (
             "mrf_shard_messages_sent_total",
             Counter,
-            "Messages sent, ended sessions.",
+            "Copies of whole messages for participants, whatever became of them.",
             |s| s.messages_sent,
         ),
         (
             "mrf_shard_messages_received_total",
             Counter,
-            "Messages received, ended sessions.",
+            "Whole messages of participants.",
             |s| s.messages_received,
         ),
         (
             "mrf_shard_sent_bytes_total",
             Counter,
-            "Octets sent, ended sessions.",
+            "Octets that the system took to send, framing included.",
             |s| s.octets_sent,
         ),
         (
             "mrf_shard_received_bytes_total",
             Counter,
-            "Octets received, ended sessions.",
+            "Octets received, framing included.",
             |s| s.octets_received,
         ),
         (

@@ -11,6 +11,16 @@ fn chat(server: &Server, name: &str) -> Program {
     program
 }
 
+/// The sum of the samples that begin so.
+fn sum_of(server: &Server, start: &str) -> u64 {
+    let metrics = server.http("/metrics").1;
+    let of = |line: &str| {
+        line.starts_with(start)
+            .then(|| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    metrics.lines().filter_map(|line| of(line).flatten()).sum()
+}
+
 #[test]
 fn two_people_talk_and_see_who_speaks() {
     let server = Server::run();
@@ -23,6 +33,16 @@ fn two_people_talk_and_see_who_speaks() {
     assert_eq!(ann.line(), "bob: hello ann");
     ann.type_line("hello bob, \u{e4}\u{f6}\u{fc}");
     assert_eq!(bob.line(), "ann: hello bob, \u{e4}\u{f6}\u{fc}");
+    // Two that were said; one copy of each. Without a body nobody gets anything.
+    for (name, least) in [
+        ("messages_received", 2),
+        ("messages_sent", 2),
+        ("received_bytes", 300),
+        ("sent_bytes", 300),
+    ] {
+        let total = sum_of(&server, &format!("mrf_shard_{name}_total{{"));
+        assert!((least..10_000).contains(&total), "{name}: {total}");
+    }
     assert!(
         server
             .http("/api/v1/conferences")

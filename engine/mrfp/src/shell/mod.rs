@@ -331,6 +331,10 @@ impl Mrfp {
             shard.queued_bytes = gauges.queued_bytes();
             shard.stalls = gauges.stalls();
             shard.holds = gauges.holds();
+            shard.octets_received = gauges.received_bytes();
+            shard.octets_sent = gauges.sent_bytes();
+            shard.messages_received = gauges.messages();
+            shard.messages_sent = gauges.copies();
         }
         for (shard, sender) in metrics.shards.iter_mut().zip(&self.senders) {
             shard.freight = sender.freight();
