@@ -70,6 +70,12 @@ pub enum Command {
         that it names must be readable, too."
     )]
     CheckConfig(CheckConfigArgs),
+    /// Print a script that completes this command line in a shell
+    #[command(after_help = "Example: mrf completions bash > /etc/bash_completion.d/mrf")]
+    Completions(CompletionsArgs),
+    /// Write the manual, a page for each command
+    #[command(after_help = "Example: mrf manual /usr/local/share/man/man1")]
+    Manual(ManualArgs),
 }
 
 const RUN_EXAMPLES: &str = "Examples:\n  \
@@ -447,6 +453,22 @@ pub struct CheckConfigArgs {
     /// The configuration file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// Flags of `mrf completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Flags of `mrf manual`.
+#[derive(Debug, Args)]
+pub struct ManualArgs {
+    /// The directory for the pages; those that are there are written over
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
 }
 
 /// What a server was asked to do: the file named, and the options set elsewhere.

@@ -12,6 +12,7 @@ pub mod cpim;
 pub mod decode;
 pub mod flow;
 pub mod http;
+pub mod install;
 pub mod limits;
 pub mod live;
 pub mod load;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mrf_cli::cli::{Cli, Command, with_default_command};
 use mrf_cli::serve::{Kind, serve};
-use mrf_cli::{chat, check_config, decode, flow, load};
+use mrf_cli::{chat, check_config, decode, flow, install, load};
 
 /// Something failed.
 const FAILED: u8 = 1;
@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         Command::Mrfc(args) => serve(Kind::Mrfc, args.asked()),
         Command::Decode(args) => return decode::run(&args),
         Command::CheckConfig(args) => return check_config::run(&args),
+        Command::Completions(args) => return install::completions(&args),
+        Command::Manual(args) => return install::manual(&args),
         Command::Chat(args) => chat::run(args),
         Command::Flow(args) => return flow::run(args),
         Command::Load(args) => return load::run(&args),

@@ -88,3 +88,32 @@ fn a_file_that_is_not_there_is_told() {
         done.stderr
     );
 }
+
+#[test]
+fn an_installation_gets_completions_and_a_manual() {
+    for (shell, words) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef mrf"),
+        ("fish", "complete -c mrf"),
+    ] {
+        let done = finish(&["completions", shell], b"");
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert!(
+            done.stdout.contains(words) && done.stdout.contains("busy-poll-us"),
+            "{shell}"
+        );
+    }
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("man1");
+    let _ = std::fs::remove_dir_all(&directory);
+    let path = directory.to_str().unwrap();
+    let done = finish(&["manual", path], b"");
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(
+        done.stderr.starts_with(&format!("mrf: {path}: ")),
+        "{done:?}"
+    );
+    std::fs::create_dir(&directory).unwrap();
+    assert_eq!(finish(&["manual", path], b"").code, Some(0));
+    let page = std::fs::read_to_string(directory.join("mrf-mrfp.1")).unwrap();
+    assert!(page.contains("spread") && page.contains(".TH"), "{page}");
+}
