@@ -241,7 +241,7 @@ impl Core {
                     termination_state: Some(state),
                     streams,
                 }) if *streams == MediaStreams::default() => {
-                    let settled = check_state(state, Place::Root, &properties)?;
+                    let settled = check_state(state, Place::Root, &properties, &self.config)?;
                     properties.retain(|p| settled.all.iter().all(|s| s.name != p.name));
                     properties.extend(settled.all);
                     if !settled.chosen.is_empty() {

@@ -9,6 +9,7 @@ use h248::ast::{
 };
 use switch::ShardIndex;
 
+use super::Config;
 use super::core::Core;
 use super::fault::{Fault, written};
 use super::media;
@@ -156,7 +157,7 @@ impl Core {
     ) -> Result<(), Fault> {
         if let Some(state) = &media.termination_state {
             // No package of ours has properties of terminations.
-            check_state(state, Place::Termination, &[])?;
+            check_state(state, Place::Termination, &[], &self.config)?;
             settings.service_state = state.service_states.unwrap_or(settings.service_state);
         }
         match &media.streams {
@@ -193,7 +194,7 @@ impl Core {
         let mut shown = StreamParms::default();
         let stream = settings.streams.get_or_make(id);
         if let Some(control) = &parms.local_control {
-            let chosen = media::set_control(stream, control, self.config.has_storage)?;
+            let chosen = media::set_control(stream, control, &self.config)?;
             if !chosen.is_empty() {
                 shown.local_control = Some(LocalControl {
                     properties: chosen,
@@ -321,11 +322,12 @@ pub(super) fn check_state(
     state: &TerminationState,
     place: Place,
     before: &[PropertyParm],
+    config: &Config,
 ) -> Result<Settled, Fault> {
     if state.buffer == Some(EventBufferControl::LockStep) {
         return Err(Fault::ValueUnsupported("Buffer=LockStep".to_owned()));
     }
-    package::settle(&state.properties, place, before)
+    package::settle(&state.properties, place, before, config)
 }
 
 /// Profile: no embedded descriptors and digit maps; notification cannot be regulated.

@@ -48,7 +48,7 @@ impl Core {
             return Err(Fault::ValueUnsupported(format!("Priority={value}")));
         }
         // No package of ours has properties of contexts.
-        package::settle(&properties.attributes, Place::Context, &[]).map(|_| ())
+        package::settle(&properties.attributes, Place::Context, &[], &self.config).map(|_| ())
     }
 
     pub(super) fn apply_properties(

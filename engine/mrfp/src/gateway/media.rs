@@ -6,6 +6,7 @@ use h248::ast::{LocalControl, OctetString, PropertyParm, StreamMode};
 use sdp::{Choice, Description, Host, MessageBuilder, MessageError, MessageMedia, MsrpUri, Path};
 use switch::{Fingerprint, ShardIndex, Text};
 
+use super::Config;
 use super::fault::Fault;
 use super::mf::Filters;
 use super::mirror::{Local, Mode, Obeyed, Remote, Stream};
@@ -29,7 +30,7 @@ pub(super) struct Site<'a> {
 pub(super) fn set_control(
     stream: &mut Stream,
     control: &LocalControl,
-    has_storage: bool,
+    config: &Config,
 ) -> Result<Vec<PropertyParm>, Fault> {
     let mode = control.mode.unwrap_or(StreamMode::Inactive);
     if mode == StreamMode::Loopback {
@@ -43,11 +44,15 @@ pub(super) fn set_control(
     if control.reserved_group == Some(true) {
         return Err(Fault::PropertyUnsupported("ReservedGroup=ON".to_owned()));
     }
-    let Settled { all, chosen } =
-        package::settle(&control.properties, Place::Stream, &stream.properties)?;
+    let Settled { all, chosen } = package::settle(
+        &control.properties,
+        Place::Stream,
+        &stream.properties,
+        config,
+    )?;
     stream.mode = Mode(mode);
     let properties = (stream.properties.as_slice(), all.as_slice());
-    let filters = Filters::compile(&stream.extras().filters, properties, has_storage)?;
+    let filters = Filters::compile(&stream.extras().filters, properties, config.has_storage)?;
     stream.change_extras(|extras| extras.filters = filters);
     stream.properties = all;
     Ok(chosen)

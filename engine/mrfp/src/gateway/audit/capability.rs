@@ -30,7 +30,7 @@ impl Values {
     }
 }
 
-fn properties(place: Place) -> Vec<PropertyParm> {
+fn properties(place: Place, config: &Config) -> Vec<PropertyParm> {
     let of_package = |p: &'static Package| {
         let here = p.properties.iter().filter(move |q| q.place == place);
         here.filter_map(|q| {
@@ -40,7 +40,7 @@ fn properties(place: Place) -> Vec<PropertyParm> {
             })
         })
     };
-    PACKAGES.iter().flat_map(of_package).collect()
+    served(config).flat_map(of_package).collect()
 }
 
 fn parms(items: &[Item]) -> Vec<Parm> {
@@ -54,11 +54,11 @@ fn parms(items: &[Item]) -> Vec<Parm> {
 }
 
 /// TerminationState of ROOT.
-pub(super) fn root_state() -> TerminationState {
+pub(super) fn root_state(config: &Config) -> TerminationState {
     TerminationState {
         service_states: Some(ServiceState::InService),
         buffer: None,
-        properties: properties(Place::Root),
+        properties: properties(Place::Root, config),
     }
 }
 
@@ -136,7 +136,7 @@ impl Core {
         let first = TerminationState {
             service_states: Some(ServiceState::InService),
             buffer: Some(EventBufferControl::Off),
-            properties: properties(Place::Termination),
+            properties: properties(Place::Termination, &self.config),
         };
         let mut all = vec![media(Some(first), &self.stream_capability())];
         let states = [
@@ -174,7 +174,7 @@ impl Core {
                 mode: Some(StreamMode::SendReceive),
                 reserved_value: Some(false),
                 reserved_group: Some(false),
-                properties: properties(Place::Stream),
+                properties: properties(Place::Stream, &self.config),
             }),
             local: Some(text.clone()),
             remote: Some(text),

@@ -5,6 +5,7 @@ use h248::ast::{
     PackageItem, PropertyParm, PropertyValue, StreamAudit, StreamParms, TerminationState, Value,
 };
 
+use crate::gateway::Config;
 use crate::gateway::fault::{Fault, written};
 use crate::gateway::mirror::Settings;
 use crate::gateway::package::{self, Place};
@@ -197,9 +198,9 @@ fn named(properties: &[PropertyParm], items: &[MediaAuditItem]) -> Vec<PropertyP
 }
 
 /// Checks that what an audit names exists.
-pub(super) fn check(whole: &Media, wanted: &MediaAudit) -> Result<(), Fault> {
+pub(super) fn check(whole: &Media, wanted: &MediaAudit, config: &Config) -> Result<(), Fault> {
     if let Some(items) = &wanted.termination_state {
-        check_items(items, Place::Termination)?;
+        check_items(items, Place::Termination, config)?;
     }
     for stream in wanted.streams.iter().chain(&wanted.one_stream) {
         let id = if stream.id == 0 { 1 } else { stream.id };
@@ -209,19 +210,23 @@ pub(super) fn check(whole: &Media, wanted: &MediaAudit) -> Result<(), Fault> {
         let statistics = stream.statistics.iter().flatten();
         statistics
             .into_iter()
-            .try_for_each(package::check_statistic_name)?;
+            .try_for_each(|name| package::check_statistic_name(name, config))?;
         if let Some(items) = &stream.local_control {
-            check_items(items, Place::Stream)?;
+            check_items(items, Place::Stream, config)?;
         }
     }
     Ok(())
 }
 
 /// Checks that properties exist at their place.
-pub(super) fn check_items(items: &[MediaAuditItem], place: Place) -> Result<(), Fault> {
+pub(super) fn check_items(
+    items: &[MediaAuditItem],
+    place: Place,
+    config: &Config,
+) -> Result<(), Fault> {
     for item in items {
         if let MediaAuditItem::Property(name, _) = item
-            && !package::has_property(name, place)
+            && !package::has_property(name, place, config)
         {
             return Err(Fault::AuditedUnknown(written(name)));
         }

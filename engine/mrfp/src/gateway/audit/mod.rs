@@ -301,29 +301,29 @@ impl Core {
             .items
             .iter()
             .try_for_each(|entry| match entry.media() {
-                Some(wanted) => media::check(&media::current(settings), wanted),
+                Some(wanted) => media::check(&media::current(settings), wanted, &self.config),
                 None => self.check_entry(entry),
             })
     }
 
     /// What is named must exist, be it in use or not.
     fn check_entry(&self, entry: &AuditItem) -> Result<(), Fault> {
+        let config = &self.config;
         match entry {
             AuditItem::Packages(list) => self.check_packages(list),
-            AuditItem::Statistics(names) => {
-                names.iter().try_for_each(package::check_statistic_name)
-            }
-            AuditItem::Events { events: names, .. } => {
-                names.iter().try_for_each(package::check_event_name)
-            }
-            AuditItem::EventBuffer(specs) => {
-                let mut names = specs.iter().map(|spec| &spec.name);
-                names.try_for_each(package::check_event_name)
-            }
-            AuditItem::Signals(asked) => {
-                let mut names = asked.iter().filter_map(name_of);
-                names.try_for_each(package::check_signal_name)
-            }
+            AuditItem::Statistics(names) => names
+                .iter()
+                .try_for_each(|name| package::check_statistic_name(name, config)),
+            AuditItem::Events { events: names, .. } => names
+                .iter()
+                .try_for_each(|name| package::check_event_name(name, config)),
+            AuditItem::EventBuffer(specs) => specs
+                .iter()
+                .try_for_each(|spec| package::check_event_name(&spec.name, config)),
+            AuditItem::Signals(asked) => asked
+                .iter()
+                .filter_map(name_of)
+                .try_for_each(|name| package::check_signal_name(name, config)),
             AuditItem::Whole(_) | AuditItem::Media(_) | AuditItem::DigitMap(_) => Ok(()),
         }
     }

@@ -21,7 +21,7 @@ impl Core {
     ) -> Result<Vec<Descriptor>, Fault> {
         let state = || match audit {
             Audit::Value => self.root_state(),
-            Audit::Capability => capability::root_state(),
+            Audit::Capability => capability::root_state(&self.config),
         };
         let events = match audit {
             Audit::Value => self.root_events.clone(),
@@ -36,7 +36,7 @@ impl Core {
                     streams,
                     one_stream: None,
                 }) if streams.is_empty() => {
-                    media::check_items(wanted, Place::Root)?;
+                    media::check_items(wanted, Place::Root, &self.config)?;
                     of_root(media::narrowed_state(&state(), wanted, Place::Root))
                 }
                 AuditItem::Media(_) | AuditItem::Statistics(_) | AuditItem::DigitMap(_) => {

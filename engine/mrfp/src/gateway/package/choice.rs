@@ -3,7 +3,8 @@
 
 use h248::ast::{PropertyParm, PropertyValue, Value};
 
-use super::{Place, Property, Values, integer, one, plain, settable};
+use super::{Place, Property, Values, check_served, integer, one, plain, settable};
+use crate::gateway::Config;
 use crate::gateway::fault::{Fault, written};
 
 /// The properties of a descriptor, one value each.
@@ -20,6 +21,7 @@ pub(in crate::gateway) fn settle(
     parms: &[PropertyParm],
     place: Place,
     before: &[PropertyParm],
+    config: &Config,
 ) -> Result<Settled, Fault> {
     let mut settled = Settled::default();
     for parm in parms {
@@ -28,6 +30,7 @@ pub(in crate::gateway) fn settle(
         }
         let mut parm = parm.clone();
         if let Some(known) = settable(&parm, place)? {
+            check_served(&parm.name, config)?;
             let kept = before.iter().find(|p| p.name == parm.name);
             let kept = kept.and_then(|p| one(&p.value)).map(|v| v.text.as_str());
             let value = known.pick(kept.unwrap_or(known.default), &parm.value);

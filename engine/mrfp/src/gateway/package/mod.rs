@@ -323,15 +323,14 @@ fn known_property((package, item): (&str, &str)) -> Option<&'static Property> {
     package.properties.iter().find(|p| p.name == item)
 }
 
-/// Whether a property exists at `place`, for audits of single properties.
-pub(super) fn has_property(name: &PackageItem, place: Place) -> bool {
+/// Whether a property exists here and now at `place`, for audits of single properties.
+pub(super) fn has_property(name: &PackageItem, place: Place, config: &Config) -> bool {
     let is_wild = |name: NameRef<'_>| name == "*";
     let has_item = |package: &Package| {
         let mut properties = package.properties.iter();
         properties.any(|p| p.place == place && name.item() == *p.name)
     };
-    PACKAGES
-        .iter()
+    served(config)
         .filter(|p| is_wild(name.package()) || name.package() == *p.name)
         .any(|p| is_wild(name.item()) || has_item(p))
 }
@@ -357,25 +356,34 @@ pub(super) fn check_event(name: &PackageItem, parms: &[Parm], place: Place) -> R
 }
 
 /// Checks an event named in an audit: it must exist, be it armed or not.
-pub(super) fn check_event_name(name: &PackageItem) -> Result<(), Fault> {
-    check_name(name, |p| p.events.iter().any(|e| name.item() == *e.name))
+pub(super) fn check_event_name(name: &PackageItem, config: &Config) -> Result<(), Fault> {
+    check_name(name, config, |p| {
+        p.events.iter().any(|e| name.item() == *e.name)
+    })
 }
 
 /// As [`check_event_name`], for a signal.
-pub(super) fn check_signal_name(name: &PackageItem) -> Result<(), Fault> {
-    check_name(name, |p| p.signals.iter().any(|s| name.item() == *s.name))
+pub(super) fn check_signal_name(name: &PackageItem, config: &Config) -> Result<(), Fault> {
+    check_name(name, config, |p| {
+        p.signals.iter().any(|s| name.item() == *s.name)
+    })
 }
 
 /// As [`check_event_name`], for a statistic.
-pub(super) fn check_statistic_name(name: &PackageItem) -> Result<(), Fault> {
-    check_name(name, |p| p.statistics.iter().any(|s| name.item() == **s))
+pub(super) fn check_statistic_name(name: &PackageItem, config: &Config) -> Result<(), Fault> {
+    check_name(name, config, |p| {
+        p.statistics.iter().any(|s| name.item() == **s)
+    })
 }
 
 /// Checks a name, or a wildcard for several, of which an audit asks.
-fn check_name(name: &PackageItem, has: impl Fn(&Package) -> bool) -> Result<(), Fault> {
-    let mut packages = PACKAGES
-        .iter()
-        .filter(|p| name.package() == "*" || name.package() == *p.name);
+fn check_name(
+    name: &PackageItem,
+    config: &Config,
+    has: impl Fn(&Package) -> bool,
+) -> Result<(), Fault> {
+    let mut packages =
+        served(config).filter(|p| name.package() == "*" || name.package() == *p.name);
     if packages.any(|p| name.item() == "*" || has(p)) {
         Ok(())
     } else {

@@ -66,7 +66,7 @@ fn of_a_list_of_signals_those_that_are_named_are_told() {
     let all = format!("C=1{{AV=msrp/1{{{list}}}}}");
     bench.check("C=1{AV=msrp/1{AT{SG{SL=3{mess/sm}}}}}", &all);
     bench.check(
-        "C=1{AV=msrp/1{AT{SG{SL=3{recmess/rm}}}}}",
+        "C=1{AV=msrp/1{AT{SG{SL=3{tcpbcc/RelBNC}}}}}",
         "C=1{AV=msrp/1{SG}}",
     );
     bench.check("C=1{AV=msrp/1{AT{SG{mess/sm}}}}", "C=1{AV=msrp/1{SG}}");
