@@ -52,8 +52,9 @@ def book(env, version):
     tables = sorted(glob.glob(os.path.join(env.path(BOOK), "*.txt")))
     command = ["escript", env.path("book.escript"), str(version), *tables]
     mgc = Process("book", command, env.directory)
-    at = f"udp:127.0.0.1:{mgc.expect(r'^listening (\d+)$')[1]}"
-    wanted = ["--mgc", at, "--h248", "udp:127.0.0.1:0", "--msrp", "127.0.0.1:0", "--http", "off"]
+    port = mgc.expect(r"^listening (\d+)$")[1]
+    wanted = ["--mgc", f"udp:127.0.0.1:{port}", "--h248", "udp:127.0.0.1:0"]
+    wanted += ["--msrp", "127.0.0.1:0", "--http", "off"]
     mrfp = Mrf(env, "mrfp", *wanted, "--shards", SHARDS, "--h248-version", str(version), trace=False)
     lines = mgc.rest(MGC_SECONDS)
     bad = [line for line in lines if line.startswith("not ok")]
