@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use memchr::memchr;
 use memchr::memmem::{self, Finder};
 
 use crate::deframe::Flag;
@@ -10,6 +11,10 @@ use crate::limits::IDENT_BYTES_MAX;
 const HYPHENS: &[u8; 7] = b"-------";
 /// Built once: a searcher for each frame's own mark costs more than a short body's whole search.
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(HYPHENS));
+
+/// Runs of fewer hyphens after which a search for seven pays. One for a single hyphen passes twice as
+/// many octets in the same time, and starts anew at each.
+const SHORT_RUNS_MAX: usize = 4;
 
 /// Runs of seven hyphens without the id behind them, after which a searcher for the mark pays.
 const FALSE_ALARMS_MAX: usize = 8;
@@ -78,12 +83,12 @@ impl EndMark {
     pub(crate) fn search(&self, text: &[u8]) -> Search {
         let id = &self.octets()[HYPHENS.len()..];
         let (mut from, mut hyphens_at) = (0, None);
+        let mut short_runs = 0;
         for _ in 0..FALSE_ALARMS_MAX {
-            let Some(found) = FINDER.find(&text[from..]) else {
+            let Some(at) = find_hyphens(text, from, &mut short_runs) else {
                 let mark = None;
                 return Search { mark, hyphens_at };
             };
-            let at = from + found;
             hyphens_at.get_or_insert(at);
             // No id begins with a hyphen, so that the last seven of a longer run count.
             let run_end = at + hyphens(&text[at..]);
@@ -134,6 +139,21 @@ impl EndMark {
             },
         }
     }
+}
+
+/// Where seven hyphens first stand in `text`, from `from` on; counts shorter runs, which most bodies hold few
+/// of.
+#[inline]
+fn find_hyphens(text: &[u8], mut from: usize, short_runs: &mut usize) -> Option<usize> {
+    while *short_runs < SHORT_RUNS_MAX {
+        let at = from + memchr(b'-', &text[from..])?;
+        if text[at..].first_chunk() == Some(HYPHENS) {
+            return Some(at);
+        }
+        from = at + hyphens(&text[at..]);
+        *short_runs += 1;
+    }
+    FINDER.find(&text[from..]).map(|found| from + found)
 }
 
 /// How many hyphens `text` begins with.
