@@ -85,11 +85,14 @@ impl ByteRange {
 
     /// Appends the wire form, for example `1-*/2048`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        push_number(out, self.offset + 1);
-        out.push(b'-');
-        push_number_or_star(out, self.end);
-        out.push(b'/');
-        push_number_or_star(out, self.total);
+        // From its end, as digits come, and appended in one piece.
+        let mut text = [0; RANGE_BYTES_MAX];
+        let at = put_number_or_star(&mut text, RANGE_BYTES_MAX, self.total);
+        let at = put(&mut text, at, b'/');
+        let at = put_number_or_star(&mut text, at, self.end);
+        let at = put(&mut text, at, b'-');
+        let at = put_number(&mut text, at, self.offset + 1);
+        out.extend_from_slice(&text[at..]);
     }
 
     /// The 0-based position of the first octet.
@@ -143,25 +146,34 @@ fn number_or_star(text: &[u8]) -> Result<(Option<Number>, &[u8]), ByteRangeError
     }
 }
 
-fn push_number_or_star(out: &mut Vec<u8>, value: Option<u64>) {
+/// Three numbers and what stands between them, octets.
+const RANGE_BYTES_MAX: usize = 3 * 20 + 2;
+
+/// Writes in front of `at`; where that begins.
+#[inline]
+fn put_number_or_star(text: &mut [u8; RANGE_BYTES_MAX], at: usize, value: Option<u64>) -> usize {
     match value {
-        Some(value) => push_number(out, value),
-        None => out.push(b'*'),
+        Some(value) => put_number(text, at, value),
+        None => put(text, at, b'*'),
     }
 }
 
-fn push_number(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
+#[inline]
+fn put_number(text: &mut [u8; RANGE_BYTES_MAX], mut at: usize, mut value: u64) -> usize {
     loop {
-        at -= 1;
-        digits[at] += u8::try_from(value % 10).expect("a remainder of ten fits");
+        let digit = u8::try_from(value % 10).expect("a remainder of ten fits");
+        at = put(text, at, b'0' + digit);
         value /= 10;
         if value == 0 {
-            break;
+            return at;
         }
     }
-    out.extend_from_slice(&digits[at..]);
+}
+
+#[inline]
+fn put(text: &mut [u8; RANGE_BYTES_MAX], at: usize, octet: u8) -> usize {
+    text[at - 1] = octet;
+    at - 1
 }
 
 #[cfg(test)]

@@ -49,6 +49,26 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
+    /// One of which nothing has been read.
+    pub(crate) const EMPTY: Self = Self {
+        transaction_id: b"",
+        start: Start::Request(Method::Unknown(b"")),
+        to_path: b"",
+        from_path: b"",
+        message_id: None,
+        byte_range: None,
+        success_report: false,
+        failure_report: FailureReport::Yes,
+        status: None,
+        content_type: None,
+        use_nickname: None,
+        has_body: false,
+        fault: None,
+        text: b"",
+        start_line_bytes: 0,
+        seen: 0,
+    };
+
     /// All header fields in the order received, blanks around values trimmed. Lines that are no
     /// fields (no colon, no proper name) are left out.
     pub fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {

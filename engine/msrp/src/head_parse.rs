@@ -138,26 +138,8 @@ impl Known {
 
 impl<'a> Parsing<'a> {
     pub(crate) fn new(grammar: Grammar) -> Self {
-        let head = Head {
-            transaction_id: b"",
-            start: Start::Request(Method::Unknown(b"")),
-            to_path: b"",
-            from_path: b"",
-            message_id: None,
-            byte_range: None,
-            success_report: false,
-            failure_report: FailureReport::default(),
-            status: None,
-            content_type: None,
-            use_nickname: None,
-            has_body: false,
-            fault: None,
-            text: b"",
-            start_line_bytes: 0,
-            seen: 0,
-        };
         Self {
-            head,
+            head: Head::EMPTY,
             plain: 0,
             grammar,
         }

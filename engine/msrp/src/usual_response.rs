@@ -3,7 +3,7 @@
 //! comes to the same.
 
 use crate::deframe::Flag;
-use crate::head::{FailureReport, Head, Start, StatusCode};
+use crate::head::{Head, Start, StatusCode};
 use crate::head_parse::Known;
 use crate::ident::is_ident;
 use crate::limits::{IDENT_BYTES_MAX, Limits};
@@ -40,18 +40,10 @@ pub(crate) fn read<'a>(text: &'a [u8], limits: &Limits) -> Option<(Head<'a>, usi
         },
         to_path,
         from_path,
-        message_id: None,
-        byte_range: None,
-        success_report: false,
-        failure_report: FailureReport::default(),
-        status: None,
-        content_type: None,
-        use_nickname: None,
-        has_body: false,
-        fault: None,
         text: &text[..head_bytes],
         start_line_bytes: start_line.len(),
         seen: Known::ToPath.bit() | Known::FromPath.bit(),
+        ..Head::EMPTY
     };
     Some((head, text.len() - end.len()))
 }
