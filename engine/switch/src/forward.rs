@@ -1,11 +1,11 @@
 //! A chunk on its way: what is kept back, where the outgoing chunk is cut.
 //!
 //! ```text
-//! octets of a body = [kept back before] + [octets now, all but the last]
+//! octets of a body = [kept back before] + [octets now, all but the last few]
 //! ```
 //!
-//! The last octet of a piece is kept back until more comes: whatever interrupts the chunk
-//! meanwhile, there is an octet left to carry the final flag. So is a piece that would make an
+//! The last octets of a piece, one at least, are kept back until more comes: whatever interrupts the
+//! chunk meanwhile, there is an octet left to carry the final flag. So is a piece that would make an
 //! outgoing chunk of less than [`FIXED_CHUNK_BYTES_MAX`] octets, which one more head is not worth
 //! (RFC 4975 7.1.1).
 
@@ -17,7 +17,7 @@ use crate::begin::Begin;
 use crate::connection::{Chunk, Frame, TRAIL_OCTETS, Trail};
 use crate::fan_out::Cut;
 use crate::ident::shared_part;
-use crate::limits::{CHUNK_BYTES_FLOOR, FIXED_CHUNK_BYTES_MAX};
+use crate::limits::{CHUNK_BYTES_FLOOR, FIXED_CHUNK_BYTES_MAX, TAIL_BYTES};
 use crate::message::Phase;
 use crate::piece::Piece;
 use crate::pressure::Source;
@@ -58,17 +58,17 @@ impl<B: Octets> Shard<B> {
         if offset.saturating_add(here) > limit_bytes {
             return self.refuse_midway(frame, &Refusal::MessageTooLarge { limit_bytes });
         }
-        if flag.is_none() && here <= FIXED_CHUNK_BYTES_MAX {
+        if flag.is_none() && here < FIXED_CHUNK_BYTES_MAX + TAIL_BYTES as u64 {
             return frame.held.extend_from_slice(piece.octets());
         }
         let mut held = core::mem::take(&mut frame.held);
-        let (piece, last) = match flag {
-            Some(_) => (piece, None),
-            None => piece.split_last(),
+        let (piece, tail) = match flag {
+            Some(_) => (piece, &[][..]),
+            None => piece.split_tail(TAIL_BYTES),
         };
         self.pass(from, frame, &held, piece, flag);
         held.clear();
-        held.extend(last);
+        held.extend_from_slice(tail);
         frame.held = held;
     }
 

@@ -76,10 +76,10 @@ impl<'a, B: AsRef<[u8]>> Piece<'a, B> {
         }
     }
 
-    /// Keeps the last octet back.
-    pub(crate) fn split_last(self) -> (Self, Option<u8>) {
-        let last = self.octets().last().copied();
-        let at = self.len().saturating_sub(1);
-        (self.split_at(at).0, last)
+    /// Keeps up to `count` octets at the end back.
+    pub(crate) fn split_tail(self, count: usize) -> (Self, &'a [u8]) {
+        let octets = self.octets();
+        let at = octets.len().saturating_sub(count);
+        (self.split_at(at).0, &octets[at..])
     }
 }
