@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use crate::limits::{BATCH_BLOCK_BYTES, BATCH_BLOCKS_KEEP, COPY_BYTES_MAX};
+use crate::limits::{BATCH_BLOCK_BYTES, BATCH_BLOCKS_KEEP, COPY_BYTES_MAX, PRINTS_MAX};
+use crate::supply::{Due, LetterRef};
 
 /// What one gathering send hands to the system.
 ///
@@ -19,6 +20,27 @@ pub struct Batch<B> {
     octets: usize,
     /// Octets up to the end of each chunk, for transports that carry messages.
     ends: Vec<usize>,
+    prints: Prints,
+}
+
+/// The copies of letters in a batch.
+#[derive(Debug, Default)]
+struct Prints {
+    /// In which turn they were written: the letters are known as long as it lasts.
+    turn: u64,
+    list: Vec<Print>,
+    /// Of all together.
+    octets: usize,
+}
+
+/// Where a copy of a letter stands.
+#[derive(Debug)]
+struct Print {
+    letter: LetterRef,
+    opening_bytes: u32,
+    block: u32,
+    start: u32,
+    end: u32,
 }
 
 #[derive(Debug)]
@@ -37,6 +59,7 @@ impl<B> Default for Batch<B> {
             parts: Vec::new(),
             octets: 0,
             ends: Vec::new(),
+            prints: Prints::default(),
         }
     }
 }
@@ -58,6 +81,7 @@ impl<B> From<Vec<Vec<u8>>> for Batch<B> {
             filling: blocks.len().saturating_sub(1),
             blocks,
             ends: Vec::new(),
+            prints: Prints::default(),
         }
     }
 }
@@ -157,6 +181,69 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
         self.filling
     }
 
+    /// Appends a copy of a letter, which is `text` behind the opening. What differs per copy, `finish`
+    /// writes over it.
+    #[inline]
+    pub(crate) fn print(
+        &mut self,
+        turn: u64,
+        due: &Due,
+        text: &[u8],
+        finish: impl FnOnce(&mut [u8]),
+    ) {
+        let bytes = due.opening.len() + text.len();
+        self.write_run(bytes, |out| {
+            let at = out.len();
+            out.extend_from_slice(&due.opening);
+            out.extend_from_slice(text);
+            finish(&mut out[at..]);
+        });
+        self.end_message();
+        let prints = &mut self.prints;
+        if prints.turn != turn {
+            (prints.turn, prints.octets) = (turn, 0);
+            prints.list.clear();
+        }
+        if prints.list.len() == PRINTS_MAX {
+            return;
+        }
+        prints.octets += bytes;
+        let narrow = |value: usize| u32::try_from(value).expect("a batch is below 4 GiB");
+        let end = narrow(self.blocks[self.filling].len());
+        prints.list.push(Print {
+            letter: due.letter,
+            opening_bytes: narrow(due.opening.len()),
+            block: narrow(self.filling),
+            start: end - narrow(bytes),
+            end,
+        });
+    }
+
+    /// Whether it holds nothing but copies of letters of this turn.
+    pub(crate) fn is_printed(&self, turn: u64) -> bool {
+        self.prints.turn == turn && self.octets == self.prints.octets && self.octets > 0
+    }
+
+    /// Whether these copies would lie as those do that it holds.
+    pub(crate) fn is_alike(&self, dues: &[Due]) -> bool {
+        let prints = &self.prints.list;
+        prints.len() == dues.len()
+            && prints.iter().zip(dues).all(|(print, due)| {
+                print.letter == due.letter && print.opening_bytes as usize == due.opening.len()
+            })
+    }
+
+    /// Makes those of one recipient out of the copies for another, which are alike: `finish` gets each
+    /// with the opening it begins with.
+    pub(crate) fn reprint(&mut self, dues: &[Due], finish: impl Fn(&Due, &mut [u8])) {
+        for (print, due) in self.prints.list.iter().zip(dues) {
+            let block = &mut self.blocks[print.block as usize];
+            let copy = &mut block[print.start as usize..print.end as usize];
+            copy[..due.opening.len()].copy_from_slice(&due.opening);
+            finish(due, copy);
+        }
+    }
+
     /// Appends a range of received octets: copied when short, referenced when copying would cost
     /// more than another iovec.
     pub fn push(&mut self, octets: &B, range: Range<usize>) {
@@ -190,6 +277,8 @@ impl<B: AsRef<[u8]> + Clone> Batch<B> {
         self.filling = 0;
         self.octets = 0;
         self.ends.clear();
+        self.prints.list.clear();
+        self.prints.octets = 0;
     }
 }
 

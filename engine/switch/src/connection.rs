@@ -314,10 +314,11 @@ impl<B: Clone + AsRef<[u8]>> Queue<B> {
         if self.due.is_empty() {
             return;
         }
-        let batch = self.batch.get_or_insert_with(|| supply.take_batch());
-        for due in self.due.drain(..) {
-            supply.write_copy(&due, batch);
+        match &mut self.batch {
+            Some(batch) => supply.append(&self.due, batch),
+            None => self.batch = Some(supply.print(&self.due)),
         }
+        self.due.clear();
         self.due_bytes = 0;
     }
 }
@@ -332,6 +333,11 @@ impl<B: Clone + AsRef<[u8]>> Transmit<B> {
     /// Whether any of that is still to be written.
     pub(crate) fn has_due(&self) -> bool {
         self.queue.as_ref().is_some_and(|q| !q.due.is_empty())
+    }
+
+    /// The first copy that is still to be written.
+    pub(crate) fn first_due(&self) -> Option<&Due> {
+        self.queue.as_ref()?.due.first()
     }
 
     /// Gives up what waits.

@@ -102,15 +102,10 @@ impl<B: Octets> Shard<B> {
                 let is_long = before > limits.queue_bytes_soft;
                 copy.write((at, is_long), delivery, session, connection, supply);
             }
-            let queued = connection.tx.queued();
-            session.statistics.octets_sent += (queued - before) as u64;
-            if !connection.is_dirty {
-                connection.is_dirty = true;
-                dirty.push_back(connection.id);
-            }
-            turn.add(queued - before);
             let is_slowing = session.config.terms.slow == SlowPolicy::Slow;
-            turn.note_growth(connection, queued, is_slowing.then_some(from), limits);
+            let from = is_slowing.then_some(from);
+            let octets = turn.note_growth(connection, before, from, limits, dirty);
+            session.statistics.octets_sent += octets as u64;
         }
         message.far.is_some()
     }
@@ -137,21 +132,15 @@ impl<B: Octets> Shard<B> {
         connection.tx.interrupt(supply);
         connection.tx.append(supply, write);
         connection.tx.batch(supply).end_message();
-        let queued = connection.tx.queued();
-        if !connection.is_dirty {
-            connection.is_dirty = true;
-            dirty.push_back(conn);
-        }
-        turn.add(queued - before);
         let from = Some(Source::Here(conn));
-        turn.note_growth(connection, queued, from, &self.config.limits);
+        let octets = turn.note_growth(connection, before, from, &self.config.limits, dirty);
         let session = session.and_then(|s| {
             sessions
                 .get_mut(s.index as usize)
                 .filter(|e| e.generation == s.generation)
         });
         if let Some(session) = session {
-            session.statistics.octets_sent += (queued - before) as u64;
+            session.statistics.octets_sent += octets as u64;
         }
     }
 }
@@ -254,7 +243,9 @@ impl<B: Octets> Copy<'_, B> {
             cut.write_body(tx.batch(supply), is_long);
             self.leave(open, tx, supply);
         } else {
-            tx.interrupt(supply);
+            if tx.open.is_some() {
+                tx.interrupt(supply);
+            }
             delivery.unanswered += u32::from(self.wants_answers);
             let chunk = delivery.next_chunk();
             if let Some((letter, bytes)) = self.letter {

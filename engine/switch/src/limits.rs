@@ -75,6 +75,14 @@ pub const BATCH_BLOCKS_KEEP: usize = 16;
 /// Room kept for the letters of a turn (see `supply`), octets; a larger allocation is given back.
 pub const LETTER_BYTES_KEEP: usize = 256 * 1024;
 
+/// Letters that have more octets than this, on average of a turn, are worth an order of recipients in which
+/// their copies are made out of each other: shorter ones are written anew as fast.
+pub const LONG_LETTER_BYTES: usize = 512;
+
+/// Copies in a batch above which those for the next recipient are not made out of them: more than a turn's
+/// worth for one recipient.
+pub const PRINTS_MAX: usize = 2048;
+
 /// Batches kept for reuse; more are freed.
 pub const BATCH_POOL_MAX: usize = 128;
 

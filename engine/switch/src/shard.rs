@@ -250,6 +250,7 @@ impl<B: Octets> Shard<B> {
                 return output;
             }
         }
+        self.arrange();
         while let Some(conn) = self.dirty.pop_front() {
             if conn.is_branch() {
                 self.emit(conn);
@@ -265,6 +266,20 @@ impl<B: Octets> Shard<B> {
         self.has_looked = false;
         self.gauges.set_queued(self.queued);
         Output::Wait(self.timers.deadline())
+    }
+
+    /// Lets recipients with openings of the same length leave one after the other, among those who get the
+    /// same letters, so that the copies for one are made out of those for another (see `supply`).
+    fn arrange(&mut self) {
+        if core::mem::replace(&mut self.turn.is_arranged, true) || !self.supply.has_long_letters() {
+            return;
+        }
+        let conns = &self.conns;
+        let rank = |conn: &ConnId| {
+            let first = conns.get(*conn).and_then(|c| c.tx.first_due());
+            (first.map(|due| (due.letter, due.opening.len())), conn.index)
+        };
+        self.dirty.make_contiguous().sort_unstable_by_key(rank);
     }
 
     /// Whether a shipment of another shard may be fed now; if not, keep it until that has changed, in a

@@ -1,6 +1,8 @@
 //! What a turn has queued so far, and whose queues it made too long.
 
-use crate::api::ConnId;
+use std::collections::VecDeque;
+
+use crate::api::{ConnId, Octets};
 use crate::connection::{Connection, Pace};
 use crate::limits::{Limits, TURN_BYTES_MAX};
 use crate::pressure::Source;
@@ -12,6 +14,8 @@ pub(crate) struct Turn {
     bytes: usize,
     /// Enough is queued: it should leave before more is fed.
     pub is_full: bool,
+    /// Whoever gets something stands in the order in which it is to leave.
+    pub is_arranged: bool,
     /// Connections whose queue passed the hard limit.
     pub overflowed: Vec<ConnId>,
     /// Connections whose queue passed the soft limit, with who filled it.
@@ -26,19 +30,27 @@ impl Turn {
         self.is_full |= self.bytes >= TURN_BYTES_MAX;
     }
 
-    /// The queue of a connection grew to `queued` octets; `from` filled it, unless nobody is to wait for
-    /// that.
+    /// The queue of a connection grew from `before` octets: it is to leave, and what is too long has
+    /// consequences. `from` filled it, unless nobody is to wait for that. Returns the difference.
     #[inline]
-    pub(crate) fn note_growth<B>(
+    pub(crate) fn note_growth<B: Octets>(
         &mut self,
-        connection: &Connection<B>,
-        queued: usize,
+        connection: &mut Connection<B>,
+        before: usize,
         from: Option<Source>,
         limits: &Limits,
-    ) {
+        dirty: &mut VecDeque<ConnId>,
+    ) -> usize {
+        if !connection.is_dirty {
+            connection.is_dirty = true;
+            dirty.push_back(connection.id);
+        }
+        let queued = connection.tx.queued();
+        self.add(queued - before);
         if queued > limits.queue_bytes_soft {
             self.note_long_queue(connection, queued, from, limits);
         }
+        queued - before
     }
 
     fn note_long_queue<B>(
@@ -65,5 +77,6 @@ impl Turn {
     pub(crate) fn end(&mut self) {
         self.bytes = 0;
         self.is_full = false;
+        self.is_arranged = false;
     }
 }

@@ -50,6 +50,42 @@ fn a_message_reaches_every_other_participant_and_is_answered() {
     }
 }
 
+/// The copies for one recipient are made out of those for the one before, where these are alike.
+#[test]
+fn each_of_many_gets_copies_of_its_own_however_long_its_paths_are() {
+    let mut world = World::conference(120);
+    let body = |m: u32| vec![b'a' + u8::try_from(m).unwrap(); 1_000 + m as usize];
+    // What one of them gets second is written when the first has left.
+    world.stick(50);
+    for round in ["one", "two"] {
+        let text: Vec<u8> = (0..6)
+            .flat_map(|m| {
+                send(
+                    1,
+                    &format!("tid{m}{round}"),
+                    &format!("id{round}{m}"),
+                    "",
+                    &body(m),
+                )
+            })
+            .collect();
+        world.receive(1, &text);
+    }
+    world.unstick(50);
+    let mut tids = std::collections::BTreeSet::new();
+    for n in 2..=120 {
+        let copies = world.frames(n);
+        assert_eq!(copies.len(), 12);
+        for (m, copy) in (0..6).cycle().zip(&copies) {
+            assert_eq!(copy.field("To-Path"), remote(n));
+            assert_eq!(copy.field("From-Path"), local(n));
+            assert!(copy.field("Message-ID").ends_with(&m.to_string()));
+            assert!(copy.body == body(m));
+            assert!(tids.insert(copy.tid.clone()), "ids are not used twice");
+        }
+    }
+}
+
 // MSRP-HDR-003, MSRP-HDR-011, MSRP-HDR-013, MSRP-HDR-004, MSRP-SEND-002.
 #[test]
 fn header_fields_of_the_message_go_along_in_canonical_spelling() {
