@@ -11,6 +11,7 @@
 //!
 //! Every request gets an answer, except ACK and those no answer could reach.
 
+mod admission;
 mod client;
 mod dialog;
 mod reliable;
@@ -24,10 +25,10 @@ pub use types::{
 
 use crate::addr::Transport;
 use crate::digest::Authenticator;
-use crate::limits::{ADMITTED_MAX, ADMITTED_OVERLOADED_MAX, DIALOGS_MAX, TRANSACTIONS_MAX};
 use crate::message::Request;
 use crate::parse::Parsed;
-use clock::{Instant, TimerTable};
+use admission::{Admission, Kept};
+use clock::{Duration, Instant, TimerTable};
 use core::net::SocketAddr;
 use dialog::Dialog;
 use rand::rngs::StdRng;
@@ -84,9 +85,7 @@ pub struct Agent {
     dialogs: HashMap<DialogId, Dialog>,
     dialog_keys: HashMap<(String, String), DialogId>,
     authenticator: Option<Authenticator>,
-    /// Requests for new dialogs that await the application's answer.
-    admitted: usize,
-    is_overloaded: bool,
+    admission: Admission,
     counts: Counts,
     timers: TimerTable<Timer>,
     out: VecDeque<Output>,
@@ -111,8 +110,7 @@ impl Agent {
             acks: HashMap::new(),
             dialogs: HashMap::new(),
             dialog_keys: HashMap::new(),
-            admitted: 0,
-            is_overloaded: false,
+            admission: Admission::default(),
             counts: Counts::default(),
             timers: TimerTable::default(),
             out: VecDeque::new(),
@@ -180,14 +178,21 @@ impl Agent {
             ("ACKs", self.acks.len()),
             ("dialogs", self.dialogs.len()),
             ("their tags", self.dialog_keys.len()),
-            ("requests that wait", self.admitted),
+            ("requests that wait", self.admission.pending()),
         ]
     }
 
-    /// Tells the core that it does not keep up, or does again: meanwhile few new dialogs are let in,
-    /// [`ADMITTED_OVERLOADED_MAX`] at once, and others get 503.
-    pub fn set_overloaded(&mut self, is_overloaded: bool) {
-        self.is_overloaded = is_overloaded;
+    /// Takes in how long the message that comes next waited for its turn, and how many wait behind it, for the
+    /// core or for the application. While all wait for long, new dialogs are let in only as fast as they are
+    /// answered, and others get 503.
+    pub fn note_wait(&mut self, now: Instant, waited: Duration, waiting: usize) {
+        self.admission.note(now, waited, waiting);
+    }
+
+    /// How many new dialogs are let in a second; `None`: as many as come.
+    #[must_use]
+    pub fn admission_limit(&self) -> Option<f64> {
+        self.admission.limit()
     }
 
     /// What was turned away since the start.
@@ -196,15 +201,13 @@ impl Agent {
         self.counts
     }
 
-    fn is_full(&self) -> bool {
-        let admitted_max = if self.is_overloaded {
-            ADMITTED_OVERLOADED_MAX
-        } else {
-            ADMITTED_MAX
+    /// Whether a request may make a dialog now.
+    fn has_room(&mut self, now: Instant, is_priority: bool) -> bool {
+        let kept = Kept {
+            transactions: self.transaction_count(),
+            dialogs: self.dialogs.len(),
         };
-        self.admitted >= admitted_max
-            || self.transaction_count() >= TRANSACTIONS_MAX
-            || self.dialogs.len() >= DIALOGS_MAX
+        self.admission.admits(now, is_priority, kept)
     }
 
     fn next_id(&mut self) -> u64 {

@@ -153,7 +153,8 @@ impl World {
             15 => self.hold(end, which),
             16 => self.corrupt(argument),
             _ if argument > 200 => {
-                self.uas[end].agent.set_overloaded(which.is_multiple_of(2));
+                let waited = Duration::from_millis(if which.is_multiple_of(2) { 200 } else { 0 });
+                self.uas[end].agent.note_wait(self.now, waited, which);
             }
             _ => self.resolve(end, which),
         }
@@ -368,7 +369,6 @@ impl World {
         for _ in 0..3 {
             for end in 0..2 {
                 let (now, ua) = (self.now, &mut self.uas[end]);
-                ua.agent.set_overloaded(false);
                 for (txn, ..) in ua.asked.drain(..) {
                     ua.agent.respond(now, txn, &Answer::new(480));
                 }

@@ -30,13 +30,19 @@ pub const DIALOGS_MAX: usize = 50_000;
 /// Requests for new dialogs that await the application's answer at once; beyond it they get 503. Below
 /// [`EVENTS_MAX`]: what belongs to a dialog still passes.
 pub const ADMITTED_MAX: usize = 2_000;
-/// The same while the core is overloaded: so many keep the application busy, and the rest is refused.
-pub const ADMITTED_OVERLOADED_MAX: usize = 64;
-/// A message that waited longer than this between socket and core shows that the core is overloaded:
-/// senders have begun to repeat ([`T1`]). New dialogs get 503 until [`ON_TIME`] is kept again.
-pub const LATE: Duration = Duration::from_secs(1);
-/// See [`LATE`].
-pub const ON_TIME: Duration = Duration::from_millis(100);
+/// Those with priority that may wait besides.
+pub const ADMITTED_PRIORITY_MAX: usize = 200;
+/// Of transactions and dialogs one in so many is kept free for requests with priority.
+pub const PRIORITY_SHARE: usize = 20;
+/// How long a message may wait between socket and core before new dialogs are let in only as fast as they are
+/// answered: well before senders repeat ([`T1`]), and longer than bursts take and the system keeps a busy process
+/// waiting.
+pub const WAIT_TARGET: Duration = Duration::from_millis(100);
+/// The same in messages, those for the application included: beyond [`INPUTS_MAX`] they wait in sockets, where
+/// nobody sees them.
+pub const WAITING_TARGET: u32 = 2_048;
+/// With so many new dialogs get 503 whatever the rate: a flood is met before it fills the socket.
+pub const WAITING_MAX: usize = INPUTS_MAX / 4 * 3;
 /// Octets that the system may keep of what comes to a UDP listener, so that a burst is not lost.
 pub const UDP_RECEIVE_BYTES: usize = 4 * 1024 * 1024;
 /// Connections kept at once from one address outside the trust domain.
@@ -52,14 +58,9 @@ pub const ALIASES_MAX: usize = 8;
 /// Connections kept at once; further ones are closed on accept.
 pub const CONNECTIONS_MAX: usize = 4_096;
 /// Inputs (datagrams, stream messages) waiting for the core.
-pub const INPUTS_MAX: usize = 1_024;
-/// With so many waiting for [`BACKLOG_TIME`] the sockets fill faster than they are emptied: new dialogs get
-/// 503 until no more than [`BACKLOG_OVER`] wait.
-pub const BACKLOG_MAX: usize = INPUTS_MAX / 4 * 3;
-/// See [`BACKLOG_MAX`].
-pub const BACKLOG_OVER: usize = INPUTS_MAX / 4;
-/// See [`BACKLOG_MAX`]: longer than a burst takes, shorter than what [`UDP_RECEIVE_BYTES`] hold.
-pub const BACKLOG_TIME: Duration = Duration::from_millis(100);
+pub const INPUTS_MAX: usize = 4_096;
+/// Octets of the messages among them.
+pub const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often it is logged that the core is overloaded.
 pub const OVERLOAD_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Commands waiting for the core.
@@ -107,5 +108,6 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(100);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
 const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX > DATAGRAM_BYTES_MAX);
-const _: () = assert!(ADMITTED_MAX < EVENTS_MAX);
-const _: () = assert!(ADMITTED_OVERLOADED_MAX < ADMITTED_MAX);
+const _: () = assert!(ADMITTED_MAX + ADMITTED_PRIORITY_MAX < EVENTS_MAX);
+const _: () = assert!((WAITING_TARGET as usize) < WAITING_MAX);
+const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX < INPUT_BYTES_MAX);

@@ -1,5 +1,9 @@
 //! Octets to messages: a datagram at once, a stream by Content-Length.
 
+mod brief;
+
+pub(crate) use brief::Brief;
+
 use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::message::{Headers, Method, Request, Response};
 use crate::uri::{Uri, UriError};
@@ -184,7 +188,7 @@ impl StreamFramer {
     }
 }
 
-fn trim_line_ends(bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim_line_ends(bytes: &[u8]) -> &[u8] {
     let blank = bytes
         .iter()
         .take_while(|o| matches!(o, b'\r' | b'\n'))

@@ -6,8 +6,8 @@
 
 mod connection;
 mod counters;
+mod inbox;
 mod io;
-mod overload;
 mod resolve;
 mod tls;
 mod websocket;
@@ -19,11 +19,12 @@ pub use tls::{Tls, TlsError, TlsFiles};
 use crate::addr::{SipAddr, Transport};
 use crate::agent::{Agent, AgentConfig, Answer, DialogId, Event, Invite, TxnId};
 use crate::digest::{Credentials, Users};
-use crate::limits::{COMMANDS_MAX, EVENTS_MAX, INPUTS_MAX, TRACE_MAX, UDP_RECEIVE_BYTES};
+use crate::limits::{COMMANDS_MAX, EVENTS_MAX, TRACE_MAX, UDP_RECEIVE_BYTES};
 use crate::message::Method;
 use crate::trust::Trusted;
 use crate::uri::UriError;
 use core::net::SocketAddr;
+use inbox::Inbox;
 use io::{Core, Sockets};
 use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
@@ -139,7 +140,7 @@ impl Stack {
     ///
     /// When a listener cannot be opened; nothing is left open then.
     pub async fn bind(config: StackConfig) -> Result<Self, BindError> {
-        let (inputs, input_queue) = mpsc::channel(INPUTS_MAX);
+        let (inbox, inputs) = Inbox::new(config.trace);
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         let (trace_sender, trace) = mpsc::channel(TRACE_MAX);
@@ -194,8 +195,8 @@ impl Stack {
             trusted: config.trusted.into(),
             resolver: resolver.clone(),
         };
-        let core = Core::new(agent, sockets, inputs, trace_sender);
-        let core = tokio::spawn(core.run(input_queue, command_queue, event_sender, stopped));
+        let core = Core::new(agent, sockets, inbox, trace_sender);
+        let core = tokio::spawn(core.run(inputs, command_queue, event_sender, stopped));
         Ok(Self {
             handle: Handle { commands, resolver },
             events,

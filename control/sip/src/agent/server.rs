@@ -52,11 +52,20 @@ pub(super) struct ServerTxn {
     end: Option<TimerKey>,
 }
 
+/// What the tags of responses begin with that nothing is kept of; no other tag of ours does.
+pub(super) const STATELESS_TAG: char = 'r';
+
 impl ServerKey {
+    /// The key where the branch is enough for it.
+    pub(super) fn of_branch(via: &Via, method: &Method) -> Option<Self> {
+        let key = || Self(format!("{}|{}|{method}", via.branch, via.sent_by));
+        via.has_cookie().then(key)
+    }
+
     /// The key of the transaction that `method` belongs to; `method` is INVITE for ACK and CANCEL.
     pub(super) fn new(request: &Request, via: &Via, method: &Method) -> Self {
-        if via.has_cookie() {
-            return Self(format!("{}|{}|{method}", via.branch, via.sent_by));
+        if let Some(key) = Self::of_branch(via, method) {
+            return key;
         }
         let headers = &request.headers;
         let (cseq, _) = headers.cseq().unwrap_or((0, Method::Ack));
@@ -171,7 +180,7 @@ impl Agent {
             .and_then(|d| self.dialogs.get(&d))
             .map(|d| d.local_tag.clone());
         if answer.code >= 200 && core::mem::take(&mut entry.is_admitted) {
-            self.admitted -= 1;
+            self.admission.answered();
         }
         let bytes = entry.build(answer, tag.as_deref());
         let is_accepted = entry.method == Method::Invite && (200..300).contains(&answer.code);
@@ -213,7 +222,7 @@ impl Agent {
         if let Some(entry) = self.server.get_mut(&txn)
             && !core::mem::replace(&mut entry.is_admitted, true)
         {
-            self.admitted += 1;
+            self.admission.admitted();
         }
     }
 
@@ -241,7 +250,7 @@ impl Agent {
             return;
         };
         if entry.is_admitted {
-            self.admitted -= 1;
+            self.admission.answered();
         }
         self.server_keys.remove(&entry.key);
         if self.merge_keys.get(&entry.merge) == Some(&txn) {
@@ -315,7 +324,7 @@ impl Agent {
         // The same tag for every repetition of the request.
         let mut hasher = std::hash::DefaultHasher::new();
         (headers.call_id(), &via.branch, headers.get("From")).hash(&mut hasher);
-        let tag = format!("{:016x}", hasher.finish());
+        let tag = format!("{STATELESS_TAG}{:016x}", hasher.finish());
         let bytes = build(&echo(headers, flow), &[], answer, Some(&tag));
         let to = Destination::Flow {
             flow,

@@ -5,6 +5,7 @@
 //!                      in time, or gone
 //! ```
 
+use super::inbox::Inbox;
 use super::io::Input;
 use super::tls::{Contexts, domains};
 use super::websocket;
@@ -80,9 +81,8 @@ pub(super) struct Link {
     pub(super) queue: mpsc::Receiver<Outgoing>,
     /// For pings of our own: it must not keep the queue open.
     pub(super) pings: mpsc::WeakSender<Outgoing>,
-    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) inbox: Inbox,
     /// Whether octets are kept for a trace.
-    pub(super) keeps: bool,
     pub(super) tls: Option<Arc<Contexts>>,
     /// Whose pages may connect by WebSocket; none: any.
     pub(super) origins: Arc<[String]>,
@@ -92,8 +92,7 @@ pub(super) struct Link {
 /// What reading needs.
 pub(super) struct Reading {
     pub(super) flow: Flow,
-    pub(super) inputs: mpsc::Sender<Input>,
-    pub(super) keeps: bool,
+    pub(super) inbox: Inbox,
     /// For a connection of ours: it is kept alive (RFC 5626 4.4.1).
     pub(super) pings: Option<mpsc::WeakSender<Outgoing>>,
 }
@@ -124,12 +123,11 @@ pub(super) async fn run(mut link: Link) {
     };
     if !names.is_empty() {
         let secured = Input::Secured(link.channel, names);
-        let _ = link.inputs.send(secured).await;
+        let _ = link.inbox.put(secured).await;
     }
     let reading = Reading {
         flow,
-        inputs: link.inputs,
-        keeps: link.keeps,
+        inbox: link.inbox,
         pings: is_ours.then_some(link.pings),
     };
     if link.peer.transport.is_web_socket() {
@@ -138,15 +136,15 @@ pub(super) async fn run(mut link: Link) {
             Ok(Ok(socket)) => websocket::serve(socket, link.queue, reading).await,
             Ok(Err(error)) => {
                 debug!(peer = %link.peer.addr, %error, "no WebSocket");
-                give_back(link.queue, reading.inputs, link.channel, is_ours).await;
+                give_back(link.queue, reading.inbox, link.channel, is_ours).await;
             }
-            Err(_) => give_back(link.queue, reading.inputs, link.channel, is_ours).await,
+            Err(_) => give_back(link.queue, reading.inbox, link.channel, is_ours).await,
         };
     }
     let (reader, writer) = tokio::io::split(stream.octets);
-    let inputs = reading.inputs.clone();
+    let inbox = reading.inbox.clone();
     let reader = read(reader, reading);
-    both(reader, write(writer, link.queue), link.channel, &inputs).await;
+    both(reader, write(writer, link.queue), link.channel, &inbox).await;
 }
 
 /// Runs reader and writer until the connection is over.
@@ -154,16 +152,16 @@ pub(super) async fn both(
     reader: impl Future<Output = ()>,
     writer: impl Future<Output = ()>,
     channel: u64,
-    inputs: &mpsc::Sender<Input>,
+    inbox: &Inbox,
 ) {
     let mut writer = core::pin::pin!(writer);
     tokio::select! {
         // The core let go, or the peer does not take what we send.
         () = &mut writer => {
-            let _ = inputs.send(Input::Closed(channel)).await;
+            let _ = inbox.put(Input::Closed(channel)).await;
         }
         () = reader => {
-            let _ = inputs.send(Input::Closed(channel)).await;
+            let _ = inbox.put(Input::Closed(channel)).await;
             // The core drops the queue after it handled what was read: answers still go out.
             writer.await;
         }
@@ -211,17 +209,12 @@ async fn fail(link: Link, is_ours: bool, error: &io::Error) {
     } else {
         debug!(transport = %peer.transport, addr = %peer.addr, %error, "handshake failed");
     }
-    give_back(link.queue, link.inputs, link.channel, is_ours).await;
+    give_back(link.queue, link.inbox, link.channel, is_ours).await;
 }
 
-async fn give_back(
-    mut queue: mpsc::Receiver<Outgoing>,
-    inputs: mpsc::Sender<Input>,
-    channel: u64,
-    is_ours: bool,
-) {
+async fn give_back(mut queue: mpsc::Receiver<Outgoing>, inbox: Inbox, channel: u64, is_ours: bool) {
     if !is_ours {
-        let _ = inputs.send(Input::Closed(channel)).await;
+        let _ = inbox.put(Input::Closed(channel)).await;
         return;
     }
     queue.close();
@@ -229,7 +222,7 @@ async fn give_back(
     while let Some(message) = queue.recv().await {
         queued.push(message);
     }
-    let _ = inputs.send(Input::ConnectFailed(channel, queued)).await;
+    let _ = inbox.put(Input::ConnectFailed(channel, queued)).await;
 }
 
 /// When a silent peer has been silent for too long.
@@ -324,18 +317,12 @@ impl Reading {
         let (parsed, bytes) = match frame {
             Frame::Ping => {
                 let ping = Input::Ping(self.flow.channel);
-                return self.inputs.send(ping).await.is_ok();
+                return self.inbox.put(ping).await;
             }
             Frame::Message(parsed, bytes) => (parsed, bytes),
             Frame::Fatal(parsed) => (parsed, Vec::new()),
         };
-        let input = Input::Message {
-            flow: self.flow,
-            parsed: Box::new(parsed),
-            received: Instant::now(),
-            bytes: if self.keeps { bytes } else { Vec::new() },
-        };
-        self.inputs.send(input).await.is_ok()
+        self.inbox.put_message(self.flow, parsed, bytes).await
     }
 }
 

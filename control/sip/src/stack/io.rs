@@ -6,12 +6,12 @@ mod send;
 
 use super::connection::{Connection, Outgoing, PONG, Peer};
 use super::counters::{Counters, set};
-use super::overload::Overload;
+use super::inbox::Inbox;
 use super::{Command, Resolver, Tls, TlsFiles, Trace};
 use crate::addr::Transport;
 use crate::agent::{Agent, Event, Flow, Hop, Output, Target, TxnId};
-use crate::limits::{CLOSE_TIMEOUT, LOOKUPS_MAX};
-use crate::parse::Parsed;
+use crate::limits::{CLOSE_TIMEOUT, LOOKUPS_MAX, OVERLOAD_LOG_INTERVAL};
+use crate::parse::{Parsed, parse_datagram};
 use crate::trust::Trusted;
 use clock::Instant;
 use core::net::{IpAddr, SocketAddr};
@@ -19,9 +19,9 @@ use readers::{DatagramReader, accept};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Events kept here while the application's queue is full, before inputs are left waiting.
 const PENDING_EVENTS_MAX: usize = 16;
@@ -31,11 +31,11 @@ const PENDING_EVENTS_MAX: usize = 16;
 pub(super) enum Input {
     Message {
         flow: Flow,
-        parsed: Box<Parsed>,
+        octets: Octets,
         /// When it left its socket.
         received: tokio::time::Instant,
-        /// Only filled for a trace.
-        bytes: Vec<u8>,
+        /// What it takes of the queue's octets.
+        room: OwnedSemaphorePermit,
     },
     Accepted(TcpStream, SocketAddr, Transport),
     /// The peer of a connection showed a certificate for these domains, and somebody vouched.
@@ -44,6 +44,15 @@ pub(super) enum Input {
     Closed(u64),
     ConnectFailed(u64, Vec<Outgoing>),
     Resolved(TxnId, Vec<Hop>),
+}
+
+/// A message that waits for the core.
+#[derive(Debug)]
+pub(super) enum Octets {
+    /// As it came: to be read when it is known that it is worth that.
+    Datagram(Vec<u8>),
+    /// Cut out of a stream, which cannot be done without reading it; the octets are there for a trace.
+    Read(Box<Parsed>, Vec<u8>),
 }
 
 /// What the stack opened for its core.
@@ -63,13 +72,14 @@ pub(super) struct Sockets {
 pub(super) struct Core {
     agent: Agent,
     sockets: Sockets,
-    inputs: mpsc::Sender<Input>,
+    inbox: Inbox,
     pending: VecDeque<Event>,
     trace: Option<mpsc::Sender<Trace>>,
     connections: HashMap<u64, Connection>,
     by_peer: HashMap<Peer, u64>,
     next_channel: u64,
-    overload: Overload,
+    /// When it was logged last that new dialogs are refused.
+    logged: Option<Instant>,
     /// Accepted connections of each address outside the trust domain.
     by_address: HashMap<IpAddr, usize>,
     /// Lookups going on.
@@ -85,19 +95,19 @@ impl Core {
     pub(super) fn new(
         agent: Agent,
         sockets: Sockets,
-        inputs: mpsc::Sender<Input>,
+        inbox: Inbox,
         trace: Option<mpsc::Sender<Trace>>,
     ) -> Self {
         Self {
             agent,
             sockets,
-            inputs,
+            inbox,
             pending: VecDeque::new(),
             trace,
             connections: HashMap::new(),
             by_peer: HashMap::new(),
             next_channel: 0,
-            overload: Overload::default(),
+            logged: None,
             by_address: HashMap::new(),
             lookups: 0,
             epoch: tokio::time::Instant::now(),
@@ -121,7 +131,8 @@ impl Core {
             tokio::select! {
                 Some(command) = commands.recv() => self.handle_command(command),
                 Some(input) = inputs.recv(), if has_room => {
-                    self.handle_input(input, inputs.len()).await;
+                    let events = events.max_capacity() - events.capacity();
+                    self.handle_input(input, inputs.len() + events).await;
                 }
                 permit = events.reserve(), if !self.pending.is_empty() => {
                     let Ok(permit) = permit else { break };
@@ -157,22 +168,20 @@ impl Core {
     }
 
     fn spawn_readers(&mut self) {
-        let keep = self.trace.is_some();
         for (index, socket) in self.sockets.udp.iter().enumerate() {
             let channel = u64::try_from(index).unwrap_or(u64::MAX);
             let trusted = Arc::clone(&self.sockets.trusted);
             let reader = DatagramReader {
                 socket: Arc::clone(socket),
                 channel,
-                keeps: keep,
                 trusted,
-                inputs: self.inputs.clone(),
+                inbox: self.inbox.clone(),
             };
             self.tasks.spawn(reader.run());
         }
         for (transport, listener) in self.sockets.streams.drain(..) {
-            let inputs = self.inputs.clone();
-            self.tasks.spawn(accept(transport, listener, inputs));
+            let inbox = self.inbox.clone();
+            self.tasks.spawn(accept(transport, listener, inbox));
         }
     }
 
@@ -232,19 +241,13 @@ impl Core {
         match input {
             Input::Message {
                 flow,
-                parsed,
+                octets,
                 received,
-                bytes,
+                room,
             } => {
-                let judged = self.overload.judge(self.now(), received.elapsed(), waiting);
-                if let Some(is_overloaded) = judged {
-                    self.agent.set_overloaded(is_overloaded);
-                }
-                self.note(false, flow.remote, &bytes);
-                if let Parsed::Request(request) = &*parsed {
-                    self.learn_alias(flow, request);
-                }
-                self.agent.handle_received(self.now(), flow, *parsed);
+                drop(room);
+                self.note_wait(received.elapsed(), waiting);
+                self.handle_message(flow, octets);
             }
             Input::Accepted(stream, remote, transport) => {
                 self.handle_accepted(stream, remote, transport);
@@ -272,6 +275,40 @@ impl Core {
         }
     }
 
+    fn handle_message(&mut self, flow: Flow, octets: Octets) {
+        let now = self.now();
+        let (parsed, bytes) = match octets {
+            Octets::Read(parsed, bytes) => (*parsed, bytes),
+            Octets::Datagram(bytes) if self.agent.sheds(now, flow, &bytes) => {
+                return self.note(false, flow.remote, &bytes);
+            }
+            Octets::Datagram(bytes) => (parse_datagram(&bytes), bytes),
+        };
+        self.note(false, flow.remote, &bytes);
+        if let Parsed::Request(request) = &parsed {
+            self.learn_alias(flow, request);
+        }
+        self.agent.handle_received(now, flow, parsed);
+    }
+
+    fn note_wait(&mut self, waited: core::time::Duration, waiting: usize) {
+        let (now, was_limited) = (self.now(), self.agent.admission_limit().is_some());
+        self.agent.note_wait(now, waited, waiting);
+        let Some(per_second) = self.agent.admission_limit().filter(|_| !was_limited) else {
+            return;
+        };
+        let is_news = self
+            .logged
+            .is_none_or(|last| now.since(last) >= OVERLOAD_LOG_INTERVAL);
+        if is_news {
+            self.logged = Some(now);
+            warn!(
+                ?waited,
+                waiting, per_second, "overloaded: further new dialogs get 503"
+            );
+        }
+    }
+
     fn note(&self, is_sent: bool, peer: SocketAddr, bytes: &[u8]) {
         if let Some(trace) = &self.trace {
             // An observer that does not keep up loses lines, not calls.
@@ -289,10 +326,10 @@ impl Core {
             return self.agent.handle_resolved(self.now(), txn, Vec::new());
         }
         self.lookups += 1;
-        let (inputs, resolver) = (self.inputs.clone(), self.sockets.resolver.clone());
+        let (inbox, resolver) = (self.inbox.clone(), self.sockets.resolver.clone());
         self.tasks.spawn(async move {
             let hops = resolver.hops(&target).await;
-            let _ = inputs.send(Input::Resolved(txn, hops)).await;
+            let _ = inbox.put(Input::Resolved(txn, hops)).await;
         });
     }
 

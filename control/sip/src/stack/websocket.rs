@@ -125,14 +125,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     reading: Reading,
 ) {
     let (writer, reader) = socket.split();
-    let (channel, inputs) = (reading.flow.channel, reading.inputs.clone());
-    both(
-        read(reader, reading),
-        write(writer, queue),
-        channel,
-        &inputs,
-    )
-    .await;
+    let (channel, inbox) = (reading.flow.channel, reading.inbox.clone());
+    both(read(reader, reading), write(writer, queue), channel, &inbox).await;
 }
 
 async fn read<S: AsyncRead + AsyncWrite + Unpin>(

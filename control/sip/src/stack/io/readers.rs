@@ -1,25 +1,23 @@
 //! Where messages and connections come in: a task a listener.
 
+use super::super::inbox::Inbox;
 use super::Input;
 use crate::addr::Transport;
 use crate::agent::Flow;
 use crate::limits::DATAGRAM_BYTES_MAX;
-use crate::parse::{Parsed, parse_datagram};
+use crate::parse::trim_line_ends;
 use crate::stack::near_addr;
 use crate::trust::Trusted;
 use core::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tracing::debug;
 
 pub(super) struct DatagramReader {
     pub(super) socket: Arc<UdpSocket>,
     pub(super) channel: u64,
-    pub(super) keeps: bool,
     pub(super) trusted: Arc<[Trusted]>,
-    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) inbox: Inbox,
 }
 
 impl DatagramReader {
@@ -47,8 +45,8 @@ impl DatagramReader {
                 }
             };
             let bytes = &buffer[..count];
-            let parsed = parse_datagram(bytes);
-            if parsed == Parsed::Garbage {
+            // Nothing but what keeps a binding alive (RFC 5626 3.5.1).
+            if trim_line_ends(bytes).is_empty() {
                 continue;
             }
             let local = if bound.ip().is_unspecified() {
@@ -56,44 +54,26 @@ impl DatagramReader {
             } else {
                 bound
             };
-            let input = Input::Message {
-                flow: Flow {
-                    transport: Transport::Udp,
-                    channel: self.channel,
-                    local,
-                    remote,
-                    is_trusted: self.trusted.iter().any(|one| one.is(remote.ip(), &[])),
-                },
-                parsed: Box::new(parsed),
-                received: tokio::time::Instant::now(),
-                bytes: if self.keeps {
-                    bytes.to_vec()
-                } else {
-                    Vec::new()
-                },
+            let flow = Flow {
+                transport: Transport::Udp,
+                channel: self.channel,
+                local,
+                remote,
+                is_trusted: self.trusted.iter().any(|one| one.is(remote.ip(), &[])),
             };
-            let sent = match self.inputs.try_send(input) {
-                Err(TrySendError::Full(input)) => self.inputs.send(input).await.is_ok(),
-                Err(TrySendError::Closed(_)) => false,
-                Ok(()) => true,
-            };
-            if !sent {
+            if !self.inbox.put_datagram(flow, bytes).await {
                 return;
             }
         }
     }
 }
 
-pub(super) async fn accept(
-    transport: Transport,
-    listener: TcpListener,
-    inputs: mpsc::Sender<Input>,
-) {
+pub(super) async fn accept(transport: Transport, listener: TcpListener, inbox: Inbox) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 let accepted = Input::Accepted(stream, canonical(remote), transport);
-                if inputs.send(accepted).await.is_err() {
+                if !inbox.put(accepted).await {
                     return;
                 }
             }
