@@ -61,6 +61,10 @@ pub const CONNECTIONS_MAX: usize = 4_096;
 pub const INPUTS_MAX: usize = 4_096;
 /// Octets of the messages among them.
 pub const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Peers whose near address is remembered, for each wildcard listener; with more all are asked for again.
+pub const NEAR_ADDRS_MAX: usize = 4_096;
+/// How long it is remembered: a route that changes is noticed after that.
+pub const NEAR_ADDR_LIFETIME: Duration = Duration::from_secs(10);
 /// How often it is logged that the core is overloaded.
 pub const OVERLOAD_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Commands waiting for the core.

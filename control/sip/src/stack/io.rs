@@ -15,7 +15,7 @@ use crate::parse::{Parsed, parse_datagram};
 use crate::trust::Trusted;
 use clock::Instant;
 use core::net::{IpAddr, SocketAddr};
-use readers::{DatagramReader, accept};
+use readers::{DatagramReader, NearAddrs, accept};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -176,6 +176,7 @@ impl Core {
                 channel,
                 trusted,
                 inbox: self.inbox.clone(),
+                near: NearAddrs::default(),
             };
             self.tasks.spawn(reader.run());
         }
