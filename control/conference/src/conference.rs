@@ -156,7 +156,7 @@ impl Conference {
             self.set(id, SeatState::Leaving { is_sent: false });
         } else if seat.is_called {
             self.set(id, SeatState::Dialing);
-            out.extend([Intent::Dial(id), Intent::PublishRoster]);
+            out.extend([Intent::Dial(id), Intent::PublishSeat(id)]);
         } else {
             self.set(id, SeatState::Answered);
             out.push(Intent::Answer(id));
@@ -165,7 +165,7 @@ impl Conference {
 
     fn handle_alerted(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
         if self.state(id) == Some(SeatState::Dialing) {
-            out.push(Intent::PublishRoster);
+            out.push(Intent::PublishSeat(id));
         }
     }
 
@@ -189,7 +189,7 @@ impl Conference {
             self.seats.mute(id, is_muted);
             // Until then the Add or the Modify on its way says it.
             if matches!(seat.state, SeatState::Answered | SeatState::Connected) {
-                out.extend([Intent::SetMode(id), Intent::PublishRoster]);
+                out.extend([Intent::SetMode(id), Intent::PublishSeat(id)]);
             }
         }
     }
@@ -217,7 +217,7 @@ impl Conference {
     fn handle_acked(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
         if self.state(id) == Some(SeatState::Answered) {
             self.set(id, SeatState::Connected);
-            out.push(Intent::PublishRoster);
+            out.push(Intent::PublishSeat(id));
         }
     }
 
@@ -246,7 +246,7 @@ impl Conference {
                 self.set(id, SeatState::Leaving { is_sent: false });
                 out.extend(why.map(|why| Intent::HangUp(id, why)));
                 if state != SeatState::Answered {
-                    out.push(Intent::PublishRoster);
+                    out.push(Intent::PublishSeat(id));
                 }
             }
             SeatState::Adding { is_gone: true } | SeatState::Leaving { .. } => {}
@@ -283,7 +283,7 @@ impl Conference {
         });
         if state == SeatState::Configuring && why.is_none() {
             self.set(id, SeatState::Connected);
-            out.push(Intent::PublishRoster);
+            out.push(Intent::PublishSeat(id));
         }
     }
 

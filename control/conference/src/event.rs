@@ -85,7 +85,9 @@ pub enum Intent {
     HangUp(ParticipantId, Hangup),
     /// The media side of this leg is over; no event for it will matter any more.
     Release(ParticipantId),
-    /// Who is connected changed.
+    /// How this participant stands changed: whether it is connected, or what it may do.
+    PublishSeat(ParticipantId),
+    /// What is said of the conference changed, or how many stand.
     PublishRoster,
     /// Send [`Event::GraceOver`] after the configured time.
     StartGrace,

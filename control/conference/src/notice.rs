@@ -163,10 +163,12 @@ impl Outcome {
 pub enum Step {
     /// Tell the news since this generation; then call [`Listener::answered`].
     Tell(Option<u64>),
-    /// Nothing before this instant, an answer, or a change.
+    /// Nothing before this instant or an answer, whatever changes.
     Wait(Instant),
     /// Nothing before a change.
     Idle,
+    /// Nothing any more.
+    Over,
 }
 
 /// A participant that is told.
@@ -198,7 +200,10 @@ impl Listener {
             Some(_) => self.answered(Outcome::Lost),
             None => {}
         }
-        if self.is_deaf || self.known == Some(generation) {
+        if self.is_deaf {
+            return Step::Over;
+        }
+        if self.known == Some(generation) {
             return Step::Idle;
         }
         if now < self.earliest {
@@ -263,7 +268,7 @@ mod tests {
         assert_eq!(one.poll(at(64), 1), Step::Wait(at(65)));
         assert_eq!(one.poll(at(65), 1), Step::Tell(None), "nothing was heard");
         one.answered(Outcome::Refused);
-        assert_eq!(one.poll(at(99), 2), Step::Idle);
+        assert_eq!(one.poll(at(99), 2), Step::Over);
     }
 
     #[test]

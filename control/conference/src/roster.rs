@@ -1,11 +1,13 @@
 //! Who takes part, as others may see it, and what changed since when.
 //!
 //! Every change raises the generation. A subscriber that knows generation *g* gets the users whose
-//! last change is later, and who is gone since; where that is not known any more, the whole.
+//! last change is later, and who is gone since; where that is not known any more, the whole. Changes come one
+//! by one and are found by their generation: neither costs more in a large conference than in a small one.
 
+use crate::event::ParticipantId;
 use crate::info::{Document, Endpoint, State, Status, User};
 use crate::notice::News;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 /// Users that are gone and still known as such.
 const GONE_MAX: usize = 256;
@@ -41,17 +43,17 @@ pub struct Entry {
 /// A user that is there.
 #[derive(Clone, Debug)]
 struct Present {
-    /// When something of it changed last.
+    /// The generation of its last change.
     changed: u64,
     /// When it came, if it was connected at all.
     came: Option<u64>,
-    user: User,
+    /// By the order of joining: the first one says what the user is called.
+    entries: BTreeMap<ParticipantId, Entry>,
 }
 
 /// A user that is there no more.
 #[derive(Clone, Debug)]
 struct Gone {
-    went: u64,
     came: Option<u64>,
     user: User,
 }
@@ -63,7 +65,14 @@ pub struct Roster {
     description: Description,
     described: u64,
     users: BTreeMap<String, Present>,
-    gone: VecDeque<Gone>,
+    /// Whose endpoint each participant is.
+    seats: HashMap<ParticipantId, String>,
+    /// The users that are there, by their last change.
+    changes: BTreeMap<u64, String>,
+    /// By when they went.
+    gone: BTreeMap<u64, Gone>,
+    /// When they went.
+    gone_at: HashMap<String, u64>,
     /// Who was gone at this generation or before is forgotten.
     forgotten: u64,
 }
@@ -75,135 +84,199 @@ impl Roster {
         self.generation
     }
 
-    /// Takes in who takes part now; `parted` tells how an endpoint went.
-    pub fn update(
-        &mut self,
-        description: Description,
-        entries: impl IntoIterator<Item = Entry>,
-        parted: impl Fn(&Endpoint) -> Endpoint,
-    ) {
-        let next = self.generation + 1;
-        let mut users: BTreeMap<String, User> = BTreeMap::new();
-        for entry in entries {
-            let user = users.entry(entry.user.clone()).or_insert_with(|| User {
-                entity: entry.user,
-                state: State::Full,
-                display: entry.display,
-                nickname: entry.nickname,
-                is_moderator: entry.is_moderator,
-                endpoints: Vec::new(),
-            });
-            user.endpoints.push(entry.endpoint);
-        }
-        let mut is_changed = self.description != description;
-        if is_changed {
-            (self.description, self.described) = (description, next);
-        }
-        let left = core::mem::take(&mut self.users);
-        for (entity, old) in left {
-            match users.remove(&entity) {
-                Some(new) if new == old.user => {
-                    self.users.insert(entity, old);
-                }
-                Some(user) => {
-                    is_changed = true;
-                    let came = old.came.or(is_connected(&user).then_some(next));
-                    let changed = next;
-                    let present = Present {
-                        changed,
-                        came,
-                        user,
-                    };
-                    self.users.insert(entity, present);
-                }
-                None => {
-                    is_changed = true;
-                    self.bury(next, old, &parted);
-                }
-            }
-        }
-        for (entity, user) in users {
-            is_changed = true;
-            self.gone.retain(|gone| gone.user.entity != entity);
-            let present = Present {
-                changed: next,
-                came: is_connected(&user).then_some(next),
-                user,
-            };
-            self.users.insert(entity, present);
-        }
-        if is_changed {
-            self.generation = next;
+    /// Takes in what is said of the conference now.
+    pub fn describe(&mut self, description: Description) {
+        if self.description != description {
+            self.description = description;
+            self.described = self.next();
         }
     }
 
-    fn bury(&mut self, went: u64, old: Present, parted: impl Fn(&Endpoint) -> Endpoint) {
-        let user = User {
-            state: State::Deleted,
-            endpoints: old.user.endpoints.iter().map(parted).collect(),
-            ..old.user
-        };
-        let came = old.came;
-        self.gone.push_back(Gone { went, came, user });
-        if self.gone.len() > GONE_MAX
-            && let Some(gone) = self.gone.pop_front()
-        {
-            self.forgotten = gone.went;
+    /// Takes in how a participant stands now.
+    pub fn put(&mut self, id: ParticipantId, entry: Entry) {
+        let entity = entry.user.clone();
+        let is_other = |before: &String| *before != entity;
+        if self.seats.get(&id).is_some_and(is_other) {
+            // Under another name it is somebody else.
+            self.remove(id, Endpoint::clone);
         }
+        let known = self.users.get_mut(&entity);
+        if known.is_some_and(|user| user.entries.get(&id) == Some(&entry)) {
+            return;
+        }
+        let at = self.next();
+        if let Some(went) = self.gone_at.remove(&entity) {
+            self.gone.remove(&went);
+        }
+        let user = self.users.entry(entity.clone()).or_insert(Present {
+            changed: at,
+            came: None,
+            entries: BTreeMap::new(),
+        });
+        user.came = user.came.or(is_here(entry.endpoint.status).then_some(at));
+        user.entries.insert(id, entry);
+        self.changes
+            .remove(&core::mem::replace(&mut user.changed, at));
+        self.changes.insert(at, entity.clone());
+        self.seats.insert(id, entity);
+    }
+
+    /// Takes in that a participant is not there any more; `parted` tells how its endpoint went.
+    pub fn remove(&mut self, id: ParticipantId, parted: impl FnOnce(&Endpoint) -> Endpoint) {
+        let Some(entity) = self.seats.remove(&id) else {
+            return;
+        };
+        let at = self.next();
+        let Some(user) = self.users.get_mut(&entity) else {
+            return;
+        };
+        self.changes
+            .remove(&core::mem::replace(&mut user.changed, at));
+        let last = user.entries.remove(&id);
+        if !user.entries.is_empty() {
+            self.changes.insert(at, entity);
+            return;
+        }
+        let came = user.came;
+        self.users.remove(&entity);
+        if let Some(entry) = last {
+            let user = User {
+                state: State::Deleted,
+                ..user_of(
+                    &entity,
+                    [&Entry {
+                        endpoint: parted(&entry.endpoint),
+                        ..entry
+                    }],
+                )
+            };
+            self.bury(at, entity, Gone { came, user });
+        }
+    }
+
+    fn bury(&mut self, went: u64, entity: String, gone: Gone) {
+        self.gone.insert(went, gone);
+        self.gone_at.insert(entity, went);
+        if self.gone.len() > GONE_MAX
+            && let Some((went, gone)) = self.gone.pop_first()
+        {
+            self.gone_at.remove(&gone.user.entity);
+            self.forgotten = went;
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    /// Whether a participant is in it.
+    #[must_use]
+    pub fn has(&self, id: ParticipantId) -> bool {
+        self.seats.contains_key(&id)
+    }
+
+    /// The participants in it, in no order.
+    pub fn seats(&self) -> impl Iterator<Item = ParticipantId> {
+        self.seats.keys().copied()
+    }
+
+    /// Those that changed after generation `known`, in the order of their last changes.
+    fn changed_after(&self, known: u64) -> impl Iterator<Item = (&String, &Present)> {
+        let later = self.changes.range(known.saturating_add(1)..);
+        later.filter_map(|(_, entity)| self.users.get_key_value(entity))
+    }
+
+    fn gone_after(&self, known: u64) -> impl Iterator<Item = &Gone> {
+        let later = self.gone.range(known.saturating_add(1)..);
+        later.map(|(_, gone)| gone)
+    }
+
+    /// The generation that is known, if what happened since is.
+    fn known(&self, since: Option<u64>) -> Option<u64> {
+        since.filter(|since| *since >= self.forgotten)
     }
 
     /// What `listener`, who knows generation `since`, is to be told: who came and went since, or
     /// where that is not known any more who is here. It is not told of itself.
     #[must_use]
     pub fn news(&self, since: Option<u64>, listener: &str) -> News {
-        let known = since.filter(|since| *since >= self.forgotten);
-        let is_later = |at: Option<u64>| at.is_some_and(|at| known.is_none_or(|known| at > known));
-        let others = self.users.values().filter(|p| p.user.entity != listener);
-        let names = others.filter(|p| is_later(p.came));
-        let names = names.map(|p| p.user.name()).collect();
-        let is_missed = |gone: &&Gone| {
-            let is_known = gone.came.is_some() && !is_later(gone.came);
-            known.is_some() && is_known && is_later(Some(gone.went))
+        let known = self.known(since);
+        let name = |(entity, user): (&String, &Present)| {
+            (entity != listener).then(|| user_of(entity, user.entries.values()).name())
         };
-        let went = self.gone.iter().filter(is_missed);
+        let (names, went) = match known {
+            None => {
+                let here = self.users.iter().filter(|(_, user)| user.came.is_some());
+                (here.filter_map(name).collect(), Vec::new())
+            }
+            Some(known) => {
+                let is_later = |came: Option<u64>| came.is_some_and(|at| at > known);
+                let came = self.changed_after(known);
+                let came = came.filter(|(_, user)| is_later(user.came));
+                let went = self.gone_after(known);
+                // Who came and went meanwhile was never there.
+                let went = went.filter(|gone| gone.came.is_some() && !is_later(gone.came));
+                let went = went.map(|gone| gone.user.name()).collect();
+                (came.filter_map(name).collect(), went)
+            }
+        };
         News {
             is_first: since.is_none(),
             is_whole: known.is_none(),
             names,
-            went: went.map(|gone| gone.user.name()).collect(),
+            went,
         }
     }
 
     /// The document for a subscriber that knows generation `since`.
     #[must_use]
     pub fn document(&self, since: Option<u64>, version: u32) -> Document {
-        let since = since.filter(|since| *since >= self.forgotten);
-        let is_later = |changed: u64| since.is_none_or(|since| changed > since);
-        let present = self.users.values().filter(|p| is_later(p.changed));
-        let gone = self.gone.iter();
-        let gone = gone.filter(|gone| since.is_some() && is_later(gone.went));
-        let users = present.map(|p| &p.user).chain(gone.map(|gone| &gone.user));
+        let user = |(entity, user): (&String, &Present)| user_of(entity, user.entries.values());
+        let known = self.known(since);
+        let (state, users) = match known {
+            None => (State::Full, self.users.iter().map(user).collect()),
+            Some(known) => {
+                let gone = self.gone_after(known).map(|gone| gone.user.clone());
+                let changed = self.changed_after(known).map(user);
+                (State::Partial, changed.chain(gone).collect())
+            }
+        };
+        let is_described = known.is_none_or(|known| self.described > known);
         Document {
             entity: self.description.entity.clone(),
-            state: if since.is_some() {
-                State::Partial
-            } else {
-                State::Full
-            },
+            state,
             version,
-            description: is_later(self.described).then(|| self.description.clone()),
+            description: is_described.then(|| self.description.clone()),
             user_count: Some(self.users.len()),
-            users: users.cloned().collect(),
+            users,
         }
     }
 }
 
-fn is_connected(user: &User) -> bool {
-    let is_here = |status| match status {
+/// A user as documents have it.
+fn user_of<'a>(entity: &str, entries: impl IntoIterator<Item = &'a Entry>) -> User {
+    let mut user = User {
+        entity: entity.to_owned(),
+        state: State::Full,
+        ..User::default()
+    };
+    for entry in entries {
+        if user.endpoints.is_empty() {
+            user.display.clone_from(&entry.display);
+            user.nickname.clone_from(&entry.nickname);
+            user.is_moderator = entry.is_moderator;
+        }
+        user.endpoints.push(entry.endpoint.clone());
+    }
+    user
+}
+
+fn is_here(status: Status) -> bool {
+    match status {
         Status::Connected | Status::OnHold | Status::MutedViaFocus => true,
         Status::Pending | Status::DialingOut | Status::Alerting | Status::Disconnected => false,
-    };
-    user.endpoints.iter().any(|one| is_here(one.status))
+    }
 }
 
 #[cfg(test)]
@@ -225,6 +298,23 @@ mod tests {
         }
     }
 
+    /// Takes in that these are there, and nobody else; who they are says the last letter of their URIs.
+    fn update(roster: &mut Roster, entries: &[Entry]) -> u64 {
+        let id = |entry: &Entry| {
+            let last = entry.user.bytes().last();
+            ParticipantId(last.map_or(0, u64::from))
+        };
+        let here: Vec<_> = entries.iter().map(id).collect();
+        let before: Vec<_> = roster.seats().collect();
+        for id in before.into_iter().filter(|id| !here.contains(id)) {
+            roster.remove(id, parted);
+        }
+        for entry in entries {
+            roster.put(id(entry), entry.clone());
+        }
+        roster.generation()
+    }
+
     fn parted(endpoint: &Endpoint) -> Endpoint {
         Endpoint {
             status: Status::Disconnected,
@@ -243,26 +333,22 @@ mod tests {
     #[test]
     fn a_partial_document_tells_what_changed_since() {
         let mut roster = Roster::default();
-        let update = |roster: &mut Roster, entries: Vec<Entry>| {
-            roster.update(Description::default(), entries, parted);
-            roster.generation()
-        };
-        let first = update(&mut roster, vec![entry("sip:a"), entry("sip:b")]);
+        let first = update(&mut roster, &[entry("sip:a"), entry("sip:b")]);
         assert_eq!(
-            update(&mut roster, vec![entry("sip:a"), entry("sip:b")]),
+            update(&mut roster, &[entry("sip:a"), entry("sip:b")]),
             first
         );
         let named = Entry {
             nickname: Some("Bee".into()),
             ..entry("sip:b")
         };
-        let second = update(&mut roster, vec![entry("sip:a"), named.clone()]);
+        let second = update(&mut roster, &[entry("sip:a"), named.clone()]);
         let b = ("sip:b".to_owned(), State::Full);
         assert_eq!(
             shown(&roster, Some(first)),
             (State::Partial, vec![b.clone()])
         );
-        update(&mut roster, vec![named.clone()]);
+        update(&mut roster, core::slice::from_ref(&named));
         let a_gone = ("sip:a".to_owned(), State::Deleted);
         assert_eq!(
             shown(&roster, Some(second)),
@@ -276,7 +362,7 @@ mod tests {
         let gone = roster.document(Some(second), 1);
         let departure = gone.users[0].endpoints[0].departure;
         assert_eq!(departure, Some(Departure::Departed));
-        update(&mut roster, vec![named, entry("sip:a")]);
+        update(&mut roster, &[named, entry("sip:a")]);
         let a = ("sip:a".to_owned(), State::Full);
         assert_eq!(shown(&roster, Some(second)), (State::Partial, vec![a]));
     }
@@ -284,10 +370,6 @@ mod tests {
     #[test]
     fn news_is_who_came_and_went_and_not_what_else_changed() {
         let mut roster = Roster::default();
-        let update = |roster: &mut Roster, entries: Vec<Entry>| {
-            roster.update(Description::default(), entries, parted);
-            roster.generation()
-        };
         #[track_caller]
         fn check(
             roster: &Roster,
@@ -306,24 +388,66 @@ mod tests {
         }
         let mut ringing = entry("sip:c");
         ringing.endpoint.status = Status::Alerting;
-        let first = update(&mut roster, vec![entry("sip:a"), entry("sip:b"), ringing]);
+        let first = update(&mut roster, &[entry("sip:a"), entry("sip:b"), ringing]);
         check(&roster, None, true, &["sip:b"], &[]);
         check(&roster, Some(first), false, &[], &[]);
         let named = Entry {
             nickname: Some("Bee".into()),
             ..entry("sip:b")
         };
-        let second = update(&mut roster, vec![entry("sip:a"), named, entry("sip:c")]);
+        let second = update(&mut roster, &[entry("sip:a"), named, entry("sip:c")]);
         check(&roster, Some(first), false, &["sip:c"], &[]);
         check(&roster, None, true, &["Bee <sip:b>", "sip:c"], &[]);
         // Who came and went meanwhile was never there.
         update(
             &mut roster,
-            vec![entry("sip:a"), entry("sip:c"), entry("sip:d")],
+            &[entry("sip:a"), entry("sip:c"), entry("sip:d")],
         );
-        update(&mut roster, vec![entry("sip:a"), entry("sip:c")]);
+        update(&mut roster, &[entry("sip:a"), entry("sip:c")]);
         check(&roster, Some(second), false, &[], &["Bee <sip:b>"]);
         check(&roster, Some(first), false, &["sip:c"], &["Bee <sip:b>"]);
+    }
+
+    /// Whoever takes in what it is sent knows what is so, whatever it missed between.
+    #[test]
+    fn documents_lead_from_any_state_to_the_present() {
+        let (mut roster, mut random) = (Roster::default(), 7_u32);
+        // Three subscribers, with the generation and the users that each knows.
+        let mut known = [(); 3].map(|()| (None, BTreeMap::<String, User>::new()));
+        for step in 0..20_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (id, what) = (random >> 28, random >> 20 & 3);
+            let participant = ParticipantId(u64::from(id));
+            match what {
+                0 => roster.remove(participant, parted),
+                _ => {
+                    // Two participants are one user.
+                    let mut entry = entry(&format!("sip:{}", id / 2));
+                    entry.nickname = (what == 1).then(|| "Bee".to_owned());
+                    entry.endpoint.entity = format!("sip:{id}");
+                    roster.put(participant, entry);
+                }
+            }
+            for (at, (since, users)) in known.iter_mut().enumerate() {
+                if !(random >> 8).is_multiple_of(1 + 40 * u32::try_from(at).expect("few")) {
+                    continue;
+                }
+                let document = roster.document(*since, 1);
+                if document.state == State::Full {
+                    users.clear();
+                }
+                for user in document.users {
+                    match user.state {
+                        State::Deleted => users.remove(&user.entity),
+                        State::Full | State::Partial => users.insert(user.entity.clone(), user),
+                    };
+                }
+                *since = Some(roster.generation());
+                let whole = roster.document(None, 1).users;
+                assert!(users.values().eq(&whole), "{users:?} {whole:?} {step}");
+                assert_eq!(document.user_count, Some(whole.len()));
+            }
+        }
     }
 
     #[test]
@@ -331,7 +455,7 @@ mod tests {
         let mut roster = Roster::default();
         for serial in 0..=GONE_MAX + 1 {
             let user = format!("sip:{serial}");
-            roster.update(Description::default(), [entry(&user)], parted);
+            roster.put(ParticipantId(0), entry(&user));
         }
         assert_eq!(shown(&roster, Some(1)).0, State::Full);
         assert_eq!(

@@ -53,8 +53,10 @@ pub struct Notice {
 pub enum Step {
     /// Send this; then call [`Subscription::answered`].
     Notify(Notice),
-    /// Nothing before this instant, an answer, or a change.
+    /// Nothing before this instant or an answer, whatever changes.
     Wait(Instant),
+    /// Nothing before this instant or a change.
+    Idle(Instant),
     /// The last notification went out.
     Over,
 }
@@ -129,7 +131,7 @@ impl Subscription {
             return Step::Notify(self.notice(generation, Err(why)));
         }
         if self.seen == Some(generation) {
-            return Step::Wait(self.expires);
+            return Step::Idle(self.expires);
         }
         if now < self.earliest {
             return Step::Wait(self.earliest.min(self.expires));
@@ -175,7 +177,7 @@ mod tests {
         assert_eq!(one.poll(at(1), 8), Step::Wait(at(5)));
         assert_eq!(one.poll(at(5), 11), sent(2, Some(7), Ok(55)));
         one.answered();
-        assert_eq!(one.poll(at(20), 11), Step::Wait(at(60)));
+        assert_eq!(one.poll(at(20), 11), Step::Idle(at(60)));
         one.refresh(at(21), Duration::from_secs(60));
         assert_eq!(one.poll(at(21), 11), sent(3, None, Ok(60)));
     }

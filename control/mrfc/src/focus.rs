@@ -16,6 +16,7 @@ mod notices;
 mod offers;
 mod refers;
 mod requests;
+mod rosters;
 mod sessions;
 mod terminations;
 mod watchers;
@@ -23,6 +24,7 @@ mod watchers;
 use crate::audit::Piece;
 use crate::cdr::Recorder;
 use crate::config::{ConferenceConfig, Config};
+use crate::identity::UserKey;
 use crate::limits::{LOOKUPS_MAX, MRFPS_MAX};
 use crate::status::{ConferenceStatus, Counters, add, set};
 use crate::terms::Terms;
@@ -34,16 +36,18 @@ use conference::info::Departure;
 use conference::roster::Roster;
 use conference::subscription::EndReason;
 use conference::{Conference, Event, Hangup, Intent, ParticipantId, Policy, Refusal};
+use core::hash::Hash;
 use h248::ast::{ActionRequest, MId, TerminationId, TransactionId};
 use h248_endpoint::{Peer, Shell};
 use leg::{Call, Leg, Placed};
 use refers::{Refer, ReferId};
+use rosters::Stale;
 use sip::{Answer, DialogId, Stack, TxnId, Uri};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
-use watchers::{Watcher, WatcherId};
+use watchers::{Watched, Watcher, WatcherId};
 
 /// What [`crate::Mrfc`] asks of the task.
 #[derive(Debug)]
@@ -64,10 +68,12 @@ struct Room {
     /// Its URI as it was dialled, once somebody has.
     uri: Option<Uri>,
     roster: Roster,
-    /// Endpoints that did not go by themselves, since the roster was made.
-    departures: HashMap<String, Departure>,
-    /// The roster is behind.
-    is_stale: bool,
+    /// Participants in the roster that did not go by themselves.
+    departures: HashMap<ParticipantId, Departure>,
+    /// What the roster does not have yet.
+    stale: Stale,
+    /// Who has been told all that there is.
+    quiet_listeners: BTreeSet<ParticipantId>,
     mrfp: Option<MId>,
     context: Option<u32>,
     /// Stays when it is empty.
@@ -85,7 +91,8 @@ impl Room {
             uri: None,
             roster: Roster::default(),
             departures: HashMap::new(),
-            is_stale: true,
+            stale: Stale::Whole,
+            quiet_listeners: BTreeSet::new(),
             mrfp: None,
             context: None,
             is_provisioned,
@@ -164,7 +171,9 @@ pub(crate) struct Focus {
     refers: HashMap<ReferId, Refer>,
     watchers: HashMap<WatcherId, Watcher>,
     /// Who watches which conference.
-    watched: HashMap<String, BTreeSet<WatcherId>>,
+    watched: HashMap<String, Watched>,
+    /// The legs of each user.
+    by_user: HashMap<UserKey, BTreeSet<ParticipantId>>,
     by_termination: HashMap<(MId, TerminationId), ParticipantId>,
     /// Conferences whose roster changed and was not told yet.
     changed: HashSet<String>,
@@ -222,6 +231,7 @@ impl Focus {
             refers: HashMap::new(),
             watchers: HashMap::new(),
             watched: HashMap::new(),
+            by_user: HashMap::new(),
             by_termination: HashMap::new(),
             changed: HashSet::new(),
             notifies: HashMap::new(),
@@ -372,9 +382,8 @@ impl Focus {
                     self.forget_if_over(id);
                 }
             }
-            Intent::PublishRoster => {
-                self.changed.insert(name.to_owned());
-            }
+            Intent::PublishSeat(id) => self.note_change(name, Some(id)),
+            Intent::PublishRoster => self.note_change(name, None),
             Intent::StartGrace => self.start_grace(name),
             Intent::Ended => self.end_room(name).await,
         }
@@ -438,6 +447,7 @@ impl Focus {
             .is_some_and(|leg| leg.is_sip_over && leg.is_media_over)
             && let Some(leg) = self.legs.remove(&id)
         {
+            self.forget_user(id, &leg);
             if let Some(placed) = &leg.placed {
                 let key = (placed.mrfp.clone(), placed.added.termination.clone());
                 self.by_termination.remove(&key);
@@ -446,6 +456,28 @@ impl Focus {
                 recorder.put(&leg.record(id));
             }
         }
+    }
+
+    fn insert_leg(&mut self, id: ParticipantId, leg: Leg) {
+        if let Some(user) = UserKey::of(&leg.identity.uri) {
+            self.by_user.entry(user).or_default().insert(id);
+        }
+        self.legs.insert(id, leg);
+    }
+
+    fn forget_user(&mut self, id: ParticipantId, leg: &Leg) {
+        if let Some(user) = UserKey::of(&leg.identity.uri) {
+            withdraw(&mut self.by_user, &user, id);
+        }
+    }
+
+    /// The legs of a user that have a seat in a conference.
+    fn seated_of(&self, name: &str, uri: &str) -> impl Iterator<Item = (ParticipantId, &Leg)> {
+        let room = self.rooms.get(name);
+        let legs = UserKey::of(uri).and_then(|user| self.by_user.get(&user));
+        let legs = legs.into_iter().flatten();
+        let is_seated = move |id: ParticipantId| room?.conference.participant(id);
+        legs.filter_map(move |&id| Some((is_seated(id)?.id, self.legs.get(&id)?)))
     }
 
     /// The legs that have a seat in a conference.
@@ -460,6 +492,16 @@ impl Focus {
     fn tell(&mut self, id: ParticipantId, event: Event) {
         if let Some(leg) = self.legs.get(&id) {
             self.queue.push_back((leg.conference.clone(), event));
+        }
+    }
+}
+
+/// Takes a value out of the set under a key, and the key with the last one.
+fn withdraw<K: Eq + Hash, V: Ord>(index: &mut HashMap<K, BTreeSet<V>>, key: &K, value: V) {
+    if let Some(values) = index.get_mut(key) {
+        values.remove(&value);
+        if values.is_empty() {
+            index.remove(key);
         }
     }
 }

@@ -108,14 +108,23 @@ fn display(written: &str) -> Option<String> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// Whether two URIs name the same user: scheme, user, host and port of SIP URIs (the parameters
-/// that RFC 3261 19.1.4 looks at do not change who it is); `user=phone` compares as the tel URI it
-/// stands for (TS 24.147 5.3.2.6.2), and tel URIs without visual separators (RFC 3966 4).
+/// Whom a URI names: scheme, user, host and port of SIP URIs (the parameters that RFC 3261 19.1.4 looks at do
+/// not change who it is); `user=phone` compares as the tel URI it stands for (TS 24.147 5.3.2.6.2), and tel URIs
+/// without visual separators (RFC 3966 4).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UserKey(String, String);
+
+impl UserKey {
+    /// `None`: this is no URI.
+    pub(crate) fn of(uri: &str) -> Option<Self> {
+        let (scheme, name) = key(&Uri::parse(uri).ok()?);
+        Some(Self(scheme, name))
+    }
+}
+
+/// Whether two URIs name the same user: what is no URI names nobody.
 pub(crate) fn is_same_user(one: &str, other: &str) -> bool {
-    let (Ok(one), Ok(other)) = (Uri::parse(one), Uri::parse(other)) else {
-        return false;
-    };
-    key(&one) == key(&other)
+    UserKey::of(one).is_some_and(|one| UserKey::of(other) == Some(one))
 }
 
 fn key(uri: &Uri) -> (String, String) {

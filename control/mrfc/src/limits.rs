@@ -10,9 +10,6 @@ pub(crate) const REFERS_MAX: usize = 10_000;
 pub(crate) const REFER_SECONDS: u64 = 300;
 /// Subscriptions to rosters at once; further ones get 503.
 pub(crate) const WATCHERS_MAX: usize = 50_000;
-/// Endpoints of one conference that are gone and not yet told to be, with how; of further ones it is
-/// guessed.
-pub(crate) const DEPARTURES_MAX: usize = 256;
 /// How long a subscription lasts that does not say, seconds (RFC 4575 3.4: an hour).
 pub(crate) const SUBSCRIPTION_SECONDS: u64 = 3_600;
 /// The longest subscription granted, seconds.

@@ -36,7 +36,8 @@ fn check<const N: usize>(table: [(Event, Vec<Intent>); N]) {
 
 use Event::*;
 use Intent::{
-    Answer, Ended, HangUp, PublishRoster, Refuse, Release, StartGrace, SubtractTermination,
+    Answer, Ended, HangUp, PublishRoster, PublishSeat, Refuse, Release, StartGrace,
+    SubtractTermination,
 };
 
 #[test]
@@ -44,8 +45,8 @@ fn one_joins_and_leaves_and_the_conference_ends() {
     check([
         (Invited(A), vec![first(A)]),
         (TerminationReady(A), vec![Answer(A)]),
-        (Acked(A), vec![PublishRoster]),
-        (Left(A), vec![PublishRoster, SubtractTermination(A)]),
+        (Acked(A), vec![PublishSeat(A)]),
+        (Left(A), vec![PublishSeat(A), SubtractTermination(A)]),
         (Subtracted(A), vec![Release(A), Ended]),
         (Invited(B), vec![first(B)]),
     ]);
@@ -182,12 +183,12 @@ fn an_expelled_participant_gets_a_bye_and_its_subtract() {
     check([
         (Invited(A), vec![first(A)]),
         (TerminationReady(A), vec![Answer(A)]),
-        (Acked(A), vec![PublishRoster]),
+        (Acked(A), vec![PublishSeat(A)]),
         (
             Expelled(A, Hangup::Removed),
             vec![
                 HangUp(A, Hangup::Removed),
-                PublishRoster,
+                PublishSeat(A),
                 SubtractTermination(A),
             ],
         ),
@@ -199,7 +200,7 @@ fn the_mixer_is_lost_and_does_not_come_back() {
     check([
         (Invited(A), vec![first(A)]),
         (TerminationReady(A), vec![Answer(A)]),
-        (Acked(A), vec![PublishRoster]),
+        (Acked(A), vec![PublishSeat(A)]),
         (MixerLost, vec![StartGrace]),
         (MixerLost, vec![]),
         (
@@ -286,12 +287,12 @@ fn a_new_offer_changes_the_termination() {
 fn the_focus_calls_somebody_and_its_answer_is_brought_into_force() {
     check([
         (DialOut(A), vec![first(A)]),
-        (TerminationReady(A), vec![Intent::Dial(A), PublishRoster]),
-        (Alerted(A), vec![PublishRoster]),
+        (TerminationReady(A), vec![Intent::Dial(A), PublishSeat(A)]),
+        (Alerted(A), vec![PublishSeat(A)]),
         (Accepted(A), vec![Intent::ModifyTermination(A)]),
-        (Changed(A), vec![Intent::AnswerChange(A), PublishRoster]),
+        (Changed(A), vec![Intent::AnswerChange(A), PublishSeat(A)]),
         (Alerted(A), vec![]),
-        (Left(A), vec![PublishRoster, SubtractTermination(A)]),
+        (Left(A), vec![PublishSeat(A), SubtractTermination(A)]),
         (Subtracted(A), vec![Release(A), Ended]),
     ]);
 }
@@ -300,8 +301,8 @@ fn the_focus_calls_somebody_and_its_answer_is_brought_into_force() {
 fn a_call_that_fails_gives_its_termination_back() {
     check([
         (DialOut(A), vec![first(A)]),
-        (TerminationReady(A), vec![Intent::Dial(A), PublishRoster]),
-        (Left(A), vec![PublishRoster, SubtractTermination(A)]),
+        (TerminationReady(A), vec![Intent::Dial(A), PublishSeat(A)]),
+        (Left(A), vec![PublishSeat(A), SubtractTermination(A)]),
         (Accepted(A), vec![]),
         (Subtracted(A), vec![Release(A), Ended]),
     ]);
@@ -311,7 +312,7 @@ fn a_call_that_fails_gives_its_termination_back() {
 fn an_answer_that_the_mixer_refuses_ends_the_call() {
     check([
         (DialOut(A), vec![first(A)]),
-        (TerminationReady(A), vec![Intent::Dial(A), PublishRoster]),
+        (TerminationReady(A), vec![Intent::Dial(A), PublishSeat(A)]),
         (Accepted(A), vec![Intent::ModifyTermination(A)]),
         (
             ChangeFailed(A, MixerFailure::Unsupported),
@@ -321,7 +322,7 @@ fn an_answer_that_the_mixer_refuses_ends_the_call() {
             Expelled(A, Hangup::MediaFailed),
             vec![
                 HangUp(A, Hangup::MediaFailed),
-                PublishRoster,
+                PublishSeat(A),
                 SubtractTermination(A),
             ],
         ),
@@ -337,12 +338,12 @@ fn somebody_removed_while_being_called_is_not_called_any_more() {
             Expelled(B, Hangup::Removed),
             vec![Refuse(B, Refusal::Closing), Release(B)],
         ),
-        (TerminationReady(A), vec![Intent::Dial(A), PublishRoster]),
+        (TerminationReady(A), vec![Intent::Dial(A), PublishSeat(A)]),
         (
             Expelled(A, Hangup::Removed),
             vec![
                 HangUp(A, Hangup::Removed),
-                PublishRoster,
+                PublishSeat(A),
                 SubtractTermination(A),
             ],
         ),
@@ -355,12 +356,12 @@ fn a_moderator_mutes_and_locks() {
         (Muted(A, true), vec![]),
         (Invited(A), vec![first(A)]),
         (TerminationReady(A), vec![Answer(A)]),
-        (Muted(A, true), vec![Intent::SetMode(A), PublishRoster]),
+        (Muted(A, true), vec![Intent::SetMode(A), PublishSeat(A)]),
         (Muted(A, true), vec![]),
         (Locked(true), vec![PublishRoster]),
         (Invited(B), vec![Refuse(B, Refusal::Locked), Release(B)]),
         (DialOut(B), vec![further(B)]),
-        (Muted(A, false), vec![Intent::SetMode(A), PublishRoster]),
+        (Muted(A, false), vec![Intent::SetMode(A), PublishSeat(A)]),
     ]);
 }
 
@@ -371,12 +372,12 @@ fn a_conference_ends_with_its_host() {
         (Hosted(A), vec![]),
         (DialOut(B), vec![]),
         (TerminationReady(A), vec![Answer(A), further(B)]),
-        (TerminationReady(B), vec![Intent::Dial(B), PublishRoster]),
+        (TerminationReady(B), vec![Intent::Dial(B), PublishSeat(B)]),
         (
             Left(A),
             vec![
                 HangUp(B, Hangup::Closing),
-                PublishRoster,
+                PublishSeat(B),
                 SubtractTermination(A),
                 SubtractTermination(B),
             ],

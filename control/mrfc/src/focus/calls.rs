@@ -60,7 +60,7 @@ impl Focus {
             ..Leg::new(name, identity)
         };
         info!(conference = %name, leg = id.0, "calling");
-        self.legs.insert(id, leg);
+        self.insert_leg(id, leg);
         self.queue.push_back((name.to_owned(), Event::DialOut(id)));
         id
     }

@@ -208,7 +208,7 @@ impl Focus {
         let caller = leg.identity.uri.clone();
         let creator = Some(leg.identity.clone()).filter(|who| !who.is_anonymous);
         let progress = leg.progress(request);
-        self.legs.insert(id, leg);
+        self.insert_leg(id, leg);
         self.by_dialog.insert(dialog, id);
         if let Some(progress) = progress {
             self.sip.handle().respond(txn, progress).await;

@@ -362,7 +362,8 @@ impl Focus {
     fn name_leg(&mut self, id: ParticipantId, nickname: Option<String>) {
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.nickname = nickname;
-            self.changed.insert(leg.conference.clone());
+            let name = leg.conference.clone();
+            self.note_change(&name, Some(id));
         }
     }
 

@@ -37,14 +37,11 @@ enum Form {
 impl Focus {
     /// The roster of a conference changed.
     pub(super) fn tell_listeners(&mut self, name: &str) {
-        let room = self.rooms.get(name);
+        let room = self.rooms.get_mut(name);
         let Some(room) = room.filter(|room| room.terms.notices.is_some()) else {
             return;
         };
-        let seats = room.conference.roster();
-        let connected = seats.filter(|seat| seat.state == SeatState::Connected);
-        let ids: Vec<_> = connected.map(|seat| seat.id).collect();
-        for id in ids {
+        for id in core::mem::take(&mut room.quiet_listeners) {
             self.tell_listener(id);
         }
     }
@@ -58,11 +55,20 @@ impl Focus {
             self.timers.cancel(key);
         }
         let name = leg.conference.clone();
+        if let Some(room) = self.rooms.get_mut(&name) {
+            room.quiet_listeners.remove(&id);
+        }
         self.refresh_roster(&name);
         loop {
             match self.poll_listener(&name, id) {
                 Step::Tell(since) => self.send_notice(&name, id, since),
-                Step::Idle => return,
+                Step::Idle => {
+                    if let Some(room) = self.rooms.get_mut(&name) {
+                        room.quiet_listeners.insert(id);
+                    }
+                    return;
+                }
+                Step::Over => return,
                 Step::Wait(at) => {
                     let key = self.timers.arm(at, Timer::NoticeDue(id));
                     if let Some(told) = self.told(id) {
@@ -81,12 +87,13 @@ impl Focus {
     fn poll_listener(&mut self, name: &str, id: ParticipantId) -> Step {
         let now = self.now();
         let (Some(room), Some(leg)) = (self.rooms.get(name), self.legs.get_mut(&id)) else {
-            return Step::Idle;
+            return Step::Over;
         };
         let seat = room.conference.participant(id);
         let is_here = seat.is_some_and(|seat| seat.state == SeatState::Connected);
         if !is_here || form(room, leg).is_none() {
-            return Step::Idle;
+            // Until it stands otherwise itself.
+            return Step::Over;
         }
         let told = leg.told.get_or_insert_with(|| Told {
             listener: Listener::new(now),

@@ -156,10 +156,14 @@ impl Focus {
             leg.offer = Some(offer);
         }
         // It may be on hold now, or no longer, and listen or no longer.
-        self.changed.insert(leg.conference.clone());
+        let name = leg.conference.clone();
         if let Some(told) = &mut leg.told {
             told.listener.answered(Outcome::Lost);
         }
+        self.note_change(&name, Some(id));
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         // Whoever changes its session brings what it lost.
         if let Some(key) = leg.media_due.take() {
             self.timers.cancel(key);

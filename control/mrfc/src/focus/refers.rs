@@ -136,9 +136,8 @@ impl Focus {
     }
 
     pub(super) fn standing(&self, name: &str, uri: &str) -> Standing {
-        let is_participant = self.seated(name).any(|(_, leg)| {
-            leg.is_connected && !leg.is_sip_over && is_same_user(&leg.identity.uri, uri)
-        });
+        let mut legs = self.seated_of(name, uri);
+        let is_participant = legs.any(|(_, leg)| leg.is_connected && !leg.is_sip_over);
         let terms = self.terms_of(name);
         terms.rules.standing(uri, is_participant, is_same_user)
     }

@@ -1,20 +1,17 @@
 //! The conference event package (RFC 4575, RFC 6665, TS 24.147 5.3.3): who watches who takes part.
 
 use super::refers::Asked;
-use super::{Answer, Focus, Leg, ParticipantId, Timer, add, set};
+use super::{Answer, Focus, ParticipantId, Timer, add, set, withdraw};
 use crate::headers::contact;
-use crate::identity::is_same_user;
+use crate::identity::UserKey;
 use crate::limits::{
-    DEPARTURES_MAX, SUBSCRIPTION_SECONDS, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN,
-    WATCHERS_MAX,
+    SUBSCRIPTION_SECONDS, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, WATCHERS_MAX,
 };
 use clock::{Duration, TimerKey};
-use conference::info::{Departure, DialogIds, Document, Endpoint, Joining, MEDIA_TYPE, Status};
-use conference::roster::{Description, Entry};
+use conference::info::{DialogIds, Document, MEDIA_TYPE};
 use conference::subscription::{EndReason, Notice, Step, Subscription};
-use conference::{Participant, Rules, SeatState, Standing};
 use sip::{DialogId, Flow, Headers, Method, NameAddr, Request, Response, TxnId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tracing::debug;
 
 /// Names a subscription while it lives.
@@ -37,6 +34,17 @@ pub(super) struct Watcher {
     subscription: Subscription,
     in_flight: Option<TxnId>,
     wake: Option<TimerKey>,
+}
+
+/// Who watches a conference.
+#[derive(Default)]
+pub(super) struct Watched {
+    all: BTreeSet<WatcherId>,
+    /// Those that know all there is, so that the next change is to be told them. The others have a notification
+    /// under way, or a timer for the next one.
+    quiet: BTreeSet<WatcherId>,
+    by_user: HashMap<UserKey, BTreeSet<WatcherId>>,
+    by_dialog: HashMap<DialogId, BTreeSet<WatcherId>>,
 }
 
 impl Focus {
@@ -71,11 +79,7 @@ impl Focus {
         let uri = self.asker(asked, request, flow).uri;
         self.may(self.terms_of(&name).rules.watch, self.standing(&name, &uri))?;
         let event = canonical(headers.get("Event").unwrap_or_default());
-        let known = self.watched.get(&name).into_iter().flatten().copied();
-        let known = known.into_iter().find(|id| {
-            let watcher = self.watchers.get(id);
-            watcher.is_some_and(|w| w.dialog == asked.dialog && w.event == event)
-        });
+        let known = self.watching_in(&name, asked.dialog, &event);
         if known.is_none() && (self.is_draining || self.watchers.len() >= WATCHERS_MAX) {
             return Err(crate::answers::busy());
         }
@@ -108,9 +112,7 @@ impl Focus {
                     in_flight: None,
                     wake: None,
                 };
-                let watched = self.watched.entry(watcher.conference.clone());
-                watched.or_default().insert(id);
-                self.watchers.insert(id, watcher);
+                self.insert_watcher(id, watcher);
                 self.sip.handle().hold(asked.dialog).await;
                 id
             }
@@ -142,37 +144,31 @@ impl Focus {
         Some((id, dialog))
     }
 
+    /// The subscription that a SUBSCRIBE refreshes.
+    fn watching_in(&self, name: &str, dialog: DialogId, event: &str) -> Option<WatcherId> {
+        let own = self.watched.get(name)?.by_dialog.get(&dialog)?;
+        let is_it = |id: &WatcherId| self.watchers.get(id).is_some_and(|w| w.event == event);
+        own.iter().copied().find(is_it)
+    }
+
+    fn insert_watcher(&mut self, id: WatcherId, watcher: Watcher) {
+        let watched = self.watched.entry(watcher.conference.clone());
+        watched.or_default().insert(id, &watcher);
+        self.watchers.insert(id, watcher);
+    }
+
+    /// The watchers that the next change is to be told.
+    pub(super) fn take_quiet_watchers(&mut self, name: &str) -> BTreeSet<WatcherId> {
+        let watched = self.watched.get_mut(name);
+        watched.map_or_else(BTreeSet::new, |watched| core::mem::take(&mut watched.quiet))
+    }
+
     fn entity_of(&mut self, name: &str, request: &Request) -> String {
         let Some(room) = self.rooms.get_mut(name) else {
             return request.uri.to_string();
         };
         let uri = room.uri.get_or_insert_with(|| request.uri.clone());
         uri.to_string()
-    }
-
-    /// Tells everybody who watches one of the conferences that changed.
-    pub(super) async fn publish(&mut self) {
-        if self.changed.is_empty() {
-            return;
-        }
-        let changed = core::mem::take(&mut self.changed);
-        let ids: Vec<_> = changed
-            .iter()
-            .filter_map(|name| self.watched.get(name))
-            .flatten()
-            .copied()
-            .collect();
-        for name in &changed {
-            if let Some(room) = self.rooms.get_mut(name) {
-                room.is_stale = true;
-            }
-        }
-        for id in ids {
-            self.notify_watcher(id).await;
-        }
-        for name in &changed {
-            self.tell_listeners(name);
-        }
     }
 
     /// Does what is due for one subscription.
@@ -186,6 +182,9 @@ impl Focus {
             .rooms
             .get(&name)
             .map_or(u64::MAX, |room| room.roster.generation());
+        if let Some(watched) = self.watched.get_mut(&name) {
+            watched.quiet.remove(&id);
+        }
         let Some(watcher) = self.watchers.get_mut(&id) else {
             return;
         };
@@ -195,6 +194,12 @@ impl Focus {
         match watcher.subscription.poll(now, generation) {
             Step::Notify(notice) => self.send_roster(id, &name, notice).await,
             Step::Wait(at) => watcher.wake = Some(self.timers.arm(at, Timer::WatcherDue(id))),
+            Step::Idle(until) => {
+                watcher.wake = Some(self.timers.arm(until, Timer::WatcherDue(id)));
+                if let Some(watched) = self.watched.get_mut(&name) {
+                    watched.quiet.insert(id);
+                }
+            }
             Step::Over => self.forget_watcher(id).await,
         }
     }
@@ -269,9 +274,9 @@ impl Focus {
     async fn forget_watcher(&mut self, id: WatcherId) {
         if let Some(watcher) = self.watchers.remove(&id) {
             add(&self.counters.subscriptions_ended, 1);
-            if let Some(all) = self.watched.get_mut(&watcher.conference) {
-                all.remove(&id);
-                if all.is_empty() {
+            if let Some(watched) = self.watched.get_mut(&watcher.conference) {
+                watched.remove(id, &watcher);
+                if watched.all.is_empty() {
                     self.watched.remove(&watcher.conference);
                 }
             }
@@ -287,87 +292,18 @@ impl Focus {
 
     /// Ends what somebody who left, or everybody, watches in a conference.
     pub(super) async fn end_watching(&mut self, name: &str, who: Option<&str>, why: EndReason) {
-        let is_meant = |id: &WatcherId| {
-            let watcher = self.watchers.get(id);
-            watcher.is_some_and(|w| who.is_none_or(|who| is_same_user(who, &w.uri)))
+        let Some(watched) = self.watched.get(name) else {
+            return;
         };
-        let all = self.watched.get(name).into_iter().flatten().copied();
-        let ids: Vec<_> = all.filter(is_meant).collect();
-        for id in ids {
+        let meant = match who {
+            None => Some(&watched.all),
+            Some(who) => UserKey::of(who).and_then(|who| watched.by_user.get(&who)),
+        };
+        for id in meant.cloned().unwrap_or_default() {
             if let Some(watcher) = self.watchers.get_mut(&id) {
                 watcher.subscription.end(why);
             }
             self.notify_watcher(id).await;
-        }
-    }
-
-    /// Brings the roster up to the present, if anything changed.
-    pub(super) fn refresh_roster(&mut self, name: &str) {
-        if self.rooms.get(name).is_none_or(|room| !room.is_stale) {
-            return;
-        }
-        let Some(mut room) = self.rooms.remove(name) else {
-            return;
-        };
-        if core::mem::take(&mut room.is_stale) {
-            let uri = room.uri.as_ref().map(ToString::to_string);
-            let description = Description {
-                entity: uri.unwrap_or_default(),
-                subject: room.terms.subject.clone(),
-                seats_max: room.conference.seats_max(),
-                is_locked: room.conference.is_locked(),
-            };
-            let seats = room.conference.roster();
-            let entries: Vec<_> = seats
-                .filter_map(|seat| self.entry(&room.terms.rules, seat))
-                .collect();
-            let departures = core::mem::take(&mut room.departures);
-            let parted = |endpoint: &Endpoint| parted(endpoint, &departures);
-            room.roster.update(description, entries, parted);
-        }
-        self.rooms.insert(name.to_owned(), room);
-    }
-
-    fn entry(&self, rules: &Rules, seat: Participant) -> Option<Entry> {
-        let leg = self.legs.get(&seat.id)?;
-        let status = status(&seat, leg)?;
-        let user = leg.identity.shown(seat.id.0);
-        let is_shown = !leg.identity.is_anonymous;
-        // With a participant's standing: whether it is named, or everybody is one.
-        let standing = rules.standing(&leg.identity.uri, true, is_same_user);
-        let is_led = !rules.moderators.is_empty();
-        Some(Entry {
-            user,
-            display: leg.identity.display.clone().filter(|_| is_shown),
-            nickname: leg.nickname.clone(),
-            is_moderator: is_led && standing == Standing::Moderator,
-            endpoint: Endpoint {
-                entity: leg.endpoint(seat.id),
-                status,
-                joining: Some(if seat.is_called {
-                    Joining::DialedOut
-                } else {
-                    Joining::DialedIn
-                }),
-                joined_at: leg.joined_at,
-                referred_by: leg.call.as_ref().and_then(|call| call.referrer.clone()),
-                departure: None,
-                media: Some(leg.media_direction(seat.is_muted)),
-                dialog: None,
-            },
-        })
-    }
-
-    /// How a participant comes to its end, for who watches: otherwise than by itself.
-    pub(super) fn note_departure(&mut self, id: ParticipantId, how: Departure) {
-        let Some(leg) = self.legs.get(&id) else {
-            return;
-        };
-        let endpoint = leg.endpoint(id);
-        if let Some(room) = self.rooms.get_mut(&leg.conference)
-            && room.departures.len() < DEPARTURES_MAX
-        {
-            room.departures.insert(endpoint, how);
         }
     }
 
@@ -380,10 +316,9 @@ impl Focus {
         if !self.watched.contains_key(&name) {
             return;
         }
-        let is_still_there = self.seated(&name).any(|(other, leg)| {
-            other != id && !leg.is_sip_over && is_same_user(&leg.identity.uri, &uri)
-        });
-        if !is_still_there {
+        let mut legs = self.seated_of(&name, &uri);
+        if !legs.any(|(other, leg)| other != id && !leg.is_sip_over) {
+            drop(legs);
             self.end_watching(&name, Some(&uri), EndReason::NoResource)
                 .await;
         }
@@ -394,27 +329,22 @@ impl Focus {
     }
 }
 
-/// Where a seat stands for others; nothing before it is in the roster.
-fn status(seat: &Participant, leg: &Leg) -> Option<Status> {
-    match seat.state {
-        SeatState::Connected | SeatState::Configuring if seat.is_muted => {
-            Some(Status::MutedViaFocus)
+impl Watched {
+    fn insert(&mut self, id: WatcherId, watcher: &Watcher) {
+        self.all.insert(id);
+        self.by_dialog.entry(watcher.dialog).or_default().insert(id);
+        if let Some(user) = UserKey::of(&watcher.uri) {
+            self.by_user.entry(user).or_default().insert(id);
         }
-        // It neither hears the others nor is heard (RFC 4575 5.7.3).
-        SeatState::Connected if leg.media_direction(false) == "inactive" => Some(Status::OnHold),
-        SeatState::Connected | SeatState::Configuring => Some(Status::Connected),
-        SeatState::Dialing => {
-            let is_alerting = leg.call.as_ref().is_some_and(|call| call.is_alerting);
-            Some(if is_alerting {
-                Status::Alerting
-            } else {
-                Status::DialingOut
-            })
+    }
+
+    fn remove(&mut self, id: WatcherId, watcher: &Watcher) {
+        self.all.remove(&id);
+        self.quiet.remove(&id);
+        withdraw(&mut self.by_dialog, &watcher.dialog, id);
+        if let Some(user) = UserKey::of(&watcher.uri) {
+            withdraw(&mut self.by_user, &user, id);
         }
-        SeatState::Waiting
-        | SeatState::Adding { .. }
-        | SeatState::Answered
-        | SeatState::Leaving { .. } => None,
     }
 }
 
@@ -425,24 +355,6 @@ fn mark(document: &mut Document, user: &str, endpoint: &str, dialog: &DialogIds)
     let endpoints = user.into_iter().flat_map(|user| &mut user.endpoints);
     for own in endpoints.filter(|own| own.entity == endpoint) {
         own.dialog = Some(dialog.clone());
-    }
-}
-
-/// How an endpoint that was there is told to be gone.
-fn parted(endpoint: &Endpoint, known: &HashMap<String, Departure>) -> Endpoint {
-    let likely = match endpoint.status {
-        Status::DialingOut | Status::Alerting => Departure::Failed,
-        Status::Pending
-        | Status::Connected
-        | Status::OnHold
-        | Status::MutedViaFocus
-        | Status::Disconnected => Departure::Departed,
-    };
-    Endpoint {
-        status: Status::Disconnected,
-        departure: Some(known.get(&endpoint.entity).copied().unwrap_or(likely)),
-        media: None,
-        ..endpoint.clone()
     }
 }
 
