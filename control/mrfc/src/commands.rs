@@ -1,5 +1,6 @@
 //! H.248 commands for terminations, and what their replies say.
 
+use crate::limits::HEARTBEAT_SECONDS;
 use base64::Engine;
 use conference::MixerFailure;
 use h248::ast::{
@@ -227,6 +228,11 @@ pub(crate) const NICK: (&str, &str) = ("xmrf", "nick");
 /// The RequestID of our Events descriptors: there is one a termination.
 pub(crate) const REQUEST: u32 = 1;
 
+/// Nothing was said about the termination for long (H.248.36): the MRFP asks whether it is known still. So what an
+/// MRFC that died left behind is found, whatever it was that the audit of its successor did not see.
+const HEARTBEAT: (&str, &str) = ("hangterm", "thb");
+
+/// The Events descriptor of a participant's termination.
 fn armed(events: &[(&str, &str)]) -> Descriptor {
     let plays = events.contains(&MSRS);
     let spec = |&(package, item): &(&str, &str)| EventSpec {
@@ -240,10 +246,20 @@ fn armed(events: &[(&str, &str)]) -> Descriptor {
         reset_events: false,
         parms: Vec::new(),
     };
+    let heartbeat = EventSpec {
+        parms: vec![Parm {
+            name: Name::new("timerx"),
+            value: PropertyValue::Is(Value {
+                text: HEARTBEAT_SECONDS.to_string().into(),
+                quoted: false,
+            }),
+        }],
+        ..spec(&HEARTBEAT)
+    };
     Descriptor::Events(Events {
         request_id: Some(REQUEST),
         request_any: false,
-        events: events.iter().map(spec).collect(),
+        events: events.iter().map(spec).chain([heartbeat]).collect(),
     })
 }
 

@@ -18,6 +18,8 @@ pub(crate) const SUBSCRIPTION_SECONDS_MAX: u64 = 86_400;
 pub(crate) const SUBSCRIPTION_SECONDS_MIN: u64 = 5;
 /// Next hops being looked up at once that do not make a call wait.
 pub(crate) const LOOKUPS_MAX: usize = 64;
+/// Seconds without a word about a termination after which its MRFP asks whether it is known (`timerx` of H.248.36).
+pub(crate) const HEARTBEAT_SECONDS: u32 = 900;
 /// MRFPs used at once; further ones register but get no conferences.
 pub(crate) const MRFPS_MAX: usize = 256;
 /// H.248 requests that one MRFP is asked at once; further ones (one a leg and a change) wait for their turn, so

@@ -308,13 +308,17 @@ impl Focus {
                 observed,
                 ..
             } => {
-                let is_ours = observed.request_id == REQUEST;
-                if is_ours {
+                let refusal = if self.is_stranger(mid, terminations) {
+                    Some(error(430, "Unknown TerminationID"))
+                } else if observed.request_id != REQUEST {
+                    Some(error(458, "Unexpected Event/Request ID"))
+                } else {
                     self.handle_observed(mid, context, terminations, observed);
-                }
+                    None
+                };
                 CommandResult::Notify {
                     terminations: terminations.clone(),
-                    error: (!is_ours).then(|| error(458, "Unexpected Event/Request ID")),
+                    error: refusal,
                 }
             }
             Command::ServiceChange {
@@ -338,6 +342,21 @@ impl Focus {
                 refused_command(command, error(443, "Unsupported or unknown command"))
             }
         }
+    }
+
+    /// Whether an MRFP speaks of a termination that no participant has. While it is asked for one it may be
+    /// that one: over UDP what it says of it may come before the reply that names it.
+    fn is_stranger(&self, mid: &MId, named: &TerminationIds) -> bool {
+        let [named @ TerminationId::Name(_)] = named.0.as_slice() else {
+            return false;
+        };
+        let is_known = |named: &TerminationId| {
+            let key = (mid.clone(), named.clone());
+            self.by_termination.contains_key(&key)
+        };
+        let is_asked =
+            |(task, _): &(Task, _)| matches!(task, Task::Add { mrfp, .. } if mrfp == mid);
+        !is_known(named) && !self.tasks.values().any(is_asked)
     }
 
     fn handle_observed(

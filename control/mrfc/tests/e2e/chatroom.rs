@@ -152,6 +152,10 @@ async fn a_request_of_a_media_plane_stops_at_the_command_that_is_refused() {
             format!("C=1{{AV=t/1{{ER=443{text}}},N=t/1}}}}"),
         ),
         (
+            "C=1{N=t/9{OE=1{g/cause}}}".to_owned(),
+            "C=1{N=t/9{ER=430{\"Unknown TerminationID\"}}}}".to_owned(),
+        ),
+        (
             "C=1{CA{PR}}".to_owned(),
             "C=1{ER=421{\"contexts are a controller's business\"}}}".to_owned(),
         ),
