@@ -6,6 +6,8 @@ use clock::Duration;
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Octets of one body.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The same on a connection of ours: whom we called may tell us of a large conference (some 400 octets a user).
+pub const OWN_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Header fields of one message.
 pub const HEADERS_MAX: usize = 256;
 /// Octets of one UDP datagram.
@@ -114,4 +116,4 @@ pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX > DATAGRAM_BYTES_MAX);
 const _: () = assert!(ADMITTED_MAX + ADMITTED_PRIORITY_MAX < EVENTS_MAX);
 const _: () = assert!((WAITING_TARGET as usize) < WAITING_MAX);
-const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX < INPUT_BYTES_MAX);
+const _: () = assert!(HEAD_BYTES_MAX + OWN_BODY_BYTES_MAX < INPUT_BYTES_MAX);

@@ -86,9 +86,11 @@ pub fn parse_datagram(bytes: &[u8]) -> Parsed {
 }
 
 /// Cuts a TCP stream into messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StreamFramer {
     buffer: Vec<u8>,
+    /// Octets of the longest body taken.
+    body_max: usize,
     /// Up to here there is no end of a head; with [`Self::need`] it keeps the work in proportion to
     /// what comes, however it is cut.
     scanned: usize,
@@ -107,7 +109,25 @@ pub enum Frame {
     Fatal(Parsed),
 }
 
+impl Default for StreamFramer {
+    /// Of a connection that somebody opened to us.
+    fn default() -> Self {
+        Self::new(BODY_BYTES_MAX)
+    }
+}
+
 impl StreamFramer {
+    /// Takes bodies up to `body_max` octets.
+    #[must_use]
+    pub fn new(body_max: usize) -> Self {
+        Self {
+            buffer: Vec::new(),
+            body_max,
+            scanned: 0,
+            need: 0,
+        }
+    }
+
     /// Appends what was received. The caller drains [`Self::next_frame`] before the next call, so
     /// the buffer stays below one head, one body and one read.
     pub fn push(&mut self, bytes: &[u8]) {
@@ -151,7 +171,7 @@ impl StreamFramer {
             return Some(self.fatal(400, "Not SIP"));
         };
         let count = match length(&head.headers) {
-            Length::Octets(count) if count <= BODY_BYTES_MAX => count,
+            Length::Octets(count) if count <= self.body_max => count,
             Length::Octets(_) => return Some(self.fatal(513, "Body Too Large")),
             Length::Absent => return Some(self.fatal(400, "Content-Length Missing")),
             Length::Placeholder | Length::Unreadable => {

@@ -367,3 +367,39 @@ async fn a_peer_that_says_alias_is_called_through_its_connection() {
     assert!(comes_back(";alias").await);
     assert!(!comes_back("").await);
 }
+
+/// A roster of 250 users is as long.
+const LONG: usize = 100 * 1024;
+
+#[tokio::test]
+async fn who_called_takes_long_bodies() {
+    for listen in ["tcp:127.0.0.1:0", "ws:127.0.0.1:0"] {
+        let mut stack = server(listen, TlsFiles::default(), &[]).await;
+        let mut client = client(stack.addrs()[0], TlsFiles::default(), None).await;
+        let dialog = client.start(&call(&stack, "sip")).await.expect("placed");
+        let Some(Event::Invite {
+            dialog: theirs,
+            txn,
+            flow,
+            ..
+        }) = stack.next_event().await
+        else {
+            panic!("no INVITE");
+        };
+        let parameter = flow.transport.uri_parameter(false);
+        let contact = format!("<sip:room@{}{parameter}>", flow.local);
+        let answer = Answer::new(200).with("Contact", contact);
+        stack.handle().respond(txn, answer).await;
+        let outcome = client.outcome(dialog).await.expect("answered");
+        client.ack(outcome.dialog, None).await;
+        let acked = stack.next_event().await;
+        assert!(matches!(acked, Some(Event::Acked { .. })), "{acked:?}");
+        let handle = stack.handle();
+        let sent = handle.request(theirs, Method::Options, Vec::new(), vec![b'a'; LONG]);
+        assert!(sent.await.is_some());
+        let Some(Event::Request { request, .. }) = client.next_event().await else {
+            panic!("nothing came");
+        };
+        assert_eq!(request.body.len(), LONG, "{listen}");
+    }
+}

@@ -12,7 +12,8 @@ use super::websocket;
 use crate::addr::Transport;
 use crate::agent::{Flow, TxnId};
 use crate::limits::{
-    CONNECT_TIMEOUT, IDLE_TIMEOUT, MESSAGE_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, WRITE_TIMEOUT,
+    BODY_BYTES_MAX, CONNECT_TIMEOUT, IDLE_TIMEOUT, MESSAGE_TIMEOUT, OWN_BODY_BYTES_MAX,
+    PING_INTERVAL, PONG_TIMEOUT, WRITE_TIMEOUT,
 };
 use crate::parse::{Frame, StreamFramer};
 use crate::trust::Trusted;
@@ -284,8 +285,17 @@ impl Patience {
     }
 }
 
+/// Octets of the longest body that is taken on a connection, ours or not.
+pub(super) fn body_max(is_ours: bool) -> usize {
+    if is_ours {
+        OWN_BODY_BYTES_MAX
+    } else {
+        BODY_BYTES_MAX
+    }
+}
+
 async fn read(mut reader: impl AsyncRead + Unpin, mut reading: Reading) {
-    let mut framer = StreamFramer::default();
+    let mut framer = StreamFramer::new(body_max(reading.pings.is_some()));
     let mut buffer = vec![0; READ_BYTES];
     let mut patience = Patience::new(reading.pings.take(), Instant::now());
     loop {

@@ -1,7 +1,7 @@
 //! SIP over WebSocket (RFC 7118): one message of SIP a message of WebSocket.
 
-use super::connection::{Outgoing, PING, Patience, Peer, Reading, both};
-use crate::limits::{BODY_BYTES_MAX, HEAD_BYTES_MAX, WRITE_TIMEOUT};
+use super::connection::{Outgoing, PING, Patience, Peer, Reading, body_max, both};
+use crate::limits::{HEAD_BYTES_MAX, OWN_BODY_BYTES_MAX, WRITE_TIMEOUT};
 use crate::parse::{Frame, Parsed, parse_datagram};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -20,12 +20,12 @@ use tracing::{debug, info};
 /// The subprotocol (RFC 7118 4.1).
 const SIP: &str = "sip";
 
-fn config() -> WebSocketConfig {
-    let bytes_max = HEAD_BYTES_MAX + BODY_BYTES_MAX;
+fn config(is_ours: bool) -> WebSocketConfig {
+    let bytes_max = HEAD_BYTES_MAX + body_max(is_ours);
     WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0)
-        .max_write_buffer_size(bytes_max * 2)
+        .max_write_buffer_size((HEAD_BYTES_MAX + OWN_BODY_BYTES_MAX) * 2)
         .max_message_size(Some(bytes_max))
         .max_frame_size(Some(bytes_max))
 }
@@ -50,7 +50,7 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
             }
             chosen
         };
-        let accepted = accept_hdr_async_with_config(stream, judge, Some(config())).await;
+        let accepted = accept_hdr_async_with_config(stream, judge, Some(config(false))).await;
         return accepted.map_err(Box::new);
     }
     let scheme = peer.transport;
@@ -63,7 +63,7 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     request
         .headers_mut()
         .insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-    let connected = client_async_with_config(request, stream, Some(config())).await;
+    let connected = client_async_with_config(request, stream, Some(config(true))).await;
     Ok(connected.map_err(Box::new)?.0)
 }
 
