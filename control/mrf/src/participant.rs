@@ -28,6 +28,8 @@ pub struct Target {
     pub via: SipAddr,
     /// The domain that its certificate must name; `None`: the address.
     pub name: Option<String>,
+    /// Those after it, for when it fails.
+    pub further: Vec<sip::Hop>,
 }
 
 impl Target {
@@ -48,13 +50,14 @@ impl Target {
                 sip::Target::of(&parsed)
             }
         };
-        let hops = Resolver::new(&[]).hops(&target).await;
-        let hop = hops.into_iter().next();
+        let mut hops = Resolver::new(&[]).hops(&target).await.into_iter();
+        let hop = hops.next();
         let hop = hop.ok_or_else(|| anyhow!("{}: no address", target.host))?;
         Ok(Self {
             uri: uri.to_owned(),
             via: hop.addr,
             name: hop.name,
+            further: hops.collect(),
         })
     }
 }
@@ -131,7 +134,8 @@ impl Caller {
             transport: via.transport,
             addr: local,
         };
-        let sip = SipClient::bind_with(listener, tls, target.name.clone()).await?;
+        let mut sip = SipClient::bind_with(listener, tls, target.name.clone()).await?;
+        sip.fall_back_to(&target.further);
         let socket = match local {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,

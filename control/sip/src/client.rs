@@ -59,6 +59,8 @@ pub struct SipClient {
     stack: Stack,
     /// The domain that next hops were found for.
     server: Option<String>,
+    /// Where requests go that the next hop of their call does not take.
+    further: Vec<Hop>,
     /// Events that came while another was awaited.
     events: VecDeque<Event>,
 }
@@ -110,8 +112,17 @@ impl SipClient {
         Ok(Self {
             stack,
             server,
+            further: Vec::new(),
             events: VecDeque::new(),
         })
+    }
+
+    /// Names the hops that requests outside of dialogs go to where the call's own cannot be reached, is silent or
+    /// answers 503 (RFC 3263 4.3), in this order; those of other transports than ours are left out.
+    pub fn fall_back_to(&mut self, hops: &[Hop]) {
+        let transport = self.local().transport;
+        let reached = hops.iter().filter(|hop| hop.addr.transport == transport);
+        self.further = reached.cloned().collect();
     }
 
     /// The address bound.
@@ -180,13 +191,14 @@ impl SipClient {
         if call.sdp.is_some() && !is_typed {
             headers.push(("Content-Type".to_owned(), "application/sdp".to_owned()));
         }
+        let own = Hop {
+            addr: call.via,
+            name: self.server.clone(),
+            near,
+        };
         let invite = Invite {
             uri: call.uri.clone(),
-            hops: vec![Hop {
-                addr: call.via,
-                name: self.server.clone(),
-                near,
-            }],
+            hops: core::iter::once(own).chain(self.further.clone()).collect(),
             is_proxy: true,
             from: call.from.clone(),
             headers,

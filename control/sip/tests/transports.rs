@@ -403,3 +403,28 @@ async fn who_called_takes_long_bodies() {
         assert_eq!(request.body.len(), LONG, "{listen}");
     }
 }
+
+#[tokio::test]
+async fn who_calls_goes_on_to_the_next_hop_where_one_fails() {
+    let stack = server("tcp:127.0.0.1:0", TlsFiles::default(), &[]).await;
+    let lives = stack.addrs()[0];
+    // Nobody listens there any more.
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let gone = gone.expect("a free port").local_addr().expect("an address");
+    let hop = |addr: SipAddr| Hop {
+        addr,
+        name: None,
+        near: lives.addr,
+    };
+    let mut client = client(lives, TlsFiles::default(), None).await;
+    client.fall_back_to(&[hop(SipAddr::udp(lives.addr)), hop(lives)]);
+    let call = Call {
+        via: SipAddr::tcp(gone),
+        ..call(&stack, "sip")
+    };
+    let called = tokio::spawn(take_and_hang_up(stack));
+    let outcome = client.invite(&call).await.expect("placed");
+    assert_eq!(outcome.response.code, 200);
+    client.ack(outcome.dialog, None).await;
+    called.await.expect("hung up");
+}

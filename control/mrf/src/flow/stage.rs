@@ -78,6 +78,7 @@ impl Stage {
                 uri: uri.to_owned(),
                 via,
                 name: None,
+                further: Vec::new(),
             },
             tap: Some(tap),
             own: Some((mrfc, mrfp)),
