@@ -413,6 +413,10 @@ impl Tcp {
     pub(super) fn time_out(&mut self, now: Instant) {
         /// Timeouts in a row after which large segments count as what does not get through.
         const BLACK_HOLE: u32 = 3;
+        if self.una == self.end && !self.has_unsent() {
+            self.retransmit_at = None;
+            return;
+        }
         let times = self.rtt.back_off();
         self.retransmit_at = Some(now + self.rtt.timeout());
         self.measured = None;

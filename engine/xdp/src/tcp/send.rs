@@ -152,12 +152,14 @@ impl Tcp {
                 None => self.lost_end,
             };
             let max = self.payload_bytes_max(self.options_bytes());
-            let octets = to.earlier(self.written_end()).octets_since(from).min(max);
+            let open = (self.una + self.window).octets_since(from);
+            let octets = to.earlier(self.written_end()).octets_since(from);
+            let octets = octets.min(max).min(open);
             let is_last = self.is_ending
                 && (from + octets).is_before(to)
-                && from + octets == self.written_end();
-            let window_end = self.una + self.window;
-            if window_end.is_before(from + octets) {
+                && from + octets == self.written_end()
+                && octets < open;
+            if octets == 0 && !is_last {
                 return None;
             }
             let fits = self.pipe() + octets <= self.cubic.window();
@@ -220,6 +222,7 @@ impl Tcp {
             is_last,
         } = piece;
         let at = from.octets_since(self.una);
+        let was_idle = self.una == self.end;
         let to = from + (octets + usize::from(is_last));
         let mut flags = 0;
         if at + octets == self.sending.len() && octets > 0 {
@@ -240,7 +243,8 @@ impl Tcp {
             self.end = to;
         }
         self.last_sent = now;
-        if self.retransmit_at.is_none() {
+        // What was armed while nothing was under way was for a window.
+        if was_idle || self.retransmit_at.is_none() {
             self.retransmit_at = Some(now + self.rtt.timeout());
         }
         self.owes = 0;

@@ -419,6 +419,32 @@ fn a_small_window_does_not_make_crumbs() {
 }
 
 #[test]
+fn what_waited_for_a_window_has_its_whole_time_to_be_acknowledged() {
+    let mut bench = Bench::accepted(MODERN);
+    bench.acknowledge(0, 0);
+    bench.write(500);
+    assert_eq!(bench.sent(), []);
+    bench.now += ms(200);
+    bench.acknowledge(0, 16_000);
+    assert_eq!(bench.sent(), [(0, 500, ACK)]);
+    assert_eq!(bench.wait(), ms(210));
+}
+
+#[test]
+fn a_window_that_shrinks_gets_what_fits_of_what_was_lost() {
+    let mut bench = Bench::accepted(MODERN);
+    bench.write(3_000);
+    assert_eq!(bench.sent().len(), 3);
+    bench.acknowledge(0, 100);
+    bench.wait();
+    assert_eq!(bench.sent(), [(0, 400, ACK)]);
+    bench.acknowledge(400, 16_000);
+    assert_eq!(bench.sent(), full(&[400]));
+    bench.acknowledge(1_400, 16_000);
+    assert_eq!(bench.sent(), [(1_400, 1000, ACK), (2_400, 600, ACK)]);
+}
+
+#[test]
 fn a_window_is_told_of_when_it_is_worth_a_segment() {
     let mut bench = Bench::accepted(MODERN);
     let mut at = 0;
