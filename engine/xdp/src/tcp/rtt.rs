@@ -12,12 +12,25 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// However often nothing came.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Rtt {
     smoothed: Option<Duration>,
     variance: Duration,
     /// Timeouts one after the other.
     backoff: u32,
+    /// What follows from all that: it is asked for more often than it changes.
+    timeout: Duration,
+}
+
+impl Default for Rtt {
+    fn default() -> Self {
+        Self {
+            smoothed: None,
+            variance: Duration::ZERO,
+            backoff: 0,
+            timeout: INITIAL,
+        }
+    }
 }
 
 impl Rtt {
@@ -36,26 +49,35 @@ impl Rtt {
             }
         };
         (self.smoothed, self.variance) = (Some(smoothed), variance);
+        self.reckon();
     }
 
     /// Something new was acknowledged.
     pub(super) fn forgive(&mut self) {
-        self.backoff = 0;
+        if self.backoff > 0 {
+            self.backoff = 0;
+            self.reckon();
+        }
     }
 
     /// Nothing was; returns how often in a row.
     pub(super) fn back_off(&mut self) -> u32 {
         self.backoff = self.backoff.saturating_add(1);
+        self.reckon();
         self.backoff
     }
 
     /// How long to wait.
     pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn reckon(&mut self) {
         let once = self.smoothed.map_or(INITIAL, |smoothed| {
             smoothed + (self.variance * 4).max(PATIENCE)
         });
-        once.saturating_mul(1 << self.backoff.min(8))
-            .min(TIMEOUT_MAX)
+        let times = 1 << self.backoff.min(8);
+        self.timeout = once.saturating_mul(times).min(TIMEOUT_MAX);
     }
 }
 
