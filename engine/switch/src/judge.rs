@@ -230,7 +230,9 @@ impl<B: Octets> Shard<B> {
         is_wrapped: bool,
     ) -> Result<u32, Refusal> {
         let entry = &self.sessions[session.index as usize];
-        let is_full = entry.open.len() >= self.config.limits.messages_open_max;
+        let limits = &self.config.limits;
+        let is_full = entry.open.len() >= limits.messages_open_max
+            || entry.waiting.len() >= limits.messages_waiting_max;
         if is_full || self.messages.len() >= MESSAGES_MAX {
             return Err(Refusal::TooManyMessages);
         }

@@ -172,6 +172,9 @@ pub struct Limits {
     pub message_bytes_max: u64,
     /// Messages one session may have in progress at once; beyond it 413.
     pub messages_open_max: usize,
+    /// Messages of one session that have all their chunks and wait for answers of recipients; beyond it 413.
+    /// So one session whose recipients answer nothing does not take the room of all.
+    pub messages_waiting_max: usize,
     /// Requests with faults one connection may send before it is closed.
     pub strikes_max: u16,
     /// Sessions one connection may carry; beyond it 481.
@@ -221,6 +224,7 @@ impl Default for Limits {
             chunk_bytes_max: 1024 * 1024,
             message_bytes_max: 8 * 1024 * 1024 * 1024,
             messages_open_max: 16,
+            messages_waiting_max: 1 << 16,
             strikes_max: 8,
             sessions_per_connection_max: 1024,
             probation: Duration::from_secs(30),

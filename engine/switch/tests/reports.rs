@@ -126,6 +126,31 @@ fn a_recipient_that_does_not_answer_in_time_is_a_408() {
     assert_eq!(world.shard.message_count(), 0);
 }
 
+#[test]
+fn who_is_answered_by_nobody_does_not_take_the_room_of_others() {
+    let limits = Limits {
+        messages_waiting_max: 3,
+        ..Limits::default()
+    };
+    let mut world = World::conference_with(3, limits);
+    let sent = |world: &mut World, n: u32, id: &str| -> Vec<String> {
+        world.receive(n, &send(n, id, id, "", b"hello"));
+        let got = world.frames(n).into_iter();
+        got.filter(|f| f.tid == id).map(|f| f.start).collect()
+    };
+    // Participant 2 and 3 stay silent.
+    for id in ["tid00001", "tid00002", "tid00003"] {
+        assert_eq!(sent(&mut world, 1, id), ["200 OK"]);
+    }
+    let refused = sent(&mut world, 1, "tid00004");
+    assert!(refused[0].starts_with("413"), "{refused:?}");
+    assert_eq!(sent(&mut world, 2, "tid00005"), ["200 OK"]);
+    // What nobody answers has had its time.
+    world.advance(limits.response_timeout + Duration::from_secs(1));
+    assert_eq!(world.shard.message_count(), 0);
+    assert_eq!(sent(&mut world, 1, "tid00006"), ["200 OK"]);
+}
+
 // MSRP-SEND-004, MSRP-RPT-002.
 #[test]
 fn with_failure_report_partial_nobody_waits_for_200s_but_errors_count() {
