@@ -1,9 +1,10 @@
 //! Call detail records: one line of JSON a leg, written by a thread of its own.
 
 use serde_json::{Map, Value, json};
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use tracing::{error, warn};
 
@@ -65,11 +66,17 @@ impl Record {
 impl Recorder {
     /// Appends to the file at `path`, which is made if it is not there.
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let mut output = Output::open(path)?;
         let (sender, records) = sync_channel::<String>(RECORDS_MAX);
         std::thread::Builder::new()
             .name("cdr".to_owned())
-            .spawn(move || write(file, records.iter()))?;
+            .spawn(move || {
+                for line in records {
+                    if let Err(error) = output.write(&line) {
+                        error!(%error, path = %output.path.display(), "call detail record lost");
+                    }
+                }
+            })?;
         Ok(Self(sender))
     }
 
@@ -82,19 +89,89 @@ impl Recorder {
     }
 }
 
-fn write(file: File, records: impl Iterator<Item = String>) {
-    let mut file = BufWriter::new(file);
-    for line in records {
-        // A record that nobody can read yet is worth little: each is written at once.
-        if let Err(error) = writeln!(file, "{line}").and_then(|()| file.flush()) {
-            return error!(%error, "call detail records cannot be written any more");
-        }
+/// The file. Whoever rotates it only has to move it away; a disk that was full is tried again.
+#[derive(Debug)]
+struct Output {
+    path: PathBuf,
+    file: File,
+    /// The last line may have been written in part.
+    is_torn: bool,
+}
+
+impl Output {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: append_to(path)?,
+            is_torn: false,
+        })
     }
+
+    /// Writes a line. A record that nobody can read yet is worth little: each is written at once.
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        if !self.is_in_place() {
+            self.file = append_to(&self.path)?;
+            self.is_torn = false;
+        }
+        let start = if self.is_torn { "\n" } else { "" };
+        let written = self.file.write_all(format!("{start}{line}\n").as_bytes());
+        self.is_torn = written.is_err();
+        written
+    }
+
+    /// Whether the path still leads to what is open.
+    fn is_in_place(&self) -> bool {
+        let (Ok(there), Ok(ours)) = (fs::metadata(&self.path), self.file.metadata()) else {
+            return false;
+        };
+        (there.dev(), there.ino()) == (ours.dev(), ours.ino())
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew() {
+        let directory = std::env::temp_dir().join(format!("mrf-cdr-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir(&directory).unwrap();
+        let (path, moved) = (directory.join("cdr"), directory.join("cdr.1"));
+        let mut output = Output::open(&path).unwrap();
+        output.write("one").unwrap();
+        fs::rename(&path, &moved).unwrap();
+        output.write("two").unwrap();
+        output.write("three").unwrap();
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "one\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two\nthree\n");
+        // While it cannot be made, records are lost, and then no longer.
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(output.write("four").is_err());
+        fs::remove_dir(&path).unwrap();
+        output.write("five").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "five\n");
+        output.is_torn = true;
+        output.write("six").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "five\n\nsix\n");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_costs_records_and_tears_no_later_line() {
+        let mut output = Output {
+            path: PathBuf::from("/dev/full"),
+            file: append_to(Path::new("/dev/full")).unwrap(),
+            is_torn: false,
+        };
+        assert!(output.write("one").is_err());
+        assert!(output.is_torn);
+    }
 
     #[test]
     fn a_record_is_one_line_of_json() {
