@@ -37,7 +37,8 @@ use roster::Roster;
 ///
 /// When joining fails, the connection is lost, or a message was not delivered.
 pub fn run(args: ChatArgs) -> anyhow::Result<()> {
-    let _log = logging::start(LogFormat::Text, "error", 0).map_err(|error| anyhow!(error))?;
+    let _log =
+        logging::start(LogFormat::Text, logging::OF_CLIENTS, 0).map_err(|error| anyhow!(error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -53,8 +54,18 @@ async fn talk(args: ChatArgs) -> anyhow::Result<()> {
     let from = |local: core::net::SocketAddr| format!("sip:{name}@{local}");
     let caller = Caller::bind(&target, args.tls_ca.clone(), from, &session).await?;
     let mut caller = caller.knowing_rooms();
+    // Nobody answers for half a minute where the address is wrong.
+    eprintln!("calling {} by {}", target.uri, target.via);
     let outcome = caller.invite(&target, Vec::new()).await?;
     let response = &outcome.response;
+    // Made here: every real one says whom it is for.
+    if response.headers.to().is_none() {
+        let why = match response.code {
+            408 => "no answer",
+            _ => "no connection",
+        };
+        bail!("{} cannot be reached by {}: {why}", target.uri, target.via);
+    }
     if !(200..300).contains(&response.code) {
         let warning = response.headers.get("Warning").unwrap_or_default();
         bail!(

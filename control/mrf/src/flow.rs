@@ -37,8 +37,8 @@ pub fn run(args: FlowArgs) -> ExitCode {
 }
 
 fn start(args: FlowArgs) -> anyhow::Result<bool> {
-    let _log =
-        logging::start(LogFormat::Text, "error", 0).map_err(|error| anyhow::anyhow!(error))?;
+    let _log = logging::start(LogFormat::Text, logging::OF_CLIENTS, 0)
+        .map_err(|error| anyhow::anyhow!(error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -19,6 +19,9 @@ use crate::values::LogFormat;
 /// The variable that filters log lines, before any configuration.
 const VARIABLE: &str = "RUST_LOG";
 
+/// What a client's user is told: errors, and why nobody can be reached.
+pub const OF_CLIENTS: &str = "error,sip::stack::connection=warn";
+
 /// The log of this process. When it is dropped, what was logged is written.
 #[derive(Debug)]
 pub struct Log {

@@ -133,8 +133,12 @@ impl Server {
             if let Some(Err(error)) = tls.as_ref().map(mrfp::Tls::reload) {
                 tracing::error!(%error, "SIGHUP: the TLS certificate stays as it is");
             }
-            if let Some(Err(error)) = sip_tls.as_ref().map(sip::Tls::reload) {
-                tracing::error!(%error, "SIGHUP: the TLS certificate of SIP stays as it is");
+            match sip_tls.as_ref().map(sip::Tls::reload) {
+                Some(Ok(())) => tracing::info!("TLS certificate of SIP reloaded"),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "SIGHUP: the TLS certificate of SIP stays as it is");
+                }
+                None => {}
             }
         }
         self.leave(&live, &mut signals).await
@@ -210,7 +214,7 @@ impl Server {
             }
             Ok(filter) => tracing::info!(
                 filter,
-                "SIGHUP: log filter reloaded; other settings are read at start only"
+                "SIGHUP: log filter reloaded; of the other settings only certificates are read again"
             ),
         }
     }

@@ -169,6 +169,19 @@ fn the_conference_can_end_the_call() {
 }
 
 #[test]
+fn where_nobody_listens_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    drop(listener);
+    let uri = format!("sip:lobby@{addr};transport=tcp");
+    let done = finish(&["chat", &uri, "--name", "ann"], b"");
+    assert_eq!(done.code, Some(1), "{done:?}");
+    let expected = format!("mrf: {uri} cannot be reached by tcp:{addr}: no connection\n");
+    assert!(done.stderr.ends_with(&expected), "{done:?}");
+    assert!(done.stderr.contains("Connection refused"), "{done:?}");
+}
+
+#[test]
 fn a_call_that_is_refused_is_told() {
     let mrfc = Server::start(&[
         "mrfc",

@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsStream;
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Octets read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -206,7 +206,7 @@ async fn open(link: &mut Link) -> io::Result<(Opened, Vec<String>)> {
 async fn fail(link: Link, is_ours: bool, error: &io::Error) {
     let peer = &link.peer;
     if is_ours {
-        debug!(transport = %peer.transport, addr = %peer.addr, %error, "cannot connect");
+        warn!(transport = %peer.transport, addr = %peer.addr, %error, "cannot connect");
     } else {
         debug!(transport = %peer.transport, addr = %peer.addr, %error, "handshake failed");
     }
