@@ -51,6 +51,9 @@ pub struct ShardMetrics {
     /// Times the reading from a participant was paused, because of a recipient or because the shard's
     /// queues were full.
     pub holds: u64,
+    /// Messages that a recipient did not get, or not whole, because the way to it was full and nobody was to wait for
+    /// it; each recipient counted.
+    pub dropped: u64,
     /// Copies of whole messages for participants of this shard, whatever became of them.
     pub messages_sent: u64,
     /// Whole messages of participants of this shard.

@@ -85,6 +85,8 @@ impl<B: Octets> Shard<B> {
                 if let Some(session) = self.sessions.of_key(session) {
                     let entry = &mut self.sessions[session.index as usize];
                     entry.statistics.messages_dropped += count;
+                    self.gauges
+                        .add_dropped(usize::try_from(count).unwrap_or(usize::MAX));
                 }
             }
             Parcel::GiveUp(message) => {
@@ -146,6 +148,7 @@ impl<B: Octets> Shard<B> {
             {
                 let entry = &mut self.sessions[session.index as usize];
                 entry.statistics.messages_dropped += 1;
+                self.gauges.add_dropped(1);
             }
         }
     }

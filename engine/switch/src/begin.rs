@@ -199,6 +199,7 @@ impl<B: Octets> Shard<B> {
             contexts,
             conns,
             turn,
+            gauges,
             ..
         } = self;
         let limits = &self.config.limits;
@@ -238,6 +239,7 @@ impl<B: Octets> Shard<B> {
                 && let Some(since) = congestion(connection, message.touched_at, limits)
             {
                 entry.statistics.messages_dropped += 1;
+                gauges.add_dropped(1);
                 let congested = message.touched_at.since(since);
                 if stance.is_unaided && congested >= limits.congestion_timeout {
                     turn.overflowed.push(conn);

@@ -47,6 +47,7 @@ impl<B: Octets> Shard<B> {
             dirty,
             turn,
             rest,
+            gauges,
             ..
         } = self;
         let limits = &self.config.limits;
@@ -93,6 +94,11 @@ impl<B: Octets> Shard<B> {
                 match end {
                     End::Left => delivery.state = DeliveryState::Left,
                     End::Failed(status) => message.fail(ordinal, status),
+                    End::Dropped => {
+                        session.statistics.messages_dropped += 1;
+                        gauges.add_dropped(1);
+                        message.fail(ordinal, StatusCode::TIMEOUT);
+                    }
                 }
                 let tx = &mut connection.tx;
                 if let Some(open) = tx.open.take_if(|o| o.is(cut.slot, ordinal)) {
@@ -207,7 +213,7 @@ impl<B: Octets> Copy<'_, B> {
     /// Why a recipient gets no more of this message: its mode changed, it is larger than the participant
     /// takes (TS 24.247 9.3.3.2), or nobody is to wait for it and its queue is nearly full.
     #[inline]
-    fn refusal(&self, session: &mut Session, queued: usize, limits: &Limits) -> Option<End> {
+    fn refusal(&self, session: &Session, queued: usize, limits: &Limits) -> Option<End> {
         if session.recipient_conn().is_none() {
             return Some(End::Left);
         }
@@ -216,8 +222,7 @@ impl<B: Octets> Copy<'_, B> {
             return Some(End::Failed(StatusCode::STOP_SENDING));
         }
         if terms.slow == SlowPolicy::Drop && queued > limits.congestion_mark_bytes() {
-            session.statistics.messages_dropped += 1;
-            return Some(End::Failed(StatusCode::TIMEOUT));
+            return Some(End::Dropped);
         }
         None
     }
@@ -325,6 +330,8 @@ fn write_fields_of(out: &mut Vec<u8>, message: &Message, range: ByteRange) {
 enum End {
     Left,
     Failed(StatusCode),
+    /// Nobody is to wait for it.
+    Dropped,
 }
 
 /// Copies the header fields that go on unchanged, in canonical spelling: Message-ID, and after the

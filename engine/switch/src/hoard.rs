@@ -27,6 +27,7 @@ pub struct Gauges {
     sent_bytes: AtomicU64,
     messages: AtomicU64,
     copies: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl Gauges {
@@ -70,6 +71,17 @@ impl Gauges {
     #[must_use]
     pub fn copies(&self) -> u64 {
         self.copies.load(Ordering::Relaxed)
+    }
+
+    /// Messages that a recipient did not get, or not whole, because the way to it was full; each recipient counted.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    pub(crate) fn add_dropped(&self, messages: usize) {
+        add(&self.dropped, messages);
     }
 
     pub(crate) fn add_stall(&self) {

@@ -141,6 +141,7 @@ fn what_a_full_lane_does_not_take_fails_and_is_counted_where_its_recipients_are(
     assert_eq!(got, count - failed);
     assert_eq!(pair.counters(3, 1).messages_dropped, failed as u64);
     assert_eq!(pair.counters(4, 1).messages_dropped, 0);
+    assert_eq!(pair.shards[1].shard.gauges().dropped(), failed as u64);
     // It takes again.
     pair.shards[0].receive(1, &message(count));
     pair.carry();
@@ -164,6 +165,7 @@ fn the_rest_of_a_message_that_a_full_lane_does_not_take_is_counted_too() {
     let there = pair.shards[1].frames(3);
     assert_eq!(there.last().map(|f| f.flag), Some('#'));
     assert_eq!(pair.counters(3, 1).messages_dropped, 1);
+    assert_eq!(pair.shards[1].shard.gauges().dropped(), 1);
     let answers = pair.shards[0].frames(1);
     let failed = answers
         .iter()

@@ -303,6 +303,8 @@ fn under_the_policy_drop_nobody_waits_and_the_slow_one_gets_no_new_messages() {
     let counters = world.order(Order::Audit { session: key(2) });
     let counters = counters.expect("counters");
     assert_eq!(counters.messages_dropped, 100 - got as u64);
+    let dropped = world.shard.gauges().dropped();
+    assert_eq!(dropped, counters.messages_dropped);
     world.receive(1, &message(100));
     assert_eq!(world.frames(2).len(), 1, "and again");
 }

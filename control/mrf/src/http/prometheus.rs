@@ -183,7 +183,7 @@ fn storage(page: &mut Page, m: &mrfp::storage::StorageMetrics) {
 fn shards(page: &mut Page, m: &mrfp::Metrics) {
     use Kind::{Counter, Gauge};
     type Read = fn(&mrfp::ShardMetrics) -> u64;
-    let families: [(&str, Kind, &str, Read); 14] = [
+    let families: [(&str, Kind, &str, Read); 15] = [
         ("mrf_shard_sessions", Gauge, "MSRP sessions now.", |s| {
             u64::from(s.sessions)
         }),
@@ -222,6 +222,12 @@ fn shards(page: &mut Page, m: &mrfp::Metrics) {
             Counter,
             "Times the reading from a participant was paused for a recipient, or for want of room.",
             |s| s.holds,
+        ),
+        (
+            "mrf_shard_dropped_total",
+            Counter,
+            "Messages that a recipient did not get whole because nobody waits for it and the way to it was full.",
+            |s| s.dropped,
         ),
         (
             "mrf_shard_messages_sent_total",

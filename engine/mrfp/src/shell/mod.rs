@@ -335,6 +335,7 @@ impl Mrfp {
             shard.octets_sent = gauges.sent_bytes();
             shard.messages_received = gauges.messages();
             shard.messages_sent = gauges.copies();
+            shard.dropped = gauges.dropped();
         }
         for (shard, sender) in metrics.shards.iter_mut().zip(&self.senders) {
             shard.freight = sender.freight();
