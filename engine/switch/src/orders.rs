@@ -152,6 +152,9 @@ impl<B: Octets> Shard<B> {
         }
     }
 
+    // Deviation: a connection to the same host, port and scheme that is there should be reused (RFC 4975 section 5.4). Each
+    // session that we connect gets its own: on a shared one whoever stops reading stops all others behind the same
+    // gateway, and middleboxes that anchor media count on it (RFC 6714 section 6.3). Peers may share theirs.
     fn connect_if_active(&mut self, now: Instant, session: SessionRef) {
         let entry = &mut self.sessions[session.index as usize];
         let Setup::Active { to } = entry.config.setup else {
