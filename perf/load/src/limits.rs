@@ -69,5 +69,12 @@ pub const CONNECTIONS_PER_ADDRESS: u32 = 20_000;
 /// Above this share of its time at work the generator is said to have been the limit.
 pub const BUSY_SHARE_MAX: f64 = 0.95;
 
+/// The generator polls, so that it takes its whole core; with less of it somebody else did, and latencies are in part
+/// those of the generator.
+pub const CPU_SHARE_MIN: f64 = 0.9;
+
+/// Runs shorter than this, in seconds, say nothing of [`CPU_SHARE_MIN`].
+pub const CPU_SECONDS_MIN: f64 = 0.1;
+
 /// Connections of idle sessions that are made before their answers are read.
 pub const IDLE_CONNECTIONS_AT_ONCE: usize = 256;

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::idle::Measured;
-use crate::limits::{BUSY_SHARE_MAX, LATENCY_MAX};
+use crate::limits::{BUSY_SHARE_MAX, CPU_SECONDS_MIN, CPU_SHARE_MIN, LATENCY_MAX};
 use crate::plan::Transport;
 
 /// Latencies in nanoseconds.
@@ -209,7 +209,7 @@ impl Counts {
 }
 
 /// The end of a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// How the sessions were set up.
     pub via: String,
@@ -257,6 +257,9 @@ pub struct Summary {
     pub target_resident_bytes: Option<u64>,
     /// The most that was ever resident, octets, what it shares with others included, where it is known.
     pub target_peak_bytes: Option<u64>,
+    /// The seconds one by one.
+    #[serde(default)]
+    pub rows: Vec<Row>,
     /// What silent sessions beside the others cost, if there were any.
     pub idle: Option<Measured>,
 }
@@ -266,6 +269,12 @@ impl Summary {
     #[must_use]
     pub fn is_generator_bound(&self) -> bool {
         self.generator_busy > BUSY_SHARE_MAX
+    }
+
+    /// Whether others took the generator's core, so that latencies are in part its own.
+    #[must_use]
+    pub fn is_generator_disturbed(&self) -> bool {
+        self.seconds >= CPU_SECONDS_MIN && self.generator_cpu < CPU_SHARE_MIN
     }
 
     /// Several lines for people.
@@ -370,6 +379,12 @@ impl Summary {
                 "              the generator was the limit: the system under test may do more"
             )?;
         }
+        if self.is_generator_disturbed() {
+            writeln!(
+                out,
+                "              others took its core: what it got late counts as latency"
+            )?;
+        }
         Ok(())
     }
 }
@@ -377,4 +392,49 @@ impl Summary {
 /// A duration in seconds as the rate of something.
 pub(crate) fn per_second(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(summary: &Summary, expected: &[&str]) {
+        let mut out = Vec::new();
+        summary.print(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let said: Vec<_> = ["generator was the limit", "others took its core"]
+            .into_iter()
+            .filter(|words| text.contains(words))
+            .collect();
+        assert_eq!(said, expected, "{text}");
+    }
+
+    #[test]
+    fn a_run_that_the_generator_spoiled_says_so() {
+        let good = Summary {
+            seconds: 1.0,
+            generator_busy: 0.5,
+            generator_cpu: 0.99,
+            ..Summary::default()
+        };
+        check(&good, &[]);
+        let busy = Summary {
+            generator_busy: 0.96,
+            ..good.clone()
+        };
+        check(&busy, &["generator was the limit"]);
+        let disturbed = Summary {
+            generator_cpu: 0.8,
+            ..good
+        };
+        check(&disturbed, &["others took its core"]);
+        // Of one message nothing can be said.
+        let short = Summary {
+            seconds: 0.001,
+            generator_cpu: 0.0,
+            ..disturbed
+        };
+        check(&short, &[]);
+    }
 }

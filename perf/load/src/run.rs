@@ -41,7 +41,12 @@ pub async fn run(
     raise_descriptor_limit();
     let mut started = Started::new(plan, sessions)?;
     let mut watch = Watch::new(started.target);
-    let outcome = started.follow(&mut watch, &mut on_row).await;
+    let mut rows = Vec::new();
+    let mut keep_row = |row: &Row| {
+        on_row(row);
+        rows.push(*row);
+    };
+    let outcome = started.follow(&mut watch, &mut keep_row).await;
     started.shard.stop();
     let Started {
         shard,
@@ -54,7 +59,9 @@ pub async fn run(
         let keeper = core::mem::replace(&mut sessions.keeper, Keeper::None);
         keeper.release().await?;
     }
-    Ok(watch.summary(plan, sessions.via, &totals))
+    let mut summary = watch.summary(plan, sessions.via, &totals);
+    summary.rows = rows;
+    Ok(summary)
 }
 
 struct Started {

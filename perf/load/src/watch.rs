@@ -104,6 +104,7 @@ impl Watch {
             target_begun_bytes: self.begun_bytes,
             target_resident_bytes: self.resident_bytes,
             target_peak_bytes: self.peak_bytes,
+            rows: Vec::new(),
             idle: None,
         }
     }
