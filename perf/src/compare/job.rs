@@ -19,7 +19,6 @@ pub(crate) struct Job {
     pub(crate) system: System,
     pub(crate) plan: Plan,
     pub(crate) place: Place,
-    pub(crate) busy_poll_us: u64,
     /// Whether the system calls of the system under test are counted, which slows it down.
     pub(crate) counts_calls: bool,
 }

@@ -91,13 +91,9 @@ fn draw_throughput(folder: &Path, results: &Results) -> anyhow::Result<()> {
 
 fn draw_load(folder: &Path, results: &Results) -> anyhow::Result<()> {
     let mut lines = Vec::new();
-    for ((system, busy_poll_us), runs) in &results.latency {
-        let polling = match busy_poll_us {
-            0 => String::new(),
-            us => format!(", polling {us} us"),
-        };
+    for (system, runs) in &results.latency {
         let line = |name: &str, of: fn(&load::Summary) -> f64| Line {
-            name: format!("{name}, {system}{polling}"),
+            name: format!("{name}, {system}"),
             points: runs
                 .iter()
                 .filter_map(|run| Some((run.rate?, of(run))))

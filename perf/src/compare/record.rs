@@ -52,8 +52,7 @@ pub(crate) fn command(arguments: impl Iterator<Item = String>) -> String {
         }
     });
     let words = words.collect::<Vec<_>>().join(" ");
-    let separator = if words.is_empty() { "" } else { " -- " };
-    format!("cargo run --release -p mrf-perf --bin compare{separator}{words}")
+    format!("perf/compare {words}").trim_end().to_owned()
 }
 
 fn head(
@@ -68,7 +67,8 @@ fn head(
     writeln!(
         page,
         "Made by `{command}`; medians of {n} \
-         interleaved repetitions of {seconds} s each. The system under test has one core and is started \
+         interleaved repetitions of {seconds} s each, where latency is the figure in several shorter rounds each. The system \
+         under test has one core and is started \
          anew for each run, the load generator has another. A ratio is the median of the ratios of runs \
          of the same repetition. Absolute figures are of this machine and this hour; ratios are what to \
          keep."
@@ -87,7 +87,8 @@ fn targets(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::R
     writeln!(
         page,
         "CPU ratio: CPU time of the baseline per delivery over ours, which stays true where the generator \
-         was the limit (marked *, its throughput is a lower bound).\n"
+         was the limit (marked *, its throughput is a lower bound). Marked !: others took the generator's core in \
+         more than half of the runs, and latencies are in part the generator's.\n"
     )?;
     writeln!(
         page,
@@ -101,8 +102,10 @@ fn targets(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::R
                 row(page, results, scenario, ours, (name, baseline))?;
             }
             if scenario.name == PAIR_PACED {
-                let baseline = (scenario.name, System::Kamailio);
-                row(page, results, scenario, System::Polling(*kind), baseline)?;
+                for other in System::other_waits(*kind) {
+                    let baseline = (scenario.name, System::Kamailio);
+                    row(page, results, scenario, other, baseline)?;
+                }
             }
             if scenario.name == MANY && kind.has_forwarder() {
                 let forwarder = System::Forward(*kind);
@@ -166,6 +169,9 @@ fn row(
     let goal = scenario.goal.filter(|_| is_goal);
     let is_bound =
         pairs().any(|(run, other)| run.is_generator_bound() || other.is_generator_bound());
+    let disturbed = pairs()
+        .filter(|(run, other)| run.is_generator_disturbed() || other.is_generator_disturbed());
+    let is_disturbed = 2 * disturbed.count() > pairs().count();
     let mark = match goal {
         Some(_) if pairs().next().is_none() => "not measured",
         Some(goal) if goal.bound.is_met(ratio) => "met",
@@ -184,8 +190,17 @@ fn row(
         scenario.title,
         figure.words(),
         goal.map_or(String::new(), |goal| goal.bound.words()),
-        if is_bound { "*" } else { "" },
+        marks(is_bound, is_disturbed),
     )
+}
+
+fn marks(is_bound: bool, is_disturbed: bool) -> &'static str {
+    match (is_bound, is_disturbed) {
+        (true, true) => "*!",
+        (true, false) => "*",
+        (false, true) => "!",
+        (false, false) => "",
+    }
 }
 
 /// How much memory a large file takes while it passes.
@@ -238,10 +253,14 @@ fn reactors(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::
     )?;
     writeln!(page, "|---|---|---:|---:|---:|---:|---:|---:|")?;
     for scenario in &results.scenarios {
-        // Where latency is the figure, what polling is worth stands beside it.
-        let polling = runner.reactors.iter().map(|kind| System::Polling(*kind));
-        let polling = polling.filter(|_| scenario.name == PAIR_PACED);
-        for other in others.iter().map(|kind| System::Mrf(*kind)).chain(polling) {
+        // Where latency is the figure, what each way of waiting is worth stands beside it.
+        let waits = runner
+            .reactors
+            .iter()
+            .copied()
+            .flat_map(System::other_waits);
+        let waits = waits.filter(|_| scenario.name == PAIR_PACED);
+        for other in others.iter().map(|kind| System::Mrf(*kind)).chain(waits) {
             beside(page, results, scenario, *first, other)?;
         }
     }
@@ -264,7 +283,9 @@ fn beside(
     let calls = |system| {
         let calls = match system {
             System::Mrf(kind) => results.calls.get(&(scenario.name, kind)),
-            System::Polling(_) | System::Forward(_) | System::Kamailio => None,
+            System::Sleeping(_) | System::Polling(_) | System::Forward(_) | System::Kamailio => {
+                None
+            }
         };
         calls.map_or("-".to_owned(), |calls| format!("{calls:.3}"))
     };
@@ -395,15 +416,14 @@ mod tests {
     #[test]
     fn a_record_tells_how_it_was_made() {
         let made_by = |arguments: &[&str]| command(arguments.iter().map(|a| (*a).to_owned()));
-        let own = "cargo run --release -p mrf-perf --bin compare";
-        assert_eq!(made_by(&[]), own);
+        assert_eq!(made_by(&[]), "perf/compare");
         assert_eq!(
             made_by(&["--peers", "kamailio", "--budget=2.5"]),
-            format!("{own} -- --peers kamailio --budget=2.5")
+            "perf/compare --peers kamailio --budget=2.5"
         );
         assert_eq!(
             made_by(&["--out", "it's here", ""]),
-            format!(r"{own} -- --out 'it'\''s here' ''")
+            r"perf/compare --out 'it'\''s here' ''"
         );
     }
 }

@@ -8,7 +8,8 @@ use load::{Plan, Rate, Summary};
 
 use crate::job::{Job, Outcome};
 use crate::micro;
-use crate::scenarios::{self, Pace, Scenario};
+use crate::record::median;
+use crate::scenarios::{self, Halves, Pace, Scenario};
 use crate::systems::{Kind, Place, System};
 
 /// What to run.
@@ -38,8 +39,8 @@ pub(crate) struct Results {
     pub(crate) failures: Vec<Failure>,
     /// Throughput: size, recipients.
     pub(crate) throughput: BTreeMap<(u64, u32), Vec<(System, Summary)>>,
-    /// Latency over load: system, busy-polling, points of offered rate.
-    pub(crate) latency: BTreeMap<(System, u64), Vec<Summary>>,
+    /// Latency over load: points of offered rate.
+    pub(crate) latency: BTreeMap<System, Vec<Summary>>,
     /// Memory: sessions, sessions per connection, octets.
     pub(crate) memory: BTreeMap<Kind, Vec<Memory>>,
     /// The parser's and memmem's octets per second.
@@ -66,7 +67,6 @@ pub(crate) struct Memory {
 const SIZES: [u64; 3] = [100, 1_024, 16_384];
 const RECIPIENTS: [u32; 3] = [1, 10, 100];
 const RATES: [f64; 6] = [1_000.0, 5_000.0, 10_000.0, 20_000.0, 40_000.0, 60_000.0];
-const BUSY_POLL_US: [u64; 2] = [0, 100];
 /// Sessions, and how many of them share a connection.
 const IDLE: [(u32, u32); 6] = [
     (2, 1),
@@ -85,16 +85,10 @@ impl Runner {
         };
         results.scenarios = self.scenarios(&mut results.failures)?;
         for repetition in 0..self.repetitions {
-            for scenario in results.scenarios.clone() {
-                let mut systems = scenarios::systems(&scenario, &self.reactors, self.has_kamailio);
-                // Nobody is always the first after a pause.
-                let count = systems.len();
-                systems.rotate_left(repetition % count);
-                for system in systems {
-                    let job = self.job(system, &scenario.plan);
-                    let run = self.measure(scenario.name, &job, &mut results.failures);
-                    let runs = results.runs.entry((scenario.name, system)).or_default();
-                    runs.push(run.map(|outcome| outcome.summary));
+            let scenarios = results.scenarios.clone();
+            for together in scenarios.chunk_by(|one, next| next.is_held_against(one)) {
+                for round in 0..together[0].rounds {
+                    self.round(together, repetition + round, &mut results);
                 }
             }
         }
@@ -107,12 +101,32 @@ impl Runner {
         Ok(results)
     }
 
+    /// Scenarios that are held against each other, one after the other by each system.
+    fn round(&self, together: &[Scenario], number: usize, results: &mut Results) {
+        let systems = |one| scenarios::systems(one, &self.reactors, self.has_kamailio);
+        let mut all = systems(&together[0]);
+        // Nobody is always the first after a pause.
+        let count = all.len();
+        all.rotate_left(number % count);
+        for system in all {
+            let mut of_it: Vec<_> = together.iter().collect();
+            of_it.retain(|one| systems(one).contains(&system));
+            let count = of_it.len();
+            of_it.rotate_left(number % count);
+            for scenario in of_it {
+                let job = self.job(system, &scenario.plan);
+                let run = self.measure(scenario.name, &job, &mut results.failures);
+                let runs = results.runs.entry((scenario.name, system)).or_default();
+                runs.push(run.map(|outcome| outcome.summary));
+            }
+        }
+    }
+
     fn job(&self, system: System, plan: &Plan) -> Job {
         Job {
             system,
             plan: plan.clone(),
             place: self.place.clone(),
-            busy_poll_us: 0,
             counts_calls: false,
         }
     }
@@ -142,29 +156,19 @@ impl Runner {
         }
     }
 
-    /// The scenarios asked for; finds out first what half of the saturation is.
+    /// The scenarios asked for; finds out first what half of their saturation is.
     fn scenarios(&self, failures: &mut Vec<Failure>) -> anyhow::Result<Vec<Scenario>> {
         let is_wanted =
             |name: &str| self.only.is_empty() || self.only.iter().any(|one| one == name);
-        let half = if is_wanted(scenarios::MANY) || is_wanted(scenarios::ONE) {
-            let plan = scenarios::hundred_conferences(self.pace);
-            let mut least = f64::MAX;
-            for kind in &self.reactors {
-                let job = self.job(System::Mrf(*kind), &plan);
-                if let Some(outcome) = self.measure("saturation", &job, failures) {
-                    let delivered = outcome.summary.delivered_per_second;
-                    least = least.min(delivered / f64::from(plan.recipients()));
-                }
-            }
-            if least < f64::MAX {
-                (least / 2.0).max(1.0)
-            } else {
-                HALF_UNKNOWN
-            }
-        } else {
-            HALF_UNKNOWN
+        let mut halves = Halves {
+            one: HALF_UNKNOWN,
+            many: HALF_UNKNOWN,
         };
-        let mut all = scenarios::all(self.pace, half);
+        if is_wanted(scenarios::MANY) || is_wanted(scenarios::ONE) {
+            halves.one = self.half(1, failures);
+            halves.many = self.half(100, failures);
+        }
+        let mut all = scenarios::all(self.pace, halves);
         for name in &self.only {
             ensure!(
                 all.iter().any(|one| one.name == name),
@@ -174,6 +178,27 @@ impl Runner {
         }
         all.retain(|one| is_wanted(one.name));
         Ok(all)
+    }
+
+    /// Half of what so many conferences of ten can take on the slowest reactor, messages per second; the median of as many
+    /// runs as there are repetitions.
+    fn half(&self, conferences: u32, failures: &mut Vec<Failure>) -> f64 {
+        let plan = scenarios::saturated(self.pace, conferences);
+        let mut rates: BTreeMap<Kind, Vec<f64>> = BTreeMap::new();
+        for _ in 0..self.repetitions {
+            for kind in &self.reactors {
+                let job = self.job(System::Mrf(*kind), &plan);
+                if let Some(outcome) = self.measure("saturation", &job, failures) {
+                    let delivered = outcome.summary.delivered_per_second;
+                    let of_kind = rates.entry(*kind).or_default();
+                    of_kind.push(delivered / f64::from(plan.recipients()));
+                }
+            }
+        }
+        let medians = rates.into_values().map(|all| median(all.into_iter()));
+        medians
+            .reduce(f64::min)
+            .map_or(HALF_UNKNOWN, |least| (least / 2.0).max(1.0))
     }
 
     /// Once more with the system calls counted: that slows the system down, so that the other figures are
@@ -228,15 +253,11 @@ impl Runner {
                 ..self.pace.plan()
             };
             for kind in &self.reactors {
-                for busy_poll_us in BUSY_POLL_US {
-                    let system = System::Mrf(*kind);
-                    let job = Job {
-                        busy_poll_us,
-                        ..self.job(system, &plan)
-                    };
+                for system in [System::Mrf(*kind), System::Sleeping(*kind)] {
+                    let job = self.job(system, &plan);
                     if let Some(run) = self.measure("latency", &job, &mut results.failures) {
-                        let key = (system, busy_poll_us);
-                        results.latency.entry(key).or_default().push(run.summary);
+                        let points = results.latency.entry(system).or_default();
+                        points.push(run.summary);
                     }
                 }
             }
@@ -278,8 +299,8 @@ fn tell(name: &str, system: System, outcome: &Outcome) {
         .calls_per_delivery
         .map_or(String::new(), |calls| format!("  {calls:.3} calls"));
     eprintln!(
-        "{name:>12} {:<16} {:>10.0}/s {:>8.1} MB/s  p50 {:>8.1}  p99 {:>9.1} us  target {:>6.0} ns  \
-         resident {:>6.1} MB  generator {:>3.0} %{calls}{}",
+        "{name:>12} {:<24} {:>10.0}/s {:>8.1} MB/s  p50 {:>8.1}  p99 {:>9.1} us  target {:>6.0} ns  \
+         resident {:>6.1} MB  generator {:>3.0} %, core {:>3.0} %{calls}{}",
         system.to_string(),
         summary.delivered_per_second,
         summary.octets_per_second / 1e6,
@@ -288,6 +309,7 @@ fn tell(name: &str, system: System, outcome: &Outcome) {
         summary.target_nanos_per_delivery.unwrap_or(0.0),
         summary.target_resident_bytes.unwrap_or(0) as f64 / 1e6,
         summary.generator_busy * 100.0,
+        summary.generator_cpu * 100.0,
         if summary.counts.is_clean() {
             String::new()
         } else {

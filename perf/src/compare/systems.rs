@@ -25,14 +25,23 @@ use crate::veth::{self, Names};
 /// One contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum System {
-    /// This project.
+    /// This project as it comes: it polls before it sleeps as long as that pays.
     Mrf(Kind),
-    /// The same, polling before it sleeps: for latency, at the price of its core.
+    /// The same, never polling.
+    Sleeping(Kind),
+    /// The same, polling for a fixed time: for latency, at the price of its core.
     Polling(Kind),
     /// Octets in, octets out, on the same reactor.
     Forward(Kind),
     /// Kamailio's msrp module.
     Kamailio,
+}
+
+impl System {
+    /// The other ways in which this project can wait for something to do.
+    pub(crate) fn other_waits(kind: Kind) -> [Self; 2] {
+        [Self::Sleeping(kind), Self::Polling(kind)]
+    }
 }
 
 /// How long [`System::Polling`] polls, microseconds: twice the time between two messages of the paced
@@ -83,6 +92,7 @@ impl fmt::Display for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mrf(kind) => write!(f, "mrf {kind}"),
+            Self::Sleeping(kind) => write!(f, "mrf {kind}, never polling"),
             Self::Polling(kind) => write!(f, "mrf {kind}, polling {POLLING_US} us"),
             Self::Forward(kind) => write!(f, "forwarder {kind}"),
             Self::Kamailio => f.write_str("Kamailio"),
@@ -102,8 +112,9 @@ pub(crate) enum Inner {
         mgc: TransportAddr,
         #[arg(long)]
         listener: mrfp::Listener,
-        #[arg(long, default_value_t = 0)]
-        busy_poll_us: u64,
+        /// The default of an MRFP if absent
+        #[arg(long)]
+        busy_poll_us: Option<u64>,
         #[arg(long)]
         xdp_if: Option<String>,
     },
@@ -130,15 +141,17 @@ pub(crate) fn serve(command: &Inner) -> anyhow::Result<()> {
             busy_poll_us,
             xdp_if,
         } => {
-            let config = mrfp::Config {
+            let mut config = mrfp::Config {
                 msrp: vec![*listener],
                 mgcs: vec![*mgc],
                 reactor: reactor.reactor(),
                 xdp_interface: xdp_if.clone(),
                 shards: NonZeroU8::new(1),
-                busy_poll: core::time::Duration::from_micros(*busy_poll_us).into(),
                 ..mrfp::Config::default()
             };
+            if let Some(micros) = busy_poll_us {
+                config.busy_poll = core::time::Duration::from_micros(*micros).into();
+            }
             runtime()?.block_on(async {
                 let _mrfp = mrfp::start(config).await?;
                 core::future::pending::<anyhow::Result<()>>().await
@@ -194,8 +207,9 @@ impl Place {
 pub(crate) async fn begin(job: &Job) -> anyhow::Result<Sessions> {
     let (plan, place) = (&job.plan, &job.place);
     match job.system {
-        System::Mrf(kind) => mrf(kind, plan, place, job.busy_poll_us).await,
-        System::Polling(kind) => mrf(kind, plan, place, POLLING_US).await,
+        System::Mrf(kind) => mrf(kind, plan, place, None).await,
+        System::Sleeping(kind) => mrf(kind, plan, place, Some(0)).await,
+        System::Polling(kind) => mrf(kind, plan, place, Some(POLLING_US)).await,
         System::Forward(kind) => forwarder(kind, plan, place),
         System::Kamailio => kamailio(plan, place).await,
     }
@@ -253,7 +267,7 @@ async fn mrf(
     kind: Kind,
     plan: &Plan,
     place: &Place,
-    busy_poll_us: u64,
+    busy_poll_us: Option<u64>,
 ) -> anyhow::Result<Sessions> {
     let controller = Controller::listen(TransportAddr::Tcp(place.near())).await?;
     let mgc = controller.listens_on().to_string();
@@ -262,8 +276,10 @@ async fn mrf(
     command
         .args(["serve-mrfp", "--reactor", kind.name(), "--mgc", &mgc])
         .args(["--listener", &listener])
-        .args(["--busy-poll-us", &busy_poll_us.to_string()])
         .stdout(Stdio::null());
+    if let Some(micros) = busy_poll_us {
+        command.args(["--busy-poll-us", &micros.to_string()]);
+    }
     if kind == Kind::Xdp {
         command.args(["--xdp-if", veth::HOST_LINK]);
     }
