@@ -102,9 +102,9 @@ fn media(options: &Options) -> mrfp::Config {
         config.gateway_limits.spread_above = above.0.get();
     }
     config.xdp_interface = options.xdp_if.as_ref().map(|name| name.0.clone());
-    config.busy_poll = options
-        .busy_poll_us
-        .map_or_else(Default::default, Into::into);
+    if let Some(busy_poll) = options.busy_poll_us {
+        config.busy_poll = busy_poll.into();
+    }
     config.tcp_congestion = options.tcp_congestion.as_ref().map(|name| name.0.clone());
     let limits = &mut config.switch_limits;
     if let Some(mib) = options.recipient_queue_mib {

@@ -133,7 +133,7 @@ impl FromStr for Reactor {
 pub enum BusyPoll {
     /// So many microseconds, 0 to [`BUSY_POLL_US_MAX`].
     Micros(u32),
-    /// What pays, and no more than half of the time.
+    /// As long as it pays and nobody else wants the core.
     Auto,
 }
 
@@ -141,7 +141,7 @@ impl From<BusyPoll> for mrfp::BusyPoll {
     fn from(value: BusyPoll) -> Self {
         match value {
             BusyPoll::Micros(micros) => Duration::from_micros(micros.into()).into(),
-            BusyPoll::Auto => Self::bounded(),
+            BusyPoll::Auto => Self::adaptive(),
         }
     }
 }

@@ -112,7 +112,7 @@ pub struct Config {
     /// more than the interface has receive queues.
     pub shards: Option<NonZeroU8>,
     /// How long a shard polls before it sleeps: spares the wake-up of tens of microseconds, costs up to
-    /// a core, or half of one where it is bounded.
+    /// a core while messages come; where it is adaptive, only one that nobody else wants.
     pub busy_poll: BusyPoll,
     /// TCP's congestion control for MSRP, by the system's name; `None`: the system's default. Not for
     /// [`ReactorKind::Xdp`], which has a TCP of its own.
@@ -163,7 +163,7 @@ impl Default for Config {
             reactor: ReactorKind::Auto,
             xdp_interface: None,
             shards: None,
-            busy_poll: BusyPoll::default(),
+            busy_poll: BusyPoll::adaptive(),
             tcp_congestion: None,
             honour_sdp: false,
             matching: Matching::SessionId,

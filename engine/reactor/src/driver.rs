@@ -232,19 +232,38 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         let began = self.backend.now();
         if let Some(poll_until) = self.patience.poll_until(began) {
             let stop = until.map_or(poll_until, |at| at.min(poll_until));
-            while self.backend.now() < stop {
-                self.backend.wait(Some(Instant::ZERO), done)?;
-                if !done.is_empty() || self.has_news() {
-                    self.patience.note(began, self.backend.now());
-                    return Ok(());
-                }
-                // Who completes our operations may need what these calls hold.
-                (0..POLL_PAUSES).for_each(|_| core::hint::spin_loop());
+            let has_come = self.poll_backend(stop, done)?;
+            let now = self.backend.now();
+            self.patience.stop_polling(now);
+            if has_come {
+                self.patience.note(began, now);
+                return Ok(());
             }
         }
         let outcome = self.sleep(until, done);
         self.patience.note(began, self.backend.now());
         outcome
+    }
+
+    /// Waits without sleeping; whether something came.
+    fn poll_backend(
+        &mut self,
+        stop: Instant,
+        done: &mut Vec<Completion<B::Octets, B::Socket>>,
+    ) -> io::Result<bool> {
+        while self.backend.now() < stop {
+            self.backend.wait(Some(Instant::ZERO), done)?;
+            if !done.is_empty() || self.has_news() {
+                return Ok(true);
+            }
+            if self.patience.yields() {
+                std::thread::yield_now();
+            } else {
+                // Who completes our operations may need what these calls hold.
+                (0..POLL_PAUSES).for_each(|_| core::hint::spin_loop());
+            }
+        }
+        Ok(false)
     }
 
     /// Whether other threads have said something that is to be dealt with now.

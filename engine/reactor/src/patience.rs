@@ -1,17 +1,20 @@
 //! Whether polling before sleeping is worth it, and for how long: adaptive busy-polling.
 //!
 //! ```text
-//! fixed:    polling ──nothing came in FRUITLESS_MAX windows in a row──► sleeping
-//!           sleeping ──something came within a window of falling asleep──► polling
+//! fixed:     polling ──nothing came in FRUITLESS_MAX windows in a row──► sleeping
+//!            sleeping ──something came within a window of falling asleep──► polling
 //!
-//! bounded:  something came while polling        ──► the window stays
-//!           later, but within the longest one   ──► the window doubles: polling on would have caught it
-//!           later than that                     ──► it halves; below WINDOW_MIN nothing is polled
-//!           more than 1 in SHARE of the time was polled ──► sleeping, until it is less again
+//! adaptive:  something came while polling        ──► the window stays
+//!            later, but within the longest one   ──► the window doubles: polling on would have caught it
+//!            later than that                     ──► it halves; below WINDOW_MIN nothing is polled
+//!            polling was interrupted, and that took more than 1 in SHARE of the time polled
+//!                                                ──► somebody else wants the core: nothing is polled for a
+//!                                                    while, longer each time, from REST_MIN to REST_MAX
 //! ```
 //!
 //! A shard whose work comes in short intervals is spared the wake-up, which costs more than the work;
-//! one that is idle spends a window now and then, or nothing, not a core.
+//! one that is idle spends a window now and then, or nothing, not a core. Whoever else wants the core gets it:
+//! in the adaptive mode it is offered to others each time that nothing has come.
 
 use core::time::Duration;
 
@@ -20,43 +23,54 @@ use clock::Instant;
 /// Windows without a completion until polling stops.
 const FRUITLESS_MAX: u32 = 16;
 
-/// The shortest bounded window: about what waking up costs.
+/// The shortest adaptive window: about what waking up costs.
 const WINDOW_MIN: Duration = Duration::from_micros(10);
 
-/// The longest bounded window.
+/// The longest adaptive window: a message a window apart costs that much of the core instead of a wake-up.
 const WINDOW_MAX: Duration = Duration::from_micros(200);
 
-/// Bounded polling takes no more than one in so many parts of the time.
-const SHARE: u32 = 2;
+/// Polling that ends so much later than it should was interrupted: others had the core, or the machine did.
+/// Short tasks are served in less, and what one wait receives is as well.
+const INTERRUPTION_MIN: Duration = Duration::from_millis(1);
 
-/// So much bounded polling may be caught up on after a pause.
-const CREDIT_MAX: Duration = Duration::from_millis(2);
+/// Interruptions may take one in so many parts of the time polled; where they take more, sleeping is better, for who
+/// is woken is preferred to who has been busy.
+const SHARE: u32 = 50;
 
-const _: () = assert!(WINDOW_MAX.as_nanos() <= CREDIT_MAX.as_nanos());
+/// For how long nothing is polled after an interruption at first.
+const REST_MIN: Duration = Duration::from_millis(100);
+
+/// For how long nothing is polled at most, when each attempt is interrupted.
+const REST_MAX: Duration = Duration::from_secs(10);
 
 /// How a shard waits for something to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BusyPoll {
     /// The longest time polled before sleeping; zero: sleep at once.
     longest: Duration,
-    /// The time polled follows what comes, and stays below a share of all time.
-    is_bounded: bool,
+    /// The time polled follows what comes, and ends where others want the core.
+    is_adaptive: bool,
 }
 
 impl BusyPoll {
-    /// Polls as long as what comes tells that it pays, and no more than half of the time.
+    /// Polls as long as what comes tells that it pays, on a core that nobody else wants.
     #[must_use]
-    pub fn bounded() -> Self {
+    pub const fn adaptive() -> Self {
         Self {
             longest: WINDOW_MAX,
-            is_bounded: true,
+            is_adaptive: true,
         }
     }
 
-    /// The longest time polled before sleeping.
+    /// The time polled before sleeping where that is fixed, zero where it is not: who sleeps whenever that seems better
+    /// needs interrupts at any time.
     #[must_use]
-    pub fn longest(&self) -> Duration {
-        self.longest
+    pub fn fixed(&self) -> Duration {
+        if self.is_adaptive {
+            Duration::ZERO
+        } else {
+            self.longest
+        }
     }
 }
 
@@ -65,7 +79,7 @@ impl From<Duration> for BusyPoll {
     fn from(longest: Duration) -> Self {
         Self {
             longest,
-            is_bounded: false,
+            is_adaptive: false,
         }
     }
 }
@@ -76,14 +90,16 @@ pub(crate) struct Patience {
     policy: BusyPoll,
     /// Of a fixed window: how often in a row nothing came in it.
     fruitless: u32,
-    /// How long is polled when polling is bounded.
+    /// How long is polled when that is adaptive.
     window: Duration,
-    /// What bounded polling may still take.
-    credit: Duration,
-    /// Until when the credit is counted.
-    counted_at: Instant,
-    /// The wait under way began with polling.
-    is_polling: bool,
+    /// The wait under way began with polling from here to there.
+    polling: Option<(Instant, Instant)>,
+    /// Polled since the last interruption.
+    undisturbed: Duration,
+    /// How long the next interruption makes polling stop.
+    rest: Duration,
+    /// When polling may begin again.
+    rested_at: Instant,
 }
 
 impl Patience {
@@ -92,9 +108,10 @@ impl Patience {
             policy,
             fruitless: 0,
             window: Duration::ZERO,
-            credit: Duration::ZERO,
-            counted_at: Instant::ZERO,
-            is_polling: false,
+            polling: None,
+            undisturbed: Duration::ZERO,
+            rest: REST_MIN,
+            rested_at: Instant::ZERO,
         }
     }
 
@@ -103,34 +120,53 @@ impl Patience {
         self.policy.longest.is_zero()
     }
 
-    /// A wait begins: how long to poll from `now` on; `None`: sleep at once.
+    /// Whether the core is to be offered to others while nothing comes.
+    pub(crate) fn yields(&self) -> bool {
+        self.policy.is_adaptive
+    }
+
+    /// A wait begins: how long to poll from `now` on; `None`: sleep at once. Who polls says when it
+    /// [stopped](Self::stop_polling).
     pub(crate) fn poll_until(&mut self, now: Instant) -> Option<Instant> {
-        let window = if self.policy.is_bounded {
-            let earned = now.since(self.counted_at) / SHARE;
-            self.credit = (self.credit + earned).min(CREDIT_MAX);
-            self.counted_at = now;
-            (self.window <= self.credit).then_some(self.window)
+        let window = if self.policy.is_adaptive {
+            (now >= self.rested_at).then_some(self.window)
         } else {
             (self.fruitless < FRUITLESS_MAX).then_some(self.policy.longest)
         };
         let window = window.filter(|window| !window.is_zero());
-        self.is_polling = window.is_some();
-        window.map(|window| now + window)
+        self.polling = window.map(|window| (now, now + window));
+        self.polling.map(|(_, until)| until)
+    }
+
+    /// Polling ended, because something came or because it had been long enough.
+    pub(crate) fn stop_polling(&mut self, now: Instant) {
+        let Some((began, until)) = self.polling.take() else {
+            return;
+        };
+        let late = now.since(until.min(now));
+        if !self.policy.is_adaptive || late < INTERRUPTION_MIN {
+            self.undisturbed += now.since(began);
+            return;
+        }
+        if late * SHARE > self.undisturbed {
+            self.rested_at = now + self.rest;
+            self.rest = (2 * self.rest).min(REST_MAX);
+        } else {
+            self.rest = REST_MIN;
+        }
+        self.undisturbed = Duration::ZERO;
     }
 
     /// The wait that began at `began` ended, because something came or not.
     pub(crate) fn note(&mut self, began: Instant, ended: Instant) {
         let gap = ended.since(began);
-        if !self.policy.is_bounded {
+        if !self.policy.is_adaptive {
             self.fruitless = if gap <= self.policy.longest {
                 0
             } else {
                 self.fruitless.saturating_add(1)
             };
             return;
-        }
-        if self.is_polling {
-            self.credit = self.credit.saturating_sub(gap.min(self.window));
         }
         if gap > self.policy.longest {
             self.window /= 2;
@@ -149,22 +185,23 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_micros(50);
 
-    /// Waits one after the other, each `gap` long with `work` behind it; the time polled, and the time in
-    /// all.
+    /// Waits one after the other, each `gap` long with `work` behind it; the time polled.
     fn waits(
         patience: &mut Patience,
         now: &mut Instant,
         (count, gap, work): (u32, Duration, Duration),
-    ) -> (Duration, Duration) {
-        let (mut polled, start) = (Duration::ZERO, *now);
+    ) -> Duration {
+        let mut polled = Duration::ZERO;
         for _ in 0..count {
             if let Some(until) = patience.poll_until(*now) {
-                polled += until.since(*now).min(gap);
+                let until = until.min(*now + gap);
+                polled += until.since(*now);
+                patience.stop_polling(until);
             }
             patience.note(*now, *now + gap);
             *now = *now + gap + work;
         }
-        (polled, now.since(start))
+        polled
     }
 
     fn micros(micros: u64) -> Duration {
@@ -196,8 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn a_bounded_window_grows_to_what_would_have_caught_the_next_and_no_further() {
-        let mut patience = Patience::new(BusyPoll::bounded());
+    fn an_adaptive_window_grows_to_what_would_have_caught_the_next_and_no_further() {
+        let mut patience = Patience::new(BusyPoll::adaptive());
         let mut now = Instant::from_nanos(1_000_000_000);
         assert_eq!(patience.poll_until(now), None, "nothing is known yet");
         let mut windows = Vec::new();
@@ -207,39 +244,97 @@ mod tests {
         }
         assert_eq!(windows, [10, 20, 40, 80, 80, 80].map(micros));
         let all = (100, micros(60), micros(100));
-        let (polled, _) = waits(&mut patience, &mut now, all);
+        let polled = waits(&mut patience, &mut now, all);
         assert_eq!(polled, 100 * micros(60), "each wait is polled to its end");
     }
 
     #[test]
     fn who_is_idle_polls_nothing() {
-        let mut patience = Patience::new(BusyPoll::bounded());
+        let mut patience = Patience::new(BusyPoll::adaptive());
         let mut now = Instant::from_nanos(1_000_000_000);
         waits(&mut patience, &mut now, (20, micros(150), micros(200)));
         assert_eq!(patience.window, micros(160));
         let first = (5, micros(1_000), micros(1));
-        let (polled, _) = waits(&mut patience, &mut now, first);
+        let polled = waits(&mut patience, &mut now, first);
         assert_eq!(polled, micros(160 + 80 + 40 + 20 + 10));
-        let (polled, _) = waits(&mut patience, &mut now, (100, micros(1_000), micros(1)));
+        let polled = waits(&mut patience, &mut now, (100, micros(1_000), micros(1)));
         assert_eq!(polled, Duration::ZERO);
     }
 
     #[test]
-    fn bounded_polling_takes_no_more_than_its_share_of_the_time() {
-        for (gap, work) in [(100, 1), (100, 20), (15, 1), (199, 0), (60, 60)] {
-            let mut patience = Patience::new(BusyPoll::bounded());
-            let mut now = Instant::from_nanos(1_000_000_000);
-            let some = (10_000, micros(gap), micros(work));
-            let (polled, all) = waits(&mut patience, &mut now, some);
-            assert!(
-                polled <= all / SHARE + CREDIT_MAX,
-                "{gap} {work}: {polled:?}"
-            );
-            let wanted = 10_000 * micros(gap);
-            assert!(
-                polled + 10 * CREDIT_MAX >= wanted.min(all / SHARE),
-                "{gap} {work}: the share is made use of, {polled:?} of {all:?}"
-            );
+    fn one_long_gap_among_short_ones_does_not_end_the_polling() {
+        let mut patience = Patience::new(BusyPoll::adaptive());
+        let mut now = Instant::from_nanos(1_000_000_000);
+        waits(&mut patience, &mut now, (20, micros(90), micros(10)));
+        waits(&mut patience, &mut now, (1, micros(5_000), micros(10)));
+        let polled = waits(&mut patience, &mut now, (2, micros(90), micros(10)));
+        assert_eq!(
+            polled,
+            micros(80 + 90),
+            "the first of them is missed by 10 us"
+        );
+    }
+
+    /// Waits of 90 us with 10 us of work for a while, on a core that somebody else takes for `slice` whenever it was
+    /// polled for `until_taken`; the time polled, and how often it was taken.
+    fn contended(
+        patience: &mut Patience,
+        now: &mut Instant,
+        time: Duration,
+        (until_taken, slice): (Duration, Duration),
+    ) -> (Duration, u32) {
+        let (mut polled, mut taken, mut since) = (Duration::ZERO, 0, Duration::ZERO);
+        let end = *now + time;
+        while *now < end {
+            let (began, mut ended) = (*now, *now + micros(90));
+            if let Some(until) = patience.poll_until(began) {
+                if since >= until_taken {
+                    since = Duration::ZERO;
+                    taken += 1;
+                    ended += slice;
+                    patience.stop_polling(ended);
+                } else {
+                    let until = until.min(ended);
+                    polled += until.since(began);
+                    since += until.since(began);
+                    patience.stop_polling(until);
+                }
+            }
+            patience.note(began, ended);
+            *now = ended + micros(10);
         }
+        (polled, taken)
+    }
+
+    #[test]
+    fn polling_gives_way_to_somebody_else_who_wants_the_core() {
+        let (millis, seconds) = (Duration::from_millis, Duration::from_secs);
+        let mut patience = Patience::new(BusyPoll::adaptive());
+        let mut now = Instant::from_nanos(1_000_000_000);
+        let hog = (millis(3), millis(3));
+        let (_, taken) = contended(&mut patience, &mut now, seconds(15), hog);
+        assert!((4..=8).contains(&taken), "rests double: {taken}");
+        let (polled, taken) = contended(&mut patience, &mut now, seconds(100), hog);
+        assert!(
+            (5..=12).contains(&taken),
+            "no more than every ten seconds: {taken}"
+        );
+        assert!(polled < millis(100), "{polled:?}");
+        // Alone again: what is rested at most is ten seconds.
+        waits(&mut patience, &mut now, (110_000, micros(90), micros(10)));
+        let (polled, _) = contended(&mut patience, &mut now, seconds(1), (seconds(9), millis(3)));
+        assert!(polled > millis(880), "{polled:?}");
+    }
+
+    #[test]
+    fn a_rare_interruption_does_not_end_the_polling() {
+        let (millis, seconds) = (Duration::from_millis, Duration::from_secs);
+        let mut patience = Patience::new(BusyPoll::adaptive());
+        let mut now = Instant::from_nanos(1_000_000_000);
+        let rare = (millis(500), millis(5));
+        let (polled, taken) = contended(&mut patience, &mut now, seconds(10), rare);
+        assert!(taken >= 15, "{taken}");
+        assert!(polled > millis(8_700), "{polled:?}");
+        assert_eq!(patience.rest, REST_MIN);
     }
 }

@@ -435,7 +435,7 @@ fn bypass(config: &Config, mailboxes: &[Mailbox<Socket>]) -> Result<XdpInterface
     let name = config.xdp_interface.as_deref();
     let name = name.ok_or(StartError::NoInterface)?;
     let addrs: Vec<_> = config.msrp.iter().map(|one| one.addr).collect();
-    reactor::open_xdp(name, &addrs, mailboxes, config.busy_poll.longest()).map_err(StartError::Xdp)
+    reactor::open_xdp(name, &addrs, mailboxes, config.busy_poll.fixed()).map_err(StartError::Xdp)
 }
 
 fn cores() -> usize {
