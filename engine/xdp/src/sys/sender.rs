@@ -19,6 +19,10 @@ pub(super) const METADATA_BYTES: usize = 24;
 
 const _: () = assert!(METADATA_BYTES.is_multiple_of(8), "a rule of the kernel");
 
+/// Frames that are written before the kernel is called: as many as one call sends where it copies them. More would
+/// save no call, and the chunks that come back would not be in the cache any more.
+const BATCH_FRAMES: usize = 32;
+
 #[derive(Debug)]
 pub(crate) struct Sender {
     tx: Ring<libc::xdp_desc>,
@@ -27,8 +31,10 @@ pub(crate) struct Sender {
     free: Vec<u64>,
     /// A frame of several chunks is written here first.
     scratch: Vec<u8>,
-    /// Something was written since the last call into the kernel.
-    is_unsent: bool,
+    /// Frames written since the last call into the kernel.
+    unsent_count: usize,
+    /// There were some since [`Self::flush`] was last asked.
+    has_sent: bool,
     /// The kernel is asked to complete the checksums of frames.
     pub(crate) leaves_checksums: bool,
     socket: Arc<OwnedFd>,
@@ -52,7 +58,8 @@ impl Sender {
             completion,
             free,
             scratch: Vec::new(),
-            is_unsent: false,
+            unsent_count: 0,
+            has_sent: false,
             leaves_checksums,
             socket,
             memory,
@@ -73,8 +80,12 @@ impl Sender {
 
     /// Lets the kernel see and send what was written; whether there was anything since the last call.
     pub(crate) fn flush(&mut self) -> bool {
-        let was_unsent = core::mem::take(&mut self.is_unsent);
-        if was_unsent {
+        self.send_batch();
+        core::mem::take(&mut self.has_sent)
+    }
+
+    fn send_batch(&mut self) {
+        if core::mem::take(&mut self.unsent_count) > 0 {
             self.tx.publish();
         }
         // Without zero copy one call sends a few frames only, and says EAGAIN while there are more.
@@ -100,7 +111,6 @@ impl Sender {
             left = now;
         }
         self.reclaim();
-        was_unsent
     }
 
     /// Where a frame begins in its chunk; those that go on with it begin there too, a rule of the kernel.
@@ -131,7 +141,10 @@ impl Sender {
             options: if asks { libc::XDP_TX_METADATA } else { 0 }
                 | if part.is_last { 0 } else { libc::XDP_PKT_CONTD },
         });
-        self.is_unsent = true;
+        if part.is_last {
+            self.unsent_count += 1;
+            self.has_sent = true;
+        }
         outcome
     }
 }
@@ -161,8 +174,8 @@ impl FrameSink for Sender {
         let has = |one: &mut Self| {
             one.free.len() >= FRAME_CHUNKS_MAX && one.tx.room() as usize >= FRAME_CHUNKS_MAX
         };
-        if !has(self) {
-            self.flush();
+        if self.unsent_count >= BATCH_FRAMES || !has(self) {
+            self.send_batch();
         }
         has(self)
     }
