@@ -10,9 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Options;
 use crate::values::{
-    Advertised, AfterLoss, AuthHeader, BusyPoll, Count, H248Addr, H248Pdu, H248Version, HttpAddr,
-    LogFormat, Mid, MsrpAddr, MsrpMatch, NextHop, Period, QueueMib, Reactor, Shards, SipListener,
-    Switch, TcpCongestion, WsOrigin, XdpInterface,
+    Advertised, AfterLoss, AuthHeader, BusyPoll, Count, H248Addr, H248Pdu, H248Profile,
+    H248Version, HttpAddr, LogFormat, Mid, MsrpAddr, MsrpMatch, NextHop, Period, QueueMib, Reactor,
+    Shards, SipListener, Switch, TcpCongestion, WsOrigin, XdpInterface,
 };
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
@@ -324,6 +324,10 @@ struct MediaArgs {
     /// [default: what the transport carries]
     #[arg(long, value_name = "BYTES", env = "MRF_H248_PDU")]
     h248_pdu: Option<H248Pdu>,
+    /// H.248 profile proposed at registration, for controllers that know another one or take none
+    /// [default: MRF/7]
+    #[arg(long, value_name = "NAME/VERSION|none", env = "MRF_H248_PROFILE")]
+    h248_profile: Option<H248Profile>,
     /// Highest H.248 version proposed at registration: 1, 2 or 3 [default: 2]
     #[arg(long, value_name = "1|2|3", env = "MRF_H248_VERSION")]
     h248_version: Option<H248Version>,
@@ -544,6 +548,7 @@ impl MediaArgs {
         options.h248_restart_delay = self.h248_restart_delay;
         options.h248_timeout = self.h248_timeout;
         options.h248_pdu = self.h248_pdu;
+        options.h248_profile = self.h248_profile;
         options.h248_version = self.h248_version;
         options.storage = self.storage;
     }

@@ -15,9 +15,10 @@ use text::{one_or_many, strings};
 use crate::position::{Fault, Position};
 use crate::values::{
     Advertised, AfterLoss, AuthHeader, BusyPoll, ChargingText, Contact, Count, Digest, DigestQop,
-    H248Addr, H248Pdu, H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr, MsrpMatch,
-    NameOrOff, NameServer, NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib, Reactor,
-    Shards, SipListener, SipUri, Switch, TcpCongestion, Trusted, Whoever, WsOrigin, XdpInterface,
+    H248Addr, H248Pdu, H248Profile, H248Version, HttpAddr, LogFilter, LogFormat, Mid, MsrpAddr,
+    MsrpMatch, NameOrOff, NameServer, NextHop, NoticeText, Period, PeriodOrOff, Profile, QueueMib,
+    Reactor, Shards, SipListener, SipUri, Switch, TcpCongestion, Trusted, Whoever, WsOrigin,
+    XdpInterface,
 };
 pub use conference::{CONFERENCE_KEYS, ConferenceOptions};
 
@@ -42,6 +43,7 @@ pub const KEYS: &[&str] = &[
     "h248-after-loss",
     "h248-auth",
     "h248-pdu",
+    "h248-profile",
     "h248-restart-delay",
     "h248-timeout",
     "h248-version",
@@ -157,6 +159,8 @@ pub struct Options {
     pub h248_timeout: Option<Period>,
     /// Octets of the longest H.248 message sent.
     pub h248_pdu: Option<H248Pdu>,
+    /// H.248 profile proposed.
+    pub h248_profile: Option<H248Profile>,
     /// Highest H.248 version proposed.
     pub h248_version: Option<H248Version>,
     /// Directory for messages played and recorded.
@@ -289,6 +293,7 @@ impl Options {
             h248_restart_delay: self.h248_restart_delay.or(fallback.h248_restart_delay),
             h248_timeout: self.h248_timeout.or(fallback.h248_timeout),
             h248_pdu: self.h248_pdu.or(fallback.h248_pdu),
+            h248_profile: self.h248_profile.or(fallback.h248_profile),
             h248_version: self.h248_version.or(fallback.h248_version),
             storage: self.storage.or(fallback.storage),
             sip: either(self.sip, fallback.sip),

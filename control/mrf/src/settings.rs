@@ -114,6 +114,9 @@ fn media(options: &Options) -> mrfp::Config {
         limits.shard_queue_bytes_max = mib.bytes();
     }
     config.h248_pdu_bytes_max = options.h248_pdu.map(|pdu| pdu.0);
+    if let Some(profile) = &options.h248_profile {
+        config.h248_profile.clone_from(&profile.0);
+    }
     if let Some(version) = options.h248_version {
         config.version_max = version.0;
     }

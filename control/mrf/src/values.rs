@@ -233,6 +233,39 @@ impl FromStr for H248Version {
     }
 }
 
+/// The H.248 profile to propose, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct H248Profile(pub Option<h248::ast::Profile>);
+
+/// Letters and digits of a profile's name (H.248.1 Annex B.2).
+const PROFILE_NAME_OCTETS_MAX: usize = 64;
+
+impl FromStr for H248Profile {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let is_name = |name: &str| {
+            name.len() <= PROFILE_NAME_OCTETS_MAX
+                && name.starts_with(|c: char| c.is_ascii_alphabetic())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let parts = text.split_once('/').filter(|(name, _)| is_name(name));
+        let parts = parts.and_then(|(name, version)| Some((name, version.parse().ok()?)));
+        match parts {
+            Some((name, version @ 1..=99)) => Ok(Self(Some(h248::ast::Profile {
+                name: name.into(),
+                version,
+            }))),
+            Some(_) | None => Err(ValueError::new(
+                "expected NAME/VERSION such as MRF/7, or none",
+            )),
+        }
+    }
+}
+
 /// Octets of the longest H.248 message sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct H248Pdu(pub usize);

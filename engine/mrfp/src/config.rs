@@ -132,6 +132,8 @@ pub struct Config {
     pub h248_pdu_bytes_max: Option<usize>,
     /// Highest H.248 version offered, 1 to 3.
     pub version_max: u8,
+    /// Profile proposed at registration (H.248.1 section 7.2.8); `None` proposes none.
+    pub h248_profile: Option<h248::ast::Profile>,
     /// Longest random wait before the first registration (MWD).
     pub restart_delay_max: Duration,
     /// How long a request of ours waits for its reply (T-MAX) before the controller counts as
@@ -172,6 +174,7 @@ impl Default for Config {
             after_loss: AfterLoss::default(),
             h248_pdu_bytes_max: None,
             version_max: 2,
+            h248_profile: Some(h248_endpoint::mp_profile()),
             restart_delay_max: Duration::ZERO,
             h248_timeout: Duration::from_secs(25),
             context_keep: None,

@@ -35,6 +35,7 @@ deserialize_from_text!(
     Shards,
     QueueMib,
     TcpCongestion,
+    H248Profile,
     H248Version,
     AfterLoss,
     H248Pdu,

@@ -41,6 +41,17 @@ fn listeners_of_later_builds_are_refused_by_name() {
     refused::<XdpInterface>("a/b", "expected the name of a network interface");
     refused::<XdpInterface>("", "expected the name of a network interface");
     refused::<H248Version>("4", "expected 1, 2 or 3");
+    for text in [
+        "", "MRF", "MRF/", "MRF/0", "MRF/100", "7/7", "M-R/1", "None",
+    ] {
+        refused::<H248Profile>(text, "expected NAME/VERSION such as MRF/7, or none");
+    }
+    assert_eq!("none".parse(), Ok(H248Profile(None)));
+    let settled = "ResGW/12".parse::<H248Profile>().unwrap().0.unwrap();
+    assert_eq!(
+        (settled.name.to_string(), settled.version),
+        ("ResGW".to_owned(), 12)
+    );
     refused::<AfterLoss>("reboot", "expected disconnected, failover or restart");
     check("1400", H248Pdu(1400));
     check("65531", H248Pdu(65_531));

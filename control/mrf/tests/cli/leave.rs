@@ -1,4 +1,4 @@
-//! What a media plane tells its controller when it goes.
+//! What a media plane tells its controller when it comes and when it goes.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -91,4 +91,33 @@ fn a_media_plane_whose_time_to_drain_runs_out_says_so_before_it_goes() {
     assert!(forced.contains("RE=\"905 "), "{forced}");
     mgc.consent(2, &forced, "");
     assert_eq!(server.program.wait().code(), Some(0));
+}
+
+#[test]
+fn a_media_plane_proposes_the_profile_that_it_is_told_to() {
+    for (profile, proposed) in [("ResGW/2", Some("PF=ResGW/2")), ("none", None)] {
+        let mut mgc = Controller::new();
+        let to = format!("udp:{}", mgc.addr());
+        let server = Server::start(&[
+            "mrfp",
+            "--mgc",
+            &to,
+            "--msrp",
+            "127.0.0.1:0",
+            "--h248",
+            "udp:127.0.0.1:0",
+            "--http",
+            "off",
+            "--shards",
+            "1",
+            "--h248-profile",
+            profile,
+        ]);
+        let registration = mgc.hear("MT=RS");
+        match proposed {
+            Some(proposed) => assert!(registration.contains(proposed), "{registration}"),
+            None => assert!(!registration.contains("PF="), "{registration}"),
+        }
+        drop(server);
+    }
 }

@@ -249,6 +249,7 @@ async fn open_h248(config: &Config, reachable: IpAddr) -> Result<h248_endpoint::
 
 async fn try_h248(config: &Config, reachable: IpAddr) -> io::Result<h248_endpoint::Shell> {
     let mut registration = RegistrationConfig::new(config.mgcs.clone());
+    registration.profile.clone_from(&config.h248_profile);
     registration.mwd = config.restart_delay_max;
     registration.after_loss = config.after_loss;
     registration.accept_unregistered = config.mgcs.is_empty();
