@@ -179,6 +179,7 @@ async fn an_operator_moderates() {
     assert_eq!(act(Action::Close).await, Ok(()));
 }
 
+// SIP-OPER-003
 #[tokio::test]
 async fn an_operator_makes_a_conference_calls_somebody_into_it_and_ends_it() {
     let mut bench = Bench::start(config()).await;

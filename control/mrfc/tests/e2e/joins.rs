@@ -6,7 +6,7 @@ use clock::Duration;
 use h248_endpoint::Departure;
 use sip::{Call, Event, Method, SipAddr, SipClient};
 
-// SIP-JOIN-001
+// SIP-JOIN-001, SIP-JOIN-003
 #[tokio::test]
 async fn a_join_and_a_leave_over_every_listener() {
     for listener in 0..4 {

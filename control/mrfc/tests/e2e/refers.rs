@@ -3,7 +3,7 @@
 use super::{Bench, check_refused, config, header, until_acknowledged};
 use crate::mrfp::Seen;
 use crate::phones::{Callee, Notify, invited, refer};
-use mrfc::Config;
+use mrfc::{Action, Config};
 use sip::{Answer, Call, Event, Method, SipAddr, SipClient};
 
 /// The next NOTIFY: its event, its subscription state, the first line of its body.
@@ -168,6 +168,10 @@ async fn who_is_removed_while_the_phone_rings_is_cancelled() {
     }
     assert!(matches!(bench.mrfp.seen().await, Seen::Add { .. }));
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
+    // Nobody is told of either REFER: the next that comes is the end of the conference.
+    assert_eq!(bench.mrfc.act("conference1", Action::Close).await, Ok(()));
+    let next = one.next_event().await.expect("the stack lives");
+    assert!(matches!(next, Event::Bye { .. }), "{next:?}");
 }
 
 // SIP-CALL-002

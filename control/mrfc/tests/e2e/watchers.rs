@@ -74,11 +74,21 @@ async fn a_participant_watches_who_comes_and_goes() {
     assert_eq!(users(&document), [(anonymous, State::Full)]);
     assert_eq!(document.user_count, Some(2));
 
+    // Within the 5 s: both are told at once, and not before (RFC 4575 3.9).
     assert_eq!(two.bye(outcome.dialog).await.expect("answered").code, 200);
+    let third = "sip:user3_public1@home2.net";
+    let call = Call {
+        from: third.into(),
+        ..bench.call(1)
+    };
+    let outcome = two.invite(&call).await.expect("placed");
+    two.ack(outcome.dialog, None).await;
+    until_acknowledged(&mut two, outcome.dialog).await;
     later(6).await;
     let (_, _, document) = notified(&mut one).await;
     assert_eq!(document.version, 3);
-    assert_eq!(users(&document), [(anonymous, State::Deleted)]);
+    let both = [(third, State::Full), (anonymous, State::Deleted)];
+    assert_eq!(users(&document), both);
 
     let refreshed = subscribe(&mut one, dialog, &event).await;
     assert_eq!(refreshed.code, 200);
@@ -156,6 +166,16 @@ async fn who_cannot_take_a_roster_now_gets_it_later() {
     assert_eq!((&*state, document.state), ("active", State::Full));
     assert_eq!(document.version, 2);
     assert_eq!(bench.mrfc.metrics().watchers, 1);
+    // Who refuses without asking for another one watches no more.
+    let refreshed = subscribe(&mut one, dialog, &[("Event", "conference")]).await;
+    assert_eq!(refreshed.code, 200);
+    let Some(Event::Request { txn, .. }) = one.next_event().await else {
+        panic!("no NOTIFY");
+    };
+    one.respond(txn, Answer::new(480)).await;
+    while bench.mrfc.metrics().watchers > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -298,6 +298,7 @@ fn blanks_folds_and_strange_names_are_no_reason_to_fail() {
     assert!(bench.last().starts_with("SIP/2.0 501 "), "{}", bench.last());
 }
 
+// SIP-JOIN-020
 #[test]
 fn methods_outside_a_dialog() {
     let check = |method: &str, expected: &str, header: &str| {
