@@ -151,17 +151,9 @@ fn key(uri: &Uri) -> (String, String) {
 mod tests {
     use super::*;
 
-    fn headers(fields: &[(&str, &str)]) -> Headers {
-        let mut headers = Headers::default();
-        for (name, value) in fields {
-            headers.push(*name, *value);
-        }
-        headers
-    }
-
     #[test]
     fn only_a_trusted_neighbour_asserts_who_somebody_is() {
-        let fields = headers(&[
+        let fields = Headers::from_iter([
             ("From", "\"J\\\"D\" <sip:a@x>;tag=1"),
             ("P-Asserted-Identity", "\"John Doe\" <sip:b@x>, <tel:+1>"),
             ("Privacy", "none"),
@@ -180,12 +172,12 @@ mod tests {
         assert_eq!(trusted.spoken(7), ["sip:b@x", "tel:+1"]);
         assert_eq!(own.spoken(7), ["sip:a@x"]);
         let hidden = Identity::of(
-            &headers(&[("From", "<sip:a@x>;tag=1"), ("Privacy", "header; id")]),
+            &Headers::from_iter([("From", "<sip:a@x>;tag=1"), ("Privacy", "header; id")]),
             true,
         );
         assert_eq!(hidden.shown(7), "sip:anonymous7@anonymous.invalid");
         assert_eq!(hidden.spoken(7), ["sip:anonymous7@anonymous.invalid"]);
-        let fields = headers(&[
+        let fields = Headers::from_iter([
             ("From", "<sip:anonymous@anonymous.invalid>;tag=1"),
             ("P-Asserted-Identity", "<sip:b@x>, <tel:+1>"),
             ("Privacy", "id"),
@@ -196,7 +188,7 @@ mod tests {
         ];
         assert_eq!(Identity::of(&fields, true).spoken(7), itself);
         // Who gave itself a name of that kind is known by it.
-        let fields = headers(&[
+        let fields = Headers::from_iter([
             ("From", "<sip:x7gh2@anonymous.invalid>;tag=1"),
             ("P-Asserted-Identity", "<sip:b@x>"),
             ("Privacy", "id"),
@@ -205,7 +197,7 @@ mod tests {
         assert_eq!(own.spoken(7), ["sip:x7gh2@anonymous.invalid"]);
         assert_eq!((&*own.uri, own.is_anonymous), ("sip:b@x", true));
         // Nobody takes the names that the focus gives out.
-        let fields = headers(&[
+        let fields = Headers::from_iter([
             ("From", "<sip:anonymous8@anonymous.invalid>;tag=1"),
             ("Privacy", "id"),
         ]);

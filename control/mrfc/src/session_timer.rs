@@ -162,14 +162,6 @@ impl SessionTimer {
 mod tests {
     use super::*;
 
-    fn headers(fields: &[(&str, &str)]) -> Headers {
-        let mut headers = Headers::default();
-        for (name, value) in fields {
-            headers.push(*name, *value);
-        }
-        headers
-    }
-
     /// Answered fields, who acts and when; or the code of a refusal.
     #[track_caller]
     fn check(
@@ -178,7 +170,7 @@ mod tests {
         expected: Result<Option<(&str, bool, u64)>, u16>,
     ) {
         let own = own.map(Duration::from_secs);
-        let agreed = SessionTimer::negotiate(&headers(fields), own);
+        let agreed = SessionTimer::negotiate(&Headers::from_iter(fields.iter().copied()), own);
         let shown = agreed.map_err(|answer| answer.code).map(|timer| {
             timer.map(|timer| {
                 let fields: Vec<_> = timer
@@ -201,7 +193,7 @@ mod tests {
     fn the_answer_to_our_call_says_who_refreshes() {
         let own = Some(Duration::from_secs(1800));
         let check = |fields: &[(&str, &str)], own, expected| {
-            let timer = SessionTimer::answered(&headers(fields), own);
+            let timer = SessionTimer::answered(&Headers::from_iter(fields.iter().copied()), own);
             let shown = timer.map(|t| (t.ends_in_silence(), t.wait().as_secs()));
             assert_eq!(shown, expected, "{fields:?}");
         };

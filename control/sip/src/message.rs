@@ -198,6 +198,16 @@ impl Name {
     }
 }
 
+impl<N: AsRef<str>, V: Into<String>> FromIterator<(N, V)> for Headers {
+    fn from_iter<T: IntoIterator<Item = (N, V)>>(fields: T) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in fields {
+            headers.push(name, value);
+        }
+        headers
+    }
+}
+
 impl Headers {
     /// Appends a field. A line break in `value` would end the field, so it becomes a blank.
     pub fn push(&mut self, name: impl AsRef<str>, value: impl Into<String>) {

@@ -397,16 +397,11 @@ fn canonical(event: &str) -> String {
 mod tests {
     use super::*;
 
-    fn headers(name: &str, value: &str) -> Headers {
-        let mut headers = Headers::default();
-        headers.push(name, value);
-        headers
-    }
-
     #[test]
     fn how_long_and_what_kind_is_read_from_a_subscribe() {
         let check = |value: &str, expected: Result<u64, u16>| {
-            let got = expires(&headers("Expires", value)).map_err(|answer| answer.code);
+            let got =
+                expires(&Headers::from_iter([("Expires", value)])).map_err(|answer| answer.code);
             assert_eq!(got, expected, "{value}");
         };
         check("0", Ok(0));
@@ -421,8 +416,11 @@ mod tests {
         assert_eq!(seconds("soon"), None);
         assert!(accepts(&Headers::default()));
         let several = "application/sdp, Application/Conference-Info+XML;q=1";
-        assert!(accepts(&headers("Accept", several)));
-        assert!(!accepts(&headers("Accept", "application/sdp")));
+        assert!(accepts(&Headers::from_iter([("Accept", several)])));
+        assert!(!accepts(&Headers::from_iter([(
+            "Accept",
+            "application/sdp"
+        )])));
         assert_eq!(canonical("conference ; id=7;x"), "conference;id=7");
         assert_eq!(canonical("conference"), "conference");
     }

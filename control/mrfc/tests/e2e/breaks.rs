@@ -18,9 +18,7 @@ async fn bench() -> (Bench, Wire) {
 }
 
 async fn joined(bench: &mut Bench) -> (SipClient, DialogId) {
-    let mut client = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut client, 0).await;
-    until_acknowledged(&mut client, dialog).await;
+    let (client, dialog) = bench.joined(0).await;
     (client, dialog)
 }
 

@@ -125,9 +125,7 @@ async fn who_loses_its_connection_and_brings_no_other_is_removed() {
     let mut config = config();
     config.media_grace = Duration::ZERO;
     let mut bench = Bench::start(config).await;
-    let mut client = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut client, 0).await;
-    until_acknowledged(&mut client, dialog).await;
+    let (mut client, _) = bench.joined(0).await;
     bench.mrfp.notify(1, "t/1", ("nt", "netfail"), &[]).await;
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
     assert!(until_bye(&mut client).await.contains("cause=488"));
@@ -137,9 +135,7 @@ async fn who_loses_its_connection_and_brings_no_other_is_removed() {
 #[tokio::test]
 async fn a_request_of_a_media_plane_stops_at_the_command_that_is_refused() {
     let mut bench = Bench::start(config()).await;
-    let mut client = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut client, 0).await;
-    until_acknowledged(&mut client, dialog).await;
+    let (_client, _) = bench.joined(0).await;
     let text = "{\"Unsupported or unknown command\"}";
     let notify = "N=t/1{OE=1{g/cause}}";
     for (asked, answered) in [
@@ -170,9 +166,7 @@ async fn an_event_that_nobody_asked_for_is_refused_and_changes_nothing() {
     let mut config = config();
     config.media_grace = Duration::ZERO;
     let mut bench = Bench::start(config).await;
-    let mut client = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut client, 0).await;
-    until_acknowledged(&mut client, dialog).await;
+    let (mut client, dialog) = bench.joined(0).await;
     bench.mrfp.notify_unasked(("nt", "netfail")).await;
     assert_eq!(bench.mrfp.seen().await, Seen::NotifyRefused(458));
     // It is still there, or this would not be answered so.
@@ -183,9 +177,7 @@ async fn an_event_that_nobody_asked_for_is_refused_and_changes_nothing() {
 #[tokio::test]
 async fn who_brings_another_connection_in_time_stays() {
     let mut bench = Bench::start(config()).await;
-    let mut client = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut client, 0).await;
-    until_acknowledged(&mut client, dialog).await;
+    let (mut client, dialog) = bench.joined(0).await;
     bench.mrfp.notify(1, "t/1", ("nt", "netfail"), &[]).await;
     assert_eq!(bench.mrfp.seen().await, Seen::Notified);
     let moved = OFFER.replace("s111271", "s2");

@@ -145,9 +145,7 @@ async fn a_conference_that_exists_invites_nobody_from_a_list() {
 #[tokio::test]
 async fn an_operator_moderates() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (mut one, _) = bench.joined(0).await;
     let act = |action| bench.mrfc.act("conference1", action);
     let mute = |participant| Action::Mute {
         participant,

@@ -97,6 +97,14 @@ impl Bench {
         client.ack(outcome.dialog, None).await;
         (outcome.dialog, self.mrfp.seen().await)
     }
+
+    /// A participant, whose ACK has arrived, and its dialog.
+    async fn joined(&mut self, listener: usize) -> (SipClient, sip::DialogId) {
+        let mut client = self.client(listener).await;
+        let (dialog, _) = self.join(&mut client, listener).await;
+        until_acknowledged(&mut client, dialog).await;
+        (client, dialog)
+    }
 }
 
 fn header<'a>(headers: &'a Headers, name: &str) -> &'a str {

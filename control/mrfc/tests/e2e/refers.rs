@@ -25,10 +25,8 @@ const OVER: &str = "terminated;reason=noresource";
 async fn a_participant_has_somebody_called_and_removed_again() {
     for listener in [0, 1] {
         let mut bench = Bench::start(config()).await;
-        let mut one = bench.client(listener).await;
+        let (mut one, dialog) = bench.joined(listener).await;
         let mut two = Callee::new(&bench, listener).await;
-        let (dialog, _) = bench.join(&mut one, listener).await;
-        until_acknowledged(&mut one, dialog).await;
         let to = format!("<{};method=INVITE>", two.uri);
         let by = [("Referred-By", "<sip:user1_public1@home1.net>")];
         let accepted = refer(&mut one, dialog, &to, &by).await;
@@ -107,10 +105,8 @@ async fn a_participant_has_somebody_called_and_removed_again() {
 #[tokio::test]
 async fn a_call_that_is_refused_gives_its_termination_back_and_is_told() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
+    let (mut one, dialog) = bench.joined(0).await;
     let mut two = Callee::new(&bench, 0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
     assert_eq!(refer(&mut one, dialog, &two.uri, &[]).await.code, 202);
     let (_, txn, _) = two.invited().await;
     two.answer(txn, 486).await;
@@ -124,10 +120,8 @@ async fn a_call_that_is_refused_gives_its_termination_back_and_is_told() {
 #[tokio::test]
 async fn an_answer_without_a_usable_session_ends_the_call() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
+    let (mut one, dialog) = bench.joined(0).await;
     let mut two = Callee::new(&bench, 0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
     assert_eq!(refer(&mut one, dialog, &two.uri, &[]).await.code, 202);
     let (_, txn, _) = two.invited().await;
     let contact = format!("<sip:user2@{}>", two.client.local().addr);
@@ -149,10 +143,8 @@ async fn an_answer_without_a_usable_session_ends_the_call() {
 #[tokio::test]
 async fn who_is_removed_while_the_phone_rings_is_cancelled() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
+    let (mut one, dialog) = bench.joined(0).await;
     let mut two = Callee::new(&bench, 0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
     let silent = [("Refer-Sub", "false"), ("Supported", "norefersub")];
     let accepted = refer(&mut one, dialog, &two.uri, &silent).await;
     check_refused(&accepted, 202, "Refer-Sub", "false");
@@ -179,9 +171,7 @@ async fn who_is_removed_while_the_phone_rings_is_cancelled() {
 #[tokio::test]
 async fn a_refer_that_cannot_be_served_is_refused() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (mut one, dialog) = bench.joined(0).await;
     for (refer_to, code) in [
         ("<sip:b@127.0.0.1;method=MESSAGE>", 488),
         ("<mailto:b@127.0.0.1>", 416),
@@ -218,10 +208,8 @@ async fn a_refer_that_cannot_be_served_is_refused() {
 #[tokio::test]
 async fn a_refer_outside_any_dialog_is_told_in_its_own() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
+    let (mut one, _) = bench.joined(0).await;
     let mut two = Callee::new(&bench, 0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
     let call = Call {
         sdp: None,
         headers: vec![("Refer-To".into(), format!("<{}>", two.uri))],
@@ -246,9 +234,7 @@ async fn calls_go_where_the_uri_of_the_next_hop_leads_and_sips_only_securely() {
         ..config()
     })
     .await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (mut one, dialog) = bench.joined(0).await;
     let to = "sip:user2_public1@home9.invalid";
     assert_eq!(
         refer(&mut one, dialog, &format!("<{to}>"), &[]).await.code,

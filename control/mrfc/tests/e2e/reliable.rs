@@ -52,10 +52,8 @@ async fn who_requires_it_gets_a_reliable_183_and_then_its_200() {
 #[tokio::test]
 async fn a_callee_answers_in_a_reliable_provisional_response() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
+    let (mut one, dialog) = bench.joined(0).await;
     let mut two = Callee::new(&bench, 0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
     assert_eq!(refer(&mut one, dialog, &two.uri, &[]).await.code, 202);
     let (called, txn, invite) = two.invited().await;
     assert!(invite.headers.has_token("Supported", "100rel"));

@@ -41,9 +41,7 @@ async fn refresh_after_half_an_interval(client: &mut SipClient) -> sip::TxnId {
 #[tokio::test]
 async fn a_participant_without_session_timers_is_asked_whether_it_is_there() {
     let mut bench = Bench::start(config()).await;
-    let mut client = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut client, 0).await;
-    until_acknowledged(&mut client, dialog).await;
+    let (mut client, dialog) = bench.joined(0).await;
     // Any answer shows that somebody is there.
     let txn = refresh_after_half_an_interval(&mut client).await;
     client.respond(txn, sip::Answer::new(501)).await;

@@ -75,9 +75,7 @@ const TO_TLS: [&str; 3] = [
 #[tokio::test]
 async fn a_session_moves_to_tls_and_back() {
     let mut bench = Bench::start(config()).await;
-    let mut client = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut client, 0).await;
-    until_acknowledged(&mut client, dialog).await;
+    let (mut client, dialog) = bench.joined(0).await;
     let offer = secured(OFFER);
     let changed = client.request(dialog, Method::Invite, Some(&offer)).await;
     let changed = changed.expect("answered");
@@ -123,9 +121,7 @@ async fn a_session_moves_to_tls_and_back() {
 #[tokio::test]
 async fn whoever_was_called_may_connect_itself_from_then_on() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (_one, _) = bench.joined(0).await;
     let mut two = Callee::new(&bench, 0).await;
     let call = Action::Invite(two.uri.clone());
     assert_eq!(bench.mrfc.act("conference1", call).await, Ok(()));

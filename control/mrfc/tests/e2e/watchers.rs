@@ -32,9 +32,7 @@ async fn alone() -> (Bench, SipClient, DialogId) {
     config.create_on_join = true;
     config.conferences.clear();
     let mut bench = Bench::start(config).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (one, dialog) = bench.joined(0).await;
     (bench, one, dialog)
 }
 
@@ -45,9 +43,7 @@ const ONE: &str = "sip:user1_public1@home1.net";
 #[tokio::test]
 async fn a_participant_watches_who_comes_and_goes() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (mut one, dialog) = bench.joined(0).await;
     let event = [("Event", "conference;id=7"), ("Expires", "600")];
     let accepted = subscribe(&mut one, dialog, &event).await;
     check_refused(&accepted, 200, "Expires", "600");
@@ -207,9 +203,7 @@ async fn who_watches_is_told_that_the_conference_went_with_its_mrfp() {
 #[tokio::test]
 async fn who_watches_sees_who_is_on_hold_and_how_the_others_went() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (mut one, dialog) = bench.joined(0).await;
     let event = [("Event", "conference")];
     assert_eq!(subscribe(&mut one, dialog, &event).await.code, 200);
     notified(&mut one).await;
@@ -260,9 +254,7 @@ async fn who_watches_sees_who_is_on_hold_and_how_the_others_went() {
 #[tokio::test]
 async fn somebody_else_watches_in_a_dialog_of_its_own() {
     let mut bench = Bench::start(config()).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (_one, _) = bench.joined(0).await;
     let mut other = bench.client(1).await;
     let call = Call {
         from: "sip:watcher@home1.net".into(),
@@ -329,9 +321,7 @@ async fn a_subscribe_that_cannot_be_served_is_refused() {
     let mut config = config();
     config.rules.watch = conference::WhoMay::Participants;
     let mut bench = Bench::start(config).await;
-    let mut one = bench.client(0).await;
-    let (dialog, _) = bench.join(&mut one, 0).await;
-    until_acknowledged(&mut one, dialog).await;
+    let (mut one, dialog) = bench.joined(0).await;
     for (list, code, name, value) in [
         (
             &[("Event", "presence")][..],
