@@ -1,0 +1,62 @@
+//! Flags of who takes part: `chat`, `flow`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::values::NextHop;
+
+/// Flags of `mrf chat`.
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    /// The conference, for example sip:lobby@127.0.0.1
+    #[arg(value_name = "SIP-URI")]
+    pub uri: String,
+    /// Next hop of SIP: udp:ADDR, tcp:ADDR, tls:ADDR, ws:ADDR or wss:ADDR, or a URI that leads there, for
+    /// example sip:proxy.example.net (RFC 3263) [default: from the SIP-URI]
+    #[arg(long, value_name = "TRANSPORT:ADDR|SIP-URI")]
+    pub via: Option<NextHop>,
+    /// Authorities (PEM) that must vouch for it with tls: and wss: [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// The name that others see: letters, digits, `.`, `_`, `-` [default: $USER, or guest]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Directory where files are put that others send; none there is written over [default: they are
+    /// told, and not kept]
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+}
+
+/// Which flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FlowName {
+    /// A user joins a messaging conference
+    #[value(name = "a.5.1")]
+    A51,
+    /// The MRFC invites a user to one
+    #[value(name = "a.5.2")]
+    A52,
+}
+
+/// Flags of `mrf flow`.
+#[derive(Debug, Args)]
+pub struct FlowArgs {
+    /// The flow
+    #[arg(value_enum)]
+    pub flow: FlowName,
+    /// Conference of a running system, for example sip:conference1@127.0.0.1:5060; H.248 cannot be
+    /// seen then [default: a system started for this flow]
+    #[arg(long, value_name = "SIP-URI")]
+    pub target: Option<String>,
+    /// Next hop of SIP, with --target: udp:ADDR, tcp:ADDR, or a URI that leads there [default: from the
+    /// SIP-URI]
+    #[arg(long, value_name = "TRANSPORT:ADDR|SIP-URI", requires = "target")]
+    pub via: Option<NextHop>,
+    /// Print every message in full below the ladder
+    #[arg(long)]
+    pub verbose: bool,
+    /// Print a document instead: every message with all that was checked about it
+    #[arg(long, conflicts_with = "verbose")]
+    pub markdown: bool,
+}
