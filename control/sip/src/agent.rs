@@ -25,7 +25,7 @@ pub use types::{
 
 use crate::addr::Transport;
 use crate::digest::Authenticator;
-use crate::message::Request;
+use crate::message::{Headers, Request};
 use crate::parse::Parsed;
 use admission::{Admission, Kept};
 use clock::{Duration, Instant, TimerTable};
@@ -202,12 +202,14 @@ impl Agent {
     }
 
     /// Whether a request may make a dialog now.
-    fn has_room(&mut self, now: Instant, is_priority: bool) -> bool {
+    fn has_room(&mut self, now: Instant, flow: Flow, headers: &Headers) -> bool {
         let kept = Kept {
             transactions: self.transaction_count(),
             dialogs: self.dialogs.len(),
         };
-        self.admission.admits(now, is_priority, kept)
+        // Whether it has priority is looked at where that matters.
+        self.admission.admits(now, false, kept)
+            || (uas::has_priority(flow, headers) && self.admission.admits(now, true, kept))
     }
 
     fn next_id(&mut self) -> u64 {

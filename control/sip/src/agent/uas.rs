@@ -74,7 +74,7 @@ impl Agent {
         let in_dialog = basics.to_tag.is_some();
         // Whatever ends something is served: it makes room.
         let ends = request.method == Method::Cancel && self.has_invite(&request, &basics);
-        if !in_dialog && !ends && !self.has_room(now, has_priority(flow, &request.headers)) {
+        if !in_dialog && !ends && !self.has_room(now, flow, &request.headers) {
             return self.reply_overload(flow, &request.headers);
         }
         if request.method == Method::Cancel {
@@ -128,7 +128,7 @@ impl Agent {
             && to.tag().is_none()
             && headers.from().is_some_and(|from| from.tag().is_some())
             && headers.call_id().is_some()
-            && !self.has_room(now, has_priority(flow, &headers));
+            && !self.has_room(now, flow, &headers);
         if is_refused {
             self.reply_overload(flow, &headers);
         }
@@ -461,7 +461,7 @@ const PRIORITY_NAMESPACES: [&str; 3] = ["esnet", "ets", "wps"];
 
 /// Whether it is not refused before others (RFC 7339 5.10.1). Anybody could write so: somebody inside the trust domain
 /// has to (RFC 4412 11).
-fn has_priority(flow: Flow, headers: &Headers) -> bool {
+pub(super) fn has_priority(flow: Flow, headers: &Headers) -> bool {
     let is_first = |value: &str| {
         let namespace = value.split('.').next().unwrap_or_default().trim();
         PRIORITY_NAMESPACES
