@@ -405,6 +405,29 @@ fn a_message_that_outgrows_the_limit_is_stopped_in_the_middle() {
     assert!(copies.iter().map(|f| f.body.len()).sum::<usize>() <= 4_000);
 }
 
+#[test]
+fn a_message_that_says_it_is_too_large_is_refused_before_anybody_gets_any_of_it() {
+    let mut world = World::conference(2);
+    let mut small = config(1);
+    small.terms_mut().receive_bytes_max = Some(4_000);
+    world.order(Order::Update {
+        session: key(1),
+        config: Box::new(small),
+    });
+    world.receive(
+        1,
+        &chunk(1, "toolarge", "tl11", "1-5/4001", "", b"hello", '+'),
+    );
+    assert!(world.take(1).starts_with("MSRP toolarge 413"));
+    assert!(world.frames(2).is_empty());
+    world.receive(
+        1,
+        &chunk(1, "fitsjust", "fj11", "1-5/4000", "", b"hello", '+'),
+    );
+    assert!(world.take(1).starts_with("MSRP fitsjust 200"));
+    assert_eq!(world.frames(2).len(), 1);
+}
+
 // MSRP-RPT-002, MSRP-RPT-003.
 #[test]
 fn failure_report_no_means_silence_and_partial_means_no_200() {

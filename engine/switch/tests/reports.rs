@@ -127,6 +127,22 @@ fn a_recipient_that_does_not_answer_in_time_is_a_408() {
 }
 
 #[test]
+fn nobody_reports_for_the_session_of_another_connection() {
+    let mut world = World::conference(3);
+    begin(&mut world, "");
+    let forged = format!(
+        "MSRP forged01 REPORT\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: re11\r\n\
+         Byte-Range: 1-5/5\r\nStatus: 000 413\r\n-------forged01$\r\n",
+        local(2),
+        remote(2)
+    );
+    world.receive(3, forged.as_bytes());
+    assert!(world.frames(1).is_empty());
+    report(&mut world, 2, "re11", "1-5/5", "413");
+    assert!(world.frames(1)[0].field("Status").starts_with("000 413"));
+}
+
+#[test]
 fn who_is_answered_by_nobody_does_not_take_the_room_of_others() {
     let limits = Limits {
         messages_waiting_max: 3,
