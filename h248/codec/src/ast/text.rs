@@ -1,7 +1,10 @@
 //! The texts of names and values.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::ops::Deref;
+
+use zerocopy::{Immutable, IntoBytes};
 
 /// A text, most of which have a few octets: those stand in the tree itself.
 ///
@@ -12,55 +15,85 @@ pub struct Text(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// Invariant: the octets that count are UTF-8. Those behind have no meaning.
-    Short(ShortLength, [u8; SHORT_OCTETS]),
+    Short(Short),
     Long(Box<str>),
+}
+
+/// A text that stands in the tree.
+///
+/// Of whole words, since a text is moved as soon as it has been made: a processor that reads at once
+/// what was just written in other portions waits until all of it has arrived in the cache.
+#[derive(Clone, Copy, IntoBytes, Immutable)]
+#[repr(C)]
+struct Short {
+    /// The first octets, as they stand in the text. Those that do not count have no meaning.
+    ///
+    /// Invariant: those that count, here and in `tail`, are UTF-8.
+    head: [u64; 2],
+    /// The next seven, and in the last octet [`IS_SHORT`] and how many count.
+    tail: NonZeroU64,
 }
 
 /// Octets of a text that stands in the tree.
 const SHORT_OCTETS: usize = 23;
 
-/// 0 to [`SHORT_OCTETS`]: the other numbers of an octet say that a text is long.
-#[derive(Clone, Copy)]
-#[rustfmt::skip]
-enum ShortLength {
-    L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, L21, L22, L23,
+/// Distinguishes the last word of a short text from none, which a long one has.
+const IS_SHORT: NonZeroU64 = NonZeroU64::new((1_u64 << 63).to_le()).expect("a bit is set");
+
+/// The octets of the last word that are text.
+const TAIL: u64 = u64::MAX >> 8;
+
+const _: () = assert!(size_of::<Text>() == SHORT_OCTETS + 1);
+
+impl Short {
+    /// The first `length` octets, 23 at most, of these words.
+    #[inline(always)]
+    fn new([first, second, third]: [u64; 3], length: usize) -> Self {
+        let tail = u64::from_le(third) & TAIL | (length as u64) << 56;
+        Self { head: [first, second], tail: IS_SHORT | tail.to_le() }
+    }
+
+    /// `octets`, 23 at most.
+    #[inline(always)]
+    fn copied(octets: &[u8]) -> Self {
+        let word = |from: usize| word_of(octets.get(from..).unwrap_or_default());
+        Self::new([word(0), word(8), word(16)], octets.len())
+    }
+
+    /// How many octets count.
+    #[inline(always)]
+    fn length(&self) -> usize {
+        usize::from(u64::from_le(self.tail.get()).to_le_bytes()[7] & 0x7f)
+    }
 }
 
-#[rustfmt::skip]
-static SHORT_LENGTHS: [ShortLength; SHORT_OCTETS + 1] = {
-    use ShortLength::*;
-    [
-        L0, L1, L2, L3, L4, L5, L6, L7, L8, L9, L10, L11, L12, L13, L14, L15, L16, L17, L18, L19, L20, L21, L22, L23,
-    ]
-};
-
-const _: () = assert!(size_of::<Text>() == 24 && size_of::<Option<Text>>() == 24);
+/// A word of the first eight of `octets`, or of fewer.
+#[inline(never)]
+fn word_of(octets: &[u8]) -> u64 {
+    if let Some(first) = octets.first_chunk() {
+        return u64::from_ne_bytes(*first);
+    }
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(octets) {
+        *to = *from;
+    }
+    u64::from_ne_bytes(word)
+}
 
 impl Text {
     /// `octets`, which must be ASCII, and with which `all` begins.
     #[inline(always)]
     pub(crate) fn of_ascii(octets: &[u8], all: &[u8]) -> Self {
         debug_assert!(octets.is_ascii());
-        match (SHORT_LENGTHS.get(octets.len()), all.first_chunk()) {
-            (Some(length), Some(first)) => Self(Repr::Short(*length, *first)),
-            _ => Self::of_rare(octets),
+        if octets.len() > SHORT_OCTETS {
+            return Self(Repr::Long(long(octets)));
         }
-    }
-
-    /// Of a long text, or one near the end of the message.
-    #[inline(never)]
-    fn of_rare(octets: &[u8]) -> Self {
-        match SHORT_LENGTHS.get(octets.len()) {
-            Some(length) => Self::short(*length, octets),
-            None => Self::from(core::str::from_utf8(octets).expect("it is ASCII")),
-        }
-    }
-
-    fn short(length: ShortLength, octets: &[u8]) -> Self {
-        let mut all = [0; SHORT_OCTETS];
-        all[..octets.len()].copy_from_slice(octets);
-        Self(Repr::Short(length, all))
+        let Some(first) = all.first_chunk::<{ SHORT_OCTETS + 1 }>() else {
+            return Self(Repr::Short(Short::copied(octets)));
+        };
+        let (words, _) = first.as_chunks();
+        let word = |at: usize| u64::from_ne_bytes(words[at]);
+        Self(Repr::Short(Short::new([word(0), word(1), word(2)], octets.len())))
     }
 
     /// The octets of it.
@@ -68,7 +101,7 @@ impl Text {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Short(length, octets) => &octets[..*length as usize],
+            Repr::Short(short) => &short.as_bytes()[..short.length()],
             Repr::Long(text) => text.as_bytes(),
         }
     }
@@ -77,7 +110,7 @@ impl Text {
     #[inline]
     pub(crate) fn as_short(&self) -> Option<(&[u8; SHORT_OCTETS], usize)> {
         match &self.0 {
-            Repr::Short(length, octets) => Some((octets, *length as usize)),
+            Repr::Short(short) => Some((short.as_bytes().first_chunk()?, short.length())),
             Repr::Long(_) => None,
         }
     }
@@ -86,7 +119,7 @@ impl Text {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Repr::Short(..) => {
+            Repr::Short(_) => {
                 core::str::from_utf8(self.as_bytes()).expect("it was made of a text")
             }
             Repr::Long(text) => text,
@@ -94,12 +127,18 @@ impl Text {
     }
 }
 
+/// A long text, which must be ASCII.
+#[inline(never)]
+fn long(octets: &[u8]) -> Box<str> {
+    core::str::from_utf8(octets).expect("it is ASCII").into()
+}
+
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        match SHORT_LENGTHS.get(text.len()) {
-            Some(length) => Self::short(*length, text.as_bytes()),
-            None => Self(Repr::Long(text.into())),
-        }
+        Self(match text.len() {
+            ..=SHORT_OCTETS => Repr::Short(Short::copied(text.as_bytes())),
+            _ => Repr::Long(text.into()),
+        })
     }
 }
 
@@ -111,7 +150,7 @@ impl From<String> for Text {
 
 impl Default for Text {
     fn default() -> Self {
-        Self(Repr::Short(ShortLength::L0, [0; SHORT_OCTETS]))
+        Self(Repr::Short(Short::new([0; 3], 0)))
     }
 }
 
