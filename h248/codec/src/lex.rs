@@ -205,20 +205,7 @@ impl<'a> Cursor<'a> {
 
     fn blanks(&mut self) -> bool {
         let start = self.pos;
-        loop {
-            match self.peek() {
-                Some(b' ' | b'\t' | b'\r' | b'\n') => self.pos += 1,
-                Some(b';') => match memchr2(b'\r', b'\n', self.rest()) {
-                    Some(length) => self.pos += length,
-                    // A comment ends with an EOL (Annex B.2, COMMENT).
-                    None => {
-                        self.look(self.text.len() - self.pos);
-                        break;
-                    }
-                },
-                _ => break,
-            }
-        }
+        self.pos = end_of_blanks(self.text, start);
         self.look(self.pos - start);
         self.pos > start
     }
@@ -252,7 +239,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn marks_anew(&mut self) -> Marks {
         self.look(WINDOW_OCTETS);
         self.window.move_to(self.pos, self.text)
@@ -340,6 +327,25 @@ impl<'a> Cursor<'a> {
                 }
             }
             from = at + 1;
+        }
+    }
+}
+
+/// Where the blanks, line ends and whole comments end that begin at `start`.
+///
+/// Not of a [`Cursor`], whose content may so stay in registers.
+#[inline(never)]
+fn end_of_blanks(text: &[u8], start: usize) -> usize {
+    let mut pos = start;
+    loop {
+        match text.get(pos) {
+            Some(b' ' | b'\t' | b'\r' | b'\n') => pos += 1,
+            // A comment ends with an EOL (Annex B.2, COMMENT).
+            Some(b';') => match memchr2(b'\r', b'\n', &text[pos..]) {
+                Some(length) => pos += length,
+                None => return pos,
+            },
+            _ => return pos,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Window {
     }
 
     /// Moves to the octets of `text` from `at` on.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn move_to(&mut self, at: usize, text: &[u8]) -> Marks {
         self.from = at;
         self.marks = marks_of(text, at);
@@ -59,6 +59,7 @@ impl Window {
 }
 
 /// The marks of the first octets of `text` from `at` on.
+#[inline(never)]
 fn marks_of(text: &[u8], at: usize) -> Marks {
     if let Some(octets) = text.get(at..).and_then(<[u8]>::first_chunk) {
         return marks(octets);
