@@ -79,7 +79,7 @@ pub(super) fn listed(statistics: &Statistics, wanted: &[PackageItem]) -> Vec<Sta
     .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| covers(w, *name)))
     .map(|(name, value)| Statistic {
         name: item(name),
-        values: [plain(value.to_string())].into(),
+        values: plain(value.to_string()).into(),
     })
     .collect()
 }

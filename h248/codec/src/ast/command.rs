@@ -1,9 +1,7 @@
 //! Commands, their replies and the terminations they name.
 
-use smallvec::SmallVec;
-
 use super::{
-    AuditDescriptor, Descriptor, Name, ObservedEvents, ServiceChange, ServiceChangeReplyParms, Text,
+    AuditDescriptor, Descriptor, Few, Name, ObservedEvents, ServiceChange, ServiceChangeReplyParms, Text,
 };
 
 /// One command with its prefixes.
@@ -92,11 +90,11 @@ pub struct AuditRequest {
 
 /// One termination, or a v3 list `[a,b]` (at least one element).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TerminationIds(pub SmallVec<[TerminationId; 1]>);
+pub struct TerminationIds(pub Few<TerminationId>);
 
 impl From<TerminationId> for TerminationIds {
     fn from(id: TerminationId) -> Self {
-        Self([id].into())
+        Self(Few::One(id))
     }
 }
 

@@ -1,9 +1,7 @@
 //! Descriptors, and Media in particular.
 
-use smallvec::SmallVec;
-
 use super::{
-    AuditDescriptor, AuditToken, DigitMap, ErrorDescriptor, EventSpec, Events, Name,
+    AuditDescriptor, AuditToken, DigitMap, ErrorDescriptor, EventSpec, Events, Few, Name,
     ObservedEvents, PackageItem, PropertyParm, SignalItem, TerminationId, Value,
 };
 
@@ -169,7 +167,7 @@ pub struct Statistic {
     /// Which statistic.
     pub name: PackageItem,
     /// None, one, or (v3) several values.
-    pub values: SmallVec<[Value; 1]>,
+    pub values: Few<Value>,
 }
 
 /// `name-version`.

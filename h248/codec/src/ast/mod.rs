@@ -7,6 +7,7 @@
 mod audit;
 mod command;
 mod events;
+mod few;
 mod media;
 mod message;
 mod service;
@@ -25,6 +26,7 @@ pub use events::{
     CompletionReason, DigitMap, Embed, EventSpec, Events, NotifyBehaviour, ObservedEvent,
     ObservedEvents, Signal, SignalDirection, SignalItem, SignalType,
 };
+pub use few::Few;
 pub use media::{
     Descriptor, EventBufferControl, LocalControl, Media, MediaStreams, OctetString, PackageVersion,
     ServiceState, Statistic, Stream, StreamMode, StreamParms, TerminationState,

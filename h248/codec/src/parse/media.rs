@@ -1,11 +1,9 @@
 //! Media, Mux and Modem descriptors, and statistics.
 
-use smallvec::SmallVec;
-
 use super::value::{is_name, number, package_item};
 use super::{Parsed, Parser, Word, push};
 use crate::ast::{
-    Descriptor, EventBufferControl, LocalControl, Media, MediaStreams, Name, OctetString,
+    Descriptor, EventBufferControl, Few, LocalControl, Media, MediaStreams, Name, OctetString,
     PackageItem, PropertyParm, ServiceState, Statistic, Stream, StreamMode, StreamParms,
     TerminationState, Text, Value,
 };
@@ -218,44 +216,38 @@ impl<'a> Parser<'a> {
     #[inline(always)]
     fn statistic(&mut self, statistics: &mut Vec<Statistic>) -> Parsed<()> {
         let (name, slash) = self.item_word("a package/item name")?;
-        let values = match self.eat(b'=') {
-            true => {
-                let word = self.maybe_word();
-                if !word.is_empty() {
-                    statistics.push(Statistic {
-                        name: PackageItem::split(self.cursor.text_of(name), slash),
-                        values: SmallVec::from_buf([Value {
-                            text: self.cursor.text_of(word),
-                            quoted: false,
-                        }]),
-                    });
-                    return Ok(());
-                }
-                self.statistic_values()?
-            }
-            false => SmallVec::new(),
-        };
         let name = PackageItem::split(self.cursor.text_of(name), slash);
+        let mut values = Few::default();
+        if self.eat(b'=') {
+            let word = self.maybe_word();
+            values = match word.is_empty() {
+                true => self.statistic_values()?,
+                false => Few::One(Value {
+                    text: self.cursor.text_of(word),
+                    quoted: false,
+                }),
+            };
+        }
         statistics.push(Statistic { name, values });
         Ok(())
     }
 
     /// What is no plain value: a quoted one, or `[ value, ... ]`.
     #[inline(never)]
-    fn statistic_values(&mut self) -> Parsed<SmallVec<[Value; 1]>> {
+    fn statistic_values(&mut self) -> Parsed<Few<Value>> {
         if self.next() != Some(b'[') {
-            return Ok(SmallVec::from_buf([self.value()?]));
+            return Ok(Few::One(self.value()?));
         }
         let at = self.here();
         self.since_at(3, at)?;
         self.expect(b'[', "\"[\"")?;
-        let mut values = SmallVec::new();
+        let mut values = Vec::new();
         self.separated(&mut |parser: &mut Self| {
             values.push(parser.value()?);
             Ok(())
         })?;
         self.expect(b']', "\",\" or \"]\"")?;
-        Ok(values)
+        Ok(values.into())
     }
 
     /// `= kind { tid, ... }`.

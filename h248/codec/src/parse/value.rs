@@ -1,7 +1,5 @@
 //! Names, numbers and values.
 
-use smallvec::SmallVec;
-
 use super::{Parsed, Parser, Word};
 use crate::ast::{
     ErrorDescriptor, Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue,
@@ -288,13 +286,13 @@ impl<'a> Parser<'a> {
             return self.fail(TERMINATION);
         }
         self.since_at(3, at)?;
-        let mut ids = SmallVec::new();
+        let mut ids = Vec::new();
         self.separated(&mut |parser: &mut Self| {
             ids.push(parser.termination_id()?);
             Ok(())
         })?;
         self.expect(b']', "\",\" or \"]\"")?;
-        Ok(TerminationIds(ids))
+        Ok(TerminationIds(ids.into()))
     }
 
     #[inline(always)]

@@ -113,7 +113,7 @@ fn what_cannot_be_said_is_said_otherwise() {
     let error = ErrorDescriptor::new(ErrorCode::UNKNOWN_PROPERTY, "no \"x\"\r\nhere");
     let statistic = Statistic {
         name: PackageItem::new("a", "b"),
-        values: [Value::plain("two words")].into(),
+        values: Value::plain("two words").into(),
     };
     let descriptors = vec![
         empty_control,
