@@ -332,6 +332,17 @@ impl Command {
             | Self::ServiceChange { terminations, .. } => terminations,
         }
     }
+
+    /// Where it applies.
+    pub(crate) fn terminations_mut(&mut self) -> &mut TerminationIds {
+        match self {
+            Self::Add(amm) | Self::Modify(amm) | Self::Move(amm) => &mut amm.terminations,
+            Self::AuditValue(audit) | Self::AuditCapability(audit) => &mut audit.terminations,
+            Self::Subtract { terminations, .. }
+            | Self::Notify { terminations, .. }
+            | Self::ServiceChange { terminations, .. } => terminations,
+        }
+    }
 }
 
 impl From<Command> for CommandRequest {

@@ -61,7 +61,7 @@ impl Word<'_> {
     /// Where the slash stands if this is two NAMEs of letters and digits with a slash between, which
     /// most names of packages' items are.
     #[inline]
-    pub(crate) fn slash_of_item(self) -> Option<usize> {
+    pub(crate) fn slash_of_item(self) -> Option<u8> {
         let slash = self.others.trailing_zeros() as usize;
         let begins = |at: usize| self.octets.get(at).is_some_and(u8::is_ascii_alphabetic);
         let is_item = self.others & self.others.wrapping_sub(1) == 0
@@ -69,7 +69,8 @@ impl Word<'_> {
             && self.octets.get(slash) == Some(&b'/')
             && begins(0)
             && begins(slash + 1);
-        is_item.then_some(slash)
+        // At most 64, the number of bits.
+        is_item.then_some(slash.to_le_bytes()[0])
     }
 }
 
@@ -206,7 +207,12 @@ impl<'a> Cursor<'a> {
     fn blanks(&mut self) -> bool {
         let start = self.pos;
         self.pos = end_of_blanks(self.text, start);
-        self.look(self.pos - start);
+        // Whoever stops at a comment has looked for its end.
+        let looked_to = match self.peek() {
+            Some(b';') => self.text.len(),
+            Some(_) | None => self.pos,
+        };
+        self.look(looked_to - start);
         self.pos > start
     }
 
@@ -257,7 +263,7 @@ impl<'a> Cursor<'a> {
     /// The text of a word of this cursor.
     #[inline(always)]
     pub(crate) fn text_of(&self, word: Word<'a>) -> Text {
-        Text::of_ascii(word.octets, &self.text[word.at..])
+        Text::of_ascii(word.octets, self.text.get(word.at..).unwrap_or_default())
     }
 
     /// What a quoted string holds, the cursor being at its opening quote; `None` leaves it there.

@@ -1,7 +1,8 @@
 //! Commands, their replies and the terminations they name.
 
 use super::{
-    AuditDescriptor, Descriptor, Few, Name, ObservedEvents, ServiceChange, ServiceChangeReplyParms, Text,
+    AuditDescriptor, Descriptor, Few, Name, ObservedEvents, ServiceChange, ServiceChangeReplyParms,
+    Text,
 };
 
 /// One command with its prefixes.
@@ -71,7 +72,7 @@ pub enum CommandKind {
 }
 
 /// Add, Modify or Move with its descriptors.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AmmRequest {
     /// To which terminations.
     pub terminations: TerminationIds,
@@ -80,7 +81,7 @@ pub struct AmmRequest {
 }
 
 /// AuditValue or AuditCapability.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditRequest {
     /// Of which terminations.
     pub terminations: TerminationIds,
@@ -89,7 +90,7 @@ pub struct AuditRequest {
 }
 
 /// One termination, or a v3 list `[a,b]` (at least one element).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TerminationIds(pub Few<TerminationId>);
 
 impl From<TerminationId> for TerminationIds {
@@ -154,7 +155,7 @@ pub enum CommandResult {
 }
 
 /// Termination and returned descriptors (an Error descriptor among them on failure).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AmmReply {
     /// Which terminations.
     pub terminations: TerminationIds,

@@ -87,6 +87,9 @@ mod tests {
         assert_eq!(Few::from(7), Few::from(vec![7]));
         assert_eq!(*Few::from(7), [7]);
         assert_ne!(Few::from(7), Few::default());
-        assert_eq!([7, 8].into_iter().collect::<Few<_>>(), Few::from(vec![7, 8]));
+        assert_eq!(
+            [7, 8].into_iter().collect::<Few<_>>(),
+            Few::from(vec![7, 8])
+        );
     }
 }

@@ -162,7 +162,7 @@ pub enum StreamMode {
 }
 
 /// A statistic, with its value in replies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistic {
     /// Which statistic.
     pub name: PackageItem,

@@ -50,7 +50,10 @@ impl Short {
     #[inline(always)]
     fn new([first, second, third]: [u64; 3], length: usize) -> Self {
         let tail = u64::from_le(third) & TAIL | (length as u64) << 56;
-        Self { head: [first, second], tail: IS_SHORT | tail.to_le() }
+        Self {
+            head: [first, second],
+            tail: IS_SHORT | tail.to_le(),
+        }
     }
 
     /// `octets`, 23 at most.
@@ -70,14 +73,27 @@ impl Short {
 /// A word of the first eight of `octets`, or of fewer.
 #[inline(never)]
 fn word_of(octets: &[u8]) -> u64 {
-    if let Some(first) = octets.first_chunk() {
-        return u64::from_ne_bytes(*first);
-    }
-    let mut word = [0; 8];
-    for (to, from) in word.iter_mut().zip(octets) {
-        *to = *from;
-    }
-    u64::from_ne_bytes(word)
+    // What is read twice stands in the same place twice.
+    let (first, last, behind) = match octets {
+        [a, b, c, d, e, f, g, h, ..] => {
+            return u64::from_ne_bytes([*a, *b, *c, *d, *e, *f, *g, *h]);
+        }
+        [a, b, c, d, ..] => {
+            let first = u32::from_le_bytes([*a, *b, *c, *d]);
+            let last = octets
+                .last_chunk()
+                .map_or(0, |last| u32::from_le_bytes(*last));
+            (u64::from(first), u64::from(last), octets.len() - 4)
+        }
+        [a, .., c] => (
+            u64::from(u16::from_le_bytes([*a, octets[1]])),
+            u64::from(*c),
+            octets.len() - 1,
+        ),
+        [a] => (u64::from(*a), 0, 0),
+        [] => return 0,
+    };
+    (first | last << (behind * 8)).to_le()
 }
 
 impl Text {
@@ -93,7 +109,10 @@ impl Text {
         };
         let (words, _) = first.as_chunks();
         let word = |at: usize| u64::from_ne_bytes(words[at]);
-        Self(Repr::Short(Short::new([word(0), word(1), word(2)], octets.len())))
+        Self(Repr::Short(Short::new(
+            [word(0), word(1), word(2)],
+            octets.len(),
+        )))
     }
 
     /// The octets of it.
@@ -119,9 +138,7 @@ impl Text {
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Repr::Short(_) => {
-                core::str::from_utf8(self.as_bytes()).expect("it was made of a text")
-            }
+            Repr::Short(_) => core::str::from_utf8(self.as_bytes()).expect("it was made of a text"),
             Repr::Long(text) => text,
         }
     }

@@ -106,7 +106,7 @@ impl From<&str> for Name {
 }
 
 /// `package/item`; either side may be `*`. An extension has an item without a package.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct PackageItem {
     /// As on the wire: one text, since most of what a message names is one of these.
     text: Name,
@@ -129,15 +129,16 @@ impl PackageItem {
         if package.is_empty() {
             return Self::split(Text::from(item), 0);
         }
-        Self::split(Text::from([package, "/", item].concat()), package.len())
+        let octets = u8::try_from(package.len()).expect("a package's name is short");
+        Self::split(Text::from([package, "/", item].concat()), octets)
     }
 
     /// What is written `text`, the name of its package having `package` octets.
     #[inline(always)]
-    pub(crate) fn split(text: Text, package: usize) -> Self {
+    pub(crate) fn split(text: Text, package: u8) -> Self {
         Self {
             text: Name::from(text),
-            package: u8::try_from(package).expect("a package's name is short"),
+            package,
         }
     }
 
@@ -237,7 +238,7 @@ impl fmt::Display for PackageItem {
 }
 
 /// A property with its value: `pkg/prop=value`. An extension parameter has an empty package.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PropertyParm {
     /// Which property.
     pub name: PackageItem,
@@ -246,7 +247,7 @@ pub struct PropertyParm {
 }
 
 /// A value as written, with the quotes remembered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Value {
     /// The text without quotes.
     pub text: Text,
@@ -273,8 +274,14 @@ pub enum PropertyValue {
     NotEqual(Value),
 }
 
+impl Default for PropertyValue {
+    fn default() -> Self {
+        Self::Is(Value::default())
+    }
+}
+
 /// A named parameter of an event, signal, or observed event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parm {
     /// The parameter's name.
     pub name: Name,

@@ -1,7 +1,7 @@
 //! Audit descriptors: whole descriptors and, since version 2, individual items of them.
 
 use super::value::{choose, is_name, is_name_word, number};
-use super::{Parsed, Parser, Word, push};
+use super::{Parsed, Parser, Word};
 use crate::ast::{
     AuditDescriptor, AuditItem, AuditToken, EventSpec, MediaAudit, MediaAuditItem, Name, Parm,
     PropertyValue, Signal, SignalAudit, StreamAudit, Value,
@@ -101,7 +101,7 @@ impl<'a> Parser<'a> {
                 value: PropertyValue::Is(Value::plain("")),
             });
         } else {
-            push(&mut event.parms, self.parm(word)?);
+            self.parm(word, &mut event.parms)?;
         }
         Ok(())
     }

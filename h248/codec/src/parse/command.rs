@@ -1,10 +1,10 @@
 //! Commands, their replies and the descriptors in both.
 
-use super::{Failed, Parsed, Parser, Word};
+use super::{Failed, Parsed, Parser, Word, added, service};
 use crate::ast::{
     AmmReply, AmmRequest, AuditDescriptor, AuditReply, AuditRequest, AuditToken, Command,
-    CommandKind, CommandResult, Descriptor, ErrorDescriptor, ObservedEvents, ServiceChangeResult,
-    TerminationId, TerminationIds,
+    CommandKind, CommandResult, Descriptor, DigitMap, ErrorDescriptor, Events, Media, Name,
+    ObservedEvents, ServiceChangeResult, TerminationId, TerminationIds,
 };
 use crate::error_code::ErrorCode;
 use crate::token::Token;
@@ -19,55 +19,41 @@ enum Side {
 impl<'a> Parser<'a> {
     /// Terminations of the command at hand, noted for an error report.
     #[inline(always)]
-    fn command_terminations(&mut self, kind: CommandKind) -> Parsed<TerminationIds> {
+    fn command_terminations(
+        &mut self,
+        kind: CommandKind,
+        terminations: &mut TerminationIds,
+    ) -> Parsed<()> {
         self.equal()?;
         let at = self.cursor.pos();
-        let terminations = self.termination_ids()?;
+        *terminations = self.termination_ids()?;
         self.progress.command = Some((kind, at));
-        Ok(terminations)
+        Ok(())
     }
 
-    /// What follows the name of a command in a request.
-    #[inline(always)]
-    pub(super) fn command(&mut self, kind: CommandKind) -> Parsed<Command> {
-        let terminations = self.command_terminations(kind)?;
-        Ok(match kind {
-            CommandKind::Add => Command::Add(self.amm(terminations)?),
-            CommandKind::Modify => Command::Modify(self.amm(terminations)?),
-            CommandKind::Move => Command::Move(self.amm(terminations)?),
-            CommandKind::Subtract => Command::Subtract {
-                terminations,
-                audit: self.optional_audit()?,
-            },
+    /// What follows the name of a command in a request. `command` is an [`unread`] one of that kind.
+    pub(super) fn command(&mut self, kind: CommandKind, command: &mut Command) -> Parsed<()> {
+        self.command_terminations(kind, command.terminations_mut())?;
+        match command {
+            Command::Add(amm) | Command::Modify(amm) | Command::Move(amm) => {
+                self.descriptors(Side::Request, &mut amm.descriptors)?;
+            }
+            Command::Subtract { audit, .. } => *audit = self.optional_audit()?,
             // Only version 3 lets a sender leave Audit out, but older ones have done so as well.
-            CommandKind::AuditValue => Command::AuditValue(AuditRequest {
-                terminations,
-                audit: self.optional_audit()?,
-            }),
-            CommandKind::AuditCapability => Command::AuditCapability(AuditRequest {
-                terminations,
-                audit: self.optional_audit()?,
-            }),
-            CommandKind::Notify => self.notify(terminations)?,
-            CommandKind::ServiceChange => {
+            Command::AuditValue(request) | Command::AuditCapability(request) => {
+                request.audit = self.optional_audit()?;
+            }
+            Command::Notify {
+                observed, error, ..
+            } => self.notify(observed, error)?,
+            Command::ServiceChange { services, .. } => {
                 self.open()?;
                 self.keyword(Token::Services, "Services")?;
-                let services = Box::new(self.service_change()?);
+                self.service_change(services)?;
                 self.close()?;
-                Command::ServiceChange {
-                    terminations,
-                    services,
-                }
             }
-        })
-    }
-
-    #[inline(always)]
-    fn amm(&mut self, terminations: TerminationIds) -> Parsed<AmmRequest> {
-        Ok(AmmRequest {
-            terminations,
-            descriptors: self.descriptors(Side::Request)?,
-        })
+        }
+        Ok(())
     }
 
     fn keyword(&mut self, token: Token, expected: &'static str) -> Parsed<()> {
@@ -90,38 +76,37 @@ impl<'a> Parser<'a> {
         Ok(Some(audit))
     }
 
-    fn notify(&mut self, terminations: TerminationIds) -> Parsed<Command> {
+    fn notify(
+        &mut self,
+        observed: &mut ObservedEvents,
+        error: &mut Option<ErrorDescriptor>,
+    ) -> Parsed<()> {
         self.open()?;
         let word = self.word("ObservedEvents")?;
-        let mut observed = ObservedEvents::default();
-        let mut error = None;
         // Erlang/OTP writes the Error alone as well.
         if word.is(Token::Error) {
-            error = Some(self.error_descriptor()?);
+            *error = Some(self.error_descriptor()?);
         } else {
             self.cursor.seek(word.at);
             self.keyword(Token::ObservedEvents, "ObservedEvents")?;
-            observed = self.observed_events()?;
+            self.observed_events(observed)?;
             if self.eat(b',') {
                 self.keyword(Token::Error, "Error")?;
-                error = Some(self.error_descriptor()?);
+                *error = Some(self.error_descriptor()?);
             }
         }
-        self.close()?;
-        Ok(Command::Notify {
-            terminations,
-            observed,
-            error,
-        })
+        self.close()
     }
 
     /// `[{ descriptor, ... }]`, in a request each kind at most once.
-    fn descriptors(&mut self, side: Side) -> Parsed<Vec<Descriptor>> {
+    fn descriptors(&mut self, side: Side, descriptors: &mut Vec<Descriptor>) -> Parsed<()> {
         if self.next() != Some(b'{') {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let mut seen = 0;
-        self.list_into(|parser, descriptors| parser.descriptor(side, &mut seen, descriptors))
+        self.list_into(descriptors, |parser, descriptors| {
+            parser.descriptor(side, &mut seen, descriptors)
+        })
     }
 
     #[inline(always)]
@@ -148,21 +133,21 @@ impl<'a> Parser<'a> {
             descriptors.push(Descriptor::Empty(empty));
             return Ok(());
         }
-        descriptors.push(match token {
-            Some(Token::Media) => Descriptor::Media(self.media()?),
-            Some(Token::Events) => Descriptor::Events(self.events()?),
-            Some(Token::EventBuffer) => Descriptor::EventBuffer(self.event_buffer()?),
-            Some(Token::Signals) => Descriptor::Signals(self.signals()?),
-            Some(Token::DigitMap) => Descriptor::DigitMap(self.digit_map()?),
-            Some(Token::Statistics) => Descriptor::Statistics(self.statistics()?),
-            Some(Token::Audit) => Descriptor::Audit(self.audit_descriptor()?),
-            Some(Token::ObservedEvents) => Descriptor::ObservedEvents(self.observed_events()?),
-            Some(Token::Packages) => Descriptor::Packages(self.list(Self::package_version)?),
-            Some(Token::Error) => Descriptor::Error(self.error_descriptor()?),
-            Some(Token::Mux) => self.mux()?,
-            Some(Token::Modem) => self.modem()?,
-            _ => return Err(self.unknown_descriptor(word)),
-        });
+        match added(descriptors, || unread_descriptor(token)) {
+            Descriptor::Media(media) => self.media(media)?,
+            Descriptor::Events(events) => self.events(events)?,
+            Descriptor::EventBuffer(events) => self.event_buffer(events)?,
+            Descriptor::Signals(signals) => *signals = self.signals()?,
+            Descriptor::DigitMap(map) => *map = self.digit_map()?,
+            Descriptor::Statistics(statistics) => self.statistics(statistics)?,
+            Descriptor::Audit(audit) => *audit = self.audit_descriptor()?,
+            Descriptor::ObservedEvents(observed) => self.observed_events(observed)?,
+            Descriptor::Packages(packages) => *packages = self.list(Self::package_version)?,
+            Descriptor::Error(error) => *error = self.error_descriptor()?,
+            mux @ Descriptor::Mux { .. } => *mux = self.mux()?,
+            modem @ Descriptor::Modem { .. } => *modem = self.modem()?,
+            Descriptor::Empty(_) => return Err(self.unknown_descriptor(word)),
+        }
         Ok(())
     }
 
@@ -185,51 +170,61 @@ impl<'a> Parser<'a> {
         Err(self.failed(at, expected, ErrorCode::DESCRIPTOR_NOT_LEGAL))
     }
 
-    /// What follows the name of a command in a reply.
-    #[inline(always)]
-    pub(super) fn command_result(&mut self, kind: CommandKind) -> Parsed<CommandResult> {
-        Ok(match kind {
-            CommandKind::Add => CommandResult::Add(self.amm_reply(kind)?),
-            CommandKind::Modify => CommandResult::Modify(self.amm_reply(kind)?),
-            CommandKind::Move => CommandResult::Move(self.amm_reply(kind)?),
-            CommandKind::Subtract => CommandResult::Subtract(self.amm_reply(kind)?),
-            CommandKind::AuditValue => CommandResult::AuditValue(self.audit_reply(kind)?),
-            CommandKind::AuditCapability => CommandResult::AuditCapability(self.audit_reply(kind)?),
-            CommandKind::Notify => CommandResult::Notify {
-                terminations: self.command_terminations(kind)?,
-                error: self.optional_error()?,
-            },
-            CommandKind::ServiceChange => CommandResult::ServiceChange {
-                terminations: self.command_terminations(kind)?,
-                result: self.service_change_result()?,
-            },
-        })
+    /// What follows the name of a command in a reply. `result` is an [`unread_result`] of that kind.
+    pub(super) fn command_result(
+        &mut self,
+        kind: CommandKind,
+        result: &mut CommandResult,
+    ) -> Parsed<()> {
+        match result {
+            CommandResult::Add(reply)
+            | CommandResult::Modify(reply)
+            | CommandResult::Move(reply)
+            | CommandResult::Subtract(reply) => self.amm_reply(kind, reply),
+            CommandResult::AuditValue(reply) | CommandResult::AuditCapability(reply) => {
+                self.audit_reply(kind, reply)
+            }
+            CommandResult::Notify {
+                terminations,
+                error,
+            } => {
+                self.command_terminations(kind, terminations)?;
+                *error = self.optional_error()?;
+                Ok(())
+            }
+            CommandResult::ServiceChange {
+                terminations,
+                result,
+            } => {
+                self.command_terminations(kind, terminations)?;
+                *result = self.service_change_result()?;
+                Ok(())
+            }
+        }
     }
 
-    #[inline(always)]
-    fn amm_reply(&mut self, kind: CommandKind) -> Parsed<AmmReply> {
-        Ok(AmmReply {
-            terminations: self.command_terminations(kind)?,
-            descriptors: self.descriptors(Side::Reply)?,
-        })
+    fn amm_reply(&mut self, kind: CommandKind, reply: &mut AmmReply) -> Parsed<()> {
+        self.command_terminations(kind, &mut reply.terminations)?;
+        self.descriptors(Side::Reply, &mut reply.descriptors)
     }
 
     /// `=tid[{...}]`, `=Context{tid, ...}` or `=Context{Error=...}`.
-    fn audit_reply(&mut self, kind: CommandKind) -> Parsed<AuditReply> {
+    fn audit_reply(&mut self, kind: CommandKind, reply: &mut AuditReply) -> Parsed<()> {
         let at = self.cursor.pos();
         self.equal()?;
-        let is_context = self.maybe_word().is(Token::Context);
-        if !is_context || self.next() != Some(b'{') {
+        let is_context = self.maybe_word().is(Token::Context) && self.next() == Some(b'{');
+        if let AuditReply::Terminations(reply) = reply
+            && !is_context
+        {
             self.cursor.seek(at);
-            return Ok(AuditReply::Terminations(self.amm_reply(kind)?));
+            return self.amm_reply(kind, reply);
         }
         self.open()?;
         let start = self.cursor.pos();
         let is_error = self.maybe_word().is(Token::Error);
         if is_error && self.next() == Some(b'=') {
-            let error = self.error_descriptor()?;
-            self.close()?;
-            return Ok(AuditReply::ContextError(error));
+            *reply = AuditReply::ContextError(self.error_descriptor()?);
+            return self.close();
         }
         self.cursor.seek(start);
         let mut terminations: Vec<TerminationId> = Vec::new();
@@ -237,8 +232,8 @@ impl<'a> Parser<'a> {
             terminations.push(parser.termination_id()?);
             Ok(())
         })?;
-        self.close()?;
-        Ok(AuditReply::ContextList(terminations))
+        *reply = AuditReply::ContextList(terminations);
+        self.close()
     }
 
     /// `[{ Error=... }]`.
@@ -269,6 +264,81 @@ impl<'a> Parser<'a> {
         };
         self.close()?;
         Ok(result)
+    }
+}
+
+/// A command that is still to be read.
+pub(super) fn unread(kind: CommandKind) -> Command {
+    let terminations = TerminationIds::default();
+    match kind {
+        CommandKind::Add => Command::Add(AmmRequest::default()),
+        CommandKind::Modify => Command::Modify(AmmRequest::default()),
+        CommandKind::Move => Command::Move(AmmRequest::default()),
+        CommandKind::Subtract => Command::Subtract {
+            terminations,
+            audit: None,
+        },
+        CommandKind::AuditValue => Command::AuditValue(AuditRequest::default()),
+        CommandKind::AuditCapability => Command::AuditCapability(AuditRequest::default()),
+        CommandKind::Notify => Command::Notify {
+            terminations,
+            observed: ObservedEvents::default(),
+            error: None,
+        },
+        CommandKind::ServiceChange => Command::ServiceChange {
+            terminations,
+            services: Box::new(service::unread()),
+        },
+    }
+}
+
+/// The result of a command that is still to be read.
+pub(super) fn unread_result(kind: CommandKind) -> CommandResult {
+    let audit = || AuditReply::Terminations(AmmReply::default());
+    let terminations = TerminationIds::default();
+    match kind {
+        CommandKind::Add => CommandResult::Add(AmmReply::default()),
+        CommandKind::Modify => CommandResult::Modify(AmmReply::default()),
+        CommandKind::Move => CommandResult::Move(AmmReply::default()),
+        CommandKind::Subtract => CommandResult::Subtract(AmmReply::default()),
+        CommandKind::AuditValue => CommandResult::AuditValue(audit()),
+        CommandKind::AuditCapability => CommandResult::AuditCapability(audit()),
+        CommandKind::Notify => CommandResult::Notify {
+            terminations,
+            error: None,
+        },
+        CommandKind::ServiceChange => CommandResult::ServiceChange {
+            terminations,
+            result: ServiceChangeResult::Empty,
+        },
+    }
+}
+
+/// The descriptor that `token` names, still to be read; an empty one of no meaning if it names none.
+fn unread_descriptor(token: Option<Token>) -> Descriptor {
+    match token {
+        Some(Token::Media) => Descriptor::Media(Media::default()),
+        Some(Token::Events) => Descriptor::Events(Events::default()),
+        Some(Token::EventBuffer) => Descriptor::EventBuffer(Vec::new()),
+        Some(Token::Signals) => Descriptor::Signals(Vec::new()),
+        Some(Token::DigitMap) => Descriptor::DigitMap(DigitMap::default()),
+        Some(Token::Statistics) => Descriptor::Statistics(Vec::new()),
+        Some(Token::Audit) => Descriptor::Audit(AuditDescriptor::default()),
+        Some(Token::ObservedEvents) => Descriptor::ObservedEvents(ObservedEvents::default()),
+        Some(Token::Packages) => Descriptor::Packages(Vec::new()),
+        Some(Token::Error) => Descriptor::Error(ErrorDescriptor {
+            code: 0,
+            text: None,
+        }),
+        Some(Token::Mux) => Descriptor::Mux {
+            kind: Name::default(),
+            terminations: Vec::new(),
+        },
+        Some(Token::Modem) => Descriptor::Modem {
+            kinds: Vec::new(),
+            properties: Vec::new(),
+        },
+        _ => Descriptor::Empty(AuditToken::Media),
     }
 }
 

@@ -79,7 +79,7 @@ impl<'a> Parser<'a> {
                 let contexts = parser.assigned_contexts()?;
                 properties.context_list.extend(contexts);
             } else {
-                properties.attributes.push(parser.property(word)?);
+                parser.property(word, &mut properties.attributes)?;
             }
             Ok(())
         })?;
@@ -255,7 +255,9 @@ impl<'a> Parser<'a> {
             Some(b'=' | b'#' | b'<' | b'>') => {
                 let at = self.here();
                 self.since_at(3, at)?;
-                self.property_value().map(Some)
+                let mut value = PropertyValue::default();
+                self.property_value(&mut value)?;
+                Ok(Some(value))
             }
             _ => Ok(None),
         }

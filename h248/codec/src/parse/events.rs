@@ -1,7 +1,7 @@
 //! Events, signals, observed events and digit maps.
 
 use super::value::{choose, is_name, number, request_id, time_stamp};
-use super::{Parsed, Parser, Word, push};
+use super::{Parsed, Parser, Word, added};
 use crate::ast::{
     CompletionReason, DigitMap, Embed, EventSpec, Events, Name, NotifyBehaviour, ObservedEvent,
     ObservedEvents, PackageItem, Signal, SignalDirection, SignalItem, SignalType, Text,
@@ -13,10 +13,9 @@ const TWICE: ErrorCode = ErrorCode::PROPERTY_TWICE;
 
 impl<'a> Parser<'a> {
     /// `[= id { event, ... }]`.
-    pub(super) fn events(&mut self) -> Parsed<Events> {
-        let mut events = Events::default();
+    pub(super) fn events(&mut self, events: &mut Events) -> Parsed<()> {
         if self.next() != Some(b'=') {
-            return Ok(events);
+            return Ok(());
         }
         self.assigned("a request id", |text| {
             events.request_any = text == b"*";
@@ -25,18 +24,18 @@ impl<'a> Parser<'a> {
             }
             Some(())
         })?;
-        events.events = self.list_into(Self::event_spec)?;
-        Ok(events)
+        self.list_into(&mut events.events, Self::event_spec)
     }
 
     /// `[{ event, ... }]`.
-    pub(super) fn event_buffer(&mut self) -> Parsed<Vec<EventSpec>> {
-        self.optional_list_into(Self::event_spec)
+    pub(super) fn event_buffer(&mut self, events: &mut Vec<EventSpec>) -> Parsed<()> {
+        self.optional_list_into(events, Self::event_spec)
     }
 
     fn event_spec(&mut self, events: &mut Vec<EventSpec>) -> Parsed<()> {
-        let name = self.package_item()?;
-        let event = events.push_mut(EventSpec::from(name));
+        let (word, slash) = self.item_word("a package/item name")?;
+        let event = added(events, || EventSpec::from(PackageItem::default()));
+        event.name = PackageItem::split(self.cursor.text_of(word), slash);
         if self.next() == Some(b'{') {
             let mut seen = 0;
             self.braced(|parser| parser.event_parm(event, &mut seen))?;
@@ -86,7 +85,7 @@ impl<'a> Parser<'a> {
                 event.notify = Some(NotifyBehaviour::Regulated(self.regulated()?));
             }
             _ => {
-                push(&mut event.parms, self.parm(word)?);
+                self.parm(word, &mut event.parms)?;
             }
         }
         Ok(())
@@ -123,7 +122,7 @@ impl<'a> Parser<'a> {
                 Some(Token::Events) if !parser.is_embedded => {
                     parser.once(&mut seen, 1, word, TWICE)?;
                     parser.is_embedded = true;
-                    embed.events = Some(parser.events()?);
+                    parser.events(embed.events.insert(Events::default()))?;
                     parser.is_embedded = false;
                 }
                 _ => return parser.fail_at(word.at, "Signals, then Events"),
@@ -219,7 +218,7 @@ impl<'a> Parser<'a> {
                 signal.notify_completion = self.list(Self::completion_reason)?;
             }
             _ => {
-                push(&mut signal.parms, self.parm(word)?);
+                self.parm(word, &mut signal.parms)?;
             }
         }
         Ok(())
@@ -271,11 +270,9 @@ impl<'a> Parser<'a> {
     }
 
     /// `= id { [time :] event, ... }`.
-    pub(super) fn observed_events(&mut self) -> Parsed<ObservedEvents> {
-        Ok(ObservedEvents {
-            request_id: self.assigned("a request id", request_id)?,
-            events: self.list_into(Self::observed_event)?,
-        })
+    pub(super) fn observed_events(&mut self, observed: &mut ObservedEvents) -> Parsed<()> {
+        observed.request_id = self.assigned("a request id", request_id)?;
+        self.list_into(&mut observed.events, Self::observed_event)
     }
 
     fn observed_event(&mut self, events: &mut Vec<ObservedEvent>) -> Parsed<()> {
@@ -287,13 +284,14 @@ impl<'a> Parser<'a> {
         } else {
             self.cursor.seek(word.at);
         }
-        let name = self.package_item_or(expected)?;
-        let event = events.push_mut(ObservedEvent {
+        let (word, slash) = self.item_word(expected)?;
+        let event = added(events, || ObservedEvent {
             time,
-            name,
+            name: PackageItem::default(),
             stream: None,
             parms: Vec::new(),
         });
+        event.name = PackageItem::split(self.cursor.text_of(word), slash);
         if self.next() == Some(b'{') {
             let mut seen = 0;
             self.braced(|parser| parser.observed_parm(event, &mut seen))?;
@@ -307,7 +305,7 @@ impl<'a> Parser<'a> {
             self.once(seen, 0, word, TWICE)?;
             event.stream = Some(self.assigned_u16()?);
         } else {
-            push(&mut event.parms, self.parm(word)?);
+            self.parm(word, &mut event.parms)?;
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Media, Mux and Modem descriptors, and statistics.
 
 use super::value::{is_name, number, package_item};
-use super::{Parsed, Parser, Word, push};
+use super::{Parsed, Parser, Word, added};
 use crate::ast::{
     Descriptor, EventBufferControl, Few, LocalControl, Media, MediaStreams, Name, OctetString,
-    PackageItem, PropertyParm, ServiceState, Statistic, Stream, StreamMode, StreamParms,
-    TerminationState, Text, Value,
+    PackageItem, PropertyParm, PropertyValue, ServiceState, Statistic, Stream, StreamMode,
+    StreamParms, TerminationState, Text, Value,
 };
 use crate::error_code::ErrorCode;
 use crate::lex::{class, is_all};
@@ -14,40 +14,41 @@ use crate::token::Token;
 const TWICE: ErrorCode = ErrorCode::DESCRIPTOR_TWICE;
 
 impl<'a> Parser<'a> {
-    pub(super) fn media(&mut self) -> Parsed<Media> {
-        let mut termination_state = None;
-        let mut streams: Vec<Stream> = Vec::new();
-        let mut one = StreamParms::default();
+    pub(super) fn media(&mut self, media: &mut Media) -> Parsed<()> {
         let mut seen = 0;
         let mut seen_one = 0;
         self.braced(|parser| {
             let word = parser.word("TerminationState, Stream or stream parameters")?;
-            match word.token() {
-                Some(Token::TerminationState) => {
-                    parser.once(&mut seen, 0, word, TWICE)?;
-                    termination_state = Some(parser.termination_state()?);
-                }
-                Some(Token::Stream) if seen_one == 0 => parser.stream(&mut streams)?,
-                _ if streams.is_empty() => parser.stream_parm(word, &mut seen_one, &mut one)?,
-                _ => return parser.fail_at(word.at, "no mixture of Stream and its parameters"),
+            let token = word.token();
+            if token == Some(Token::TerminationState) {
+                parser.once(&mut seen, 0, word, TWICE)?;
+                let state = media.termination_state.insert(TerminationState::default());
+                return parser.termination_state(state);
             }
-            Ok(())
-        })?;
-        let streams = if seen_one == 0 {
-            MediaStreams::Multiple(streams)
-        } else {
-            MediaStreams::One(one)
-        };
-        Ok(Media {
-            termination_state,
-            streams,
+            match &mut media.streams {
+                MediaStreams::Multiple(streams) if token == Some(Token::Stream) => {
+                    parser.stream(streams)
+                }
+                MediaStreams::Multiple(streams) if !streams.is_empty() => {
+                    parser.fail_at(word.at, "no mixture of Stream and its parameters")
+                }
+                streams @ MediaStreams::Multiple(_) => {
+                    let mut one = StreamParms::default();
+                    parser.stream_parm(word, &mut seen_one, &mut one)?;
+                    *streams = MediaStreams::One(one);
+                    Ok(())
+                }
+                MediaStreams::One(one) => parser.stream_parm(word, &mut seen_one, one),
+            }
         })
     }
 
     fn stream(&mut self, streams: &mut Vec<Stream>) -> Parsed<()> {
         let id = self.assigned_u16()?;
-        let parms = StreamParms::default();
-        let stream = push(streams, Stream { id, parms });
+        let stream = added(streams, || Stream {
+            id,
+            parms: StreamParms::default(),
+        });
         let mut seen = 0;
         self.braced(|parser| {
             let word = parser.word("LocalControl, Local, Remote or Statistics")?;
@@ -64,7 +65,8 @@ impl<'a> Parser<'a> {
         match word.token() {
             Some(Token::LocalControl) => {
                 self.once(seen, 0, word, TWICE)?;
-                parms.local_control = Some(self.local_control()?);
+                let control = parms.local_control.insert(LocalControl::default());
+                self.local_control(control)?;
             }
             Some(Token::Local) => {
                 self.once(seen, 1, word, TWICE)?;
@@ -77,7 +79,7 @@ impl<'a> Parser<'a> {
             Some(Token::Statistics) => {
                 self.since(3, word)?;
                 self.once(seen, 3, word, TWICE)?;
-                parms.statistics = Some(self.statistics()?);
+                self.statistics(parms.statistics.insert(Vec::new()))?;
             }
             _ => {
                 let expected = "LocalControl, Local, Remote or Statistics";
@@ -98,11 +100,9 @@ impl<'a> Parser<'a> {
         Ok(OctetString(octets))
     }
 
-    fn local_control(&mut self) -> Parsed<LocalControl> {
-        let mut control = LocalControl::default();
+    fn local_control(&mut self, control: &mut LocalControl) -> Parsed<()> {
         let mut seen = 0;
-        self.braced(|parser| parser.local_parm(&mut control, &mut seen))?;
-        Ok(control)
+        self.braced(|parser| parser.local_parm(control, &mut seen))
     }
 
     fn local_parm(&mut self, control: &mut LocalControl, seen: &mut u32) -> Parsed<()> {
@@ -123,7 +123,7 @@ impl<'a> Parser<'a> {
                 control.reserved_group = Some(self.on_off()?);
             }
             _ => {
-                push(&mut control.properties, self.property(word)?);
+                self.property(word, &mut control.properties)?;
             }
         }
         Ok(())
@@ -142,11 +142,9 @@ impl<'a> Parser<'a> {
         )
     }
 
-    fn termination_state(&mut self) -> Parsed<TerminationState> {
-        let mut state = TerminationState::default();
+    fn termination_state(&mut self, state: &mut TerminationState) -> Parsed<()> {
         let mut seen = 0;
-        self.braced(|parser| parser.termination_state_parm(&mut state, &mut seen))?;
-        Ok(state)
+        self.braced(|parser| parser.termination_state_parm(state, &mut seen))
     }
 
     fn termination_state_parm(
@@ -174,7 +172,7 @@ impl<'a> Parser<'a> {
                 )?);
             }
             _ => {
-                push(&mut state.properties, self.property(word)?);
+                self.property(word, &mut state.properties)?;
             }
         }
         Ok(())
@@ -192,8 +190,8 @@ impl<'a> Parser<'a> {
     }
 
     /// `[{ pkg/stat[=value], ... }]`; the braces may be missing or empty.
-    pub(super) fn statistics(&mut self) -> Parsed<Vec<Statistic>> {
-        self.optional_list_into(Self::statistic)
+    pub(super) fn statistics(&mut self, statistics: &mut Vec<Statistic>) -> Parsed<()> {
+        self.optional_list_into(statistics, Self::statistic)
     }
 
     /// Whether a `{` with something in it follows; takes `{}`.
@@ -216,11 +214,11 @@ impl<'a> Parser<'a> {
     #[inline(always)]
     fn statistic(&mut self, statistics: &mut Vec<Statistic>) -> Parsed<()> {
         let (name, slash) = self.item_word("a package/item name")?;
-        let name = PackageItem::split(self.cursor.text_of(name), slash);
-        let mut values = Few::default();
+        let statistic = added(statistics, Statistic::default);
+        statistic.name = PackageItem::split(self.cursor.text_of(name), slash);
         if self.eat(b'=') {
             let word = self.maybe_word();
-            values = match word.is_empty() {
+            statistic.values = match word.is_empty() {
                 true => self.statistic_values()?,
                 false => Few::One(Value {
                     text: self.cursor.text_of(word),
@@ -228,7 +226,6 @@ impl<'a> Parser<'a> {
                 }),
             };
         }
-        statistics.push(Statistic { name, values });
         Ok(())
     }
 
@@ -281,7 +278,8 @@ impl<'a> Parser<'a> {
             package_item(text)
                 .or_else(|| extensible(text).map(|_| PackageItem::split(Text::from(text), 0)))
         })?;
-        let value = self.property_value()?;
+        let mut value = PropertyValue::default();
+        self.property_value(&mut value)?;
         Ok(PropertyParm { name, value })
     }
 }

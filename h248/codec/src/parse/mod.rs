@@ -61,10 +61,8 @@ pub struct ParseError {
 /// ```
 pub fn parse(text: &[u8], limits: &Limits) -> Result<Message, ParseError> {
     let mut parser = Parser::new(text, limits);
-    match parser.message() {
-        Ok(message) => Ok(message),
-        Err(Failed) => Err(parser.failure.locate(text)),
-    }
+    let message = parser.message();
+    message.map_err(|Failed| parser.failure.locate(text))
 }
 
 /// Versions the codec knows.
@@ -169,7 +167,7 @@ impl<'a> Parser<'a> {
                 let mut transactions = Vec::with_capacity(1);
                 while !self.is_at_end() {
                     self.check_transactions(transactions.len())?;
-                    transactions.push(self.transaction()?);
+                    self.transaction(added(&mut transactions, transaction::unread))?;
                 }
                 if transactions.is_empty() {
                     return self.fail("a transaction or an Error");
@@ -311,49 +309,52 @@ impl<'a> Parser<'a> {
 
     /// The items of a braced list, collected.
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
-        self.list_into(|parser, items| {
+        let mut items = Vec::new();
+        self.list_into(&mut items, |parser, items| {
             items.push(item(parser)?);
             Ok(())
-        })
+        })?;
+        Ok(items)
     }
 
-    /// As [`Self::list`], `item` adding each: large ones are made in their place.
+    /// As [`Self::list`], into the empty `items`, `item` adding each: large ones are made in their place.
     #[inline(always)]
     fn list_into<T>(
         &mut self,
+        items: &mut Vec<T>,
         mut item: impl FnMut(&mut Self, &mut Vec<T>) -> Parsed<()>,
-    ) -> Parsed<Vec<T>> {
-        let mut items = Vec::with_capacity(first_items::<T>());
-        self.braced(|parser| item(parser, &mut items))?;
-        Ok(items)
+    ) -> Parsed<()> {
+        *items = Vec::with_capacity(first_items::<T>());
+        self.braced(|parser| item(parser, items))
     }
 
     /// The items of a braced list, collected; the braces may be empty or missing.
     fn optional_list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
-        self.optional_list_into(|parser, items| {
+        let mut items = Vec::new();
+        self.optional_list_into(&mut items, |parser, items| {
             items.push(item(parser)?);
             Ok(())
-        })
+        })?;
+        Ok(items)
     }
 
-    /// As [`Self::optional_list`], `item` adding each.
+    /// As [`Self::optional_list`], into the empty `items`, `item` adding each.
     #[inline(always)]
     fn optional_list_into<T>(
         &mut self,
+        items: &mut Vec<T>,
         mut item: impl FnMut(&mut Self, &mut Vec<T>) -> Parsed<()>,
-    ) -> Parsed<Vec<T>> {
+    ) -> Parsed<()> {
         if self.next() != Some(b'{') {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.open()?;
         if self.next() == Some(b'}') {
-            self.close()?;
-            return Ok(Vec::new());
+            return self.close();
         }
-        let mut items = Vec::with_capacity(first_items::<T>());
-        self.separated(&mut |parser: &mut Self| item(parser, &mut items))?;
-        self.close_after("\",\" or \"}\"")?;
-        Ok(items)
+        *items = Vec::with_capacity(first_items::<T>());
+        self.separated(&mut |parser: &mut Self| item(parser, items))?;
+        self.close_after("\",\" or \"}\"")
     }
 
     /// A non-empty word.
@@ -425,17 +426,23 @@ const fn first_items<T>() -> usize {
 /// Octets of the room to begin a list with, unless a single item takes more.
 const FIRST_OCTETS: usize = 704;
 
-/// Adds `item` to a list most of which are empty, and returns it in its place. The first one makes the
-/// room, without going through what makes more of it.
+/// Adds what `make` makes to a list that has one item nearly always, and returns its place, to be filled
+/// there.
+///
+/// Room is made before there is an item. Unlike what is pushed it is so never moved, which costs much more
+/// than its instructions: a processor that reads at once what was just written in other portions waits for
+/// the cache.
 #[inline(always)]
-fn push<T>(items: &mut Vec<T>, item: T) -> &mut T {
+fn added<T>(items: &mut Vec<T>, make: impl FnOnce() -> T) -> &mut T {
+    // The first one makes the room, without going through what makes more of it.
     if items.capacity() == 0 {
         *items = Vec::with_capacity(FEW_ITEMS);
     }
-    items.push_mut(item)
+    items.extend(core::iter::once_with(make));
+    items.last_mut().expect("it has just been added")
 }
 
-/// Room that [`push`] makes first.
+/// Room that [`added`] makes first.
 const FEW_ITEMS: usize = 2;
 
 impl Word<'_> {

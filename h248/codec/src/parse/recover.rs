@@ -10,7 +10,7 @@
 //!
 //! Each transaction is looked at twice at most, so the work stays linear in the text.
 
-use super::{Failed, ParseError, Parsed, Parser};
+use super::{Failed, ParseError, Parsed, Parser, added, transaction};
 use crate::ast::{
     Authentication, CommandKind, ContextId, ErrorDescriptor, MId, TerminationIds, Transaction,
     TransactionId, TransactionRequest,
@@ -91,16 +91,24 @@ impl Parser<'_> {
         })
     }
 
+    #[expect(
+        clippy::result_large_err,
+        reason = "items of a list, which no function returns"
+    )]
     fn transactions(&mut self, text: &[u8]) -> Parsed<Vec<Result<Transaction, BrokenTransaction>>> {
         let mut transactions = Vec::with_capacity(1);
         while !self.is_at_end() {
             self.check_transactions(transactions.len())?;
             let start = self.cursor.pos();
-            transactions.push(self.transaction().map_err(|Failed| {
-                let broken = self.broken(text);
+            let place = added(&mut transactions, || Ok(transaction::unread()));
+            if let Ok(transaction) = place
+                && self.transaction(transaction).is_err()
+            {
+                let broken =
+                    self.broken(text, core::mem::replace(transaction, transaction::unread()));
+                *place = Err(broken);
                 self.resume_after(start);
-                broken
-            }));
+            }
         }
         if transactions.is_empty() {
             return self.fail("a transaction or an Error");
@@ -108,11 +116,17 @@ impl Parser<'_> {
         Ok(transactions)
     }
 
-    /// Describes the transaction at hand, which a failure has ended.
-    fn broken(&mut self, text: &[u8]) -> BrokenTransaction {
+    /// Describes the transaction at hand, which a failure has ended after what `transaction` holds.
+    fn broken(&mut self, text: &[u8], transaction: Transaction) -> BrokenTransaction {
         let failure = self.failure;
         let progress = core::mem::take(&mut self.progress);
-        let mut actions = progress.actions;
+        let mut actions = match transaction {
+            Transaction::Request(request) => request.actions,
+            Transaction::Reply(_)
+            | Transaction::Pending(_)
+            | Transaction::Ack(_)
+            | Transaction::Segment { .. } => Vec::new(),
+        };
         // An action that breaks among its properties, before any command, is not begun.
         let is_of_command = progress.command.is_some()
             || matches!(

@@ -2,7 +2,7 @@
 
 use super::media::{is_extension, version};
 use super::value::{is_name, is_path_word, number, time_stamp};
-use super::{Parsed, Parser, Word};
+use super::{Parsed, Parser, Word, added};
 use crate::ast::{
     MId, Name, Parm, Profile, ServiceChange, ServiceChangeAddress, ServiceChangeMethod,
     ServiceChangeReplyParms, Value,
@@ -24,9 +24,26 @@ struct Services {
     seen_audits: u32,
 }
 
+/// A Services descriptor that is still to be read.
+pub(super) fn unread() -> ServiceChange {
+    ServiceChange {
+        method: ServiceChangeMethod::Restart,
+        reason: Value::default(),
+        delay: None,
+        address: None,
+        mgc_id: None,
+        profile: None,
+        version: None,
+        time: None,
+        audit: Vec::new(),
+        incomplete: false,
+        extensions: Vec::new(),
+    }
+}
+
 impl<'a> Parser<'a> {
     /// `{ ... }` of a request: Method and Reason are mandatory.
-    pub(super) fn service_change(&mut self) -> Parsed<ServiceChange> {
+    pub(super) fn service_change(&mut self, change: &mut ServiceChange) -> Parsed<()> {
         let services = self.services(true)?;
         let Some(method) = services.method else {
             return self.fail("Method among the parameters before");
@@ -35,7 +52,7 @@ impl<'a> Parser<'a> {
             return self.fail("Reason among the parameters before");
         };
         let common = services.common;
-        Ok(ServiceChange {
+        *change = ServiceChange {
             method,
             reason,
             delay: services.delay,
@@ -47,7 +64,8 @@ impl<'a> Parser<'a> {
             audit: services.audit,
             incomplete: services.incomplete,
             extensions: common.extensions,
-        })
+        };
+        Ok(())
     }
 
     /// `{ ... }` of a reply.
@@ -82,11 +100,9 @@ impl<'a> Parser<'a> {
             return Ok(true);
         }
         if is_extension(word.octets) {
-            let value = self.property_value()?;
-            services.common.extensions.push(Parm {
-                name: self.name(word),
-                value,
-            });
+            let extension = added(&mut services.common.extensions, Parm::default);
+            extension.name = self.name(word);
+            self.property_value(&mut extension.value)?;
             return Ok(true);
         }
         match word.token() {

@@ -2,7 +2,7 @@
 
 use super::context::is_context_property;
 use super::value::number;
-use super::{Parsed, Parser, Word};
+use super::{Parsed, Parser, Word, added, command};
 use crate::ast::{
     ActionReply, ActionRequest, CommandKind, CommandReply, CommandRequest, ContextId,
     ContextProperties, ReplyBody, Segment, Transaction, TransactionId, TransactionReply,
@@ -16,8 +16,6 @@ use crate::token::Token;
 pub(super) struct Progress {
     pub(super) id: Option<TransactionId>,
     pub(super) is_request: bool,
-    /// Finished actions, and the one at hand as far as its commands are whole.
-    pub(super) actions: Vec<ActionRequest>,
     /// The context of the action at hand.
     pub(super) context: Option<ContextId>,
     /// The command at hand, from when its terminations are known, and where they stand.
@@ -29,7 +27,6 @@ impl Progress {
     fn begin(&mut self) {
         self.id = None;
         self.is_request = true;
-        self.actions.clear();
         self.context = None;
         self.command = None;
     }
@@ -56,8 +53,15 @@ impl Prefixes {
 /// Items of an action that come before its commands.
 const ACTION_ITEM: &str = "a context property, a ContextAudit or a command";
 
+/// A transaction that is still to be read.
+pub(super) fn unread() -> Transaction {
+    Transaction::Pending(TransactionId(0))
+}
+
 impl<'a> Parser<'a> {
-    pub(super) fn transaction(&mut self) -> Parsed<Transaction> {
+    /// Reads a transaction. If it fails, finished actions of a request are in `transaction`, and the one
+    /// at hand as far as its commands are whole.
+    pub(super) fn transaction(&mut self, transaction: &mut Transaction) -> Parsed<()> {
         self.progress.begin();
         self.commands = 0;
         self.depth = 0;
@@ -69,16 +73,18 @@ impl<'a> Parser<'a> {
             token,
             Some(Token::Reply | Token::Pending | Token::TransactionResponseAck | Token::Segment)
         );
-        let transaction = match token {
-            Some(Token::Transaction) => Transaction::Request(self.request()?),
-            Some(Token::Reply) => Transaction::Reply(self.reply()?),
-            Some(Token::Pending) => self.pending()?,
-            Some(Token::TransactionResponseAck) => Transaction::Ack(self.list(Self::ack_range)?),
-            Some(Token::Segment) if self.version >= 3 => self.segment()?,
+        match token {
+            Some(Token::Transaction) => self.request(transaction)?,
+            Some(Token::Reply) => self.reply(transaction)?,
+            Some(Token::Pending) => *transaction = self.pending()?,
+            Some(Token::TransactionResponseAck) => {
+                *transaction = Transaction::Ack(self.list(Self::ack_range)?);
+            }
+            Some(Token::Segment) if self.version >= 3 => *transaction = self.segment()?,
             _ => return self.fail_at(word.at, "a transaction"),
-        };
+        }
         self.code = ErrorCode::SYNTAX_ERROR_IN_MESSAGE;
-        Ok(transaction)
+        Ok(())
     }
 
     #[inline(always)]
@@ -114,26 +120,23 @@ impl<'a> Parser<'a> {
         Ok(Transaction::Segment { id, segment })
     }
 
-    fn request(&mut self) -> Parsed<TransactionRequest> {
+    fn request(&mut self, transaction: &mut Transaction) -> Parsed<()> {
         let id = self.transaction_id()?;
-        self.progress.actions = Vec::with_capacity(1);
-        self.braced(Self::action_request)?;
-        let actions = core::mem::take(&mut self.progress.actions);
-        Ok(TransactionRequest { id, actions })
+        let actions = Vec::with_capacity(1);
+        *transaction = Transaction::Request(TransactionRequest { id, actions });
+        let Transaction::Request(request) = transaction else {
+            unreachable!("it is made a request above");
+        };
+        self.braced(|parser| parser.action_request(&mut request.actions))
     }
 
-    fn action_request(&mut self) -> Parsed<()> {
+    fn action_request(&mut self, actions: &mut Vec<ActionRequest>) -> Parsed<()> {
         self.context_keyword()?;
         self.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, |parser| {
             let context = parser.assigned_context()?;
-            parser.progress.actions.push(ActionRequest {
-                context,
-                properties: ContextProperties::default(),
-                audit: None,
-                commands: Vec::with_capacity(1),
-            });
+            let action = added(actions, || ActionRequest::new(context, []));
             let mut seen = 0;
-            parser.braced(|parser| parser.action_item(&mut seen))
+            parser.braced(|parser| parser.action_item(&mut seen, action))
         })?;
         self.progress.context = None;
         Ok(())
@@ -155,44 +158,41 @@ impl<'a> Parser<'a> {
         Ok(context)
     }
 
-    /// The action at hand; [`Self::action_request`] has pushed it.
-    fn action(&mut self) -> &mut ActionRequest {
-        self.progress
-            .actions
-            .last_mut()
-            .expect("an action is at hand")
-    }
-
-    fn action_item(&mut self, seen: &mut u32) -> Parsed<()> {
+    fn action_item(&mut self, seen: &mut u32, action: &mut ActionRequest) -> Parsed<()> {
         let word = self.word(ACTION_ITEM)?;
         let token = word.token();
         if let Some(kind) = command_kind(token) {
-            return self.command_request(word, Prefixes::none(kind));
+            return self.command_request(word, Prefixes::none(kind), &mut action.commands);
         }
         if is_context_property(token) {
-            let mut properties = core::mem::take(&mut self.action().properties);
-            let parsed = self.context_property(word, seen, &mut properties);
-            self.action().properties = properties;
-            return parsed;
+            return self.context_property(word, seen, &mut action.properties);
         }
         if token == Some(Token::ContextAudit) && self.next() == Some(b'{') {
             self.once(seen, 31, word, self.code)?;
-            self.action().audit = Some(self.context_audit()?);
+            action.audit = Some(self.context_audit()?);
             return Ok(());
         }
         let prefixes = self.prefixes(word)?;
-        self.command_request(word, prefixes)
+        self.command_request(word, prefixes, &mut action.commands)
     }
 
-    /// Reads the command that `word` names and adds it to the action at hand.
-    fn command_request(&mut self, word: Word<'a>, prefixes: Prefixes) -> Parsed<()> {
+    /// Reads the command that `word` names and adds it to `commands`, if it is whole.
+    fn command_request(
+        &mut self,
+        word: Word<'a>,
+        prefixes: Prefixes,
+        commands: &mut Vec<CommandRequest>,
+    ) -> Parsed<()> {
         let outer = self.begin_command(word)?;
-        let command = self.command(prefixes.kind)?;
-        self.action().commands.push(CommandRequest {
+        let request = added(commands, || CommandRequest {
             optional: prefixes.optional,
             wildcard_response: prefixes.wildcard_response,
-            command,
+            command: command::unread(prefixes.kind),
         });
+        if let Err(failed) = self.command(prefixes.kind, &mut request.command) {
+            commands.pop();
+            return Err(failed);
+        }
         self.end_command(outer);
         Ok(())
     }
@@ -230,7 +230,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn reply(&mut self) -> Parsed<TransactionReply> {
+    fn reply(&mut self, transaction: &mut Transaction) -> Parsed<()> {
         let expected = "a transaction id";
         self.equal()?;
         let word = self.word(expected)?;
@@ -250,15 +250,16 @@ impl<'a> Parser<'a> {
             word = self.word("Context or Error")?;
         }
         let body = self.reply_body(word)?;
-        self.close()?;
-        Ok(TransactionReply {
+        *transaction = Transaction::Reply(TransactionReply {
             id,
             segment,
             immediate_ack,
             body,
-        })
+        });
+        self.close()
     }
 
+    #[inline(always)]
     fn reply_body(&mut self, word: Word<'a>) -> Parsed<ReplyBody> {
         if word.is(Token::Error) {
             return Ok(ReplyBody::Error(self.error_descriptor()?));
@@ -269,13 +270,12 @@ impl<'a> Parser<'a> {
             parser.context_keyword()?;
             parser.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, |parser| {
                 let context = parser.assigned_context()?;
-                actions.push(ActionReply {
+                let reply = added(&mut actions, || ActionReply {
                     context,
                     properties: ContextProperties::default(),
-                    commands: Vec::with_capacity(1),
+                    commands: Vec::new(),
                     error: None,
                 });
-                let reply = actions.last_mut().expect("it has just been added");
                 parser.action_reply(reply)
             })
         })?;
@@ -319,12 +319,12 @@ impl<'a> Parser<'a> {
         replies: &mut Vec<CommandReply>,
     ) -> Parsed<()> {
         let outer = self.begin_command(word)?;
-        let result = self.command_result(prefixes.kind)?;
-        replies.push(CommandReply {
+        let reply = added(replies, || CommandReply {
             optional: prefixes.optional,
             wildcard_response: prefixes.wildcard_response,
-            result,
+            result: command::unread_result(prefixes.kind),
         });
+        self.command_result(prefixes.kind, &mut reply.result)?;
         self.end_command(outer);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Names, numbers and values.
 
-use super::{Parsed, Parser, Word};
+use super::{Parsed, Parser, Word, added};
 use crate::ast::{
     ErrorDescriptor, Name, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue,
     TerminationId, TerminationIds, Text, TimeStamp, Value,
@@ -79,10 +79,11 @@ pub(super) fn number<T: TryFrom<u64>>(text: &[u8], digits: usize) -> Option<T> {
 }
 
 /// Octets of the package's name in `package/item`, `package/*` or `*/*`.
-fn slash_of_item(text: &str) -> Option<usize> {
+fn slash_of_item(text: &str) -> Option<u8> {
     let (package, item) = text.split_once('/')?;
     let is_item = is_name(package) && (is_name(item) || item == "*");
-    (is_item || text == "*/*").then_some(package.len())
+    let octets = u8::try_from(package.len()).ok()?;
+    (is_item || text == "*/*").then_some(octets)
 }
 
 /// `package/item`, `package/*` or `*/*`.
@@ -212,13 +213,12 @@ impl<'a> Parser<'a> {
 
     /// The word of a package/item name, and where its slash stands.
     #[inline(always)]
-    pub(super) fn item_word(&mut self, expected: &'static str) -> Parsed<(Word<'a>, usize)> {
+    pub(super) fn item_word(&mut self, expected: &'static str) -> Parsed<(Word<'a>, u8)> {
         let word = self.word(expected)?;
         Ok((word, self.slash_of(word, expected)?))
     }
 
     /// The package/item name that `word` is, or a failure that says what is `expected`.
-    #[inline(always)]
     pub(super) fn item_of(
         &mut self,
         word: Word<'a>,
@@ -229,7 +229,7 @@ impl<'a> Parser<'a> {
     }
 
     #[inline(always)]
-    fn slash_of(&mut self, word: Word<'a>, expected: &'static str) -> Parsed<usize> {
+    fn slash_of(&mut self, word: Word<'a>, expected: &'static str) -> Parsed<u8> {
         match word.slash_of_item() {
             Some(slash) => Ok(slash),
             None => self.slash_of_rare_item(word, expected),
@@ -237,7 +237,7 @@ impl<'a> Parser<'a> {
     }
 
     #[inline(never)]
-    fn slash_of_rare_item(&mut self, word: Word<'a>, expected: &'static str) -> Parsed<usize> {
+    fn slash_of_rare_item(&mut self, word: Word<'a>, expected: &'static str) -> Parsed<u8> {
         match slash_of_item(self.str(word)) {
             Some(slash) => Ok(slash),
             None => self.fail_at(word.at, expected),
@@ -319,19 +319,21 @@ impl<'a> Parser<'a> {
 
     /// A parmValue, with its operator.
     #[inline(always)]
-    pub(super) fn property_value(&mut self) -> Parsed<PropertyValue> {
+    pub(super) fn property_value(&mut self, value: &mut PropertyValue) -> Parsed<()> {
         if !self.eat(b'=') {
-            return self.comparison();
+            *value = self.comparison()?;
+            return Ok(());
         }
         let word = self.maybe_word();
-        if word.is_empty() {
-            return self.alternatives();
-        }
         // Nearly all are such words.
-        Ok(PropertyValue::Is(Value {
-            text: self.cursor.text_of(word),
-            quoted: false,
-        }))
+        *value = match word.is_empty() {
+            true => self.alternatives()?,
+            false => PropertyValue::Is(Value {
+                text: self.cursor.text_of(word),
+                quoted: false,
+            }),
+        };
+        Ok(())
     }
 
     /// A parmValue with an operator other than `=`.
@@ -379,25 +381,26 @@ impl<'a> Parser<'a> {
         Ok(PropertyValue::AllOf(values))
     }
 
-    /// `pkg/prop value`, the name already read.
-    #[inline(always)]
-    pub(super) fn property(&mut self, word: Word<'a>) -> Parsed<PropertyParm> {
-        let name = self.item_of(word, "a known item or a package/property")?;
-        let value = self.property_value()?;
-        Ok(PropertyParm { name, value })
+    /// Adds `pkg/prop value`, the name already read.
+    pub(super) fn property(
+        &mut self,
+        word: Word<'a>,
+        properties: &mut Vec<PropertyParm>,
+    ) -> Parsed<()> {
+        let slash = self.slash_of(word, "a known item or a package/property")?;
+        let property = added(properties, PropertyParm::default);
+        property.name = PackageItem::split(self.cursor.text_of(word), slash);
+        self.property_value(&mut property.value)
     }
 
-    /// `NAME value`, the name already read.
-    #[inline(always)]
-    pub(super) fn parm(&mut self, word: Word<'a>) -> Parsed<Parm> {
+    /// Adds `NAME value`, the name already read.
+    pub(super) fn parm(&mut self, word: Word<'a>, parms: &mut Vec<Parm>) -> Parsed<()> {
         if !is_name_word(word) {
             return self.fail_at(word.at, "a parameter");
         }
-        let value = self.property_value()?;
-        Ok(Parm {
-            name: self.name(word),
-            value,
-        })
+        let parm = added(parms, Parm::default);
+        parm.name = self.name(word);
+        self.property_value(&mut parm.value)
     }
 
     /// `=code{["text"]}`, the keyword already read.
