@@ -73,17 +73,22 @@ impl Out {
     }
 
     /// Writes `text`, which is short as a rule.
-    #[inline]
+    #[inline(always)]
     pub(super) fn text(&mut self, text: &Text) {
         // All of its room, since that takes no look at its length; only what counts is kept.
         let Some((octets, count)) = text.as_short() else {
-            return self.put(text.as_bytes());
+            return self.long(text);
         };
         match self.octets.get_mut(self.at..self.at + octets.len()) {
             Some(room) => room.copy_from_slice(octets),
             None => return self.put_in_new_room(&octets[..count]),
         }
         self.at += count;
+    }
+
+    #[inline(never)]
+    fn long(&mut self, text: &Text) {
+        self.put(text.as_bytes());
     }
 
     /// Writes `token` as terse senders do.
@@ -105,13 +110,29 @@ impl Out {
         }
     }
 
+    /// The place of `count` more octets, to be filled by the caller. What is written there needs not be
+    /// copied, for which a processor would wait until all of it has arrived in the cache.
+    #[inline]
+    pub(super) fn place(&mut self, count: usize) -> &mut [u8] {
+        let from = self.at;
+        self.at += count;
+        if self.octets.len() < self.at {
+            self.make_room(from, count);
+        }
+        &mut self.octets[from..self.at]
+    }
+
     #[cold]
     fn put_in_new_room(&mut self, octets: &[u8]) {
+        self.place(octets.len()).copy_from_slice(octets);
+    }
+
+    /// Makes room for `count` octets and more behind the first `from`.
+    #[cold]
+    fn make_room(&mut self, from: usize, count: usize) {
         // Twice as much as there is, so that a long message is not copied for each of its parts.
-        let room = octets.len().max(self.at) + TYPICAL_OCTETS;
-        self.octets.resize(self.at + room, 0);
-        self.octets[self.at..][..octets.len()].copy_from_slice(octets);
-        self.at += octets.len();
+        self.octets
+            .resize(from + count.max(from) + TYPICAL_OCTETS, 0);
     }
 }
 

@@ -36,19 +36,15 @@ impl Put for u32 {
         if rest < 10 {
             return out.push(digit(rest));
         }
-        let mut digits = [0; 10];
-        let mut at = digits.len();
-        while rest >= 10 {
-            at -= 2;
-            let pair = PAIRS[(rest % 100) as usize];
-            digits[at..at + 2].copy_from_slice(&pair);
+        let place = out.place(rest.ilog10() as usize + 1);
+        let mut pairs = place.rchunks_exact_mut(2);
+        for pair in &mut pairs {
+            pair.copy_from_slice(&PAIRS[(rest % 100) as usize]);
             rest /= 100;
         }
-        if rest > 0 {
-            at -= 1;
-            digits[at] = digit(rest);
+        if let [first] = pairs.into_remainder() {
+            *first = digit(rest);
         }
-        out.put(&digits[at..]);
     }
 }
 
