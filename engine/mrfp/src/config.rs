@@ -165,7 +165,7 @@ impl Default for Config {
             reactor: ReactorKind::Auto,
             xdp_interface: None,
             shards: None,
-            busy_poll: BusyPoll::adaptive(),
+            busy_poll: BusyPoll::default(),
             tcp_congestion: None,
             honour_sdp: false,
             matching: Matching::SessionId,

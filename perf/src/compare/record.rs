@@ -283,7 +283,7 @@ fn beside(
     let calls = |system| {
         let calls = match system {
             System::Mrf(kind) => results.calls.get(&(scenario.name, kind)),
-            System::Sleeping(_) | System::Polling(_) | System::Forward(_) | System::Kamailio => {
+            System::Adaptive(_) | System::Polling(_) | System::Forward(_) | System::Kamailio => {
                 None
             }
         };

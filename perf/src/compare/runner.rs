@@ -253,7 +253,7 @@ impl Runner {
                 ..self.pace.plan()
             };
             for kind in &self.reactors {
-                for system in [System::Mrf(*kind), System::Sleeping(*kind)] {
+                for system in [System::Mrf(*kind), System::Adaptive(*kind)] {
                     let job = self.job(system, &plan);
                     if let Some(run) = self.measure("latency", &job, &mut results.failures) {
                         let points = results.latency.entry(system).or_default();

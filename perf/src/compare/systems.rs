@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddr};
 use core::num::NonZeroU8;
+use core::time::Duration;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -25,10 +26,10 @@ use crate::veth::{self, Names};
 /// One contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum System {
-    /// This project as it comes: it polls before it sleeps as long as that pays.
+    /// This project as it comes: it sleeps when nothing is to be done.
     Mrf(Kind),
-    /// The same, never polling.
-    Sleeping(Kind),
+    /// The same, polling before it sleeps as long as that pays.
+    Adaptive(Kind),
     /// The same, polling for a fixed time: for latency, at the price of its core.
     Polling(Kind),
     /// Octets in, octets out, on the same reactor.
@@ -40,13 +41,19 @@ pub(crate) enum System {
 impl System {
     /// The other ways in which this project can wait for something to do.
     pub(crate) fn other_waits(kind: Kind) -> [Self; 2] {
-        [Self::Sleeping(kind), Self::Polling(kind)]
+        [Self::Adaptive(kind), Self::Polling(kind)]
     }
 }
 
 /// How long [`System::Polling`] polls, microseconds: twice the time between two messages of the paced
 /// scenario, so that the next one is waited for.
 pub(crate) const POLLING_US: u64 = 200;
+
+/// What `--busy-poll-us` is for [`System::Adaptive`].
+const ADAPTIVE: &str = "auto";
+
+/// And for [`System::Mrf`].
+const SLEEPING: &str = "0";
 
 /// A reactor, in an order of its own.
 #[derive(
@@ -92,7 +99,7 @@ impl fmt::Display for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mrf(kind) => write!(f, "mrf {kind}"),
-            Self::Sleeping(kind) => write!(f, "mrf {kind}, never polling"),
+            Self::Adaptive(kind) => write!(f, "mrf {kind}, polling while it pays"),
             Self::Polling(kind) => write!(f, "mrf {kind}, polling {POLLING_US} us"),
             Self::Forward(kind) => write!(f, "forwarder {kind}"),
             Self::Kamailio => f.write_str("Kamailio"),
@@ -112,9 +119,8 @@ pub(crate) enum Inner {
         mgc: TransportAddr,
         #[arg(long)]
         listener: mrfp::Listener,
-        /// The default of an MRFP if absent
-        #[arg(long)]
-        busy_poll_us: Option<u64>,
+        #[arg(long, value_parser = busy_poll)]
+        busy_poll_us: mrfp::BusyPoll,
         #[arg(long)]
         xdp_if: Option<String>,
     },
@@ -131,6 +137,14 @@ pub(crate) enum Inner {
     RunOne,
 }
 
+/// Microseconds, or [`ADAPTIVE`].
+fn busy_poll(text: &str) -> Result<mrfp::BusyPoll, core::num::ParseIntError> {
+    Ok(match text {
+        ADAPTIVE => mrfp::BusyPoll::adaptive(),
+        micros => Duration::from_micros(micros.parse()?).into(),
+    })
+}
+
 /// Serves until it is killed.
 pub(crate) fn serve(command: &Inner) -> anyhow::Result<()> {
     match command {
@@ -141,17 +155,15 @@ pub(crate) fn serve(command: &Inner) -> anyhow::Result<()> {
             busy_poll_us,
             xdp_if,
         } => {
-            let mut config = mrfp::Config {
+            let config = mrfp::Config {
                 msrp: vec![*listener],
                 mgcs: vec![*mgc],
                 reactor: reactor.reactor(),
                 xdp_interface: xdp_if.clone(),
                 shards: NonZeroU8::new(1),
+                busy_poll: *busy_poll_us,
                 ..mrfp::Config::default()
             };
-            if let Some(micros) = busy_poll_us {
-                config.busy_poll = core::time::Duration::from_micros(*micros).into();
-            }
             runtime()?.block_on(async {
                 let _mrfp = mrfp::start(config).await?;
                 core::future::pending::<anyhow::Result<()>>().await
@@ -207,9 +219,9 @@ impl Place {
 pub(crate) async fn begin(job: &Job) -> anyhow::Result<Sessions> {
     let (plan, place) = (&job.plan, &job.place);
     match job.system {
-        System::Mrf(kind) => mrf(kind, plan, place, None).await,
-        System::Sleeping(kind) => mrf(kind, plan, place, Some(0)).await,
-        System::Polling(kind) => mrf(kind, plan, place, Some(POLLING_US)).await,
+        System::Mrf(kind) => mrf(kind, plan, place, SLEEPING).await,
+        System::Adaptive(kind) => mrf(kind, plan, place, ADAPTIVE).await,
+        System::Polling(kind) => mrf(kind, plan, place, &POLLING_US.to_string()).await,
         System::Forward(kind) => forwarder(kind, plan, place),
         System::Kamailio => kamailio(plan, place).await,
     }
@@ -267,7 +279,7 @@ async fn mrf(
     kind: Kind,
     plan: &Plan,
     place: &Place,
-    busy_poll_us: Option<u64>,
+    busy_poll_us: &str,
 ) -> anyhow::Result<Sessions> {
     let controller = Controller::listen(TransportAddr::Tcp(place.near())).await?;
     let mgc = controller.listens_on().to_string();
@@ -276,10 +288,8 @@ async fn mrf(
     command
         .args(["serve-mrfp", "--reactor", kind.name(), "--mgc", &mgc])
         .args(["--listener", &listener])
+        .args(["--busy-poll-us", busy_poll_us])
         .stdout(Stdio::null());
-    if let Some(micros) = busy_poll_us {
-        command.args(["--busy-poll-us", &micros.to_string()]);
-    }
     if kind == Kind::Xdp {
         command.args(["--xdp-if", veth::HOST_LINK]);
     }
@@ -302,7 +312,7 @@ fn forwarder(kind: Kind, plan: &Plan, place: &Place) -> anyhow::Result<Sessions>
 }
 
 /// How often to look whether a system listens.
-const LOOK: core::time::Duration = core::time::Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(5);
 
 const KAMAILIO: &str = include_str!("../../kamailio/kamailio.cfg");
 

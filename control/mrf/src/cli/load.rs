@@ -153,6 +153,6 @@ pub struct LoadArgs {
     #[arg(long, value_name = "auto|uring|mio", default_value = "auto")]
     pub reactor: Reactor,
     /// Busy-polling of a system started for this run, microseconds
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    #[arg(long, value_name = "N|auto", default_value = "0")]
     pub busy_poll_us: BusyPoll,
 }

@@ -169,7 +169,7 @@ struct MediaArgs {
     xdp_if: Option<XdpInterface>,
     /// How long a shard that is busy polls before it sleeps, in microseconds: lower latency for up to
     /// a core; `auto` polls up to 200 as long as messages come within that time and nobody else wants the
-    /// core; 0 sleeps at once [default: auto]
+    /// core; 0 sleeps at once [default: 0]
     #[arg(long, value_name = "N|auto", env = "MRF_BUSY_POLL_US")]
     busy_poll_us: Option<BusyPoll>,
     /// TCP's congestion control for MSRP, for example reno or cubic; BBR, where it is the system's,
