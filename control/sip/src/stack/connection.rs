@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsStream;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// Octets read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -205,7 +205,13 @@ async fn open(link: &mut Link) -> io::Result<(Opened, Vec<String>)> {
 
 async fn fail(link: Link, is_ours: bool, error: &io::Error) {
     let peer = &link.peer;
-    if is_ours {
+    // Nothing to worry about where the peer takes UDP alone: what is tried by TCP for its size goes by UDP then
+    // (RFC 3261 18.1.1).
+    let is_usual =
+        peer.transport == Transport::Tcp && error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_ours && is_usual {
+        info!(transport = %peer.transport, addr = %peer.addr, %error, "cannot connect");
+    } else if is_ours {
         warn!(transport = %peer.transport, addr = %peer.addr, %error, "cannot connect");
     } else {
         debug!(transport = %peer.transport, addr = %peer.addr, %error, "handshake failed");
