@@ -36,22 +36,11 @@ pub(crate) fn root_service_change(services: ServiceChange) -> ActionRequest {
 /// A ServiceChange with nothing optional in it.
 #[must_use]
 pub fn plain(method: ServiceChangeMethod, reason: &str) -> ServiceChange {
-    ServiceChange {
-        method,
-        reason: Value {
-            text: reason.into(),
-            quoted: true,
-        },
-        delay: None,
-        address: None,
-        mgc_id: None,
-        profile: None,
-        version: None,
-        time: None,
-        audit: Vec::new(),
-        incomplete: false,
-        extensions: Vec::new(),
-    }
+    let reason = Value {
+        text: reason.into(),
+        quoted: true,
+    };
+    ServiceChange::new(method, reason)
 }
 
 /// The ServiceChange on ROOT in the null context, if that is all of the request.

@@ -29,6 +29,26 @@ pub struct ServiceChange {
     pub extensions: Vec<Parm>,
 }
 
+impl ServiceChange {
+    /// One with nothing optional in it.
+    #[must_use]
+    pub fn new(method: ServiceChangeMethod, reason: Value) -> Self {
+        Self {
+            method,
+            reason,
+            delay: None,
+            address: None,
+            mgc_id: None,
+            profile: None,
+            version: None,
+            time: None,
+            audit: Vec::new(),
+            incomplete: false,
+            extensions: Vec::new(),
+        }
+    }
+}
+
 /// `Method` values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(

@@ -26,19 +26,7 @@ struct Services {
 
 /// A Services descriptor that is still to be read.
 pub(super) fn unread() -> ServiceChange {
-    ServiceChange {
-        method: ServiceChangeMethod::Restart,
-        reason: Value::default(),
-        delay: None,
-        address: None,
-        mgc_id: None,
-        profile: None,
-        version: None,
-        time: None,
-        audit: Vec::new(),
-        incomplete: false,
-        extensions: Vec::new(),
-    }
+    ServiceChange::new(ServiceChangeMethod::Restart, Value::default())
 }
 
 impl<'a> Parser<'a> {

@@ -172,24 +172,17 @@ pub(crate) fn service_change(
     mgc_id: Option<MId>,
 ) -> Vec<ActionRequest> {
     let mut actions = audit();
+    let reason = h248::ast::Value {
+        text: "903 MGC Directed Change".into(),
+        quoted: true,
+    };
+    let services = h248::ast::ServiceChange {
+        mgc_id,
+        ..h248::ast::ServiceChange::new(method, reason)
+    };
     actions[0].commands[0].command = Command::ServiceChange {
         terminations: TerminationId::Root.into(),
-        services: Box::new(h248::ast::ServiceChange {
-            method,
-            reason: h248::ast::Value {
-                text: "903 MGC Directed Change".into(),
-                quoted: true,
-            },
-            delay: None,
-            address: None,
-            mgc_id,
-            profile: None,
-            version: None,
-            time: None,
-            audit: Vec::new(),
-            incomplete: false,
-            extensions: Vec::new(),
-        }),
+        services: Box::new(services),
     };
     actions
 }
