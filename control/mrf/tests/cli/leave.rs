@@ -56,11 +56,10 @@ impl Controller {
     }
 }
 
-#[test]
-fn a_media_plane_whose_time_to_drain_runs_out_says_so_before_it_goes() {
-    let mut mgc = Controller::new();
+/// A media plane of this controller, with one more option.
+fn media_plane(mgc: &Controller, [flag, value]: [&str; 2]) -> Server {
     let to = format!("udp:{}", mgc.addr());
-    let mut server = Server::start(&[
+    Server::start(&[
         "mrfp",
         "--mgc",
         &to,
@@ -72,9 +71,15 @@ fn a_media_plane_whose_time_to_drain_runs_out_says_so_before_it_goes() {
         "off",
         "--shards",
         "1",
-        "--drain",
-        "2s",
-    ]);
+        flag,
+        value,
+    ])
+}
+
+#[test]
+fn a_media_plane_whose_time_to_drain_runs_out_says_so_before_it_goes() {
+    let mut mgc = Controller::new();
+    let mut server = media_plane(&mgc, ["--drain", "2s"]);
     let registration = mgc.hear("MT=RS");
     mgc.consent(1, &registration, "{SV{V=2}}");
     mgc.say(2, "T=1{C=${A=$}}");
@@ -97,22 +102,7 @@ fn a_media_plane_whose_time_to_drain_runs_out_says_so_before_it_goes() {
 fn a_media_plane_proposes_the_profile_that_it_is_told_to() {
     for (profile, proposed) in [("ResGW/2", Some("PF=ResGW/2")), ("none", None)] {
         let mut mgc = Controller::new();
-        let to = format!("udp:{}", mgc.addr());
-        let server = Server::start(&[
-            "mrfp",
-            "--mgc",
-            &to,
-            "--msrp",
-            "127.0.0.1:0",
-            "--h248",
-            "udp:127.0.0.1:0",
-            "--http",
-            "off",
-            "--shards",
-            "1",
-            "--h248-profile",
-            profile,
-        ]);
+        let server = media_plane(&mgc, ["--h248-profile", profile]);
         let registration = mgc.hear("MT=RS");
         match proposed {
             Some(proposed) => assert!(registration.contains(proposed), "{registration}"),
