@@ -359,19 +359,21 @@ fn refusals_carry_the_status_the_rfc_names() {
     assert!(world.frames(2).is_empty(), "nothing of it was forwarded");
 }
 
+/// Gives session 1 other terms than those it began with.
+fn update(world: &mut World, change: &dyn Fn(&mut switch::SessionConfig)) {
+    let mut new = config(1);
+    change(&mut new);
+    world.order(Order::Update {
+        session: key(1),
+        config: Box::new(new),
+    });
+}
+
 // MSRP-RECV-014, MSRP-STAT-008, MSRP-STAT-003, MSRP-STAT-007.
 #[test]
 fn what_the_session_does_not_take_is_refused() {
     let mut world = World::conference(2);
     let text = send(1, "refused2", "rf22", "", b"0123456789");
-    let update = |world: &mut World, change: &dyn Fn(&mut switch::SessionConfig)| {
-        let mut new = config(1);
-        change(&mut new);
-        world.order(Order::Update {
-            session: key(1),
-            config: Box::new(new),
-        });
-    };
     update(&mut world, &|c| {
         c.terms_mut().accept_types = vec!["message/cpim".into()]
     });
@@ -389,11 +391,8 @@ fn what_the_session_does_not_take_is_refused() {
 #[test]
 fn a_message_that_outgrows_the_limit_is_stopped_in_the_middle() {
     let mut world = World::conference(2);
-    let mut small = config(1);
-    small.terms_mut().receive_bytes_max = Some(4_000);
-    world.order(Order::Update {
-        session: key(1),
-        config: Box::new(small),
+    update(&mut world, &|c| {
+        c.terms_mut().receive_bytes_max = Some(4_000)
     });
     let text = chunk(1, "grows123", "gr11", "1-*/*", "", &[b'z'; 9_000], '$');
     for piece in text.chunks(1_000) {
@@ -408,11 +407,8 @@ fn a_message_that_outgrows_the_limit_is_stopped_in_the_middle() {
 #[test]
 fn a_message_that_says_it_is_too_large_is_refused_before_anybody_gets_any_of_it() {
     let mut world = World::conference(2);
-    let mut small = config(1);
-    small.terms_mut().receive_bytes_max = Some(4_000);
-    world.order(Order::Update {
-        session: key(1),
-        config: Box::new(small),
+    update(&mut world, &|c| {
+        c.terms_mut().receive_bytes_max = Some(4_000)
     });
     world.receive(
         1,
