@@ -20,7 +20,7 @@ use crate::values::LogFormat;
 const VARIABLE: &str = "RUST_LOG";
 
 /// What a client's user is told: errors, and why nobody can be reached.
-pub const OF_CLIENTS: &str = "error,sip::stack::connection=warn";
+pub const OF_CLIENTS: &str = "error,sip::stack::connection=info";
 
 /// The log of this process. When it is dropped, what was logged is written.
 #[derive(Debug)]
