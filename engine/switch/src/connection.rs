@@ -35,6 +35,8 @@ pub(crate) struct Connection<B> {
     pub sessions: Vec<SessionRef>,
     /// Faulty requests so far.
     pub strikes: u16,
+    /// Requests for sessions that do not exist, less those for sessions of its own.
+    pub strays: u16,
     /// Nothing more is read or queued.
     pub is_closing: bool,
     /// Whether it stands in the shard's list of dirty ones.
@@ -245,6 +247,7 @@ impl<B> Connection<B> {
             frame: None,
             sessions: Vec::new(),
             strikes: 0,
+            strays: 0,
             is_closing: false,
             is_dirty: false,
             is_sending: false,

@@ -360,13 +360,8 @@ impl<B: Octets> Shard<B> {
         let Some(message) = self.messages.get(slot as usize) else {
             return;
         };
-        let is_late = message.wants_answers()
-            && (message.has_open_shares()
-                || message
-                    .deliveries
-                    .iter()
-                    .any(|d| d.state == DeliveryState::Going && d.unanswered > 0));
-        if is_late {
+        // It is still here, so an answer is still to come.
+        if message.wants_answers() {
             self.report(slot, StatusCode::TIMEOUT);
         }
         self.free(slot);

@@ -32,13 +32,16 @@ impl<B: Octets> Shard<B> {
         for (slot, message) in &self.messages {
             let slot = u32::try_from(slot).expect("below MESSAGES_MAX");
             assert!(message.is_consistent(), "message {slot} counts its answers");
-            if message.phase == Phase::Open {
-                let sender = &self.sessions[message.sender.index as usize];
-                assert!(
-                    sender.open.contains(&slot),
-                    "message {slot} is its sender's"
-                );
-            }
+            let sender = &self.sessions[message.sender.index as usize];
+            let of_sender = match message.phase {
+                Phase::Open => &sender.open,
+                Phase::Complete => &sender.waiting,
+            };
+            assert!(of_sender.contains(&slot), "message {slot} is its sender's");
+            assert!(
+                !message.is_concluded_by_all(),
+                "message {slot} waits for something"
+            );
         }
     }
 

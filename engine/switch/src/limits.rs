@@ -147,6 +147,11 @@ pub const TAIL_BYTES: usize = 64;
 
 const _: () = assert!(TAIL_BYTES > 0 && (TAIL_BYTES as u64) < FIXED_CHUNK_BYTES_MAX);
 
+/// Requests for sessions that do not exist (481) that one connection may send beyond those for its own
+/// sessions; then it is closed. When a session ends, its peer may have many requests under way that name
+/// it, and other sessions may be on the connection, so this is more than fits the buffers between the two.
+pub const STRAYS_MAX: u16 = 16_384;
+
 /// On a connection that carries messages a chunk is ended (`+`) before its body would pass this many
 /// octets, unless they came in one piece; the peer must hold a whole chunk.
 pub const FRAMED_CHUNK_BYTES_MAX: u64 = 32 * 1024;

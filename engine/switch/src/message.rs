@@ -307,11 +307,6 @@ impl Message {
         }
     }
 
-    /// Whether recipients on other shards owe answers.
-    pub(crate) fn has_open_shares(&self) -> bool {
-        self.shares().iter().any(|s| !s.is_settled)
-    }
-
     /// Other shards with recipients of it.
     pub(crate) fn shares(&self) -> &[Share] {
         match self.far.as_deref() {

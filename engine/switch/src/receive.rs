@@ -7,7 +7,7 @@ use msrp::{Body, Deframer, FailureReport, Flag, Head, HeadFault, Item, Method, S
 
 use crate::api::{ConnId, LossCause, Octets, Output, ShardIndex};
 use crate::connection::Frame;
-use crate::limits::DEFRAMER_POOL_MAX;
+use crate::limits::{DEFRAMER_POOL_MAX, STRAYS_MAX};
 use crate::piece::Piece;
 use crate::refusal::Refusal;
 use crate::shard::Shard;
@@ -239,6 +239,9 @@ impl<B: Octets> Shard<B> {
             }
         }
         if let Some(connection) = self.connection(conn) {
+            if frame.session.is_some() {
+                connection.strays = connection.strays.saturating_sub(1);
+            }
             connection.frame = Some(frame);
         }
     }
@@ -260,11 +263,18 @@ impl<B: Octets> Shard<B> {
             // Nobody can be told: it ends here.
             connection.strikes = strikes_max;
         }
+        // When it is to be closed the last answer still goes out: end_frame writes it, then closes.
         if head.fault.is_some() {
             connection.strikes = connection.strikes.saturating_add(1);
             if connection.strikes >= strikes_max {
                 tracing::info!(peer = %connection.peer, "closing: too many faulty requests");
-                // The last answer still goes out: end_frame writes it, then closes.
+            }
+        }
+        if matches!(refusal, Refusal::UnknownSession) {
+            connection.strays = connection.strays.saturating_add(1);
+            if connection.strays >= STRAYS_MAX {
+                tracing::info!(peer = %connection.peer, "closing: too many requests for no session");
+                connection.strikes = strikes_max;
             }
         }
     }

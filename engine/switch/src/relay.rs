@@ -4,6 +4,7 @@ use msrp::{Flag, Head};
 
 use crate::api::{ConnId, LossCause, Octets, ShardIndex};
 use crate::ident::owner_of;
+use crate::limits::STRAYS_MAX;
 use crate::refusal::Refusal;
 use crate::shard::Shard;
 use crate::shipment::BranchName;
@@ -43,9 +44,23 @@ impl<B: Octets> Shard<B> {
         if !self.lane_takes(to) {
             return Err(Refusal::ShardStuck);
         }
+        // While no session there uses the connection nobody there can judge how many are for none.
+        let is_tenant = self.trunk(conn).is_some_and(|t| t.is_occupied_by(to));
+        if !is_tenant && !self.may_stray(conn) {
+            return Err(Refusal::UnknownSession);
+        }
         self.graft(conn, to);
         self.begin_relay(conn, to, head);
         Ok(())
+    }
+
+    /// Counts a request that may be for no session; whether another one may follow.
+    fn may_stray(&mut self, conn: ConnId) -> bool {
+        let connection = self.connection(conn);
+        connection.is_some_and(|c| {
+            c.strays = c.strays.saturating_add(1);
+            c.strays < STRAYS_MAX
+        })
     }
 
     /// Whether a response or REPORT is about what a session on another shard sent, which gets it.

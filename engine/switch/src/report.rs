@@ -139,12 +139,11 @@ impl<B: Octets> Shard<B> {
     /// still be reached.
     pub(crate) fn report(&mut self, slot: u32, status: StatusCode) {
         let message = &mut self.messages[slot as usize];
-        let Some(sender) = self.sessions.get_mut(message.sender.index as usize) else {
-            return;
-        };
-        if sender.generation != message.sender.generation || message.is_reported {
+        if message.is_reported {
             return;
         }
+        // A message goes with its sender, so this one is there.
+        let sender = &mut self.sessions[message.sender.index as usize];
         if message.origin().is_some() {
             message.is_reported = true;
             self.tell_origin(slot, |message| Parcel::Failed { message, status });

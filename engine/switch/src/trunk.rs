@@ -98,6 +98,11 @@ impl<B> Trunk<B> {
         self.grafts.iter().any(|graft| graft.to == to)
     }
 
+    pub(crate) fn is_occupied_by(&self, to: ShardIndex) -> bool {
+        let mut grafts = self.grafts.iter();
+        grafts.any(|graft| graft.to == to && graft.is_occupied)
+    }
+
     pub(crate) fn is_occupied(&self) -> bool {
         self.grafts.iter().any(|graft| graft.is_occupied)
     }
@@ -359,8 +364,12 @@ impl<B: Octets> Shard<B> {
         if !is_occupied {
             return self.end_if_vacant(now, conn);
         }
-        let connection = self.connection(conn).filter(|c| !c.is_closing);
-        if let Some(timer) = connection.and_then(|c| c.probation.take()) {
+        let Some(connection) = self.connection(conn).filter(|c| !c.is_closing) else {
+            return;
+        };
+        // What went there meanwhile may have been for that session.
+        connection.strays = 0;
+        if let Some(timer) = connection.probation.take() {
             self.timers.cancel(timer);
         }
     }

@@ -4,6 +4,8 @@ mod common;
 
 use clock::Duration;
 use common::{Frame, World, chunk, config, conn, key, local, remote, send};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use switch::{Event, Input, Limits, Matching, Order, SessionConfig, Setup};
 
 fn body(length: usize) -> Vec<u8> {
@@ -115,6 +117,64 @@ fn ranges_say_what_is_known() {
             "{range} {length} {flag}"
         );
         assert_eq!(got[0].body.len(), length);
+    }
+}
+
+/// What a range may claim: nothing, or any number near the truth.
+fn claim() -> impl Strategy<Value = Option<usize>> {
+    prop_oneof![Just(None), (0..6_000_usize).prop_map(Some)]
+}
+
+fn or_star(number: Option<usize>) -> String {
+    number.map_or_else(|| "*".to_owned(), |n| n.to_string())
+}
+
+proptest! {
+    #![proptest_config(common::fixed_cases(128))]
+
+    /// A receiver counts the octets that came, not those that range-end and total claim, 1-0/0 included
+    /// (RFC 4975 7.3.1; its own examples claim wrongly): the message is taken and what is sent on says
+    /// what is in it.
+    // MSRP-RECV-005, MSRP-RECV-008, MSRP-ERR-009
+    #[test]
+    fn a_range_that_lies_is_not_handed_on(
+        parts in vec((1..3_000_usize, claim(), claim()), 1..4),
+        is_abandoned in any::<bool>(),
+    ) {
+        let mut world = World::conference(2);
+        let whole = body(parts.iter().map(|(length, ..)| length).sum());
+        let (mut at, mut last) = (0, parts.len());
+        for (length, end, total) in parts {
+            last -= 1;
+            let claimed = format!("{}-{}/{}", at + 1, or_star(end), or_star(total));
+            let truth = format!("{}-*/*", at + 1);
+            let is_sound = msrp::ByteRange::parse(claimed.as_bytes()).is_ok();
+            let range = if is_sound { claimed } else { truth };
+            let flag = match (last, is_abandoned) {
+                (0, true) => '#',
+                (0, false) => '$',
+                _ => '+',
+            };
+            let tid = format!("lying{last:03}");
+            let text = chunk(1, &tid, "ly11", &range, "", &whole[at..at + length], flag);
+            world.receive(1, &text);
+            at += length;
+        }
+        prop_assert!(world.frames(1).iter().all(|f| f.start == "200 OK"));
+        let mut got = Vec::new();
+        for frame in world.frames(2) {
+            let range = msrp::ByteRange::parse(frame.field("Byte-Range").as_bytes());
+            let range = range.expect("ours are sound");
+            prop_assert_eq!(range.offset(), got.len() as u64);
+            got.extend_from_slice(&frame.body);
+            let reach = got.len() as u64;
+            prop_assert!(range.end().is_none_or(|end| end == reach));
+            prop_assert!(range.total().is_none_or(|total| total >= reach));
+            if frame.flag == '$' {
+                prop_assert_eq!(range.total(), Some(reach));
+            }
+        }
+        prop_assert!(got == whole);
     }
 }
 

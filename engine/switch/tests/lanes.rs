@@ -3,7 +3,7 @@
 mod common;
 
 use common::{World, config, key, local, remote, send};
-use switch::limits::{LANE_BYTES_MAX, LANE_BYTES_SOFT, STALLED_AFTER};
+use switch::limits::{LANE_BYTES_MAX, LANE_BYTES_SOFT, STALLED_AFTER, STRAYS_MAX};
 use switch::{
     ContextKey, Event, Limits, LossCause, Order, SessionConfig, ShardIndex, Statistics, session_id,
 };
@@ -267,4 +267,53 @@ fn a_frame_that_a_full_lane_does_not_take_ends_the_sessions_it_is_for() {
     let mut starts: Vec<&str> = answers.iter().map(|f| f.start.as_str()).collect();
     starts.sort_unstable();
     assert_eq!(starts, ["200 OK", "481 No Such Session"]);
+}
+
+/// Requests of 3 on the connection of 1, for sessions of the other shard that do not exist.
+fn strays(pair: &mut Pair, count: usize) -> Vec<String> {
+    let id = session_id(ShardIndex(1), 99);
+    let id = String::from_utf8(id.to_vec()).expect("letters");
+    let path = format!("msrp://192.0.2.1:2855/{id};tcp");
+    let mut answers = Vec::new();
+    for first in (0..count).step_by(256) {
+        let turn = first..count.min(first + 256);
+        let turn: Vec<u8> = turn
+            .flat_map(|i| request(&path, &format!("stray{i:06}"), b"x"))
+            .collect();
+        pair.shards[0].receive(1, &turn);
+        pair.carry();
+        answers.extend(pair.shards[0].frames(1).into_iter().map(|f| f.start));
+    }
+    answers
+}
+
+#[test]
+fn requests_for_no_session_of_another_shard_are_bounded_where_nobody_uses_the_connection() {
+    let mut pair = Pair::new();
+    pair.install(1, 0);
+    let most = usize::from(STRAYS_MAX) - 1;
+    let answers = strays(&mut pair, most);
+    assert_eq!(answers.len(), most);
+    assert!(answers.iter().all(|start| start.starts_with("481")));
+    assert!(pair.shards[0].closed.is_empty());
+    assert_eq!(strays(&mut pair, 1).len(), 1);
+    assert_eq!(pair.shards[0].closed, [1]);
+}
+
+#[test]
+fn requests_for_no_session_of_another_shard_end_those_that_use_the_connection_there() {
+    let mut pair = Pair::new();
+    share(&mut pair);
+    strays(&mut pair, usize::from(STRAYS_MAX) + 1);
+    let lost = Event::Lost {
+        session: key(3),
+        cause: LossCause::Protocol,
+    };
+    assert!(pair.shards[1].events.contains(&lost));
+    assert!(
+        pair.shards[0].closed.is_empty(),
+        "the connection is 1's, too"
+    );
+    pair.shards[0].receive(1, &send(1, "own00001", "own00001", "", b"here"));
+    assert_eq!(pair.shards[0].frames(1)[0].start, "200 OK");
 }
