@@ -95,6 +95,49 @@ fn every_way_to_break_the_framing_is_answered_with_its_status() {
     }
 }
 
+fn closing(payload: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::new();
+    frame(&mut wire, 8, true, [7, 3, 9, 1], payload);
+    wire
+}
+
+#[test]
+fn a_close_frame_is_repeated_if_its_status_may_be_sent_and_its_reason_is_text() {
+    let long = [&[3, 232][..], &[b'x'; 123]].concat();
+    let too_long = [&[3, 232][..], &[b'x'; 124]].concat();
+    check_fault(&closing(&too_long), FrameFault::Control, 1002);
+    for status in 0..=u16::MAX {
+        // RFC 6455 section 7.4 and the registry of IANA.
+        let may_be_sent = matches!(status, 1000..=1003 | 1007..=1014 | 3000..=4999);
+        if !may_be_sent {
+            check_fault(&closing(&status.to_be_bytes()), FrameFault::Close, 1002);
+            continue;
+        }
+        let reason = [&status.to_be_bytes()[..], "tschüß".as_bytes()].concat();
+        for payload in [&status.to_be_bytes()[..], &reason] {
+            check_farewell(payload, &status.to_be_bytes());
+        }
+    }
+    check_farewell(&long, &[3, 232]);
+    check_farewell(&[], &[]);
+    for reason in [&b"\xFF"[..], b"cut \xE2\x82", b"\xED\xA0\x80", b"\xC0\xAF"] {
+        let payload = [&[3, 232][..], reason].concat();
+        check_fault(&closing(&payload), FrameFault::Reason, 1007);
+    }
+}
+
+#[track_caller]
+fn check_farewell(payload: &[u8], answer: &[u8]) {
+    let mut websocket = opened();
+    let outcome = websocket.receive(&closing(payload), &mut Collector::default());
+    assert!(outcome.is_ok() && websocket.is_ended(), "{payload:?}");
+    websocket.say_goodbye();
+    let mut out = Vec::new();
+    websocket.write_own(&mut out);
+    let count = u8::try_from(answer.len()).unwrap();
+    assert_eq!(out, [&[0x88, count], answer].concat());
+}
+
 // MSRP-WS-002
 #[test]
 fn each_chunk_leaves_as_one_message_also_over_several_batches() {

@@ -96,6 +96,7 @@ const MASKED: u8 = 0x80;
 
 const NORMAL: u16 = 1000;
 const PROTOCOL_ERROR: u16 = 1002;
+const NOT_UTF8: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
 /// How the peer broke the rules.
@@ -125,12 +126,16 @@ pub(crate) enum FrameFault {
     /// One octet, or a status that must not be sent.
     #[error("a close frame is malformed")]
     Close,
+    /// RFC 6455 section 5.5.1.
+    #[error("the reason in a close frame is not UTF-8")]
+    Reason,
 }
 
 impl FrameFault {
     fn status(self) -> u16 {
         match self {
             Self::TooBig => TOO_BIG,
+            Self::Reason => NOT_UTF8,
             Self::Reserved
             | Self::Opcode(_)
             | Self::NotMasked
@@ -284,6 +289,10 @@ impl WebSocket {
         let is_legal = |s| matches!(s, 1000..=1003 | 1007..=1014 | 3000..=4999);
         if status.is_some_and(|s| !is_legal(s)) {
             return Err(self.fail(FrameFault::Close));
+        }
+        let reason = control.as_slice().get(2..).unwrap_or_default();
+        if core::str::from_utf8(reason).is_err() {
+            return Err(self.fail(FrameFault::Reason));
         }
         self.is_ended = true;
         self.farewell = Some(Control {
