@@ -295,6 +295,26 @@ impl<'a> Cursor<'a> {
         Some(&rest[..length])
     }
 
+    /// As [`Self::until`] of what is no comment; comments are left out.
+    pub(crate) fn until_outside_comments(&mut self, end: u8) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        loop {
+            let rest = self.rest();
+            let found = memchr2(end, b';', rest);
+            self.look(found.unwrap_or(rest.len()));
+            let length = found?;
+            text.extend_from_slice(&rest[..length]);
+            self.pos += length;
+            if rest[length] == end {
+                return Some(text);
+            }
+            let comment = &rest[length..];
+            let whole = memchr2(b'\r', b'\n', comment);
+            self.look(whole.unwrap_or(comment.len()));
+            self.pos += whole?;
+        }
+    }
+
     /// An octetString up to, not with, its closing brace: escapes undone, blanks around trimmed,
     /// one line end after the last line. `None` leaves the cursor at the end of the text or at a
     /// NUL.

@@ -65,7 +65,7 @@ impl<'a> Parser<'a> {
                 self.once(seen, 3, word, TWICE)?;
                 event.embed = Some(Box::new(self.embed()?));
             }
-            Some(Token::DigitMap) if !is_bare => {
+            Some(Token::DigitMap) if matches!(follows, Some(b'=' | b'{')) => {
                 self.once(seen, 4, word, TWICE)?;
                 event.digit_map = Some(Box::new(self.digit_map()?));
             }
@@ -149,11 +149,13 @@ impl<'a> Parser<'a> {
         Ok(map)
     }
 
+    /// What stands between the braces, without its comments, which are LWSP (Annex B.2).
     fn digit_map_value(&mut self) -> Parsed<Text> {
         self.open()?;
         let at = self.cursor.pos();
-        let value = self.cursor.until(b'}').and_then(|value| {
-            let value = core::str::from_utf8(value).ok()?.trim_matches(is_blank);
+        let value = self.cursor.until_outside_comments(b'}').and_then(|value| {
+            let value = String::from_utf8(value).ok()?;
+            let value = value.trim_matches(is_blank);
             let is_text = |c: char| !c.is_control() || is_blank(c);
             (!value.is_empty() && value.chars().all(is_text)).then(|| Text::from(value))
         });
@@ -189,15 +191,18 @@ impl<'a> Parser<'a> {
 
     fn signal_parm(&mut self, signal: &mut Signal, seen: &mut u32) -> Parsed<()> {
         let word = self.word("a signal parameter")?;
-        let is_bare = matches!(self.next(), Some(b',' | b'}'));
+        let follows = self.next();
+        let is_bare = matches!(follows, Some(b',' | b'}'));
         // Before version 3 these were names that any package might give a parameter.
         let is_later = |token| {
             use Token::{Intersignal, SpaDirection, SpaRequestId};
             matches!(token, Intersignal | SpaDirection | SpaRequestId)
         };
+        // With another relation than `=` it is the parameter of a package too.
+        let is_related = matches!(follows, Some(b'<' | b'>' | b'#'));
         let token = word
             .token()
-            .filter(|token| self.version >= 3 || !is_later(*token));
+            .filter(|token| !is_related && (self.version >= 3 || !is_later(*token)));
         if let Some(bit) = token.and_then(signal_bit)
             && is_bare == (token == Some(Token::KeepActive))
         {
