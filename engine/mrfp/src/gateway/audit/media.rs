@@ -49,12 +49,12 @@ pub(super) fn of_stream(wanted: &MediaAudit, id: u16) -> Option<&StreamAudit> {
 }
 
 /// Only what is named.
-pub(super) fn narrowed(whole: Media, wanted: &MediaAudit) -> Media {
+pub(super) fn narrowed(whole: Media, wanted: &MediaAudit, config: &Config) -> Media {
     if *wanted == MediaAudit::default() {
         return whole;
     }
     let narrow = |stream: &h248::ast::Stream| {
-        let parms = narrowed_stream(&stream.parms, of_stream(wanted, stream.id)?);
+        let parms = narrowed_stream(&stream.parms, of_stream(wanted, stream.id)?, config);
         Some(h248::ast::Stream {
             id: stream.id,
             parms,
@@ -65,13 +65,13 @@ pub(super) fn narrowed(whole: Media, wanted: &MediaAudit) -> Media {
     Media {
         termination_state: state
             .zip(wanted.termination_state.as_ref())
-            .map(|(state, items)| narrowed_state(state, items, Place::Termination)),
+            .map(|(state, items)| narrowed_state(state, items, Place::Termination, config)),
         streams: MediaStreams::Multiple(streams),
     }
 }
 
 /// Properties that have one of these names, if there are any.
-pub(super) fn of_packages(whole: Media, names: &[PackageItem]) -> Option<Media> {
+pub(super) fn of_packages(whole: Media, names: &[PackageItem], config: &Config) -> Option<Media> {
     let wanted = names.iter().cloned();
     let wanted: Vec<_> = wanted.map(|n| MediaAuditItem::Property(n, None)).collect();
     let audit = MediaAudit {
@@ -86,7 +86,7 @@ pub(super) fn of_packages(whole: Media, names: &[PackageItem]) -> Option<Media> 
             .collect(),
         one_stream: None,
     };
-    let mut media = narrowed(whole, &audit);
+    let mut media = narrowed(whole, &audit, config);
     if let MediaStreams::Multiple(streams) = &mut media.streams {
         streams.retain(|stream| stream.parms != StreamParms::default());
     }
@@ -121,7 +121,7 @@ pub(super) fn says_something(media: &Media) -> bool {
         || streams.any(|stream| stream.parms != StreamParms::default())
 }
 
-fn narrowed_stream(whole: &StreamParms, wanted: &StreamAudit) -> StreamParms {
+fn narrowed_stream(whole: &StreamParms, wanted: &StreamAudit, config: &Config) -> StreamParms {
     let is_whole = *wanted
         == StreamAudit {
             id: wanted.id,
@@ -134,7 +134,7 @@ fn narrowed_stream(whole: &StreamParms, wanted: &StreamAudit) -> StreamParms {
     let control = control.zip(wanted.local_control.as_ref());
     StreamParms {
         local_control: control
-            .map(|(whole, items)| narrowed_control(whole, items))
+            .map(|(whole, items)| narrowed_control(whole, items, config))
             // Written, it would say that Mode is Inactive.
             .filter(|control| *control != LocalControl::default()),
         local: whole.local.clone().filter(|_| wanted.local.is_some()),
@@ -148,6 +148,7 @@ pub(super) fn narrowed_state(
     whole: &TerminationState,
     items: &[MediaAuditItem],
     place: Place,
+    config: &Config,
 ) -> TerminationState {
     if items.is_empty() {
         return whole.clone();
@@ -160,11 +161,18 @@ pub(super) fn narrowed_state(
         buffer: whole
             .buffer
             .filter(|_| has(|i| matches!(i, MediaAuditItem::Buffer))),
-        properties: named(&package::with_defaults(&whole.properties, place), items),
+        properties: named(
+            &package::with_defaults(&whole.properties, place, config),
+            items,
+        ),
     }
 }
 
-fn narrowed_control(whole: &LocalControl, items: &[MediaAuditItem]) -> LocalControl {
+fn narrowed_control(
+    whole: &LocalControl,
+    items: &[MediaAuditItem],
+    config: &Config,
+) -> LocalControl {
     if items.is_empty() {
         return whole.clone();
     }
@@ -180,7 +188,7 @@ fn narrowed_control(whole: &LocalControl, items: &[MediaAuditItem]) -> LocalCont
             .reserved_group
             .filter(|_| has(|i| matches!(i, MediaAuditItem::ReservedGroup))),
         properties: named(
-            &package::with_defaults(&whole.properties, Place::Stream),
+            &package::with_defaults(&whole.properties, Place::Stream, config),
             items,
         ),
     }
@@ -236,7 +244,7 @@ pub(super) fn check_items(
 
 /// What the values written in an audit select (version 3): each `true` if it is so; nothing when
 /// no value is written.
-pub(super) fn selects(whole: &Media, wanted: &MediaAudit) -> Vec<bool> {
+pub(super) fn selects(whole: &Media, wanted: &MediaAudit, config: &Config) -> Vec<bool> {
     let mut verdicts = Vec::new();
     if let (Some(state), Some(items)) = (&whole.termination_state, &wanted.termination_state) {
         for item in items {
@@ -245,7 +253,7 @@ pub(super) fn selects(whole: &Media, wanted: &MediaAudit) -> Vec<bool> {
                     verdicts.push((state.service_states == Some(*asked)) == *is_equal);
                 }
                 MediaAuditItem::Property(name, Some(asked)) => {
-                    let set = package::with_defaults(&state.properties, Place::Termination);
+                    let set = package::with_defaults(&state.properties, Place::Termination, config);
                     verdicts.push(has_value(&set, name, asked));
                 }
                 MediaAuditItem::ServiceStates(None)
@@ -269,8 +277,9 @@ pub(super) fn selects(whole: &Media, wanted: &MediaAudit) -> Vec<bool> {
                     verdicts.push(control.is_some_and(has));
                 }
                 MediaAuditItem::Property(name, Some(asked)) => {
-                    let set =
-                        |c: &LocalControl| package::with_defaults(&c.properties, Place::Stream);
+                    let set = |c: &LocalControl| {
+                        package::with_defaults(&c.properties, Place::Stream, config)
+                    };
                     verdicts.push(control.is_some_and(|c| has_value(&set(c), name, asked)));
                 }
                 MediaAuditItem::ServiceStates(_)

@@ -349,6 +349,7 @@ impl Core {
             verdicts.extend(media::selects(
                 &media::current(&termination.settings),
                 wanted,
+                &self.config,
             ));
         }
         verdicts.is_empty()

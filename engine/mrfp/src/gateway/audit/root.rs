@@ -37,7 +37,12 @@ impl Core {
                     one_stream: None,
                 }) if streams.is_empty() => {
                     media::check_items(wanted, Place::Root, &self.config)?;
-                    of_root(media::narrowed_state(&state(), wanted, Place::Root))
+                    of_root(media::narrowed_state(
+                        &state(),
+                        wanted,
+                        Place::Root,
+                        &self.config,
+                    ))
                 }
                 AuditItem::Media(_) | AuditItem::Statistics(_) | AuditItem::DigitMap(_) => {
                     return Err(Fault::AuditedUnknown("item of ROOT".to_owned()));
@@ -75,7 +80,7 @@ impl Core {
     fn root_properties_of(&self, names: &[h248::ast::PackageItem]) -> Option<Descriptor> {
         let wanted = names.iter().cloned();
         let wanted: Vec<_> = wanted.map(|n| MediaAuditItem::Property(n, None)).collect();
-        let state = media::narrowed_state(&self.root_state(), &wanted, Place::Root);
+        let state = media::narrowed_state(&self.root_state(), &wanted, Place::Root, &self.config);
         (!state.properties.is_empty()).then(|| of_root(state))
     }
 
@@ -91,7 +96,11 @@ impl Core {
         let fixed =
             fixed.map(|(name, max)| package::property(("root", name), plain(max.to_string())));
         let mut properties = fixed.to_vec();
-        properties.extend(package::with_defaults(&self.root_properties, Place::Root));
+        properties.extend(package::with_defaults(
+            &self.root_properties,
+            Place::Root,
+            &self.config,
+        ));
         let state = match self.service {
             Service::In => ServiceState::InService,
             // Until the last termination is gone.

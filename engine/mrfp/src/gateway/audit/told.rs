@@ -20,7 +20,8 @@ impl Core {
         let told = match entry {
             AuditItem::Whole(AuditToken::Media) => Descriptor::Media(media::current(settings)),
             AuditItem::Media(wanted) => {
-                Descriptor::Media(media::narrowed(media::current(settings), wanted))
+                let whole = media::current(settings);
+                Descriptor::Media(media::narrowed(whole, wanted, &self.config))
             }
             AuditItem::Whole(AuditToken::Statistics) | AuditItem::Statistics(_) => {
                 return Vec::new();
@@ -40,7 +41,7 @@ impl Core {
             AuditItem::Events { request_id, .. } if is_other(*request_id, &settings.events) => {
                 Descriptor::Events(Events::default())
             }
-            AuditItem::Packages(list) => return of_packages(settings, list),
+            AuditItem::Packages(list) => return self.of_packages(settings, list),
             AuditItem::Whole(_)
             | AuditItem::Events { .. }
             | AuditItem::EventBuffer(_)
@@ -65,7 +66,9 @@ impl Core {
                 return media().into_iter().map(Descriptor::Media).collect();
             }
             AuditItem::Media(wanted) => {
-                let mut all = media().into_iter().map(|m| media::narrowed(m, wanted));
+                let mut all = media()
+                    .into_iter()
+                    .map(|m| media::narrowed(m, wanted, &self.config));
                 let first = all.next();
                 let others = all.map(media::without_properties);
                 let others = others.filter(media::says_something);
@@ -122,6 +125,18 @@ impl Core {
             }
         }
     }
+
+    /// A package that is audited by its name comes with all of its properties, events and signals that
+    /// are there (H.248.1 version 2, section 7.2.5); statistics are awaited elsewhere.
+    fn of_packages(&self, settings: &Settings, list: &[PackageVersion]) -> Vec<Descriptor> {
+        let names = every_item(list);
+        let mut told = vec![Descriptor::Packages(list.to_vec())];
+        let media = media::of_packages(media::current(settings), &names, &self.config);
+        told.extend(media.map(Descriptor::Media));
+        let running = signals::items(settings.signals.iter());
+        told.extend(events_and_signals(&settings.events, &running, &names));
+        told
+    }
 }
 
 /// The names of the events that are armed (H.248.1 section 7.2.6).
@@ -139,17 +154,6 @@ pub(super) fn active(events: &Events) -> Descriptor {
         request_id,
         events: events.collect(),
     })
-}
-
-/// A package that is audited by its name comes with all of its properties, events and signals that
-/// are there (H.248.1 version 2, section 7.2.5); statistics are awaited elsewhere.
-fn of_packages(settings: &Settings, list: &[PackageVersion]) -> Vec<Descriptor> {
-    let names = every_item(list);
-    let mut told = vec![Descriptor::Packages(list.to_vec())];
-    told.extend(media::of_packages(media::current(settings), &names).map(Descriptor::Media));
-    let running = signals::items(settings.signals.iter());
-    told.extend(events_and_signals(&settings.events, &running, &names));
-    told
 }
 
 /// `package/*` of each.

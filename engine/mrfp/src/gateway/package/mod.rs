@@ -304,9 +304,13 @@ pub(super) fn property(name: (&str, &str), value: Value) -> PropertyParm {
     }
 }
 
-/// The properties that are set, and the defaults of the others at `place` that have one.
-pub(super) fn with_defaults(set: &[PropertyParm], place: Place) -> Vec<PropertyParm> {
-    let defaults = PACKAGES.iter().flat_map(|package| {
+/// The properties that are set, and the defaults of the others here and now at `place` that have one.
+pub(super) fn with_defaults(
+    set: &[PropertyParm],
+    place: Place,
+    config: &Config,
+) -> Vec<PropertyParm> {
+    let defaults = served(config).flat_map(|package| {
         let here = package.properties.iter();
         let here = here.filter(|p| p.place == place && !p.default.is_empty());
         here.map(|p| property((package.name, p.name), plain(p.default)))

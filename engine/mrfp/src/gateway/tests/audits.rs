@@ -458,3 +458,18 @@ fn a_list_of_contexts_is_an_action_on_each() {
     );
     bench.check("C=1{CT{CLT={1}},MF=msrp/1}", "C=1{ER=421{}}");
 }
+
+/// What an audit of a LocalControl by a wildcard tells.
+fn told_of_every_property(has_tls: bool) -> String {
+    let mut bench = Bench::with(|config| config.has_tls = has_tls);
+    bench.call(&format!("C=${{{}}}", add()));
+    format!("{:?}", bench.call("C=1{AV=msrp/1{AT{M{O{*/*}}}}}"))
+}
+
+#[test]
+fn a_wildcard_tells_of_what_is_configured_alone() {
+    assert!(told_of_every_property(true).contains("tlsbsc"));
+    let without = told_of_every_property(false);
+    assert!(without.contains("tcpbcc"), "{without}");
+    assert!(!without.contains("tlsbsc"), "{without}");
+}
