@@ -267,7 +267,7 @@ fn a_controller_that_does_not_answer_is_not_asked_again_until_it_is_back() {
 #[test]
 fn mit_must_be_a_number_from_1_on() {
     let mut bench = Bench::new();
-    for mit in ["0", "x", "\"5\"", "4294967296", "[1:2]"] {
+    for mit in ["0", "x", "\"5\"", "4294967296", "[1,2]"] {
         bench.check(
             &format!("C=-{{MF=ROOT{{E=3{{it/ito{{mit={mit}}}}}}}}}"),
             "C=-{MF=ROOT{ER=449{}}}",
@@ -279,7 +279,7 @@ fn mit_must_be_a_number_from_1_on() {
 #[test]
 fn timers_out_of_range_are_refused() {
     let mut bench = Bench::conference();
-    for timer in ["2147481", "x", "[1:2]"] {
+    for timer in ["2147481", "x", "[1,2]"] {
         bench.check(
             &format!("C=1{{MF=msrp/1{{E=9{{hangterm/thb{{timerx={timer}}}}}}}}}"),
             "C=1{MF=msrp/1{ER=449{}}}",
@@ -318,4 +318,25 @@ fn a_change_of_state_can_be_asked_for_by_its_type() {
     assert!(bench.notifies.is_empty());
     bench.lose(1, LossCause::Closed);
     bench.check_notify("C=1{N=msrp/1{OE=6{tcpbcc/BNCChange{Type=Rel}}}}");
+}
+
+#[test]
+fn an_event_of_a_stream_that_comes_later_is_told_then() {
+    let mut bench = armed("E=9{g/cause{ST=2}}");
+    bench.lose(1, LossCause::Closed);
+    assert!(bench.notifies.is_empty(), "of another stream");
+    bench.call(&format!(
+        "C=1{{MF=msrp/1{{M{{ST=2{{O{{MO=SR}},{LOCAL},{REMOTE}}}}}}}}}"
+    ));
+    bench.event(Event::Lost {
+        session: SessionKey {
+            termination: 1,
+            stream: 2,
+        },
+        cause: LossCause::Closed,
+    });
+    bench.check_notify(
+        "C=1{N=msrp/1{OE=9{g/cause{ST=2,Generalcause=NR,\
+         Failurecause=\"TCP connection closed by the participant\"}}}}",
+    );
 }
