@@ -6,7 +6,7 @@ use h248::ast::{
     AuditDescriptor, Descriptor, Media, MediaStreams, StreamParms, TerminationId, TerminationState,
 };
 
-use super::apply::{Applied, check_events, check_once, check_state, name_of};
+use super::apply::{Applied, check_once, check_state, name_of, settle_events};
 use super::audit::{Audit, Union, wanted_statistics};
 use super::core::{Core, Scope, Service};
 use super::draft::{Draft, Slot};
@@ -255,8 +255,9 @@ impl Core {
                     }
                 }
                 Descriptor::Events(list) => {
-                    check_events(list, Place::Root)?;
-                    events = Some(list.clone());
+                    let settled = settle_events(list, Place::Root, &self.config)?;
+                    events = Some(settled.0);
+                    chosen.extend(settled.1.map(Descriptor::Events));
                 }
                 Descriptor::Audit(items) => audit = Some(items.clone()),
                 Descriptor::Signals(items) if items.is_empty() => {}

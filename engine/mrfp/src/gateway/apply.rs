@@ -17,7 +17,7 @@ use super::mirror::Settings;
 use super::package::{self, Place, Settled, SignalKind};
 use super::quality;
 use super::quota;
-use super::signals::{self, Action, Lasting};
+use super::signals::{self, Lasting};
 
 /// What the descriptors of a command amount to.
 #[derive(Debug, Default)]
@@ -31,6 +31,8 @@ pub(super) struct Applied {
     pub audit: Option<AuditDescriptor>,
     /// Signals that were over at once, with their list.
     pub brief: Vec<(Option<u16>, Signal)>,
+    /// Events with what was left to us filled in.
+    pub events: Option<Events>,
     /// Signals with what was left to us filled in.
     pub signals: Vec<SignalItem>,
 }
@@ -45,6 +47,7 @@ impl Applied {
                 streams: MediaStreams::Multiple(streams),
             }));
         }
+        descriptors.extend(self.events.take().map(Descriptor::Events));
         let signals = core::mem::take(&mut self.signals);
         if !signals.is_empty() {
             descriptors.push(Descriptor::Signals(signals));
@@ -70,13 +73,11 @@ impl Core {
                     self.apply_media(settings, site, media, &mut applied.chosen)?;
                 }
                 Descriptor::Events(events) => {
-                    check_events(events, Place::Stream)?;
-                    for event in &events.events {
-                        package::check_served(&event.name, &self.config)?;
-                    }
-                    settings.quotas = quota::granted(events)?;
-                    settings.qualities = quality::thresholds(events)?;
-                    settings.events = events.clone();
+                    let (events, chosen) = settle_events(events, Place::Stream, &self.config)?;
+                    settings.quotas = quota::granted(&events)?;
+                    settings.qualities = quality::thresholds(&events)?;
+                    settings.events = events;
+                    applied.events = chosen;
                 }
                 // They act on streams that the same command may make: left for the end.
                 Descriptor::Signals(items) => signals = Some(items),
@@ -122,9 +123,9 @@ impl Core {
     ) -> Result<(), Fault> {
         let before = core::mem::take(&mut settings.signals);
         for (list, signal) in flattened(items) {
-            package::check_served(&signal.name, &self.config)?;
-            let kind = package::check_signal(&signal.name, &signal.parms)?.kind;
-            check_form(signal)?;
+            let mut signal = signal.clone();
+            let (kind, is_chosen) = package::settle_signal(&mut signal, &self.config)?;
+            check_form(&signal)?;
             match kind {
                 // One that is not playing is not begun by KeepActive.
                 SignalKind::Establish
@@ -136,11 +137,12 @@ impl Core {
                 | SignalKind::Release
                 | SignalKind::EstablishTls
                 | SignalKind::ReleaseTls => {
-                    apply_signal(settings, signal, kind, applied)?;
-                    applied.brief.push((list, signal.clone()));
+                    apply_signal(settings, &signal, kind, applied)?;
+                    applied.brief.push((list, signal));
                 }
                 SignalKind::PlayMessage | SignalKind::RecordMessages => {
-                    self.plan(settings, &before, list, signal, kind)?;
+                    let new = (list, signal, is_chosen);
+                    self.plan(settings, &before, new, kind)?;
                 }
             }
         }
@@ -253,10 +255,7 @@ fn flattened(items: &[SignalItem]) -> impl Iterator<Item = (Option<u16>, &Signal
 /// New signals of which something was left to us.
 fn chosen_signals(settings: &Settings, before: &[Lasting]) -> Vec<SignalItem> {
     let is_new = |s: &&Lasting| !before.iter().any(|b| b.serial == s.serial);
-    let is_chosen = |s: &&Lasting| match &s.action {
-        Action::Record(record) => record.is_chosen,
-        Action::Play(_) => false,
-    };
+    let is_chosen = |s: &&Lasting| s.is_chosen;
     let chosen = settings.signals.iter().filter(is_new).filter(is_chosen);
     signals::items(chosen)
 }
@@ -330,13 +329,23 @@ pub(super) fn check_state(
     package::settle(&state.properties, place, before, config)
 }
 
+/// Events with what was left to us filled in, and those alone of which something was.
+///
 /// Profile: no embedded descriptors and digit maps; notification cannot be regulated.
-pub(super) fn check_events(events: &Events, place: Place) -> Result<(), Fault> {
+pub(super) fn settle_events(
+    events: &Events,
+    place: Place,
+    config: &Config,
+) -> Result<(Events, Option<Events>), Fault> {
     if events.request_any {
         return Err(Fault::ValueUnsupported("Events=*".to_owned()));
     }
-    for event in &events.events {
-        package::check_event(&event.name, &event.parms, place)?;
+    let mut events = events.clone();
+    let mut chosen = Vec::new();
+    for event in &mut events.events {
+        if package::settle_event(event, place, config)? {
+            chosen.push(event.clone());
+        }
         if event.embed.is_some() {
             return Err(Fault::NotImplemented("Embed"));
         }
@@ -353,7 +362,12 @@ pub(super) fn check_events(events: &Events, place: Place) -> Result<(), Fault> {
             }
         }
     }
-    quota::granted(events).map(|_| ())
+    quota::granted(&events)?;
+    let chosen = (!chosen.is_empty()).then(|| Events {
+        events: chosen,
+        ..events.clone()
+    });
+    Ok((events, chosen))
 }
 
 /// Every kind of descriptor at most once.

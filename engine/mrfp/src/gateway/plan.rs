@@ -18,13 +18,13 @@ use super::recmess::Record;
 use super::signals::{Action, Lasting, lasts};
 
 impl Core {
-    /// Adds a signal that goes on to those of a new Signals descriptor; `before` are the old ones.
+    /// Adds a signal that goes on, its list and whether something was left to us to those of a new
+    /// Signals descriptor; `before` are the old ones.
     pub(super) fn plan(
         &mut self,
         settings: &mut Settings,
         before: &[Lasting],
-        list: Option<u16>,
-        signal: &Signal,
+        (list, mut signal, mut is_chosen): (Option<u16>, Signal, bool),
         kind: SignalKind,
     ) -> Result<(), Fault> {
         if list.is_some() && before.iter().any(|b| b.list == list) {
@@ -36,21 +36,21 @@ impl Core {
         }
         if signal.keep_active {
             let mut playing = before.iter().filter(|b| b.list.is_none());
-            let playing = playing.find(|b| is_same(&b.signal, signal));
+            let playing = playing.find(|b| is_same(&b.signal, &signal));
             settings.signals.extend(playing.cloned());
             return Ok(());
         }
-        check_place(settings, list, signal)?;
-        let stream = stream_of(settings, signal)?;
+        check_place(settings, list, &signal)?;
+        let stream = stream_of(settings, &signal)?;
         self.last_signal += 1;
         let serial = self.last_signal;
-        let mut signal = signal.clone();
         let action = if kind == SignalKind::PlayMessage {
             Action::Play(Play::read(&signal.parms, self.config.has_storage)?)
         } else {
             let random = self.random();
             let record = Record::read(&signal.parms, || format!("recordings/{random:032x}"))?;
             record.fill_in(&mut signal.parms);
+            is_chosen |= record.is_chosen;
             Action::Record(record)
         };
         settings.signals.push(Lasting {
@@ -58,6 +58,7 @@ impl Core {
             list,
             stream,
             signal,
+            is_chosen,
             action,
         });
         Ok(())

@@ -38,6 +38,8 @@ pub(super) struct Lasting {
     pub stream: u16,
     /// As it was ordered, with what was left to us filled in.
     pub signal: Signal,
+    /// Something was left to us: the reply shows the signal.
+    pub is_chosen: bool,
     pub action: Action,
 }
 

@@ -1,9 +1,9 @@
-//! Values of properties that are left to the gateway (H.248.1 section 7.1.1): with `$`, in a list of
-//! alternatives in the controller's order, or in a range.
+//! Values that are left to the gateway (H.248.1 section 7.1.1), of properties as of the parameters of
+//! events and signals: with `$`, in a list of alternatives in the controller's order, or in a range.
 
-use h248::ast::{PropertyParm, PropertyValue, Value};
+use h248::ast::{PackageItem, Parm, PropertyParm, PropertyValue, Value};
 
-use super::{Place, Property, Values, check_served, integer, one, plain, settable};
+use super::{Item, Place, Values, check_served, integer, one, plain, settable};
 use crate::gateway::Config;
 use crate::gateway::fault::{Fault, written};
 
@@ -33,7 +33,9 @@ pub(in crate::gateway) fn settle(
             check_served(&parm.name, config)?;
             let kept = before.iter().find(|p| p.name == parm.name);
             let kept = kept.and_then(|p| one(&p.value)).map(|v| v.text.as_str());
-            let value = known.pick(kept.unwrap_or(known.default), &parm.value);
+            let value = known
+                .values
+                .pick(kept.unwrap_or(known.default), &parm.value);
             let value = value.map_err(|what| {
                 Fault::ValueUnsupported(format!("{what} of {}", written(&parm.name)))
             })?;
@@ -47,16 +49,48 @@ pub(in crate::gateway) fn settle(
     Ok(settled)
 }
 
-impl Property {
+/// Checks the parameters of an event or a signal: each known, and once. Whether any was left to us;
+/// it is filled in by default, if that is allowed.
+pub(super) fn settle_parms(
+    known: &[Item],
+    parms: &mut [Parm],
+    name: &PackageItem,
+) -> Result<bool, Fault> {
+    let mut is_chosen = false;
+    for number in 0..parms.len() {
+        let (earlier, rest) = parms.split_at_mut(number);
+        let parm = &mut rest[0];
+        let what = |parm: &Parm| format!("{} of {}", parm.name, written(name));
+        let Some(item) = known.iter().find(|i| parm.name == *i.name) else {
+            return Err(Fault::ParameterUnknown(what(parm)));
+        };
+        if earlier.iter().any(|p| p.name == parm.name) {
+            return Err(Fault::PropertyTwice(what(parm)));
+        }
+        if item.is_named_by_us && one(&parm.value).is_some_and(is_choose) {
+            continue;
+        }
+        let value = item.values.pick(item.default, &parm.value);
+        let value =
+            value.map_err(|value| Fault::ValueUnsupported(format!("{value} of {}", what(parm))))?;
+        if let Some(value) = value {
+            parm.value = PropertyValue::Is(value);
+            is_chosen = true;
+        }
+    }
+    Ok(is_chosen)
+}
+
+impl Values {
     /// The value that we choose, `None` if there was no choice; an error names what cannot be.
-    fn pick(&self, kept: &str, wanted: &PropertyValue) -> Result<Option<Value>, String> {
+    fn pick(self, kept: &str, wanted: &PropertyValue) -> Result<Option<Value>, String> {
         match wanted {
-            PropertyValue::Is(value) if !is_choose(value) => match self.values.takes(value) {
+            PropertyValue::Is(value) if !is_choose(value) => match self.takes(value) {
                 true => Ok(None),
                 false => Err(value.text.to_string()),
             },
             PropertyValue::OneOf(values) => {
-                let first = values.iter().find(|value| self.values.takes(value));
+                let first = values.iter().find(|value| self.takes(value));
                 let none = || {
                     values
                         .first()
@@ -70,18 +104,16 @@ impl Property {
             | PropertyValue::GreaterThan(_)
             | PropertyValue::LessThan(_)
             | PropertyValue::NotEqual(_) => {
-                let fits = |value: &Value| self.values.takes(value) && allows(wanted, value);
-                let kept = std::iter::once(self.values.written(kept));
-                let found = kept.chain(self.values.candidates(wanted)).find(fits);
+                let fits = |value: &Value| self.takes(value) && allows(wanted, value);
+                let kept = std::iter::once(self.written(kept));
+                let found = kept.chain(self.candidates(wanted)).find(fits);
                 found
                     .map(Some)
                     .ok_or_else(|| "nothing in this range".to_owned())
             }
         }
     }
-}
 
-impl Values {
     /// A text as a value of this kind.
     fn written(self, text: &str) -> Value {
         Value {

@@ -5,11 +5,13 @@ mod statement;
 mod table;
 
 use h248::ast::{
-    Name, NameRef, PackageItem, PackageVersion, Parm, PropertyParm, PropertyValue, Value,
+    EventSpec, Name, NameRef, PackageItem, PackageVersion, PropertyParm, PropertyValue, Value,
 };
 
 use super::Config;
 use super::fault::{Fault, written};
+
+use self::choice::settle_parms;
 
 pub use self::statement::packages;
 
@@ -95,6 +97,10 @@ pub(super) struct Signal {
 pub(super) struct Item {
     pub name: &'static str,
     pub values: Values,
+    /// What holds while nothing is set; empty: nothing.
+    pub default: &'static str,
+    /// It names something that we find a name for when it is left to us; whoever reads it does.
+    pub is_named_by_us: bool,
 }
 
 /// What a signal makes the gateway do.
@@ -195,22 +201,6 @@ impl Values {
             Self::Boolean => !value.quoted && boolean(value).is_some(),
             Self::Enumeration(words) => words.iter().any(|w| value.text.eq_ignore_ascii_case(w)),
             Self::Text(octets_max) => value.text.len() <= octets_max,
-        }
-    }
-
-    /// Checks a value that must be one.
-    fn check_one(self, value: &PropertyValue, of: impl Fn() -> String) -> Result<(), Fault> {
-        match one(value) {
-            Some(value) if self.takes(value) => Ok(()),
-            Some(value) => Err(Fault::ValueUnsupported(format!(
-                "{} of {}",
-                value.text,
-                of()
-            ))),
-            None => Err(Fault::ValueUnsupported(format!(
-                "more than one for {}",
-                of()
-            ))),
         }
     }
 }
@@ -339,14 +329,21 @@ pub(super) fn has_property(name: &PackageItem, place: Place, config: &Config) ->
         .any(|p| is_wild(name.item()) || has_item(p))
 }
 
-/// Checks an event that is being armed at `place`, and its parameters.
-pub(super) fn check_event(name: &PackageItem, parms: &[Parm], place: Place) -> Result<(), Fault> {
+/// Checks an event that is being armed at `place`, and its parameters; whether any of these was left to
+/// us and is filled in now.
+pub(super) fn settle_event(
+    event: &mut EventSpec,
+    place: Place,
+    config: &Config,
+) -> Result<bool, Fault> {
+    let name = &event.name;
     if name.package() == "*" {
-        return Ok(());
+        return Ok(false);
     }
     let package = find(name.package())?;
+    check_served(name, config)?;
     if name.item() == "*" {
-        return Ok(());
+        return Ok(false);
     }
     let known = package
         .events
@@ -356,7 +353,7 @@ pub(super) fn check_event(name: &PackageItem, parms: &[Parm], place: Place) -> R
     if known.place != place && known.place != Place::Anywhere {
         return Err(Fault::EventUndetectable(written(name)));
     }
-    check_parms(known.parms, parms, name)
+    settle_parms(known.parms, &mut event.parms, name)
 }
 
 /// Checks an event named in an audit: it must exist, be it armed or not.
@@ -395,30 +392,21 @@ fn check_name(
     }
 }
 
-/// Checks a signal and its parameters.
-pub(super) fn check_signal(name: &PackageItem, parms: &[Parm]) -> Result<&'static Signal, Fault> {
+/// As [`settle_event`], for a signal; what it does besides.
+pub(super) fn settle_signal(
+    signal: &mut h248::ast::Signal,
+    config: &Config,
+) -> Result<(SignalKind, bool), Fault> {
+    let name = &signal.name;
     let package = find(name.package())?;
+    check_served(name, config)?;
     let known = package
         .signals
         .iter()
         .find(|s| name.item() == *s.name)
         .ok_or_else(|| Fault::SignalUnknown(written(name)))?;
-    check_parms(known.parms, parms, name)?;
-    Ok(known)
-}
-
-fn check_parms(known: &[Item], parms: &[Parm], name: &PackageItem) -> Result<(), Fault> {
-    for (number, parm) in parms.iter().enumerate() {
-        let what = || format!("{} of {}", parm.name, written(name));
-        let Some(item) = known.iter().find(|i| parm.name == *i.name) else {
-            return Err(Fault::ParameterUnknown(what()));
-        };
-        if parms[..number].iter().any(|p| p.name == parm.name) {
-            return Err(Fault::PropertyTwice(what()));
-        }
-        item.values.check_one(&parm.value, what)?;
-    }
-    Ok(())
+    let is_chosen = settle_parms(known.parms, &mut signal.parms, name)?;
+    Ok((known.kind, is_chosen))
 }
 
 /// Checks a statistic that is to be kept, or a wildcard for several.

@@ -29,10 +29,7 @@ fn write_package(out: &mut String, package: &Package) -> core::fmt::Result {
             Access::ReadOnly => ", read only",
             Access::ReadWrite => "",
         };
-        let default = match property.default {
-            "" => String::new(),
-            default => format!(", default `{default}`"),
-        };
+        let default = written_default(property.default);
         let values = written_values(property.values);
         writeln!(
             out,
@@ -82,12 +79,22 @@ fn written_place(place: Place) -> &'static str {
 }
 
 fn written_items(items: &[Item]) -> String {
-    let one = |i: &Item| format!("`{}` ({})", i.name, written_values(i.values));
+    let one = |i: &Item| {
+        let (values, default) = (written_values(i.values), written_default(i.default));
+        format!("`{}` ({values}{default})", i.name)
+    };
     let list: Vec<String> = items.iter().map(one).collect();
     if list.is_empty() {
         "nothing".to_owned()
     } else {
         list.join(", ")
+    }
+}
+
+fn written_default(default: &str) -> String {
+    match default {
+        "" => String::new(),
+        default => format!(", default `{default}`"),
     }
 }
 

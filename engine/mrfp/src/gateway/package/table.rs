@@ -26,6 +26,9 @@ const REFERENCE: Values = Values::Text(512);
 
 const DIRECTION: Item = item("dir", Values::Enumeration(&["EXT", "INT"]));
 
+/// H.248.14: in units of 10 ms.
+const SILENCE: Item = by_default("mit", Values::Integer(1, u32::MAX as u64), "3000");
+
 /// Of MSRP, escaped.
 const MESSAGE_ID: Item = item("mi", Values::Text(96));
 
@@ -33,7 +36,16 @@ const MESSAGE_ID: Item = item("mi", Values::Text(96));
 const PERCENT: Item = item("th", Values::Integer(0, 99));
 
 const fn item(name: &'static str, values: Values) -> Item {
-    Item { name, values }
+    by_default(name, values, "")
+}
+
+const fn by_default(name: &'static str, values: Values, default: &'static str) -> Item {
+    Item {
+        name,
+        values,
+        default,
+        is_named_by_us: false,
+    }
 }
 
 const fn property(
@@ -173,10 +185,7 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
         ..package("nt", 1, "H.248.1 E.11")
     },
     Package {
-        events: &[of_root(
-            "ito",
-            &[item("mit", Values::Integer(1, u32::MAX as u64))],
-        )],
+        events: &[of_root("ito", &[SILENCE])],
         ..package("it", 1, "H.248.14")
     },
     Package {
@@ -186,7 +195,11 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
     Package {
         events: &[event(
             "thb",
-            &[item("timerx", Values::Integer(0, SILENCE_SECS_MAX))],
+            &[by_default(
+                "timerx",
+                Values::Integer(0, SILENCE_SECS_MAX),
+                "3600",
+            )],
             &[],
         )],
         ..package("hangterm", 1, "H.248.36")
@@ -257,8 +270,8 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
             parms: &[
                 item("mi", Values::Text(256)),
                 item("mcr", Values::Text(32 * 1024)),
-                item("fr", YES_OR_NO),
-                item("sr", YES_OR_NO),
+                by_default("fr", YES_OR_NO, "yes"),
+                by_default("sr", YES_OR_NO, "no"),
             ],
         }],
         ..package("mess", 1, "H.248.69")
@@ -294,10 +307,16 @@ pub(in crate::gateway) const PACKAGES: &[Package] = &[
             name: "rm",
             kind: SignalKind::RecordMessages,
             parms: &[
-                item("sl", REFERENCE),
-                item("app", YES_OR_NO),
-                DIRECTION,
-                item("mrs", Values::Integer(1, u64::MAX)),
+                Item {
+                    is_named_by_us: true,
+                    ..item("sl", REFERENCE)
+                },
+                by_default("app", YES_OR_NO, "no"),
+                Item {
+                    default: "EXT",
+                    ..DIRECTION
+                },
+                by_default("mrs", Values::Integer(1, u64::MAX), "4294967296"),
             ],
         }],
         ..package("recmess", 1, "H.248.69")

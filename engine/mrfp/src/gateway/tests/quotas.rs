@@ -203,7 +203,7 @@ fn quotas_that_are_no_numbers_or_too_many_are_refused() {
             &format!("C=1{{MF=msrp/1{{ER={code}{{}}}}}}"),
         );
     };
-    for parm in ["msq=x", "mrq=-1", "msv=\"5\"", "mrv=[1:2]", "tm=4294967296"] {
+    for parm in ["msq=x", "mrq=-1", "msv=\"5\"", "mrv=[1,2]", "tm=4294967296"] {
         check(&format!("msrpstat/mquota{{{parm}}}"), 449);
     }
     check("msrpstat/mquota{qreach=1}", 454);
