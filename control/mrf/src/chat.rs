@@ -25,7 +25,7 @@ use crate::cli::ChatArgs;
 use crate::cpim::{self, Content, Envelope};
 use crate::limits::{ANSWER_WITHIN, BYE_WITHIN, UNANSWERED_MAX};
 use crate::logging;
-use crate::msrp_client::{Event, Message, Nickname, Outgoing};
+use crate::msrp_client::{Credentials, Event, Message, Nickname, Outgoing};
 use crate::participant::{Caller, Joined, Target};
 use crate::values::LogFormat;
 use command::Typed;
@@ -47,6 +47,7 @@ pub fn run(args: ChatArgs) -> anyhow::Result<()> {
 }
 
 async fn talk(args: ChatArgs) -> anyhow::Result<()> {
+    let is_secure = args.is_secure();
     let name = user_name(args.name)?;
     let target = Target::resolve(&args.uri, args.via.as_ref()).await?;
     let session = msrp::session_id(rand::random());
@@ -54,6 +55,9 @@ async fn talk(args: ChatArgs) -> anyhow::Result<()> {
     let from = |local: core::net::SocketAddr| format!("sip:{name}@{local}");
     let caller = Caller::bind(&target, args.tls_ca.clone(), from, &session).await?;
     let mut caller = caller.knowing_rooms();
+    if is_secure {
+        caller = caller.secured(Credentials::new(args.tls_ca)?);
+    }
     // Nobody answers for half a minute where the address is wrong.
     eprintln!("calling {} by {}", target.uri, target.via);
     let outcome = caller.invite(&target, Vec::new()).await?;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use load::{LoadArgs, LoadReport, LoadVia};
-pub use participants::{ChatArgs, FlowArgs, FlowName};
+pub use participants::{ChatArgs, ChatTransport, FlowArgs, FlowName};
 pub use servers::{Asked, MrfcCommandArgs, MrfpCommandArgs, RunArgs};
 
 /// A Multimedia Resource Function for session-based messaging (3GPP TS 24.247): group chat over
@@ -94,7 +94,8 @@ const MRFC_EXAMPLES: &str = "Examples:\n  \
 const CHAT_EXAMPLES: &str = "Examples:\n  \
     mrf chat sip:lobby@127.0.0.1 --name ann\n  \
     mrf chat sip:lobby@conf.example.net --via tcp:192.0.2.9:5060\n  \
-    mrf chat sips:lobby@conf.example.net --via sips:proxy.example.net\n\n\
+    mrf chat sips:lobby@conf.example.net --via sips:proxy.example.net\n  \
+    mrf chat sip:lobby@127.0.0.1 --transport tls\n\n\
     A line typed is a message sent; /quit, end of input or ^C leaves the conference. /file PATH sends a \
     file, /msg NAME TEXT and /nick NAME work where the conference is a chat room, /who tells who is here.";
 

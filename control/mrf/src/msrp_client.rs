@@ -6,6 +6,7 @@
 mod endpoint;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use core::net::SocketAddr;
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use self::endpoint::{Endpoint, Ids};
 pub use self::endpoint::{Event, Message, Nickname, Outgoing, Paths};
+pub use self::tls::Credentials;
 use crate::limits::{CLIENT_EVENTS_MAX, READ_BYTES, UNSENT_BYTES_MAX};
 
 /// A connected endpoint. Dropping it closes the connection.

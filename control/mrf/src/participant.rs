@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
-use sdp::{Description, MessageBuilder, MessageMedia, Setup};
+use sdp::{Description, MessageBuilder, MessageMedia, Setup, Transport as Media};
 use sip::{
     Call, DialogId, Outcome, Resolver, Response, SipAddr, SipClient, TlsFiles, Transport, Uri,
     near_addr,
@@ -13,7 +13,7 @@ use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use crate::limits::{ANSWER_WITHIN, MESSAGE_BYTES_MAX};
-use crate::msrp_client::{self, MsrpClient, Paths};
+use crate::msrp_client::{self, Credentials, MsrpClient, Paths};
 use crate::values::NextHop;
 
 /// What a participant can read (TS 24.247 A.5.1 step 1 offers the same).
@@ -80,8 +80,9 @@ pub struct Caller {
     /// Bound, so that the offer can name its port; connects later.
     socket: TcpSocket,
     msrp: SocketAddr,
-    path: String,
+    session_id: String,
     knows_rooms: bool,
+    credentials: Option<Credentials>,
 }
 
 /// A participant whose call was answered.
@@ -95,6 +96,7 @@ pub struct Answered {
     pub media: MessageMedia,
     socket: TcpSocket,
     paths: Paths,
+    credentials: Option<Credentials>,
 }
 
 /// A participant that can talk.
@@ -144,12 +146,22 @@ impl Caller {
         let msrp = socket.local_addr()?;
         Ok(Self {
             from: from(sip.local().addr),
-            path: format!("msrp://{msrp}/{session_id};tcp"),
+            session_id: session_id.to_owned(),
             sip,
             socket,
             msrp,
             knows_rooms: false,
+            credentials: None,
         })
+    }
+
+    /// MSRP is to be on TLS (RFC 4975 14).
+    #[must_use]
+    pub fn secured(self, credentials: Credentials) -> Self {
+        Self {
+            credentials: Some(credentials),
+            ..self
+        }
     }
 
     /// It says that it knows chat rooms, and so is told nothing about them (RFC 7701 8 and 11).
@@ -169,8 +181,12 @@ impl Caller {
 
     /// Our MSRP URI.
     #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
+    pub fn path(&self) -> String {
+        let scheme = match self.credentials {
+            Some(_) => "msrps",
+            None => "msrp",
+        };
+        format!("{scheme}://{}/{};tcp", self.msrp, self.session_id)
     }
 
     /// The SIP side.
@@ -181,7 +197,11 @@ impl Caller {
     /// Our offer: we open the connection.
     #[must_use]
     pub fn offer(&self) -> String {
-        let mut offer = MessageBuilder::new(self.msrp, self.path.clone());
+        let mut offer = MessageBuilder::new(self.msrp, self.path());
+        if let Some(credentials) = &self.credentials {
+            offer.transport = Media::Tls;
+            offer.fingerprint = Some(credentials.fingerprint());
+        }
         // Milliseconds would do; what counts is that no two sessions share it (RFC 8866 5.2).
         offer.origin_id = u64::from(rand::random::<u32>());
         offer.origin_version = offer.origin_id;
@@ -220,23 +240,26 @@ impl Caller {
     ///
     /// When the description is unusable; the call is over then.
     pub async fn accept(self, outcome: &Outcome) -> anyhow::Result<Answered> {
+        let local = self.path();
         let Self {
             mut sip,
             socket,
-            path,
+            credentials,
             ..
         } = self;
+        let offered = match credentials {
+            Some(_) => Media::Tls,
+            None => Media::Tcp,
+        };
         sip.ack(outcome.dialog, None).await;
-        match read_answer(&outcome.response) {
+        match read_answer(&outcome.response, offered) {
             Ok((media, remote)) => Ok(Answered {
                 sip,
                 dialog: outcome.dialog,
                 media,
                 socket,
-                paths: Paths {
-                    local: path,
-                    remote,
-                },
+                paths: Paths { local, remote },
+                credentials,
             }),
             Err(error) => {
                 sip.bye(outcome.dialog).await?;
@@ -246,10 +269,14 @@ impl Caller {
     }
 }
 
-/// The media of an answer, and its path.
-fn read_answer(response: &Response) -> anyhow::Result<(MessageMedia, String)> {
+/// The media of an answer to what was offered, and its path.
+fn read_answer(response: &Response, offered: Media) -> anyhow::Result<(MessageMedia, String)> {
     let description = Description::parse(&response.body).context("the answer")?;
     let media = description.message().context("the answer")?;
+    if media.transport != offered {
+        let (offered, answered) = (offered.as_str(), media.transport.as_str());
+        bail!("the conference answered {answered} to our {offered}");
+    }
     let path = media.path.as_ref().map(|path| path.as_str().to_owned());
     let path = path.ok_or_else(|| anyhow!("the answer has no a=path"))?;
     Ok((media, path))
@@ -270,11 +297,29 @@ impl Answered {
             .await
             .map_err(|_| anyhow!("{remote}: no answer to the TCP connection"))?
             .with_context(|| format!("MSRP connection to {remote}"))?;
+        let msrp = match self.credentials {
+            None => MsrpClient::start(stream, self.paths, trace),
+            Some(credentials) => {
+                let first = self
+                    .media
+                    .path
+                    .as_ref()
+                    .and_then(|path| path.uris().first());
+                let host =
+                    first.map_or_else(|| remote.ip().to_string(), |uri| uri.host.to_string());
+                let secured = credentials.secure(stream, &self.media.fingerprints, &host);
+                let secured = timeout(ANSWER_WITHIN, secured)
+                    .await
+                    .map_err(|_| anyhow!("{remote}: no answer to the TLS handshake"))?
+                    .with_context(|| format!("MSRP over TLS to {remote}"))?;
+                MsrpClient::start(secured, self.paths, trace)
+            }
+        };
         Ok(Joined {
             sip: self.sip,
             dialog: self.dialog,
             media: self.media,
-            msrp: MsrpClient::start(stream, self.paths, trace),
+            msrp,
         })
     }
 }

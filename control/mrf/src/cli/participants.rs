@@ -16,7 +16,11 @@ pub struct ChatArgs {
     /// example sip:proxy.example.net (RFC 3263) [default: from the SIP-URI]
     #[arg(long, value_name = "TRANSPORT:ADDR|SIP-URI")]
     pub via: Option<NextHop>,
-    /// Authorities (PEM) that must vouch for it with tls: and wss: [default: those of the system]
+    /// What MSRP goes over [default: tls with a sips: URI, else tcp]
+    #[arg(long, value_enum)]
+    pub transport: Option<ChatTransport>,
+    /// Authorities (PEM) that must vouch for the next hop with tls: and wss: [default: those of the
+    /// system], and for the other end of MSRP if it names no fingerprint [default: none]
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
     /// The name that others see: letters, digits, `.`, `_`, `-` [default: $USER, or guest]
@@ -26,6 +30,29 @@ pub struct ChatArgs {
     /// told, and not kept]
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
+}
+
+/// What MSRP goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ChatTransport {
+    /// TCP
+    Tcp,
+    /// TLS; the certificate is compared with a=fingerprint
+    Tls,
+}
+
+impl ChatArgs {
+    /// Whether MSRP is to be on TLS: who calls a `sips:` URI wants nothing in the clear.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        match self.transport {
+            Some(transport) => transport == ChatTransport::Tls,
+            None => {
+                let scheme = self.uri.split(':').next();
+                scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips"))
+            }
+        }
+    }
 }
 
 /// Which flow.

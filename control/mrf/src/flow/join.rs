@@ -36,7 +36,7 @@ pub(super) async fn join(
         role,
         ladder,
         trace,
-        path: caller.path().to_owned(),
+        path: caller.path(),
     };
     let outcome = caller.invite(&stage.target, Vec::new()).await?;
     let invite = call.invite(&stage.target.uri).await?;

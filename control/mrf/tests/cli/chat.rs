@@ -56,6 +56,35 @@ fn two_people_talk_and_see_who_speaks() {
     assert!(ann.is_silent_to_the_end() && bob.is_silent_to_the_end());
 }
 
+// RFC 4975 14, RFC 8122.
+#[test]
+fn msrp_goes_over_tls_when_asked_and_a_server_without_it_says_so() {
+    let flags = [
+        "run",
+        "--sip",
+        "udp:127.0.0.1:0",
+        "--h248",
+        "udp:127.0.0.1:0",
+    ];
+    let more = ["--http", "127.0.0.1:0", "--shards", "1", "--msrp"];
+    let server = Server::start(&[&flags[..], &more, &["tls:127.0.0.1:0"]].concat());
+    let uri = format!("sip:lobby@{}", server.get("sip.udp"));
+    let mut ann = enter(&uri, "ann", &["--transport", "tls"]);
+    let bob = enter(&uri, "bob", &["--transport", "tls"]);
+    ann.type_line("in secret");
+    assert_eq!(bob.line(), "ann: in secret");
+    ann.end_input();
+    assert_eq!(ann.wait().code(), Some(0));
+    let plain = finish(&["chat", &uri, "--name", "eve"], b"");
+    assert_eq!(plain.code, Some(1));
+    let server = Server::run();
+    let uri = format!("sip:lobby@{}", server.get("sip.udp"));
+    let done = finish(&["chat", &uri, "--name", "eve", "--transport", "tls"], b"");
+    assert_eq!(done.code, Some(1));
+    let expected = format!("{uri} refused the call: 488");
+    assert!(done.stderr.contains(&expected), "{}", done.stderr);
+}
+
 /// `mrf run` with a chat room, and what `mrf chat` takes to be in it.
 fn room() -> (Server, String) {
     let rooms = "[[conference]]\nname = \"room\"\nprofile = \"chatroom\"\n";
