@@ -1,7 +1,9 @@
 //! `mrf load`: puts conferences under load and tells what came of it.
 
 use core::net::SocketAddr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail, ensure};
@@ -10,17 +12,24 @@ use load::idle::{self, Idle, Measured};
 use load::process::{Process, cores};
 use load::setup::h248::Controller;
 use load::setup::{Sessions, Target, forward, relay, sip};
-use load::{Plan, Row, Summary};
+use load::{Plan, Row};
+use mrfp::ReactorKind;
 
 use crate::cli::{LoadArgs, LoadVia};
 use crate::logging;
 use crate::participant::Target as Conference;
 use crate::values::LogFormat;
 
-/// Runs the load; succeeds when everything was delivered once, whole and in order.
+/// Runs the load; succeeds when everything was delivered once, whole and in order. What contradicts itself is found
+/// before anything begins.
 #[must_use]
 pub fn run(args: &LoadArgs) -> ExitCode {
-    match play(args) {
+    let plan = plan(args);
+    if let Err(error) = check(args, &plan) {
+        eprintln!("mrf: {error:#}");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    match play(args, &plan) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -30,41 +39,76 @@ pub fn run(args: &LoadArgs) -> ExitCode {
     }
 }
 
-fn play(args: &LoadArgs) -> anyhow::Result<bool> {
+/// Exit code of a command that cannot be carried out as it stands.
+const EXIT_USAGE: u8 = 2;
+
+/// # Errors
+///
+/// Says which flags contradict each other.
+fn check(args: &LoadArgs, plan: &Plan) -> anyhow::Result<()> {
+    plan.check()?;
+    ensure!(
+        args.idle == 0 || args.via == LoadVia::H248,
+        "--idle needs --via h248"
+    );
+    ensure!(
+        args.reactor.0 != ReactorKind::Xdp,
+        "--reactor xdp needs a network interface: start the system with it, and name it with --target"
+    );
+    match args.via {
+        LoadVia::H248 => {}
+        LoadVia::Sip => {
+            if let Some(uri) = &args.target {
+                ::sip::Uri::parse(uri).with_context(|| format!("--target {uri}"))?;
+            }
+        }
+        LoadVia::Relay => {
+            address(args)?.context("--via relay needs --target ADDRESS:PORT")?;
+            relay::check(plan)?;
+        }
+        LoadVia::Forward => {
+            address(args)?.context("--via forward needs --target ADDRESS:PORT")?;
+            forward::check(plan)?;
+        }
+    }
+    Ok(())
+}
+
+fn play(args: &LoadArgs, plan: &Plan) -> anyhow::Result<bool> {
     let _log =
         logging::start(LogFormat::Text, "warn", 0).map_err(|error| anyhow::anyhow!(error))?;
-    let plan = plan(args);
-    plan.check()?;
+    // Not after ten minutes of load.
+    let json = args.json.as_deref().map(open_json).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let summary = runtime.block_on(async {
-        let (sessions, kept) = sessions(args, &plan).await?;
+        let (sessions, kept) = sessions(args, plan).await?;
         Row::print_heading(&mut std::io::stdout())?;
         let print = |row: &Row| {
             // Nobody reads any more: the summary will fail as well.
             let _ = row.print(&mut std::io::stdout());
         };
-        let mut summary = load::run(&plan, sessions, print).await?;
+        let mut summary = load::run(plan, sessions, print).await?;
         summary.idle = kept.map(|(_, measured)| measured);
         anyhow::Ok(summary)
     })?;
     summary.print(&mut std::io::stdout().lock())?;
-    if let Some(path) = &args.json {
-        write_json(&summary, path).with_context(|| format!("{}", path.display()))?;
+    if let Some(mut out) = json {
+        let mut text = serde_json::to_vec_pretty(&summary)?;
+        text.push(b'\n');
+        out.write_all(&text).context("--json")?;
     }
     Ok(summary.counts.is_clean())
 }
 
-fn write_json(summary: &Summary, path: &std::path::Path) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec_pretty(summary)?;
-    text.push(b'\n');
-    if path == std::path::Path::new("-") {
-        std::io::stdout().write_all(&text)?;
-    } else {
-        std::fs::write(path, text)?;
+/// `-` is standard output.
+fn open_json(path: &Path) -> anyhow::Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdout()));
     }
-    Ok(())
+    let file = File::create(path).with_context(|| format!("--json {}", path.display()))?;
+    Ok(Box::new(file))
 }
 
 fn plan(args: &LoadArgs) -> Plan {
@@ -105,17 +149,15 @@ fn target_cores() -> Vec<usize> {
 type Kept = (Idle, Measured);
 
 async fn sessions(args: &LoadArgs, plan: &Plan) -> anyhow::Result<(Sessions, Option<Kept>)> {
-    let is_by_h248 = matches!(args.via, LoadVia::H248);
-    ensure!(args.idle == 0 || is_by_h248, "--idle needs --via h248");
     let sessions = match args.via {
         LoadVia::H248 => return by_h248(args, plan).await,
         LoadVia::Sip => by_sip(args, plan).await?,
         LoadVia::Relay => {
-            let relay = address(args)?.context("--via relay needs --target ADDRESS:PORT")?;
+            let relay = address(args)?.context("no --target")?;
             relay::sessions(relay, watched(args), plan)?
         }
         LoadVia::Forward => {
-            let forwarder = address(args)?.context("--via forward needs --target ADDRESS:PORT")?;
+            let forwarder = address(args)?.context("no --target")?;
             forward::sessions(forwarder, watched(args), plan)?
         }
     };
@@ -143,7 +185,7 @@ fn address(args: &LoadArgs) -> anyhow::Result<Option<SocketAddr>> {
 /// Without `--target` an own MRFP registers; with one it is spoken to first.
 async fn by_h248(args: &LoadArgs, plan: &Plan) -> anyhow::Result<(Sessions, Option<Kept>)> {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (mut controller, target) = match (&args.target, args.h248) {
+    let (mut controller, mut target) = match (&args.target, args.h248) {
         (None, None) => {
             let controller = Controller::listen(TransportAddr::Tcp(loopback)).await?;
             let mgc = controller.listens_on().to_string();
@@ -166,6 +208,7 @@ async fn by_h248(args: &LoadArgs, plan: &Plan) -> anyhow::Result<(Sessions, Opti
             (controller, watched(args))
         }
     };
+    controller.registered(&mut target).await?;
     let kept = if args.idle > 0 {
         Some(idle::measure(&mut controller, plan, args.idle, target.id).await?)
     } else {
@@ -202,6 +245,7 @@ async fn by_sip(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
     };
     let called = sip::Called {
         via: conference.via,
+        further: conference.further,
         certificate: conference.name,
         authorities: args.tls_ca.clone(),
         scheme: parsed.scheme().to_owned(),

@@ -149,6 +149,8 @@ impl Plan {
             (1..=MESSAGE_BYTES_MAX).contains(&self.size),
             "--size must be 1 to {MESSAGE_BYTES_MAX}"
         );
+        ensure!(!self.duration.is_zero(), "--duration must be above 0");
+        ensure!(self.messages != Some(0), "--messages must be at least 1");
         ensure!(
             self.sessions_per_connection > 0,
             "a connection carries at least one session"

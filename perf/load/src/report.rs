@@ -262,6 +262,9 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// What silent sessions beside the others cost, if there were any.
     pub idle: Option<Measured>,
+    /// The run ended before its time, because all connections had.
+    #[serde(default)]
+    pub is_broken_off: bool,
 }
 
 impl Summary {
@@ -302,7 +305,9 @@ impl Summary {
         let latency = &self.latency;
         writeln!(
             out,
-            "\ndelivered     {:.0} messages/s, {:.1} MB/s, {} conferences x {} participants, {} octets, {:.1} s",
+            "\ndelivered     {:.*} messages/s, {:.1} MB/s, {} conferences x {} participants, {} octets, {:.1} s",
+            // A large file takes its time.
+            usize::from(self.delivered_per_second < 10.0),
             self.delivered_per_second,
             self.octets_per_second / 1e6,
             self.conferences,
@@ -339,6 +344,12 @@ impl Summary {
                 out,
                 "trouble       {aborted} aborted, {refused} refused, {strange} strange, \
                  {disconnected} connections lost"
+            )?;
+        }
+        if self.is_broken_off {
+            writeln!(
+                out,
+                "              nobody was connected any more: the run ended before its time"
             )?;
         }
         if let (Some(cpu), Some(nanos)) = (self.target_cpu, self.target_nanos_per_delivery) {

@@ -64,7 +64,9 @@ impl Watch {
     /// Adds to a row what the generator cannot know.
     pub(crate) fn complete(&mut self, row: &mut Row) {
         let now = self.sample();
-        if let (Some(last), Some(target)) = (self.last, self.target) {
+        if let (Some(last), Some(target)) = (self.last, self.target)
+            && now.target >= last.target
+        {
             row.target_cpu = Some(share(last.target, now.target, last, now));
             row.target_resident_bytes = Some(resident_now(target));
         }
@@ -73,7 +75,9 @@ impl Watch {
 
     pub(crate) fn summary(&self, plan: &Plan, via: &str, totals: &Totals) -> Summary {
         let samples = self.begun.zip(self.over);
-        let target = samples.filter(|_| self.target.is_some());
+        // Of a system that has ended nothing is known.
+        let target =
+            samples.filter(|(b, o)| self.target.is_some() && o.target >= b.target && o.target > 0);
         let nanos =
             |(begun, over): (Sample, Sample)| over.target.saturating_sub(begun.target) as f64;
         Summary {
@@ -106,6 +110,7 @@ impl Watch {
             target_peak_bytes: self.peak_bytes,
             rows: Vec::new(),
             idle: None,
+            is_broken_off: totals.is_broken_off,
         }
     }
 }

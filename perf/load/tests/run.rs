@@ -204,6 +204,26 @@ async fn the_forwarder_keeps_frames_of_several_senders_apart() {
 }
 
 #[tokio::test]
+async fn a_system_that_ends_in_the_middle_ends_the_run() {
+    for rate in [Rate::Max, Rate::Fixed(1_000.0)] {
+        let forwarder = forwarder();
+        let plan = Plan {
+            messages: None,
+            rate,
+            ..plan()
+        };
+        let sessions =
+            forward::sessions(forwarder.local_addrs()[0], Target::default(), &plan).unwrap();
+        let ended = load::run(&plan, sessions, |_| forwarder.stop());
+        let summary = ended.await.unwrap();
+        assert!(summary.is_broken_off && !summary.counts.is_clean());
+        assert!(summary.counts.delivered > 0);
+        let connections = u64::from(plan.participant_count());
+        assert_eq!(summary.counts.disconnected, connections);
+    }
+}
+
+#[tokio::test]
 async fn a_relay_that_is_none_is_told() {
     let nobody = std::net::TcpListener::bind(any()).unwrap();
     let addr = nobody.local_addr().unwrap();

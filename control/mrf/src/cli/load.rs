@@ -120,7 +120,12 @@ pub struct LoadArgs {
     #[arg(long, value_name = "BYTES", default_value = "300")]
     pub size: Octets,
     /// Messages per second of all senders together, or max
-    #[arg(long, value_name = "R|max", default_value = "max")]
+    #[arg(
+        long,
+        value_name = "R|max",
+        default_value = "max",
+        allow_negative_numbers = true
+    )]
     pub rate: LoadRate,
     /// How long to measure, with unit (ms, s, m, h)
     #[arg(long, value_name = "TIME", default_value = "10s")]
@@ -141,7 +146,12 @@ pub struct LoadArgs {
     pub tls_ca: Option<PathBuf>,
     /// Recipients replaced per second while messages flow: one leaves, another joins; needs a --rate
     /// and --via h248 or sip
-    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    #[arg(
+        long,
+        value_name = "RATE",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     pub churn: f64,
     /// Failure-Report of the messages
     #[arg(long, value_enum, default_value = "no")]

@@ -82,6 +82,10 @@ fn what_cannot_be_loaded_is_said() {
         (&["load", "--size", "2G"], "--size must be"),
         (&["load", "--via", "relay"], "--via relay needs --target"),
         (&["load", "--churn", "5"], "--churn needs a --rate"),
+        (&["load", "--rate", "-5"], "expected messages per second"),
+        (&["load", "--duration", "0s"], "--duration must be"),
+        (&["load", "--idle", "9", "--via", "sip"], "--idle needs"),
+        (&["load", "--reactor", "xdp"], "needs a network interface"),
         (
             &[
                 "load",
@@ -96,7 +100,7 @@ fn what_cannot_be_loaded_is_said() {
         ),
     ] {
         let done = finish(arguments, b"");
-        assert_eq!(done.code, Some(1), "{done:?}");
+        assert_eq!(done.code, Some(2), "{done:?}");
         assert!(done.stderr.contains(words), "{}", done.stderr);
     }
     assert_eq!(finish(&["load", "--rate", "fast"], b"").code, Some(2));

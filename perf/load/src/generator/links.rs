@@ -72,6 +72,7 @@ impl Generator {
             Ok(wire) => wire,
             Err(fault) => return self.fail(format!("a connection could not begin: {fault}")),
         };
+        self.connected += 1;
         self.links[index] = Some(Link {
             id,
             reader: Reader::default(),
@@ -224,11 +225,12 @@ impl Generator {
         self.enqueue(id);
     }
 
-    pub(super) fn close(&mut self, id: ConnId, cause: CloseCause) {
+    pub(super) fn close(&mut self, now: Instant, id: ConnId, cause: CloseCause) {
         let slot = self.links.get_mut(id.index as usize);
         let Some(link) = slot.and_then(|link| link.take_if(|link| link.id == id)) else {
             return;
         };
+        self.connected -= 1;
         let mut is_meant = link.is_stalled;
         for leg in link.legs {
             let entry = &mut self.legs[leg as usize];
@@ -246,7 +248,12 @@ impl Generator {
                     "a connection was closed before the start: {cause:?}"
                 ));
             }
-            Phase::Running | Phase::Draining if !is_meant => self.counts.disconnected += 1,
+            Phase::Running | Phase::Draining if !is_meant => {
+                self.counts.disconnected += 1;
+                if self.connected == 0 {
+                    self.break_off(now);
+                }
+            }
             Phase::Running | Phase::Draining | Phase::Done => {}
         }
     }
@@ -261,6 +268,7 @@ impl Generator {
             .and_then(|link| link.take_if(|link| link.id == id))
             .is_some()
         {
+            self.connected -= 1;
             self.outputs.push_back(Output::Close { conn: id });
         }
     }

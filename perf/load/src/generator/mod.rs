@@ -6,7 +6,8 @@
 //! Running   turn: note what came; raise what is due by the schedule, or by the window;
 //!           write for every participant whose connection is free
 //!           time over, or all sent and come                                     -> Draining
-//! Draining  nothing new begins; all come, or none for DRAIN_MAX                 -> Done
+//! Draining  nothing new begins; all come, or none for DRAIN_MAX, or nobody is
+//!           connected any more                                                  -> Done
 //! ```
 //!
 //! While it runs it polls and never sleeps: a late generator would be taken for latency. How much
@@ -69,6 +70,7 @@ pub(crate) struct Totals {
     pub(crate) latency: Percentiles,
     pub(crate) curve: Vec<(f64, f64)>,
     pub(crate) join_latency: Percentiles,
+    pub(crate) is_broken_off: bool,
 }
 
 /// A participant as the generator knows it.
@@ -166,6 +168,8 @@ pub(crate) struct Generator {
     link_legs: Vec<Vec<u32>>,
     /// By the position of their connection.
     links: Vec<Option<Link>>,
+    /// How many of them there are.
+    connected: usize,
     senders: Vec<Sender>,
     /// Connections that may have something to send.
     queue: VecDeque<ConnId>,
@@ -173,6 +177,8 @@ pub(crate) struct Generator {
     spare: Vec<Batch<Octets>>,
     unbound: usize,
     phase: Phase,
+    /// See [`Self::break_off`].
+    is_broken_off: bool,
     /// Of the last turn that made progress.
     progress_at: Instant,
     times: Times,
@@ -218,11 +224,13 @@ impl Generator {
             is_settled: plan.churn <= 0.0,
             news: config.news,
             links: Vec::new(),
+            connected: 0,
             queue: VecDeque::new(),
             outputs: VecDeque::new(),
             spare: Vec::new(),
             unbound,
             phase: Phase::Binding,
+            is_broken_off: false,
             progress_at: reactor::now(),
             times: Times::default(),
             scheduled: 0,
@@ -360,13 +368,30 @@ impl Generator {
             self.times.to = self.times.to.min(now);
         }
         if is_all || now >= self.times.to {
-            let is_scheduled = self.plan.rate != Rate::Max;
-            for sender in &mut self.senders {
-                sender.stop(is_scheduled);
-            }
-            self.phase = Phase::Draining;
-            self.progress_at = now;
-            self.tell(News::Over);
+            self.stop(now);
+        }
+    }
+
+    /// Nothing new begins.
+    fn stop(&mut self, now: Instant) {
+        let is_scheduled = self.plan.rate != Rate::Max;
+        for sender in &mut self.senders {
+            sender.stop(is_scheduled);
+        }
+        self.phase = Phase::Draining;
+        self.progress_at = now;
+        self.tell(News::Over);
+    }
+
+    /// Nobody is connected any more, against the plan: nothing further can come.
+    fn break_off(&mut self, now: Instant) {
+        if self.phase == Phase::Running {
+            self.is_broken_off = true;
+            self.times.to = self.times.to.min(now.max(self.times.from));
+            self.stop(now);
+        }
+        if self.phase == Phase::Draining {
+            self.finish();
         }
     }
 
@@ -448,6 +473,7 @@ impl Generator {
             latency: measured.all.percentiles(),
             curve: measured.all.curve(),
             join_latency: measured.joins.percentiles(),
+            is_broken_off: self.is_broken_off,
         };
         self.tell(News::Done(Box::new(totals)));
     }
@@ -474,7 +500,7 @@ impl Logic<Octets> for Generator {
             Input::Accepted { conn, .. } => self.open(conn, None),
             Input::Received { conn, octets } => self.receive(now, conn, &octets),
             Input::Sent { conn, batch } => self.sent(conn, batch),
-            Input::Closed { conn, cause } => self.close(conn, cause),
+            Input::Closed { conn, cause } => self.close(now, conn, cause),
             Input::Connected { .. }
             | Input::ConnectFailed { .. }
             | Input::MessageEnded { .. }

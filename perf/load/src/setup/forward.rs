@@ -11,13 +11,22 @@ use crate::sender::frame_bytes;
 /// What participants say they listen on; nobody connects to them.
 const ADDRESS: &str = "127.0.0.1:9";
 
+/// Checks that a forwarder can carry the plan out.
+///
+/// # Errors
+///
+/// Says what it does not do.
+pub fn check(plan: &Plan) -> anyhow::Result<()> {
+    plain_and_steady(plan, "the forwarder")
+}
+
 /// Sessions through the forwarder at `forwarder`.
 ///
 /// # Errors
 ///
 /// When the plan asks for what a forwarder does not do.
 pub fn sessions(forwarder: SocketAddr, target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
-    plain_and_steady(plan, "the forwarder")?;
+    check(plan)?;
     let legs = (0..plan.participant_count()).map(|number| {
         let own = own_path(plan.transport, ADDRESS, number);
         let conference = number / plan.participants;

@@ -2,6 +2,7 @@
 //! participant (TS 29.333 clause 6.2.8).
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::collections::HashMap;
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -15,11 +16,12 @@ use h248_endpoint::{
     first_error,
 };
 use sdp::Description;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Keeper, Leg, Sessions, Target};
 use crate::limits::{ANSWER_MAX, COMMANDS_MAX, READY_MAX, TRANSACTIONS_MAX};
 use crate::plan::{Plan, Transport};
+use crate::process::Process;
 use crate::reader::own_path;
 
 /// A controller of one MRFP.
@@ -34,6 +36,9 @@ pub struct Controller {
 }
 
 const STREAM: u16 = 1;
+
+/// How often to look whether a system started for this run still lives.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What participants say they listen on; nobody connects to them.
 const ADDRESS: &str = "127.0.0.1:9";
@@ -70,8 +75,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// When none does within [`READY_MAX`].
-    async fn registered(&mut self) -> anyhow::Result<()> {
+    /// When none does within [`READY_MAX`], or the one that was started for this run has ended.
+    pub async fn registered(&mut self, target: &mut Target) -> anyhow::Result<()> {
         // What an MRFP says before it is asked is not waited for when it was addressed.
         let registered = async {
             while self.gateway.is_none() {
@@ -80,9 +85,19 @@ impl Controller {
                 }
             }
         };
-        timeout(READY_MAX, registered)
-            .await
-            .map_err(|_| anyhow!("no MRFP registered within {READY_MAX:?}"))
+        let ended = async {
+            while !target.process.as_mut().is_some_and(Process::has_ended) {
+                sleep(LOOK).await;
+            }
+        };
+        let outcome = timeout(READY_MAX, async {
+            tokio::select! {
+                () = registered => Ok(()),
+                () = ended => Err(anyhow!("the MRFP ended before it had registered")),
+            }
+        });
+        let outcome = outcome.await;
+        outcome.map_err(|_| anyhow!("no MRFP registered within {READY_MAX:?}"))?
     }
 
     /// Speaks first, to an MRFP that listens on UDP.
@@ -99,8 +114,8 @@ impl Controller {
     /// # Errors
     ///
     /// When no MRFP registers, or it refuses a session or does not answer.
-    pub async fn sessions(mut self, target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
-        self.registered().await?;
+    pub async fn sessions(mut self, mut target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
+        self.registered(&mut target).await?;
         let legs = self.add(plan).await?;
         Ok(Sessions {
             via: "h248",
@@ -118,7 +133,7 @@ impl Controller {
     ///
     /// As [`Self::sessions`].
     pub async fn add_silent(&mut self, plan: &Plan) -> anyhow::Result<Vec<Leg>> {
-        self.registered().await?;
+        self.registered(&mut Target::default()).await?;
         let legs = self.add(plan).await?;
         (self.terminations, self.contexts) = (Vec::new(), Vec::new());
         Ok(legs)

@@ -14,12 +14,12 @@ use super::{Keeper, Leg, Sessions, Target, plain_and_steady};
 use crate::plan::Plan;
 use crate::reader::own_path;
 
-/// Sessions through the relay at `relay`.
+/// Checks that a relay can carry the plan out.
 ///
 /// # Errors
 ///
-/// When the plan has anything but pairs, or no port is free.
-pub fn sessions(relay: SocketAddr, target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
+/// Says what it does not do: anything but pairs.
+pub fn check(plan: &Plan) -> anyhow::Result<()> {
     plain_and_steady(plan, "a relay")?;
     ensure!(
         plan.participants == 2 && plan.senders == 1,
@@ -29,6 +29,16 @@ pub fn sessions(relay: SocketAddr, target: Target, plan: &Plan) -> anyhow::Resul
         plan.sessions_per_connection == 1,
         "through a relay every session has a connection of its own"
     );
+    Ok(())
+}
+
+/// Sessions through the relay at `relay`.
+///
+/// # Errors
+///
+/// When the plan has anything but pairs, or no port is free.
+pub fn sessions(relay: SocketAddr, target: Target, plan: &Plan) -> anyhow::Result<Sessions> {
+    check(plan)?;
     let ip = sip::near_addr(relay)?.ip();
     let relay_uri = format!("msrp://{relay}/relay;tcp");
     let mut legs = Vec::new();

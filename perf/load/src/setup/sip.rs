@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use sdp::{Description, MessageBuilder, Setup};
-use sip::{Answer, Call, DialogId, Event, SipAddr, SipClient, TlsFiles, near_addr};
+use sip::{Answer, Call, DialogId, Event, Hop, SipAddr, SipClient, TlsFiles, near_addr};
 
 use super::h248::sha256_of;
 use super::{Keeper, Leg, Sessions, Target};
@@ -16,6 +16,8 @@ use crate::reader::own_path;
 pub struct Called {
     /// Next hop.
     pub via: SipAddr,
+    /// Those after it, for when it fails (RFC 3263 4.3).
+    pub further: Vec<Hop>,
     /// The domain that its certificate must name, over TLS; `None`: the address.
     pub certificate: Option<String>,
     /// Authorities (PEM) that must vouch for it; `None`: those of the system.
@@ -39,6 +41,8 @@ pub struct Callers {
     transport: Transport,
     /// Of a conference.
     participants: u32,
+    /// Octets of a message.
+    size: u64,
 }
 
 /// What callers say they listen on; nobody connects to them.
@@ -62,12 +66,15 @@ impl Callers {
             ..TlsFiles::default()
         };
         let count = plan.participant_count();
+        let mut client = SipClient::bind_with(local, tls, called.certificate.clone()).await?;
+        client.fall_back_to(&called.further);
         let mut callers = Self {
-            client: SipClient::bind_with(local, tls, called.certificate.clone()).await?,
+            client,
             dialogs: vec![None; count as usize],
             called,
             transport: plan.transport,
             participants: plan.participants,
+            size: plan.size,
         };
         let mut legs = Vec::new();
         for number in 0..count {
@@ -104,8 +111,14 @@ impl Callers {
         };
         let outcome = self.client.invite(&call).await?;
         let response = &outcome.response;
-        if !(200..300).contains(&response.code) {
-            bail!("{uri} answered {} {}", response.code, response.reason);
+        let (code, reason) = (response.code, &response.reason);
+        // What the stack answers itself has no fields.
+        if response.headers.count() == 0 {
+            let via = self.called.via;
+            bail!("{uri} cannot be reached by {via}: {code} {reason}, said here");
+        }
+        if !(200..300).contains(&code) {
+            bail!("{uri} answered {code} {reason}");
         }
         self.client.ack(outcome.dialog, None).await;
         self.dialogs[number as usize] = Some(outcome.dialog);
@@ -113,6 +126,9 @@ impl Callers {
             .context("the answer")?
             .message()
             .context("the answer")?;
+        if let Some(most) = media.max_size.filter(|most| *most < self.size) {
+            bail!("{uri} takes messages of up to {most} octets (a=max-size)");
+        }
         let connect = media.remote_transport_address()?;
         let fingerprint = media.fingerprints.iter().find_map(sha256_of);
         let path = media.path.context("the answer has no a=path")?;
