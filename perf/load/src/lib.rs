@@ -5,11 +5,10 @@
 //! [`run()`] connects all participants from one thread and lets them talk. Every delivery is checked:
 //! its octets, its order, and that it comes exactly once.
 //!
-//! The generator runs on this project's own reactor, on io_uring where there is one. `tokio-uring`
-//! was considered: its last release (0.5.0, May 2024) builds on io-uring 0.6, it has neither
-//! multishot receives nor provided-buffer rings, and its issue 336 says that it has no maintainer;
-//! one receive per request and a copy per buffer would make the generator slower than what it
-//! measures.
+//! The generator runs on this project's own reactor, on io_uring where there is one, and polls: a late
+//! generator would be taken for latency. `tokio-uring` would do in bulk; one message at a time costs a
+//! quarter more on it, and every connection needs a receive buffer of its own (docs/DEPENDENCIES.md has
+//! the figures).
 //!
 //! **Invariant:** sends nothing but what the plan says, and counts nothing that was not checked.
 #![forbid(unsafe_code)]
