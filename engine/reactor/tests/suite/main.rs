@@ -26,6 +26,10 @@ mod polling_mio {
     crate::behaviour::suite!(crate::rigs::PollingMioRig, polling);
 }
 
+mod adaptive_mio {
+    crate::behaviour::suite!(crate::rigs::AdaptiveMioRig, polling);
+}
+
 mod mio_tls {
     crate::behaviour::suite!(crate::rigs::MioTlsRig);
 }
@@ -44,6 +48,10 @@ mod uring {
 
 mod polling_uring {
     crate::behaviour::suite!(crate::rigs::PollingUringRig, polling);
+}
+
+mod adaptive_uring {
+    crate::behaviour::suite!(crate::rigs::AdaptiveUringRig, polling);
 }
 
 mod uring_tls {

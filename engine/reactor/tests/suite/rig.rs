@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use crossbeam::channel::{Receiver, unbounded};
 use reactor::{
-    Control, Credentials, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig,
-    Transport, spawn_shard,
+    BusyPoll, Control, Credentials, Mailbox, ReactorKind, ShardHandle, ShardLinks,
+    ShardThreadConfig, Transport, spawn_shard,
 };
 use switch::{
     Command, ContextKey, Event, Order, Secured, Security, SessionConfig, SessionKey, Setup,
@@ -120,17 +120,18 @@ impl<N: Net> Threads<N> {
     pub(crate) fn start(
         kind: ReactorKind,
         transport: Transport,
-        busy_poll: Duration,
+        busy_poll: impl Into<BusyPoll>,
         credentials: Option<Credentials>,
         modes: &[Mode],
         connections_max: usize,
     ) -> Self {
+        let busy_poll = busy_poll.into();
         let net = N::new(modes.len());
         let mailboxes: Vec<_> = modes
             .iter()
             .map(|_| Mailbox::<Socket>::new().unwrap())
             .collect();
-        let places = net.places(&mailboxes, busy_poll);
+        let places = net.places(&mailboxes, busy_poll.fixed());
         let links = ShardLinks::new(&mailboxes);
         let mut shards = Vec::new();
         let mut events = Vec::new();
@@ -145,7 +146,7 @@ impl<N: Net> Threads<N> {
                 Box::new(move |event| sink.send(event).unwrap_or(())),
             );
             config.reactor = kind;
-            config.busy_poll = busy_poll.into();
+            config.busy_poll = busy_poll;
             config.transports = vec![transport];
             config.credentials.clone_from(&credentials);
             config.connections_max = connections_max;

@@ -5,7 +5,9 @@ use core::time::Duration;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 
-use reactor::{Mailbox, ReactorKind, ShardThreadConfig, Socket, Transport, bind_listeners};
+use reactor::{
+    BusyPoll, Mailbox, ReactorKind, ShardThreadConfig, Socket, Transport, bind_listeners,
+};
 use switch::{Command, Event, Order};
 
 use crate::client::{Client, credentials};
@@ -102,6 +104,20 @@ real_rig!(
     ReactorKind::Uring,
     Transport::Tcp,
     BUSY_POLL
+);
+real_rig!(
+    AdaptiveMioRig,
+    Loopback,
+    ReactorKind::Mio,
+    Transport::Tcp,
+    BusyPoll::adaptive()
+);
+real_rig!(
+    AdaptiveUringRig,
+    Loopback,
+    ReactorKind::Uring,
+    Transport::Tcp,
+    BusyPoll::adaptive()
 );
 
 /// Longer than anything on loopback takes, so that polling ends by a completion.

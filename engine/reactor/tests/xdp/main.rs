@@ -25,7 +25,7 @@ mod rigs {
     use core::net::SocketAddr;
     use core::time::Duration;
 
-    use reactor::{ReactorKind, Transport};
+    use reactor::{BusyPoll, ReactorKind, Transport};
     use switch::{Command, Event, Order};
 
     use crate::client::{Client, credentials};
@@ -44,6 +44,13 @@ mod rigs {
         NO_POLL
     );
     real_rig!(Polling, World, ReactorKind::Xdp, Transport::Tcp, POLL);
+    real_rig!(
+        Adaptive,
+        World,
+        ReactorKind::Xdp,
+        Transport::Tcp,
+        BusyPoll::adaptive()
+    );
     real_rig!(Tls, World, ReactorKind::Xdp, Transport::Tls, NO_POLL);
     real_rig!(Ws, World, ReactorKind::Xdp, Transport::Ws, NO_POLL);
     real_rig!(Wss, World, ReactorKind::Xdp, Transport::Wss, NO_POLL);
@@ -63,6 +70,10 @@ mod jumbo {
 
 mod polling {
     crate::behaviour::suite!(crate::rigs::Polling, polling);
+}
+
+mod adaptive {
+    crate::behaviour::suite!(crate::rigs::Adaptive, polling);
 }
 
 mod tls {
