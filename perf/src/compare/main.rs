@@ -36,19 +36,22 @@ struct Arguments {
     /// Only these scenarios (see the record for their names) [default: all]
     #[arg(long, value_delimiter = ',')]
     scenarios: Vec<String>,
-    /// Times everything is run; medians are told
-    #[arg(long, default_value_t = 3)]
+    /// Times each scenario is run; medians are told, with the least and the most
+    #[arg(long, value_name = "N", default_value_t = 7)]
     repetitions: usize,
+    /// Times each point of the sweeps behind the pictures is run, but for memory; medians are drawn; 0 leaves the sweeps out
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    sweep_repetitions: usize,
     /// Octets of the large file [default: 1000000000, quick 10000000]
     #[arg(long, value_name = "OCTETS")]
     file_size: Option<u64>,
     /// Minutes after which nothing further begins; what was left out is in the record
-    #[arg(long, value_name = "MINUTES", default_value_t = 11.0)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 14.0)]
     budget: f64,
     /// Over the veth pair: the kernel cuts large sends into segments itself, as AF_XDP has to
     #[arg(long)]
     no_offload: bool,
-    /// Leave the sweeps behind the pictures out
+    /// The same as --sweep-repetitions 0
     #[arg(long)]
     no_sweeps: bool,
     /// Fractions of a second, once: only to see that everything works
@@ -88,18 +91,20 @@ fn main() -> anyhow::Result<()> {
         None
     };
     let before = machine::Steal::now();
+    let most = if arguments.quick { 1 } else { usize::MAX };
+    let sweep_repetitions = if arguments.no_sweeps {
+        0
+    } else {
+        arguments.sweep_repetitions.min(most)
+    };
     let runner = Runner {
         reactors: arguments.reactors,
         has_kamailio,
         only: arguments.scenarios,
-        repetitions: if arguments.quick {
-            1
-        } else {
-            arguments.repetitions.max(1)
-        },
+        repetitions: arguments.repetitions.clamp(1, most),
+        sweep_repetitions,
         pace,
         until: began + core::time::Duration::try_from_secs_f64(arguments.budget * 60.0)?,
-        has_sweeps: !arguments.no_sweeps,
         is_quick: arguments.quick,
         place: Place::choose(veth.as_ref().map(Veth::names)),
     };

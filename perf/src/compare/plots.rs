@@ -7,8 +7,9 @@ use anyhow::anyhow;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use crate::runner::Results;
-use crate::scenarios::ALL_READ;
+use crate::record::spread;
+use crate::runner::{RECIPIENTS, Results, SIZES};
+use crate::scenarios::{ALL_READ, PAIR_PACED};
 use crate::systems::System;
 
 /// A line with its name.
@@ -49,8 +50,8 @@ pub(crate) fn draw(folder: &Path, results: &Results) -> anyhow::Result<Vec<&'sta
 }
 
 fn draw_throughput(folder: &Path, results: &Results) -> anyhow::Result<()> {
-    let cells = results.throughput.values().flatten();
-    let systems: BTreeSet<System> = cells.map(|(system, _)| *system).collect();
+    let cells = results.throughput.values();
+    let systems: BTreeSet<System> = cells.flat_map(|cell| cell.keys().copied()).collect();
     let mut by_fan_out = Vec::new();
     let mut by_size = Vec::new();
     for system in systems {
@@ -59,18 +60,21 @@ fn draw_throughput(folder: &Path, results: &Results) -> anyhow::Result<()> {
             let points = cells.filter(|((size, fan), _)| is_in(*size, *fan));
             points
                 .filter_map(|((size, fan), cell)| {
-                    let (_, run) = cell.iter().find(|(one, _)| *one == system)?;
-                    Some((x(*size, *fan), run.delivered_per_second))
+                    let rates = cell
+                        .get(&system)?
+                        .iter()
+                        .map(|run| run.delivered_per_second);
+                    Some((x(*size, *fan), spread(rates)?.median))
                 })
                 .collect::<Vec<_>>()
         };
-        for size in [100, 1_024, 16_384] {
+        for size in SIZES {
             by_fan_out.push(Line {
                 name: format!("{system}, {size} octets"),
                 points: points(&|one, _| one == size, &|_, fan| f64::from(fan)),
             });
         }
-        for fan_out in [1, 10, 100] {
+        for fan_out in RECIPIENTS {
             by_size.push(Line {
                 name: format!("{system}, to {fan_out}"),
                 points: points(&|_, one| one == fan_out, &|size, _| size as f64),
@@ -83,20 +87,22 @@ fn draw_throughput(folder: &Path, results: &Results) -> anyhow::Result<()> {
         folder,
         "throughput-fan-out",
         &Frame { title, x, y },
-        &by_fan_out,
+        by_fan_out,
     )?;
     let (x, title) = ("octets of a message", "Throughput over size, saturated");
-    log_log(folder, "throughput-size", &Frame { title, x, y }, &by_size)
+    log_log(folder, "throughput-size", &Frame { title, x, y }, by_size)
 }
 
 fn draw_load(folder: &Path, results: &Results) -> anyhow::Result<()> {
     let mut lines = Vec::new();
-    for (system, runs) in &results.latency {
+    for (system, points) in &results.latency {
         let line = |name: &str, of: fn(&load::Summary) -> f64| Line {
             name: format!("{name}, {system}"),
-            points: runs
+            points: points
                 .iter()
-                .filter_map(|run| Some((run.rate?, of(run))))
+                .filter_map(|(rate, runs)| {
+                    Some((f64::from(*rate), spread(runs.iter().map(of))?.median))
+                })
                 .collect(),
         };
         lines.push(line("p50", |run| run.latency.p50_us));
@@ -107,7 +113,7 @@ fn draw_load(folder: &Path, results: &Results) -> anyhow::Result<()> {
         x: "messages per second",
         y: "microseconds",
     };
-    log_log(folder, "latency-load", &frame, &lines)
+    log_log(folder, "latency-load", &frame, lines)
 }
 
 /// The distribution of the paced scenario; `false` if it was not run.
@@ -115,9 +121,12 @@ fn draw_percentiles(folder: &Path, results: &Results) -> anyhow::Result<bool> {
     let lines: Vec<Line> = results
         .runs
         .iter()
-        .filter(|((name, _), _)| ["pair-paced", ALL_READ].contains(name))
+        .filter(|((name, _), _)| [PAIR_PACED, ALL_READ].contains(name))
         .filter_map(|((name, system), runs)| {
-            let run = runs.iter().flatten().next()?;
+            // The run in the middle: a curve of medians would be nobody's.
+            let mut runs: Vec<_> = runs.iter().flatten().collect();
+            runs.sort_by(|a, b| a.latency.p99_us.total_cmp(&b.latency.p99_us));
+            let run = runs.get(runs.len() / 2)?;
             Some(Line {
                 name: format!("{name}, {system}"),
                 points: run
@@ -137,7 +146,7 @@ fn draw_percentiles(folder: &Path, results: &Results) -> anyhow::Result<bool> {
     if lines.is_empty() {
         return Ok(false);
     }
-    log_log(folder, "latency-percentiles", &frame, &lines)?;
+    log_log(folder, "latency-percentiles", &frame, lines)?;
     Ok(true)
 }
 
@@ -168,14 +177,25 @@ fn draw_memory(folder: &Path, results: &Results) -> anyhow::Result<()> {
     )
 }
 
-fn log_log(folder: &Path, name: &str, frame: &Frame<'_>, lines: &[Line]) -> anyhow::Result<()> {
+/// What is not above 0, as where nothing was delivered, has no place in it.
+fn log_log(
+    folder: &Path,
+    name: &str,
+    frame: &Frame<'_>,
+    mut lines: Vec<Line>,
+) -> anyhow::Result<()> {
+    for line in &mut lines {
+        line.points.retain(|(x, y)| *x > 0.0 && *y > 0.0);
+    }
+    lines.retain(|line| !line.points.is_empty());
     let range = |of: fn(&(f64, f64)) -> f64| {
         let values = lines.iter().flat_map(|line| &line.points).map(of);
-        let least = values.fold(f64::MAX, f64::min).max(1e-3);
-        (least * 0.8..most(lines, of)).log_scale()
+        let most = most(&lines, of);
+        let least = values.fold(most, f64::min).max(1e-3);
+        (least * 0.8..most).log_scale()
     };
     let (xs, ys) = (range(|point| point.0), range(|point| point.1));
-    chart(folder, name, frame, lines, (xs, ys))
+    chart(folder, name, frame, &lines, (xs, ys))
 }
 
 fn most(lines: &[Line], of: fn(&(f64, f64)) -> f64) -> f64 {

@@ -66,13 +66,15 @@ fn head(
     let (n, seconds) = (runner.repetitions, runner.pace.duration.as_secs_f64());
     writeln!(
         page,
-        "Made by `{command}`; medians of {n} \
-         interleaved repetitions of {seconds} s each, where latency is the figure in several shorter rounds each. The system \
-         under test has one core and is started \
-         anew for each run, the load generator has another. A ratio is the median of the ratios of runs \
-         of the same repetition. Absolute figures are of this machine and this hour; ratios are what to \
-         keep."
+        "Made by `{command}`; medians of {n} interleaved repetitions of {seconds} s each, with the least and the most in \
+         brackets; pictures of {} but for memory. The system under test has one core and is started anew for each run, the load \
+         generator has another. A ratio is the median of the ratios of runs of the same repetition. Absolute figures are of \
+         this machine and this hour; ratios are what to keep.",
+        runner.sweep_repetitions
     )?;
+    if !runner.has_kamailio {
+        writeln!(page, "\nWithout Kamailio: {NO_KAMAILIO}.")?;
+    }
     if runner.is_quick {
         writeln!(
             page,
@@ -81,6 +83,9 @@ fn head(
     }
     Ok(())
 }
+
+/// Why there is no peer.
+const NO_KAMAILIO: &str = "`--peers kamailio` measures it";
 
 fn targets(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::Result {
     writeln!(page, "\n## Targets\n")?;
@@ -99,18 +104,24 @@ fn targets(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::R
         for kind in &runner.reactors {
             let ours = System::Mrf(*kind);
             for (name, baseline) in baselines(scenario, *kind) {
-                row(page, results, scenario, ours, (name, baseline))?;
+                row(page, (runner, results), scenario, ours, (name, baseline))?;
             }
             if scenario.name == PAIR_PACED {
                 for other in System::other_waits(*kind) {
                     let baseline = (scenario.name, System::Kamailio);
-                    row(page, results, scenario, other, baseline)?;
+                    row(page, (runner, results), scenario, other, baseline)?;
                 }
             }
             if scenario.name == MANY && kind.has_forwarder() {
                 let forwarder = System::Forward(*kind);
-                row(page, results, scenario, ours, (MANY, forwarder))?;
-                row(page, results, scenario, forwarder, (ONE, forwarder))?;
+                row(page, (runner, results), scenario, ours, (MANY, forwarder))?;
+                row(
+                    page,
+                    (runner, results),
+                    scenario,
+                    forwarder,
+                    (ONE, forwarder),
+                )?;
             }
             if scenario.name == FILE {
                 growth(page, results, ours)?;
@@ -146,7 +157,7 @@ fn baselines(scenario: &Scenario, kind: Kind) -> Vec<(&'static str, System)> {
 
 fn row(
     page: &mut String,
-    results: &Results,
+    (runner, results): (&Runner, &Results),
     scenario: &Scenario,
     ours: System,
     baseline: (&'static str, System),
@@ -158,11 +169,8 @@ fn row(
         let both = runs.into_iter().flatten().zip(others.into_iter().flatten());
         both.filter_map(|(run, other)| run.as_ref().zip(other.as_ref()))
     };
-    let ratio = median(pairs().map(|(run, other)| figure.ratio(run, other)));
-    let cpu = median(pairs().map(|(run, other)| {
-        let nanos = |run: &Summary| run.target_nanos_per_delivery.unwrap_or(f64::NAN);
-        nanos(other) / nanos(run)
-    }));
+    let ratio = spread(pairs().map(|(run, other)| figure.ratio(run, other)));
+    let cpu = spread(pairs().map(|(run, other)| nanos(other) / nanos(run)));
     // The goal is against the first of the baselines; the forwarder beside it is to be seen only.
     let is_forwarder = matches!(baseline.1, System::Forward(_));
     let is_goal = !is_forwarder || scenario.baseline == Baseline::Forwarder;
@@ -172,11 +180,11 @@ fn row(
     let disturbed = pairs()
         .filter(|(run, other)| run.is_generator_disturbed() || other.is_generator_disturbed());
     let is_disturbed = 2 * disturbed.count() > pairs().count();
-    let mark = match goal {
-        Some(_) if pairs().next().is_none() => "not measured",
-        Some(goal) if goal.bound.is_met(ratio) => "met",
-        Some(_) => "missed",
-        None => "",
+    let mark = match (ratio, goal) {
+        (None, _) => absence(runner, results, (scenario.name, ours), baseline),
+        (Some(ratio), Some(goal)) if goal.bound.is_met(ratio.median) => "met".to_owned(),
+        (Some(_), Some(_)) => "missed".to_owned(),
+        (Some(_), None) => String::new(),
     };
     let against = if scenario.name == baseline.0 {
         baseline.1.to_string()
@@ -185,13 +193,33 @@ fn row(
     };
     writeln!(
         page,
-        "| `{}`: {} | {ours} | {against} | {} | {} | {ratio:.2}{} | {cpu:.2} | {mark} |",
+        "| `{}`: {} | {ours} | {against} | {} | {} | {}{} | {} | {mark} |",
         scenario.name,
         scenario.title,
         figure.words(),
         goal.map_or(String::new(), |goal| goal.bound.words()),
+        told(ratio, 2),
         marks(is_bound, is_disturbed),
+        told(cpu, 2),
     )
+}
+
+/// Why a ratio is not there: who was not run, or failed.
+fn absence(
+    runner: &Runner,
+    results: &Results,
+    ours: (&'static str, System),
+    baseline: (&'static str, System),
+) -> String {
+    if baseline.1 == System::Kamailio && !runner.has_kamailio {
+        return format!("not measured: {NO_KAMAILIO}");
+    }
+    for of in [ours, baseline] {
+        if !results.runs.contains_key(&of) {
+            return format!("not measured: `{}` was not run on {}", of.0, of.1);
+        }
+    }
+    "not measured: no repetition in which both came through, see below".to_owned()
 }
 
 fn marks(is_bound: bool, is_disturbed: bool) -> &'static str {
@@ -211,21 +239,22 @@ fn growth(page: &mut String, results: &Results, ours: System) -> std::fmt::Resul
         .into_iter()
         .flatten()
         .flatten();
-    let grown = median(runs.filter_map(|run| {
+    let grown = spread(runs.filter_map(|run| {
         let grown = run
             .target_peak_bytes?
             .saturating_sub(run.target_begun_bytes?);
         Some(grown as f64 / 1e6)
     }));
     let mark = match grown {
-        grown if grown.is_nan() => "not measured",
-        grown if grown <= GROWTH_MB_MAX => "met",
-        _ => "missed",
+        None => "not measured",
+        Some(grown) if grown.median <= GROWTH_MB_MAX => "met",
+        Some(_) => "missed",
     };
     writeln!(
         page,
         "| `{FILE}`: the same | {ours} | itself at the start | resident at most, MB more | at most \
-         {GROWTH_MB_MAX} | {grown:.1} MB | | {mark} |"
+         {GROWTH_MB_MAX} | {} | | {mark} |",
+        told(grown, 1)
     )
 }
 
@@ -245,7 +274,7 @@ fn reactors(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::
     writeln!(
         page,
         "This project on {first}, held against its other reactors in the same repetition. System calls per \
-         delivery are of runs of their own, under `perf stat`; - where that cannot count.\n"
+         delivery are of runs of their own, under `perf stat`; {ABSENT} where that cannot count.\n"
     )?;
     writeln!(
         page,
@@ -278,7 +307,8 @@ fn beside(
     let both = |of: fn(&Summary) -> f64| {
         let ours = runs(System::Mrf(first)).into_iter().flatten();
         let pairs = ours.zip(runs(other).into_iter().flatten());
-        median(pairs.filter_map(|(a, b)| Some(of(a.as_ref()?) / of(b.as_ref()?))))
+        let ratios = pairs.filter_map(|(a, b)| Some(of(a.as_ref()?) / of(b.as_ref()?)));
+        told(spread(ratios), 2)
     };
     let calls = |system| {
         let calls = match system {
@@ -287,18 +317,18 @@ fn beside(
                 None
             }
         };
-        calls.map_or("-".to_owned(), |calls| format!("{calls:.3}"))
+        calls.map_or(ABSENT.to_owned(), |calls| format!("{calls:.3}"))
     };
     let name = other.to_string();
     writeln!(
         page,
-        "| `{}` | {} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} |",
+        "| `{}` | {} | {} | {} | {} | {} | {} | {} |",
         scenario.name,
         name.strip_prefix("mrf ").unwrap_or(&name),
         both(|run| run.delivered_per_second),
         both(|run| run.latency.p50_us),
         both(|run| run.latency.p99_us),
-        both(|run| run.target_nanos_per_delivery.unwrap_or(f64::NAN)),
+        both(nanos),
         calls(System::Mrf(first)),
         calls(other),
     )
@@ -338,7 +368,12 @@ fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
             if runs.is_empty() {
                 continue;
             }
-            let of = |figure: fn(&Summary) -> f64| median(runs.iter().map(|run| figure(run)));
+            let of = |figure: fn(&Summary) -> f64, digits| {
+                told(spread(runs.iter().map(|run| figure(run))), digits)
+            };
+            let middle = |figure: fn(&Summary) -> f64| {
+                spread(runs.iter().map(|run| figure(run))).map_or(f64::NAN, |all| all.median)
+            };
             let faults = runs.iter().filter(|run| !run.counts.is_clean()).count();
             let verified = if faults == 0 {
                 "all".to_owned()
@@ -348,19 +383,24 @@ fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
             };
             writeln!(
                 page,
-                "| `{name}` | {system} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.1} | {:.0} % | {verified} |",
-                of(|run| run.delivered_per_second),
-                of(|run| run.octets_per_second / 1e6),
-                of(|run| run.latency.p50_us),
-                of(|run| run.latency.p99_us),
-                of(|run| run.latency.p999_us),
-                of(|run| run.target_nanos_per_delivery.unwrap_or(f64::NAN)),
-                of(|run| run.target_resident_bytes.unwrap_or(0) as f64 / 1e6),
-                of(|run| run.generator_busy * 100.0),
+                "| `{name}` | {system} | {} | {:.1} | {} | {} | {} | {} | {:.1} | {:.0} % | {verified} |",
+                of(|run| run.delivered_per_second, 0),
+                middle(|run| run.octets_per_second / 1e6),
+                of(|run| run.latency.p50_us, 0),
+                of(|run| run.latency.p99_us, 0),
+                of(|run| run.latency.p999_us, 0),
+                of(nanos, 0),
+                middle(|run| run.target_resident_bytes.unwrap_or(0) as f64 / 1e6),
+                middle(|run| run.generator_busy * 100.0),
             )?;
         }
     }
     Ok(())
+}
+
+/// CPU time of the system under test per delivery.
+fn nanos(run: &Summary) -> f64 {
+    run.target_nanos_per_delivery.unwrap_or(f64::NAN)
 }
 
 fn memory(page: &mut String, results: &Results) -> std::fmt::Result {
@@ -402,16 +442,56 @@ fn memory(page: &mut String, results: &Results) -> std::fmt::Result {
     Ok(())
 }
 
-/// The middle one; of an even number the higher of the two.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut all: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
+/// One figure of several runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    /// The middle one; of an even number the higher of the two.
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+/// Of the values that are numbers; `None` if there are none.
+pub(crate) fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+    let mut all: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    Some(Spread {
+        median: *all.get(all.len() / 2)?,
+        least: *all.first()?,
+        most: *all.last()?,
+    })
+}
+
+/// What stands where there is no figure.
+const ABSENT: &str = "–";
+
+/// A figure in a table, with the least and the most where they differ.
+fn told(spread: Option<Spread>, digits: usize) -> String {
+    let Some(all) = spread else {
+        return ABSENT.to_owned();
+    };
+    let [median, least, most] =
+        [all.median, all.least, all.most].map(|value| format!("{value:.digits$}"));
+    if least == most {
+        median
+    } else {
+        format!("{median} ({least}–{most})")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_figure_has_its_spread_and_what_is_none_is_absent() {
+        let of = |values: &[f64], digits| told(spread(values.iter().copied()), digits);
+        assert_eq!(of(&[0.5, 0.25, 4.0], 2), "0.50 (0.25–4.00)");
+        assert_eq!(of(&[1.0, 2.0], 0), "2 (1–2)");
+        assert_eq!(of(&[0.123, 0.124], 2), "0.12");
+        assert_eq!(of(&[f64::NAN, 3.0, f64::INFINITY], 0), "3");
+        assert_eq!(of(&[f64::NAN], 0), "–");
+    }
 
     #[test]
     fn a_record_tells_how_it_was_made() {

@@ -8,7 +8,7 @@ use load::{Plan, Rate, Summary};
 
 use crate::job::{Job, Outcome};
 use crate::micro;
-use crate::record::median;
+use crate::record::spread;
 use crate::scenarios::{self, Halves, Pace, Scenario};
 use crate::systems::{Kind, Place, System};
 
@@ -19,10 +19,10 @@ pub(crate) struct Runner {
     pub(crate) has_kamailio: bool,
     pub(crate) only: Vec<String>,
     pub(crate) repetitions: usize,
+    pub(crate) sweep_repetitions: usize,
     pub(crate) pace: Pace,
     /// Nothing begins later.
     pub(crate) until: Instant,
-    pub(crate) has_sweeps: bool,
     pub(crate) is_quick: bool,
     pub(crate) place: Place,
 }
@@ -37,10 +37,10 @@ pub(crate) struct Results {
     pub(crate) calls: BTreeMap<(&'static str, Kind), f64>,
     /// What was not measured, and why.
     pub(crate) failures: Vec<Failure>,
-    /// Throughput: size, recipients.
-    pub(crate) throughput: BTreeMap<(u64, u32), Vec<(System, Summary)>>,
-    /// Latency over load: points of offered rate.
-    pub(crate) latency: BTreeMap<System, Vec<Summary>>,
+    /// Throughput by size and recipients: what came of each repetition.
+    pub(crate) throughput: BTreeMap<(u64, u32), BTreeMap<System, Vec<Summary>>>,
+    /// Latency over load by offered rate, messages per second.
+    pub(crate) latency: BTreeMap<System, BTreeMap<u32, Vec<Summary>>>,
     /// Memory: sessions, sessions per connection, octets.
     pub(crate) memory: BTreeMap<Kind, Vec<Memory>>,
     /// The parser's and memmem's octets per second.
@@ -64,9 +64,12 @@ pub(crate) struct Memory {
     pub(crate) octets: u64,
 }
 
-const SIZES: [u64; 3] = [100, 1_024, 16_384];
-const RECIPIENTS: [u32; 3] = [1, 10, 100];
-const RATES: [f64; 6] = [1_000.0, 5_000.0, 10_000.0, 20_000.0, 40_000.0, 60_000.0];
+/// Of the throughput sweep.
+pub(crate) const SIZES: [u64; 3] = [100, 1_024, 16_384];
+/// See [`SIZES`].
+pub(crate) const RECIPIENTS: [u32; 3] = [1, 10, 100];
+/// Of the latency sweep, messages per second.
+const RATES: [u32; 6] = [1_000, 5_000, 10_000, 20_000, 40_000, 60_000];
 /// Sessions, and how many of them share a connection.
 const IDLE: [(u32, u32); 6] = [
     (2, 1),
@@ -86,16 +89,16 @@ impl Runner {
         results.scenarios = self.scenarios(&mut results.failures)?;
         for repetition in 0..self.repetitions {
             let scenarios = results.scenarios.clone();
-            for together in scenarios.chunk_by(|one, next| next.is_held_against(one)) {
-                for round in 0..together[0].rounds {
-                    self.round(together, repetition + round, &mut results);
-                }
+            for together in scenarios.chunk_by(|one, next| next.is_beside(one)) {
+                self.round(together, repetition, &mut results);
             }
         }
         self.count_calls(&mut results);
-        if self.has_sweeps {
-            self.sweep_throughput(&mut results);
-            self.sweep_latency(&mut results);
+        for repetition in 0..self.sweep_repetitions {
+            self.sweep_throughput(repetition, &mut results);
+            self.sweep_latency(repetition, &mut results);
+        }
+        if self.sweep_repetitions > 0 {
             self.sweep_memory(&mut results);
         }
         Ok(results)
@@ -104,16 +107,10 @@ impl Runner {
     /// Scenarios that are held against each other, one after the other by each system.
     fn round(&self, together: &[Scenario], number: usize, results: &mut Results) {
         let systems = |one| scenarios::systems(one, &self.reactors, self.has_kamailio);
-        let mut all = systems(&together[0]);
-        // Nobody is always the first after a pause.
-        let count = all.len();
-        all.rotate_left(number % count);
-        for system in all {
+        for system in by_turns(systems(&together[0]), number) {
             let mut of_it: Vec<_> = together.iter().collect();
             of_it.retain(|one| systems(one).contains(&system));
-            let count = of_it.len();
-            of_it.rotate_left(number % count);
-            for scenario in of_it {
+            for scenario in by_turns(of_it, number) {
                 let job = self.job(system, &scenario.plan);
                 let run = self.measure(scenario.name, &job, &mut results.failures);
                 let runs = results.runs.entry((scenario.name, system)).or_default();
@@ -195,7 +192,10 @@ impl Runner {
                 }
             }
         }
-        let medians = rates.into_values().map(|all| median(all.into_iter()));
+        let medians = rates
+            .into_values()
+            .filter_map(|all| spread(all.into_iter()));
+        let medians = medians.map(|all| all.median);
         medians
             .reduce(f64::min)
             .map_or(HALF_UNKNOWN, |least| (least / 2.0).max(1.0))
@@ -225,7 +225,7 @@ impl Runner {
         ours.chain(limit.map(|kind| System::Forward(*kind)))
     }
 
-    fn sweep_throughput(&self, results: &mut Results) {
+    fn sweep_throughput(&self, repetition: usize, results: &mut Results) {
         for size in SIZES {
             for recipients in RECIPIENTS {
                 let plan = Plan {
@@ -233,32 +233,32 @@ impl Runner {
                     size,
                     ..self.pace.plan()
                 };
-                for system in self.contenders() {
+                for system in by_turns(self.contenders(), repetition) {
                     let job = self.job(system, &plan);
-                    let cell = results.throughput.entry((size, recipients)).or_default();
                     if let Some(run) = self.measure("throughput", &job, &mut results.failures) {
-                        cell.push((system, run.summary));
+                        let cell = results.throughput.entry((size, recipients)).or_default();
+                        cell.entry(system).or_default().push(run.summary);
                     }
                 }
             }
         }
     }
 
-    fn sweep_latency(&self, results: &mut Results) {
+    fn sweep_latency(&self, repetition: usize, results: &mut Results) {
         for rate in RATES {
             let plan = Plan {
                 participants: 11,
                 size: 1_024,
-                rate: Rate::Fixed(rate),
+                rate: Rate::Fixed(rate.into()),
                 ..self.pace.plan()
             };
-            for kind in &self.reactors {
-                for system in [System::Mrf(*kind), System::Adaptive(*kind)] {
-                    let job = self.job(system, &plan);
-                    if let Some(run) = self.measure("latency", &job, &mut results.failures) {
-                        let points = results.latency.entry(system).or_default();
-                        points.push(run.summary);
-                    }
+            let kinds = self.reactors.iter().copied();
+            let systems = kinds.flat_map(|kind| [System::Mrf(kind), System::Adaptive(kind)]);
+            for system in by_turns(systems, repetition) {
+                let job = self.job(system, &plan);
+                if let Some(run) = self.measure("latency", &job, &mut results.failures) {
+                    let points = results.latency.entry(system).or_default();
+                    points.entry(rate).or_default().push(run.summary);
                 }
             }
         }
@@ -291,6 +291,14 @@ impl Runner {
             }
         }
     }
+}
+
+/// In an order that begins with another one each time: nobody is always the first after a pause.
+fn by_turns<T>(all: impl IntoIterator<Item = T>, number: usize) -> Vec<T> {
+    let mut all: Vec<T> = all.into_iter().collect();
+    let count = all.len().max(1);
+    all.rotate_left(number % count);
+    all
 }
 
 fn tell(name: &str, system: System, outcome: &Outcome) {

@@ -14,30 +14,19 @@ pub(crate) struct Scenario {
     /// In the record.
     pub(crate) title: &'static str,
     pub(crate) plan: Plan,
-    /// How often it is run in a repetition.
-    pub(crate) rounds: usize,
     /// What it is held against.
     pub(crate) baseline: Baseline,
     pub(crate) goal: Option<Goal>,
 }
 
 impl Scenario {
-    /// Whether the other scenario is what this one is held against, in rounds of the same number.
-    pub(crate) fn is_held_against(&self, other: &Self) -> bool {
-        self.baseline == Baseline::Scenario(other.name) && self.rounds == other.rounds
-    }
-
-    /// In many short runs instead of a long one: a hiccup of the machine is in the p99 of whichever run it hits, and a
-    /// median leaves it out.
-    fn in_rounds(mut self) -> Self {
-        self.rounds = ROUNDS;
-        self.plan.duration /= 2;
-        self
+    /// Whether both are run together: one is held against the other, or both against the same.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        let has_scenario = matches!(self.baseline, Baseline::Scenario(_));
+        self.baseline == Baseline::Scenario(other.name)
+            || has_scenario && self.baseline == other.baseline
     }
 }
-
-/// See [`Scenario::in_rounds`].
-const ROUNDS: usize = 3;
 
 /// Whose figures are the measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,9 +111,11 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    /// Many short runs instead of a few long ones: whatever disturbs a run, a hiccup of the machine or a process that is
+    /// slow from start to end, a median of many leaves out.
     pub(crate) const FULL: Self = Self {
-        duration: Duration::from_millis(1_200),
-        warmup: Duration::from_millis(300),
+        duration: Duration::from_millis(500),
+        warmup: Duration::from_millis(150),
         file: 1_000_000_000,
     };
 
@@ -149,6 +140,8 @@ const FILE_TIME_MAX: Duration = Duration::from_secs(40);
 
 /// One recipient, at a rate that leaves time between two messages.
 pub(crate) const PAIR_PACED: &str = "pair-paced";
+/// Ten recipients, as fast as it goes.
+const TEN: &str = "ten";
 /// The scenario of many conferences, and the same of one.
 pub(crate) const ONE: &str = "one";
 pub(crate) const MANY: &str = "many";
@@ -179,7 +172,6 @@ pub(crate) fn all(pace: Pace, halves: Halves) -> Vec<Scenario> {
         name,
         title,
         plan,
-        rounds: 1,
         baseline,
         goal,
     };
@@ -191,6 +183,8 @@ pub(crate) fn all(pace: Pace, halves: Halves) -> Vec<Scenario> {
     let to_ten = |stalled| Plan {
         stalled,
         rate: Rate::Fixed(2_000.0),
+        // So long that what one does not read is more than the system's buffers take.
+        warmup: pace.duration,
         ..plan(11, 1_024)
     };
     vec![
@@ -217,14 +211,33 @@ pub(crate) fn all(pace: Pace, halves: Halves) -> Vec<Scenario> {
             },
             Kamailio,
             goal(Figure::Percentiles, AtMost(0.5)),
-        )
-        .in_rounds(),
+        ),
         scenario(
-            "ten",
+            TEN,
             "1 to 10, 1 KiB, saturated",
             plan(11, 1_024),
             Forwarder,
             goal(Figure::Messages, AtLeast(0.80)),
+        ),
+        scenario(
+            "tls",
+            "1 to 10, 1 KiB, saturated, over TLS",
+            Plan {
+                transport: Transport::Tls,
+                ..plan(11, 1_024)
+            },
+            Baseline::Scenario(TEN),
+            goal(Figure::Messages, AtLeast(0.5)),
+        ),
+        scenario(
+            "report",
+            "1 to 10, 1 KiB, saturated, every hop answers (Failure-Report absent)",
+            Plan {
+                failure_report: msrp::FailureReport::Yes,
+                ..plan(11, 1_024)
+            },
+            Baseline::Scenario(TEN),
+            None,
         ),
         scenario(
             "hundred",
@@ -256,26 +269,6 @@ pub(crate) fn all(pace: Pace, halves: Halves) -> Vec<Scenario> {
             goal(Figure::Octets, AtLeast(0.90)),
         ),
         scenario(
-            "tls",
-            "1 to 10, 1 KiB, saturated, over TLS",
-            Plan {
-                transport: Transport::Tls,
-                ..plan(11, 1_024)
-            },
-            Baseline::Scenario("ten"),
-            goal(Figure::Messages, AtLeast(0.5)),
-        ),
-        scenario(
-            "report",
-            "1 to 10, 1 KiB, saturated, every hop answers (Failure-Report absent)",
-            Plan {
-                failure_report: msrp::FailureReport::Yes,
-                ..plan(11, 1_024)
-            },
-            Baseline::Scenario("ten"),
-            None,
-        ),
-        scenario(
             ONE,
             "1 conference of 10, 300 octets, half of its saturation",
             of_ten(1, halves.one),
@@ -295,16 +288,14 @@ pub(crate) fn all(pace: Pace, halves: Halves) -> Vec<Scenario> {
             to_ten(0),
             Forwarder,
             None,
-        )
-        .in_rounds(),
+        ),
         scenario(
             STALLED,
             "the same, one of the ten does not read: the other nine",
             to_ten(1),
             Baseline::Scenario(ALL_READ),
             goal(Figure::P99, AtMost(1.25)),
-        )
-        .in_rounds(),
+        ),
     ]
 }
 
