@@ -23,16 +23,20 @@ pub enum EndReason {
     NoResource,
     /// The subscriber may not watch any more.
     Rejected,
+    /// The roster is longer than what the subscriber can be reached by takes; it may ask again when there
+    /// are fewer.
+    TooLong,
 }
 
 impl EndReason {
-    /// As a Subscription-State writes it.
+    /// As a Subscription-State writes it, with when to try again where that is worth it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
             Self::NoResource => "noresource",
             Self::Rejected => "rejected",
+            Self::TooLong => "probation;retry-after=3600",
         }
     }
 }
@@ -113,6 +117,12 @@ impl Subscription {
         self.is_in_flight = false;
         self.seen = None;
         self.earliest = now + wait;
+    }
+
+    /// Whether the last notification was sent.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// What to do, given the generation of the roster.

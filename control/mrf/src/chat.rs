@@ -228,16 +228,19 @@ impl Chat {
     }
 
     /// A NOTIFY: the code to answer it with.
-    fn notified(&mut self, body: &[u8]) -> u16 {
-        match Document::read(body) {
-            Ok(document) => {
-                for line in self.roster.take(&document) {
-                    eprintln!("* {line}");
-                }
-                200
-            }
-            Err(_) => 400,
+    fn notified(&mut self, body: &[u8], state: &str) -> u16 {
+        let Ok(document) = Document::read(body) else {
+            return 400;
+        };
+        for line in self.roster.take(&document) {
+            eprintln!("* {line}");
         }
+        // Where the conference is over, the call is about to be, too.
+        if state.starts_with("terminated") && !state.contains("noresource") {
+            let state = render::plain(state);
+            eprintln!("* from here on nobody tells who comes and goes ({state})");
+        }
+        200
     }
 
     async fn converse(&mut self, lines: &mut mpsc::Receiver<String>) -> anyhow::Result<Next> {
@@ -469,7 +472,8 @@ impl Chat {
                 let code = if request.method == Method::Options {
                     200
                 } else if request.method == Method::Notify {
-                    self.notified(&request.body)
+                    let state = request.headers.get("Subscription-State");
+                    self.notified(&request.body, state.unwrap_or_default())
                 } else {
                     488
                 };

@@ -16,6 +16,8 @@ pub const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// Octets of the largest request sent by UDP where TCP can be had (RFC 3261 18.1.1: 200 below a path
 /// MTU of 1,500, which is what is assumed of an unknown one).
 pub const UDP_REQUEST_BYTES_MAX: usize = 1_300;
+/// Octets of the largest request that a datagram holds: 65,535 less the headers of IPv4 and UDP.
+pub const UDP_PAYLOAD_BYTES_MAX: usize = 65_507;
 /// Hops tried for one request.
 pub const HOPS_MAX: usize = 16;
 /// Lookups of hops going on at once; further ones find nothing.

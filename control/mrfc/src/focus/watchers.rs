@@ -12,7 +12,7 @@ use conference::info::{DialogIds, Document, MEDIA_TYPE};
 use conference::subscription::{EndReason, Notice, Step, Subscription};
 use sip::{DialogId, Flow, Headers, Method, NameAddr, Request, Response, TxnId};
 use std::collections::{BTreeSet, HashMap};
-use tracing::debug;
+use tracing::{debug, info};
 
 /// Names a subscription while it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -264,6 +264,14 @@ impl Focus {
             watcher
                 .subscription
                 .put_off(now, Duration::from_secs(again));
+        } else if code == 513 && !watcher.subscription.is_over() {
+            // By UDP without TCP beside it 64 KiB are the most (RFC 3261 18.1.1). What changed since is
+            // short: with that the watcher learns why it is told no more.
+            info!(
+                conference = watcher.conference,
+                "a roster is too long for a watcher"
+            );
+            watcher.subscription.end(EndReason::TooLong);
         } else if code >= 300 {
             debug!(code, "a watcher is gone");
             return self.forget_watcher(id).await;

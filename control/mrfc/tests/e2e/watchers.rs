@@ -251,6 +251,35 @@ async fn who_watches_sees_who_is_on_hold_and_how_the_others_went() {
     assert_eq!(endpoint(&document).departure, Some(Departure::Busy));
 }
 
+// RFC 3261 18.1.1, RFC 6665 4.1.3.
+#[tokio::test]
+async fn a_roster_that_no_datagram_holds_ends_the_subscription_with_its_reason() {
+    let mut config = config();
+    config.conferences[0].subject = Some("x".repeat(66_000));
+    let mut bench = Bench::start(config).await;
+    let event = [("Event", "conference")];
+    let (mut one, dialog) = bench.joined(0).await;
+    assert_eq!(subscribe(&mut one, dialog, &event).await.code, 200);
+    let (_, state, document) = notified(&mut one).await;
+    assert_eq!(state, "terminated;reason=probation;retry-after=3600");
+    assert_eq!(document.state, State::Partial, "what is short");
+    while bench.mrfc.metrics().watchers > 0 {
+        tokio::task::yield_now().await;
+    }
+    // By TCP it is told.
+    let mut two = bench.client(1).await;
+    let call = Call {
+        from: "sip:watcher@home1.net".into(),
+        sdp: None,
+        headers: fields(&event),
+        ..bench.call(1)
+    };
+    let (_, accepted) = two.ask(Method::Subscribe, &call).await.expect("answered");
+    assert_eq!(accepted.code, 200);
+    let (_, state, document) = notified(&mut two).await;
+    assert_eq!((&*state, document.state), ("active", State::Full));
+}
+
 #[tokio::test]
 async fn somebody_else_watches_in_a_dialog_of_its_own() {
     let mut bench = Bench::start(config()).await;

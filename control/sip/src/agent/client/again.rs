@@ -5,7 +5,7 @@ use super::{ClientState, ClientTxn, by_flow, derived, seen};
 use crate::addr::Transport;
 use crate::agent::{Agent, Destination, Hop, TxnId};
 use crate::digest::{answer, is_stale};
-use crate::limits::{TIMEOUT, UDP_REQUEST_BYTES_MAX};
+use crate::limits::{TIMEOUT, UDP_PAYLOAD_BYTES_MAX, UDP_REQUEST_BYTES_MAX};
 use crate::message::{Method, Response};
 use clock::Instant;
 
@@ -45,7 +45,8 @@ impl Agent {
         let mut request = entry.request.clone();
         let (transport, near) = seen(&to);
         let mut branch = self.put_via(&mut request, transport, near);
-        let is_large = request.to_bytes().len() > UDP_REQUEST_BYTES_MAX;
+        let octets = request.to_bytes().len();
+        let is_large = octets > UDP_REQUEST_BYTES_MAX;
         // RFC 3261 18.1.1: what may be too large for the path goes by TCP; where nobody listens
         // there, by UDP after all.
         if let Destination::Hop { hop, .. } = &mut to
@@ -58,6 +59,9 @@ impl Agent {
                 entry.hops.push_front(plain);
                 entry.is_udp_next = true;
             }
+        } else if transport == Transport::Udp && octets > UDP_PAYLOAD_BYTES_MAX {
+            // No datagram holds it: the next hop, or the application has to say less.
+            return self.try_next(now, txn, 513);
         }
         if let Some(entry) = self.clients.get_mut(&txn) {
             entry.request = request;

@@ -168,6 +168,17 @@ fn what_is_too_large_for_a_datagram_goes_by_tcp_where_somebody_listens() {
     start(&mut bench, &["udp:192.0.2.1:5060"], &body[..600]);
     assert_eq!(sent(&mut bench), ["INVITE udp:192.0.2.1:5060"]);
 
+    // What no datagram holds is told as that.
+    let mut bench = Bench::new();
+    start(&mut bench, &["udp:192.0.2.1:5060"], &"x".repeat(65_507));
+    assert_eq!(sent(&mut bench), ["INVITE tcp:192.0.2.1:5060"]);
+    fail_last(&mut bench);
+    assert_eq!(sent(&mut bench), Vec::<String>::new());
+    assert!(
+        matches!(bench.events.last(), Some(Event::Response { response, is_synthetic: true, .. })
+        if response.code == 513)
+    );
+
     // Whoever is busy by TCP is not asked again by UDP.
     let mut bench = Bench::new();
     start(&mut bench, &["udp:192.0.2.1:5060"], &body);
