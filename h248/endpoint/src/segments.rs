@@ -1,13 +1,14 @@
 //! Replies of version 3 in segments: cutting ours, joining a peer's.
 //!
-//! A cut goes between command replies; the parts of an action bear its context each.
+//! A cut goes between command replies, and between the terminations that one lists
+//! (`AuditValue=Context{a,b}`); the parts of an action bear its context each.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use h248::ast::{
-    ActionReply, CommandReply, ContextId, ContextProperties, ErrorDescriptor, ReplyBody, Segment,
-    TransactionReply,
+    ActionReply, AuditReply, CommandReply, CommandResult, ContextId, ContextProperties,
+    ErrorDescriptor, ReplyBody, Segment, TerminationId, TransactionReply,
 };
 
 use crate::limits::REPLY_SEGMENTS_MAX;
@@ -17,6 +18,8 @@ use crate::limits::REPLY_SEGMENTS_MAX;
 enum Piece {
     Properties(ContextProperties),
     Command(CommandReply),
+    /// A further termination of the list that the command reply before is.
+    Listed(CommandReply),
     Error(ErrorDescriptor),
     /// An action with nothing in it.
     Nothing,
@@ -80,7 +83,7 @@ fn pieces(action: ActionReply) -> Vec<(ContextId, Piece)> {
     if !action.properties.is_empty() {
         pieces.push(Piece::Properties(action.properties));
     }
-    pieces.extend(action.commands.into_iter().map(Piece::Command));
+    pieces.extend(action.commands.into_iter().flat_map(of_command));
     pieces.extend(action.error.map(Piece::Error));
     if pieces.is_empty() {
         pieces.push(Piece::Nothing);
@@ -88,9 +91,43 @@ fn pieces(action: ActionReply) -> Vec<(ContextId, Piece)> {
     pieces.into_iter().map(|p| (action.context, p)).collect()
 }
 
+/// A list of terminations one by one, all else as it is.
+fn of_command(mut command: CommandReply) -> Vec<Piece> {
+    let ids = list(&mut command).map(core::mem::take).unwrap_or_default();
+    if ids.is_empty() {
+        return vec![Piece::Command(command)];
+    }
+    let ids = ids.into_iter().enumerate();
+    let piece = |(at, id)| {
+        let mut one = command.clone();
+        if let Some(ids) = list(&mut one) {
+            ids.push(id);
+        }
+        match at {
+            0 => Piece::Command(one),
+            _ => Piece::Listed(one),
+        }
+    };
+    ids.map(piece).collect()
+}
+
+/// The terminations that a reply lists without more.
+fn list(command: &mut CommandReply) -> Option<&mut Vec<TerminationId>> {
+    let (CommandResult::AuditValue(reply) | CommandResult::AuditCapability(reply)) =
+        &mut command.result
+    else {
+        return None;
+    };
+    match reply {
+        AuditReply::ContextList(ids) => Some(ids),
+        AuditReply::Terminations(_) | AuditReply::ContextError(_) => None,
+    }
+}
+
 /// Actions of consecutive pieces.
 fn assemble(pieces: &[(ContextId, Piece)]) -> Vec<ActionReply> {
-    let parts = pieces.iter().cloned().map(|(context, piece)| {
+    let mut parts: Vec<ActionReply> = Vec::new();
+    for (context, piece) in pieces.iter().cloned() {
         let mut action = ActionReply {
             context,
             properties: ContextProperties::default(),
@@ -99,13 +136,21 @@ fn assemble(pieces: &[(ContextId, Piece)]) -> Vec<ActionReply> {
         };
         match piece {
             Piece::Properties(properties) => action.properties = properties,
+            Piece::Listed(mut command) => {
+                let known = parts.last_mut().and_then(|p| p.commands.last_mut());
+                if let (Some(known), Some(more)) = (known.and_then(list), list(&mut command)) {
+                    known.append(more);
+                    continue;
+                }
+                action.commands.push(command);
+            }
             Piece::Command(command) => action.commands.push(command),
             Piece::Error(error) => action.error = Some(error),
             Piece::Nothing => {}
         }
-        action
-    });
-    join(parts)
+        parts.push(action);
+    }
+    join(parts.into_iter())
 }
 
 /// Segments of one reply, as far as they came.
@@ -238,6 +283,46 @@ mod tests {
             ..reply
         };
         assert_eq!(cut(error, 10, print), None);
+    }
+
+    #[test]
+    fn a_list_of_terminations_is_cut_between_them() {
+        let listed = |numbers: core::ops::Range<u32>| {
+            let ids = numbers.map(|n| TerminationId::Name(format!("msrp/{n}").into()));
+            CommandReply {
+                optional: false,
+                wildcard_response: false,
+                result: CommandResult::AuditValue(AuditReply::ContextList(ids.collect())),
+            }
+        };
+        let mut whole = action(1);
+        whole.commands = vec![listed(0..40), listed(40..45)];
+        let reply = TransactionReply {
+            id: TransactionId(7),
+            segment: None,
+            immediate_ack: false,
+            body: ReplyBody::Actions(vec![whole]),
+        };
+        let print = |reply: TransactionReply| {
+            let reply = h248::ast::Transaction::Reply(reply);
+            Bytes::from(h248::print_transaction(&reply, 3, h248::Encoding::Compact))
+        };
+        for bytes_max in 60..700 {
+            let messages = cut(reply.clone(), bytes_max, print).expect("room for a name");
+            let texts = messages.iter().map(|m| {
+                assert!(m.len() <= bytes_max);
+                core::str::from_utf8(m).expect("text")
+            });
+            let names = |text: &str| text.matches("msrp/").count();
+            let lists = |text: &str| text.matches("AV=C{").count();
+            let told = texts.map(|text| (names(text), lists(text)));
+            let (names, lists): (Vec<_>, Vec<_>) = told.unzip();
+            assert_eq!(names.iter().sum::<usize>(), 45, "{bytes_max}");
+            // One list a segment, and one more where the second begins within one.
+            let (count, lists) = (messages.len(), lists.iter().sum::<usize>());
+            assert!(lists == count || lists == count + 1, "{lists} in {count}");
+        }
+        assert_eq!(cut(reply, 25, print), None, "no name fits");
     }
 
     fn part(number: u16, is_last: bool, context: u32) -> (Segment, TransactionReply) {
