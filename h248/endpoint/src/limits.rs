@@ -44,6 +44,13 @@ pub const REDIRECTS_MAX: u32 = 5;
 pub const ASSOCIATIONS_MAX: usize = 1_024;
 /// TCP connections or SCTP associations a listener holds at once.
 pub const CONNECTIONS_MAX: usize = 1_024;
+/// Longest time from the first octet of a message on a TCP connection to its last; beyond it the connection is
+/// closed.
+pub const MESSAGE_TIME_MAX: Duration = Duration::from_secs(30);
+/// Longest time from the acceptance of a TCP connection to the end of its first message; beyond it the
+/// connection is closed. A gateway may connect and then wait as long as the maximum waiting delay (H.248.1
+/// 11.2), for which 600 s are suggested.
+pub const FIRST_MESSAGE_TIME_MAX: Duration = Duration::from_secs(660);
 /// Messages read from all transports and not yet handled; readers wait when it is full.
 pub const RECEIVED_QUEUE_MESSAGES: usize = 1_024;
 /// Messages waiting to be written to one TCP connection, or to be handed to one SCTP socket; one more

@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
-use crate::limits::CONNECTIONS_MAX;
+use crate::limits::{CONNECTIONS_MAX, FIRST_MESSAGE_TIME_MAX, MESSAGE_TIME_MAX};
 use crate::transport::{Inbound, tpkt};
 use crate::{Peer, TransportAddr};
 
@@ -55,30 +56,49 @@ pub(crate) async fn run(
     peer: Peer,
     outgoing: mpsc::Receiver<Bytes>,
     inbound: mpsc::Sender<Inbound>,
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 ) {
     if let Err(cause) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %cause, "H.248 TCP connection: no TCP_NODELAY");
     }
     let (reader, writer) = stream.into_split();
+    // Who connects has something to say; who was called may wait to be asked.
+    let first = permit
+        .is_some()
+        .then(|| Instant::now() + FIRST_MESSAGE_TIME_MAX);
     let cause = tokio::select! {
-        cause = read(reader, peer, &inbound) => cause,
+        cause = read(reader, peer, &inbound, first) => cause,
         cause = write(writer, outgoing) => cause,
     };
     let _ = inbound.send(Inbound::Closed { peer, cause }).await;
 }
 
-async fn read(mut reader: OwnedReadHalf, peer: Peer, inbound: &mpsc::Sender<Inbound>) -> String {
+/// Reads until the end, or until a message takes too long: places are few, and who holds one without a
+/// word keeps it from a controller. The first message must be there by `due`.
+async fn read(
+    mut reader: impl AsyncRead + Unpin,
+    peer: Peer,
+    inbound: &mpsc::Sender<Inbound>,
+    mut due: Option<Instant>,
+) -> String {
     let mut deframer = tpkt::Deframer::default();
     loop {
-        match read_some(&mut reader, deframer.buffer()).await {
-            Ok(0) => return "closed by the peer".to_owned(),
-            Ok(_) => {}
-            Err(cause) => return cause.to_string(),
+        let some = read_some(&mut reader, deframer.buffer());
+        let some = match due {
+            Some(due) => tokio::time::timeout_at(due, some).await,
+            None => Ok(some.await),
+        };
+        match some {
+            Ok(Ok(0)) => return "closed by the peer".to_owned(),
+            Ok(Ok(_)) => {}
+            Ok(Err(cause)) => return cause.to_string(),
+            Err(_) => return "no whole message in time".to_owned(),
         }
+        let mut is_whole = false;
         loop {
             match deframer.next_message() {
                 Ok(Some(octets)) => {
+                    is_whole = true;
                     if inbound
                         .send(Inbound::Message { peer, octets })
                         .await
@@ -94,12 +114,20 @@ async fn read(mut reader: OwnedReadHalf, peer: Peer, inbound: &mpsc::Sender<Inbo
                 }
             }
         }
+        let is_begun = !deframer.buffer().is_empty();
+        due = match due {
+            Some(due) if !is_whole => Some(due),
+            Some(_) | None => is_begun.then(|| Instant::now() + MESSAGE_TIME_MAX),
+        };
     }
 }
 
 /// A frame is at most 64 KiB and every whole one is taken out before the next read, so the buffer
 /// stays below that plus one read.
-async fn read_some(reader: &mut OwnedReadHalf, buffer: &mut BytesMut) -> io::Result<usize> {
+async fn read_some(
+    reader: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> io::Result<usize> {
     buffer.reserve(READ_BYTES);
     reader.read_buf(buffer).await
 }
@@ -126,3 +154,49 @@ async fn write(mut writer: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Bytes>) 
 const READ_BYTES: usize = 16 << 10;
 /// Rest after a failed accept (usually no descriptors left).
 const ACCEPT_PAUSE: tokio::time::Duration = tokio::time::Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TransportId, TransportKind};
+
+    const MESSAGE: &[u8] = b"\x03\x00\x00\x07abc";
+    const DAY: clock::Duration = clock::Duration::from_secs(86_400);
+
+    /// Why reading ends of a connection that says this and then nothing for a day, if it does.
+    async fn end_of(octets: &[u8], is_accepted: bool) -> Option<String> {
+        let (mut ours, theirs) = tokio::io::duplex(1024);
+        let (inbound, _received) = mpsc::channel(8);
+        let transport = TransportId {
+            kind: TransportKind::Tcp,
+            index: 0,
+        };
+        let addr = ([127, 0, 0, 1], 1).into();
+        let first = is_accepted.then(|| Instant::now() + FIRST_MESSAGE_TIME_MAX);
+        ours.write_all(octets).await.expect("room");
+        let cause = read(theirs, Peer { transport, addr }, &inbound, first);
+        tokio::time::timeout(DAY, cause).await.ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_does_not_finish_a_message_is_closed() {
+        let check = async |octets: &[u8], is_accepted| {
+            let cause = end_of(octets, is_accepted).await;
+            let late = Some("no whole message in time");
+            assert_eq!(cause.as_deref(), late, "{octets:?}");
+        };
+        check(b"", true).await;
+        check(&MESSAGE[..5], true).await;
+        check(&MESSAGE[..5], false).await;
+        check(&[MESSAGE, &MESSAGE[..1]].concat(), true).await;
+        // Empty frames are no message.
+        check(b"\x03\x00\x00\x04", true).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_called_or_has_said_something_may_be_silent() {
+        assert_eq!(end_of(b"", false).await, None);
+        assert_eq!(end_of(MESSAGE, true).await, None);
+        assert_eq!(end_of(&MESSAGE.repeat(3), false).await, None);
+    }
+}
