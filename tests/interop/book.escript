@@ -3,10 +3,12 @@
 %%! -noshell -kernel logger_level critical
 %%
 %% A media gateway controller that goes through tables of requests and replies, row by row, with one
-%% running `mrf mrfp` over UDP; Erlang/OTP megaco's codec reads both the reply in the table and the one that
+%% running `mrf mrfp`; Erlang/OTP megaco's codec reads both the reply in the table and the one that
 %% came, and the two must be the same tree. Texts of errors, SDP and the values of statistics do not count.
 %%
-%%     escript book.escript VERSION TABLE ...
+%%     escript book.escript udp|tcp short|long VERSION TABLE ...
+%%
+%% `short` sends what the tables say, `long` what Erlang writes of it with long tokens, where it can read it.
 %%
 %% The tables are those of engine/mrfp/src/gateway/tests/book.rs, which tells their form. Each row has a
 %% conference of its own, whose real numbers stand for 1, 2, 3 and so on of the row; 9 is none.
@@ -24,13 +26,11 @@
 %% A number that no context and no termination has.
 -define(NONE, "4000000009").
 
--record(run, {socket, gateway, version}).
+-record(run, {link, tokens, version}).
 
-main([Version | Tables]) ->
-    {ok, Socket} = gen_udp:open(0, [binary, {ip, {127, 0, 0, 1}}, {active, false}, {recbuf, 1 bsl 20}]),
-    {ok, Port} = inet:port(Socket),
-    io:format("listening ~w~n", [Port]),
-    Run = register_gateway(Socket, list_to_integer(Version)),
+main([Transport, Tokens, Version | Tables]) ->
+    Link = listen(Transport),
+    Run = register_gateway(#run{link = Link, tokens = Tokens, version = list_to_integer(Version)}),
     Rows = lists:append([rows(Table, Version) || Table <- Tables]),
     Verdicts = [try_row(Run, Row) || Row <- Rows],
     Bad = length([V || V <- Verdicts, V =/= ok]),
@@ -130,15 +130,43 @@ simple(Other) -> Other.
 
 %% ---------------------------------------------------------------- the wire
 
-register_gateway(Socket, Version) ->
-    {ok, {Address, Port, Octets}} = gen_udp:recv(Socket, 0, 20000),
+%% Says where, and hears the first message: `{Link, Octets}`.
+listen("udp") ->
+    {ok, Socket} = gen_udp:open(0, [binary, {ip, {127, 0, 0, 1}}, {active, false}, {recbuf, 1 bsl 20}]),
+    {ok, Port} = inet:port(Socket),
+    io:format("listening ~w~n", [Port]),
+    {ok, {Address, From, Octets}} = gen_udp:recv(Socket, 0, 20000),
+    {{udp, Socket, Address, From}, Octets};
+listen("tcp") ->
+    {ok, Listening} = gen_tcp:listen(0, [binary, {packet, tpkt}, {ip, {127, 0, 0, 1}}, {active, false}]),
+    {ok, Port} = inet:port(Listening),
+    io:format("listening ~w~n", [Port]),
+    {ok, Socket} = gen_tcp:accept(Listening, 20000),
+    Link = {tcp, Socket},
+    {ok, Octets} = hear(Link, 20000),
+    {Link, Octets}.
+
+register_gateway(#run{link = {Link, Octets}, version = Version} = Asked) ->
     {match, [Id]} = re:run(Octets, "T=(\\d+)\\{C=-\\{SC=ROOT", [{capture, all_but_first, list}]),
-    Run = #run{socket = Socket, gateway = {Address, Port}, version = Version},
+    Run = Asked#run{link = Link},
     send(Run, io_lib:format("!/1 <mgc.example> P=~s{C=-{SC=ROOT{SV{V=~w,PF=MRF/7}}}}", [Id, Version])),
     Run.
 
-send(#run{socket = Socket, gateway = {Address, Port}}, Text) ->
-    ok = gen_udp:send(Socket, Address, Port, Text).
+send(#run{link = {udp, Socket, Address, Port}}, Text) ->
+    ok = gen_udp:send(Socket, Address, Port, Text);
+send(#run{link = {tcp, Socket}}, Text) ->
+    ok = gen_tcp:send(Socket, [<<3, 0, (iolist_size(Text) + 4):16>>, Text]).
+
+hear({udp, Socket, _, _}, Wait) ->
+    case gen_udp:recv(Socket, 0, Wait) of
+        {ok, {_, _, Octets}} -> {ok, Octets};
+        {error, Why} -> {error, Why}
+    end;
+hear({tcp, Socket}, Wait) ->
+    case gen_tcp:recv(Socket, 0, Wait) of
+        {ok, <<3, 0, _:16, Octets/binary>>} -> {ok, Octets};
+        {error, Why} -> {error, Why}
+    end.
 
 %% The message that answers a transaction of these actions (or, from `{` on, of this text).
 ask(Run, Actions) ->
@@ -147,12 +175,37 @@ ask(Run, Actions) ->
         <<"{", _/binary>> = Whole -> Whole;
         List -> ["{", List, "}"]
     end,
-    send(Run, [io_lib:format(?HEADER, [Run#run.version]), "T=", Id, Body]),
+    Text = iolist_to_binary([io_lib:format(?HEADER, [Run#run.version]), "T=", Id, Body]),
+    send(Run, with_tokens(Run#run.tokens, Text)),
     await(Run, Id).
 
-await(#run{socket = Socket} = Run, Id) ->
-    case gen_udp:recv(Socket, 0, ?WAIT_MS) of
-        {ok, {_, _, Octets}} ->
+%% Names in it are in lower case then, and mean the same (Annex B.1). Erlang's tree has no quotes, relations of
+%% parameters, extensions, values that select a state, nor the order of prefixes, and of version 2 it writes no
+%% modems: such a row, and one that it cannot read, is sent as it is.
+with_tokens("short", Text) -> Text;
+with_tokens("long", Text) ->
+    [_, Actions] = string:split(Text, "> "),
+    case re:run(Actions, "[<>#]|X\\+|MD=|W-O-|AT\\{M\\{TS", [caseless]) of
+        nomatch ->
+            case catch lengthened(Text) of
+                Long when is_binary(Long) -> Long;
+                _ -> Text
+            end;
+        _ -> Text
+    end.
+
+lengthened(Text) ->
+    {ok, Tree} = megaco_pretty_text_encoder:decode_message([], dynamic, Text),
+    Version = element(2, element(3, Tree)),
+    {ok, Long} = megaco_pretty_text_encoder:encode_message([], Version, Tree),
+    {ok, Tree} = megaco_pretty_text_encoder:decode_message([], dynamic, Long),
+    Quotes = length(binary:matches(Text, <<$">>)),
+    Quotes = length(binary:matches(Long, <<$">>)),
+    Long.
+
+await(#run{link = Link} = Run, Id) ->
+    case hear(Link, ?WAIT_MS) of
+        {ok, Octets} ->
             answer(Run, Octets),
             case re:run(Octets, ["\\bP=", Id, "\\{"]) of
                 nomatch -> await(Run, Id);

@@ -47,13 +47,13 @@ class Controller(Process):
         return lines
 
 
-def book(env, version):
+def book(env, transport, tokens, version):
     """Every row of the tables of requests and replies, on a gateway that runs."""
     tables = sorted(glob.glob(os.path.join(env.path(BOOK), "*.txt")))
-    command = ["escript", env.path("book.escript"), str(version), *tables]
+    command = ["escript", env.path("book.escript"), transport, tokens, str(version), *tables]
     mgc = Process("book", command, env.directory)
     port = mgc.expect(r"^listening (\d+)$")[1]
-    wanted = ["--mgc", f"udp:127.0.0.1:{port}", "--h248", "udp:127.0.0.1:0"]
+    wanted = ["--mgc", f"{transport}:127.0.0.1:{port}", "--h248", f"{transport}:127.0.0.1:0"]
     wanted += ["--msrp", "127.0.0.1:0", "--http", "off"]
     mrfp = Mrf(env, "mrfp", *wanted, "--shards", SHARDS, "--h248-version", str(version), trace=False)
     lines = mgc.rest(MGC_SECONDS)
@@ -165,8 +165,11 @@ def checks():
                 yield f"h248-{transport}-{encoding}-v{version}", functools.partial(
                     audit, transport=transport, encoding=encoding, version=version
                 )
-    for version in (1, 2, 3):
-        yield f"h248-book-v{version}", functools.partial(book, version=version)
+    for transport, tokens in (("udp", "short"), ("tcp", "long")):
+        for version in (1, 2, 3):
+            yield f"h248-book-{transport}-{tokens}-v{version}", functools.partial(
+                book, transport=transport, tokens=tokens, version=version
+            )
     # Erlang's own UDP transport answers nobody over IPv6 (OTP 25).
     if has_ipv6():
         yield "h248-tcp6-compact-v2", functools.partial(
