@@ -295,23 +295,27 @@ impl<'a> Cursor<'a> {
         Some(&rest[..length])
     }
 
-    /// As [`Self::until`] of what is no comment; comments are left out.
-    pub(crate) fn until_outside_comments(&mut self, end: u8) -> Option<Vec<u8>> {
-        let mut text = Vec::new();
+    /// As [`Self::until`] of what is no comment; without the LWSP around. Comments within stay.
+    pub(crate) fn until_outside_comments(&mut self, end: u8) -> Option<&'a [u8]> {
+        self.blank();
+        let text = self.rest();
+        let mut length = 0;
         loop {
             let rest = self.rest();
             let found = memchr2(end, b';', rest);
             self.look(found.unwrap_or(rest.len()));
-            let length = found?;
-            text.extend_from_slice(&rest[..length]);
-            self.pos += length;
-            if rest[length] == end {
-                return Some(text);
+            let before = &rest[..found?];
+            let kept = before.trim_ascii_end().len();
+            if kept > 0 {
+                length = text.len() - rest.len() + kept;
             }
-            let comment = &rest[length..];
-            let whole = memchr2(b'\r', b'\n', comment);
-            self.look(whole.unwrap_or(comment.len()));
-            self.pos += whole?;
+            self.pos += before.len();
+            if rest[before.len()] == end {
+                return Some(&text[..length]);
+            }
+            if !self.blank() {
+                return None;
+            }
         }
     }
 

@@ -149,13 +149,12 @@ impl<'a> Parser<'a> {
         Ok(map)
     }
 
-    /// What stands between the braces, without its comments, which are LWSP (Annex B.2).
+    /// What stands between the braces, where comments are LWSP (Annex B.2) and may have braces.
     fn digit_map_value(&mut self) -> Parsed<Text> {
         self.open()?;
         let at = self.cursor.pos();
         let value = self.cursor.until_outside_comments(b'}').and_then(|value| {
-            let value = String::from_utf8(value).ok()?;
-            let value = value.trim_matches(is_blank);
+            let value = core::str::from_utf8(value).ok()?;
             let is_text = |c: char| !c.is_control() || is_blank(c);
             (!value.is_empty() && value.chars().all(is_text)).then(|| Text::from(value))
         });
