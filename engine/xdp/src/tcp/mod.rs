@@ -32,6 +32,7 @@ mod rtt;
 mod segment;
 mod send;
 mod seq;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,7 @@ use cubic::Cubic;
 use early::Early;
 use ranges::Ranges;
 use rtt::Rtt;
+use tail::Tail;
 
 /// Where a connection is (RFC 9293 3.3.2); there is no listening one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +131,7 @@ pub(crate) struct Tcp {
     /// What is being measured: a number and when the octet before it was sent.
     measured: Option<(Seq, Instant)>,
     retransmit_at: Option<Instant>,
+    tail: Tail,
     last_sent: Instant,
     /// A closed window is to be tried.
     owes_probe: bool,
@@ -182,6 +185,7 @@ impl Tcp {
             rtt: Rtt::default(),
             measured: None,
             retransmit_at: None,
+            tail: Tail::default(),
             last_sent: now,
             owes_probe: false,
             next: Seq(0),
@@ -334,7 +338,8 @@ impl Tcp {
             | State::LastAck => {
                 let idle = self.heard_at.max(self.probed_at) + KEEPALIVE_INTERVAL;
                 let idle = idle.min(self.heard_at + SILENCE_MAX);
-                Some(self.retransmit_at.map_or(idle, |at| at.min(idle)))
+                let all = [self.retransmit_at, self.tail.deadline(), Some(idle)];
+                all.into_iter().flatten().min()
             }
         }
     }
@@ -361,6 +366,8 @@ impl Tcp {
                 }
                 if self.retransmit_at.is_some_and(|at| at <= now) {
                     self.time_out(now);
+                } else if self.tail.deadline().is_some_and(|at| at <= now) {
+                    self.try_tail(now);
                 } else {
                     self.owes_keepalive = true;
                     self.probed_at = now;

@@ -64,6 +64,11 @@ impl Ranges {
         all.find(|(_, end)| place.is_before(*end)).copied()
     }
 
+    /// The one that lies behind all others.
+    pub(super) fn last(&self) -> Option<(Seq, Seq)> {
+        self.0.last().copied()
+    }
+
     /// Everything before this place that is in no range is lost: so many ranges, or more than so many octets, have
     /// arrived behind it (`IsLost` of RFC 6675 4).
     pub(super) fn lost_before(&self, ranges: usize, octets: usize) -> Option<Seq> {

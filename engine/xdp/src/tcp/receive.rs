@@ -231,6 +231,7 @@ impl Tcp {
         } else if is_duplicate {
             self.duplicates = self.duplicates.saturating_add(1);
         }
+        self.judge_tail(segment, distance == 0 && segment.octets() == 0);
         if self.una != self.end {
             self.look_for_losses();
             if was_closed && self.window > 0 {
@@ -296,6 +297,7 @@ impl Tcp {
             Recovery::None => {}
         }
         self.retransmit_at = (to != self.end).then(|| now + self.rtt.timeout());
+        self.arm_tail(now);
         if self.is_ending && self.sending.is_empty() && to == self.end {
             self.end_of_ours(now);
         }
@@ -338,9 +340,18 @@ impl Tcp {
             let first = self.arrived.at_or_behind(self.una);
             lost = Some(first.map_or(one, |(start, _)| one.earlier(start)));
         }
-        let Some(lost) = lost else {
-            return;
+        let lost = match (lost, self.lost_before_tail()) {
+            (Some(one), Some(other)) => Some(one.later(other)),
+            (one, other) => one.or(other),
         };
+        if let Some(lost) = lost {
+            self.lose_before(lost);
+        }
+    }
+
+    /// All before this place that has not arrived is to be sent again.
+    pub(super) fn lose_before(&mut self, lost: Seq) {
+        self.tail.forget();
         if self.recovery == Recovery::None {
             self.recovery = Recovery::Fast(self.end);
             self.cubic.shrink(self.segment_bytes.into());
@@ -420,6 +431,7 @@ impl Tcp {
         let times = self.rtt.back_off();
         self.retransmit_at = Some(now + self.rtt.timeout());
         self.measured = None;
+        self.tail.forget();
         self.duplicates = 0;
         if !matches!(self.state, State::SynSent | State::SynReceived) {
             if self.una == self.end || self.window == 0 {

@@ -14,10 +14,16 @@ use crate::limits::RECEIVE_BYTES;
 
 /// Numbers to send: so many octets from a number on, and whether FIN follows them.
 #[derive(Clone, Copy)]
-struct Piece {
-    from: Seq,
-    octets: usize,
-    is_last: bool,
+pub(super) struct Piece {
+    pub(super) from: Seq,
+    pub(super) octets: usize,
+    pub(super) is_last: bool,
+}
+
+impl Piece {
+    pub(super) fn end(&self) -> Seq {
+        self.from + (self.octets + usize::from(self.is_last))
+    }
 }
 
 impl Tcp {
@@ -44,7 +50,10 @@ impl Tcp {
 
     /// Octets, a FIN or a reset are to be sent, and may be: somebody waits for them.
     pub(crate) fn has_octets_to_send(&self) -> bool {
-        self.again.is_before(self.lost_end) || self.has_unsent() || self.owes_probe
+        self.again.is_before(self.lost_end)
+            || self.has_unsent()
+            || self.owes_probe
+            || self.tail.owes_probe()
     }
 
     /// Something was never sent: octets, a SYN or a FIN.
@@ -123,10 +132,12 @@ impl Tcp {
             self.owes_probe = false;
             return self.probe();
         }
-        self.next_lost().or_else(|| self.next_unsent(now))
+        self.next_lost()
+            .or_else(|| self.next_probe_of_tail())
+            .or_else(|| self.next_unsent(now))
     }
 
-    fn options_bytes(&self) -> usize {
+    pub(super) fn options_bytes(&self) -> usize {
         if !self.may_report || self.early.is_empty() {
             return 0;
         }
@@ -135,7 +146,7 @@ impl Tcp {
     }
 
     /// Behind the last octet that was written.
-    fn written_end(&self) -> Seq {
+    pub(super) fn written_end(&self) -> Seq {
         self.una + self.sending.len()
     }
 
@@ -216,6 +227,7 @@ impl Tcp {
     }
 
     fn send(&mut self, now: Instant, piece: Piece) -> Outgoing {
+        let to = piece.end();
         let Piece {
             from,
             octets,
@@ -223,7 +235,6 @@ impl Tcp {
         } = piece;
         let at = from.octets_since(self.una);
         let was_idle = self.una == self.end;
-        let to = from + (octets + usize::from(is_last));
         let mut flags = 0;
         if at + octets == self.sending.len() && octets > 0 {
             flags |= PSH;
@@ -236,7 +247,8 @@ impl Tcp {
         if from == self.again && from.is_before(self.lost_end) {
             self.again = to.earlier(self.lost_end);
         }
-        if self.end.is_before(to) {
+        let is_new = self.end.is_before(to);
+        if is_new {
             if self.measured.is_none() && self.end == from {
                 self.measured = Some((to, now));
             }
@@ -246,6 +258,9 @@ impl Tcp {
         // What was armed while nothing was under way was for a window.
         if was_idle || self.retransmit_at.is_none() {
             self.retransmit_at = Some(now + self.rtt.timeout());
+        }
+        if is_new {
+            self.arm_tail(now);
         }
         self.owes = 0;
         self.owes_keepalive = false;

@@ -125,6 +125,12 @@ impl Bench {
         assert_eq!(self.tcp.write(&vec![b'x'; count]), count);
     }
 
+    /// Lets what tries the tail go by.
+    fn tried(&mut self, tail: &[Sent]) {
+        assert_eq!(self.wait(), ms(70), "a round trip and what is held back");
+        assert_eq!(self.sent(), tail);
+    }
+
     /// Goes to the next deadline; how long that took.
     fn wait(&mut self) -> Duration {
         let before = self.now;
@@ -336,6 +342,7 @@ fn where_nothing_comes_back_all_is_sent_again_ever_more_slowly() {
     let mut bench = Bench::accepted(MODERN);
     bench.write(3_000);
     assert_eq!(bench.sent().len(), 3);
+    bench.tried(&full(&[2000]));
     // The handshake took 10 ms: 10 + max(4 * 5, 200).
     assert_eq!(bench.wait(), ms(210));
     assert_eq!(bench.sent(), full(&[0]), "one segment");
@@ -348,7 +355,87 @@ fn where_nothing_comes_back_all_is_sent_again_ever_more_slowly() {
     // What was sent twice is not measured.
     bench.write(1);
     bench.sent();
+    bench.tried(&[(3_000, 1, ACK)]);
     assert_eq!(bench.wait(), ms(210));
+}
+
+#[test]
+fn what_is_lost_at_the_end_is_noticed_long_before_the_timeout() {
+    let mut bench = Bench::accepted(MODERN);
+    bench.write(10_000);
+    assert_eq!(bench.sent().len(), 10);
+    bench.now += ms(10);
+    // The last four are lost.
+    bench.acknowledge(6_000, 16_000);
+    bench.tried(&full(&[9_000]));
+    bench.now += ms(10);
+    bench.report(6_000, &[(9_000, 10_000)]);
+    assert_eq!(bench.sent(), full(&[6_000, 7_000, 8_000]));
+    bench.acknowledge(10_000, 16_000);
+    assert_eq!(bench.wait(), KEEPALIVE_INTERVAL);
+}
+
+#[test]
+fn the_tail_is_tried_with_what_was_never_sent_if_the_peer_has_room() {
+    let mut bench = Bench::accepted(MODERN);
+    bench.write(11_500);
+    assert_eq!(bench.sent().len(), 10, "the congestion window");
+    bench.tried(&full(&[10_000]));
+    bench.now += ms(10);
+    bench.report(0, &[(10_000, 11_000)]);
+    let again = bench.sent();
+    assert_eq!(again[..2], full(&[0, 1_000]), "all was lost");
+    // One that has no room gets the last segment once more, with the end.
+    let mut bench = Bench::accepted(MODERN);
+    bench.acknowledge(0, 501);
+    bench.write(2_000);
+    bench.tcp.close();
+    assert_eq!(bench.sent(), [(0, 1000, ACK), (1000, 1000, ACK | FIN)]);
+    bench.tried(&[(1000, 1000, ACK | FIN)]);
+}
+
+#[test]
+fn a_hole_that_too_little_arrived_behind_is_filled_before_the_timeout() {
+    let mut bench = Bench::accepted(MODERN);
+    bench.write(2_000);
+    bench.sent();
+    bench.report(0, &[(1000, 2000)]);
+    bench.tried(&full(&[0]));
+    bench.acknowledge(2_000, 16_000);
+    assert_eq!(bench.tcp.sending_count(), 0);
+}
+
+#[test]
+fn a_peer_that_is_slow_to_acknowledge_gets_more_time() {
+    let mut bench = Bench::accepted(MODERN);
+    let mut total = 0;
+    for held_back in [60, 120, 200] {
+        bench.write(100);
+        bench.sent();
+        let waits = bench.wait();
+        assert_eq!(waits, bench.tcp.rtt.smoothed() + ms(held_back));
+        assert_eq!(bench.sent(), [(total, 100, ACK)]);
+        total += 100;
+        // Both arrived: the acknowledgement of the second reports what is known.
+        bench.acknowledge(total, 16_000);
+        bench.report(total, &[(total - 100, total)]);
+        assert_eq!(bench.sent(), []);
+    }
+}
+
+#[test]
+fn a_lost_end_says_something_about_the_path() {
+    let mut bench = Bench::accepted(MODERN);
+    let window = bench.tcp.cubic.window();
+    bench.write(100);
+    bench.sent();
+    bench.tried(&[(0, 100, ACK)]);
+    bench.acknowledge(100, 16_000);
+    assert_eq!(bench.tcp.cubic.window(), window, "it may have come twice");
+    bench.write(100);
+    bench.sent();
+    bench.acknowledge(200, 16_000);
+    assert!(bench.tcp.cubic.window() < window);
 }
 
 #[test]
@@ -357,8 +444,9 @@ fn what_was_reported_may_have_been_thrown_away() {
     bench.write(3_000);
     bench.sent();
     bench.report(0, &[(1000, 3000)]);
+    bench.tried(&full(&[0]));
     bench.wait();
-    bench.sent();
+    assert_eq!(bench.sent(), full(&[0]));
     bench.acknowledge(1000, 16_000);
     assert_eq!(bench.sent(), full(&[1000, 2000]));
 }
@@ -368,6 +456,7 @@ fn segments_that_never_get_through_become_small() {
     let mut bench = Bench::accepted(MODERN);
     bench.write(3_000);
     bench.sent();
+    bench.tried(&full(&[2000]));
     for _ in 0..2 {
         bench.wait();
         assert_eq!(bench.sent()[0].1, 1000);
@@ -427,6 +516,7 @@ fn what_waited_for_a_window_has_its_whole_time_to_be_acknowledged() {
     bench.now += ms(200);
     bench.acknowledge(0, 16_000);
     assert_eq!(bench.sent(), [(0, 500, ACK)]);
+    bench.tried(&[(0, 500, ACK)]);
     assert_eq!(bench.wait(), ms(210));
 }
 
@@ -436,6 +526,7 @@ fn a_window_that_shrinks_gets_what_fits_of_what_was_lost() {
     bench.write(3_000);
     assert_eq!(bench.sent().len(), 3);
     bench.acknowledge(0, 100);
+    bench.tried(&full(&[2000]));
     bench.wait();
     assert_eq!(bench.sent(), [(0, 400, ACK)]);
     bench.acknowledge(400, 16_000);

@@ -3,10 +3,11 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use rand::RngExt;
 use xdp::limits::{HALF_OPEN_MAX, HALF_OPEN_TIME, RECEIVE_BYTES, SEND_BYTES};
 use xdp::stack::{Event, Fate, Key, Read};
 
-use crate::link::{Faults, LISTEN, World};
+use crate::link::{Faults, LISTEN, World, seeds};
 
 /// An established connection: the server's name of it and the client's.
 fn connected(world: &mut World) -> (Key, Key) {
@@ -187,6 +188,36 @@ fn a_path_narrower_than_either_end_knows_is_passed_in_small_segments() {
     }
     let time = world.now.since(began);
     assert!(time < Duration::from_secs(3), "{time:?}");
+}
+
+#[test]
+fn a_message_whose_end_is_lost_arrives_before_the_timeout() {
+    const SEGMENT: usize = 1460;
+    for seed in seeds(40) {
+        let mut world = World::new(seed, [1500, 1500], Faults::default());
+        let (server, client) = connected(&mut world);
+        run_for(&mut world, Duration::from_millis(5));
+        let segments = world.rng.random_range(1..=10);
+        let lost = world.rng.random_range(1..=segments);
+        let bytes = segments * SEGMENT - world.rng.random_range(0..SEGMENT);
+        let wrote = world.hosts[0].stack.write(server, [&vec![7; bytes][..]]);
+        assert_eq!(wrote, bytes);
+        let mut frames = sent(&mut world, 0);
+        assert_eq!(frames.len(), segments);
+        frames.truncate(segments - lost);
+        receive(&mut world, 1, &frames);
+        let (began, mut got) = (world.now, 0);
+        while got < bytes {
+            assert!(world.step());
+            let stack = &mut world.hosts[1].stack;
+            while let Read::Octets(count) = stack.read(client, <[u8]>::len) {
+                got += count;
+            }
+        }
+        let time = world.now.since(began);
+        let about = format!("seed {seed}: {lost} of {segments}, {time:?}");
+        assert!(time < Duration::from_millis(100), "{about}");
+    }
 }
 
 #[test]
