@@ -9,6 +9,7 @@ namespace to namespace.
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import functools
 import heapq
@@ -357,6 +358,12 @@ def others(env):
             for one in (client, inner, server):
                 one.close()
         try:
+        with world.inside("host"):
+            try:
+                socket.create_server((HOST, port))
+                raise Failure("another program got the port")
+            except OSError as error:
+                ensure(error.errno == errno.EADDRINUSE, f"{error}")
             socket.create_connection((HOST, 1), 5)
             raise Failure("a connection to a closed port")
         except ConnectionRefusedError:

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant as SystemInstant;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use crate::error::{Error, system};
 use crate::limits::{ADDRESSES_MAX, QUEUES_MAX, REBIND_TIME, TURN_FRAMES_MAX};
@@ -27,7 +27,7 @@ struct Shared {
     ports: PortMap,
     addresses: Vec<IpAddr>,
     owners: Arc<Owners>,
-    /// Keep the listening ports from others; the kernel answers them when the program is gone.
+    /// Keep the listening ports from others, see [`keep`]; the kernel answers them when the process is gone.
     _reserved: Vec<Socket>,
     interface: String,
 }
@@ -98,8 +98,6 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
         return Err(Error::TooManyQueues(name.to_owned()));
     }
     let addresses = local_addresses(name, &info, config.listeners)?;
-    let (listeners, reserved) = reserve(config.listeners)?;
-
     let map = |error| system("cannot make a BPF map", error);
     let ports = PortMap::new().map_err(map)?;
     let sockets = SocketMap::new(2 * info.queues).map_err(map)?;
@@ -122,6 +120,7 @@ pub fn open(config: &PortConfig<'_>) -> Result<Vec<Port>, Error> {
         }
         queues.push(one);
     }
+    let (listeners, reserved) = reserve(name, config.listeners)?;
     for (addr, listener) in config.listeners.iter().zip(&listeners) {
         ports.open(listener.port(), mask(&addresses, addr.ip()));
     }
@@ -234,22 +233,43 @@ fn mask(addresses: &[IpAddr], ip: IpAddr) -> u64 {
     bits.map(|(bit, _)| 1 << bit).sum()
 }
 
-/// Binds the ports without listening, so that nobody else gets them and port 0 becomes a port.
-fn reserve(listeners: &[SocketAddr]) -> Result<(Vec<SocketAddr>, Vec<Socket>), Error> {
-    let one = |addr: SocketAddr| -> io::Result<(SocketAddr, Socket)> {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if addr.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.bind(&addr.into())?;
-        let bound = socket.local_addr()?.as_socket();
-        Ok((bound.expect("an address of the family asked for"), socket))
-    };
-    let all = listeners
-        .iter()
-        .map(|&addr| one(addr).map_err(|source| Error::Reserve { addr, source }));
+/// Keeps the ports, so that port 0 becomes a port.
+fn reserve(
+    interface: &str,
+    listeners: &[SocketAddr],
+) -> Result<(Vec<SocketAddr>, Vec<Socket>), Error> {
+    let all = listeners.iter().map(|&addr| {
+        let socket = keep(interface, addr).map_err(|source| Error::Reserve { addr, source })?;
+        Ok((bound(&socket), socket))
+    });
     Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
+}
+
+/// A socket that keeps a port from others and the kernel silent about it.
+///
+/// What the program leaves to the kernel may be for us all the same: fragments, of which only the first says for which
+/// port. Where nobody listens the kernel would answer them with RST, which ends a connection that it knows nothing of;
+/// where somebody listens who hears nothing, it does not. Other interfaces are none of its business.
+fn keep(interface: &str, addr: SocketAddr) -> io::Result<Socket> {
+    // Of every packet no octet is taken.
+    const BPF_RETURN: u16 = 0x06;
+    let nothing = SockFilter::new(BPF_RETURN, 0, 0, 0);
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // What is left of an earlier process is no reason not to begin.
+    socket.set_reuse_address(addr.port() != 0)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind_device(Some(interface.as_bytes()))?;
+    socket.attach_filter(&[nothing])?;
+    socket.bind(&addr.into())?;
+    socket.listen(1)?;
+    Ok(socket)
+}
+
+fn bound(socket: &Socket) -> SocketAddr {
+    let addr = socket.local_addr().ok().and_then(|addr| addr.as_socket());
+    addr.expect("an address of the family asked for")
 }
 
 fn of_queue(name: &str, queue: u32, error: OpenError) -> Error {
@@ -390,14 +410,8 @@ impl Port {
     /// When there is no way to `remote` through the interface, or no port is left.
     pub fn lease(&self, remote: SocketAddr) -> io::Result<(SocketAddr, Arc<Lease>)> {
         let ip = self.source(remote)?;
-        let socket = Socket::new(
-            Domain::for_address(remote),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        socket.bind(&SocketAddr::from((ip, 0)).into())?;
-        let local = socket.local_addr()?.as_socket();
-        let local = local.expect("an address of the family asked for");
+        let socket = keep(&self.shared.interface, SocketAddr::from((ip, 0)))?;
+        let local = bound(&socket);
         let reservation = Reservation {
             shared: Arc::clone(&self.shared),
             port: local.port(),
