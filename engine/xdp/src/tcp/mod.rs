@@ -153,6 +153,8 @@ pub(crate) struct Tcp {
     heard_at: Instant,
     probed_at: Instant,
     owes_keepalive: bool,
+    /// What was sent the usual way has not been answered: see [`Self::doubts_the_way`].
+    doubts_the_way: bool,
     owes_reset: bool,
     closes_at: Option<Instant>,
     /// No other acknowledgement of something senseless before this.
@@ -198,6 +200,7 @@ impl Tcp {
             heard_at: now,
             probed_at: now,
             owes_keepalive: false,
+            doubts_the_way: false,
             owes_reset: false,
             closes_at: None,
             challenge_at: now,
@@ -348,6 +351,18 @@ impl Tcp {
     pub(crate) fn handle_deadline(&mut self, now: Instant) {
         if self.deadline().is_none_or(|at| now < at) {
             return;
+    /// Whether what is sent now is better sent another way than the peer's last segments came (RFC 1122 3.3.1.4): every
+    /// second attempt is, so that neither way has to work.
+    pub(crate) fn doubts_the_way(&self) -> bool {
+        self.doubts_the_way
+    }
+
+    /// A segment that belongs here has come.
+    fn hear(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.doubts_the_way = false;
+    }
+
         }
         match self.state {
             State::Closed => {}
@@ -394,6 +409,7 @@ impl Tcp {
     }
 
     /// Acknowledges something senseless, seldom (RFC 5961 10).
+                    self.doubts_the_way = self.heard_at < self.probed_at;
     fn challenge(&mut self, now: Instant) {
         const INTERVAL: Duration = Duration::from_millis(200);
         if self.challenge_at <= now {

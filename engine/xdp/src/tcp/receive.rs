@@ -68,7 +68,7 @@ impl Tcp {
         if !segment.has(SYN) {
             return Effect::Taken;
         }
-        self.heard_at = now;
+        self.hear(now);
         self.take_syn(segment);
         self.owes = 1;
         if is_ours {
@@ -108,7 +108,7 @@ impl Tcp {
         if segment.ack != self.una + 1 || self.end == self.una {
             return refuse(segment);
         }
-        self.heard_at = now;
+        self.hear(now);
         self.acknowledge_syn(now);
         self.window = self.shifted(segment);
         self.window_max = self.window_max.max(self.window);
@@ -160,7 +160,7 @@ impl Tcp {
             // An old segment still says what has arrived, and that somebody is there.
             let is_near = self.next.octets_since(segment.seq) <= RECEIVE_BYTES;
             if is_old && is_near && segment.has(ACK) && !segment.has(SYN) {
-                self.heard_at = now;
+                self.hear(now);
                 self.handle_acknowledgement(now, segment);
             }
             return;
@@ -180,7 +180,7 @@ impl Tcp {
         if !segment.has(ACK) {
             return;
         }
-        self.heard_at = now;
+        self.hear(now);
         if self.handle_acknowledgement(now, segment) {
             self.take_octets(now, segment);
         }
@@ -434,6 +434,7 @@ impl Tcp {
         self.tail.forget();
         self.duplicates = 0;
         if !matches!(self.state, State::SynSent | State::SynReceived) {
+            self.doubts_the_way = times.is_multiple_of(2);
             if self.una == self.end || self.window == 0 {
                 self.owes_probe = true;
                 return;

@@ -360,6 +360,27 @@ fn where_nothing_comes_back_all_is_sent_again_ever_more_slowly() {
 }
 
 #[test]
+fn every_second_attempt_that_is_not_answered_goes_another_way() {
+    let mut bench = Bench::accepted(MODERN);
+    bench.write(1);
+    bench.sent();
+    bench.tried(&[(0, 1, ACK)]);
+    for doubts in [false, true, false, true] {
+        bench.wait();
+        assert_eq!(bench.sent().len(), 1);
+        assert_eq!(bench.tcp.doubts_the_way(), doubts);
+    }
+    bench.acknowledge(1, 16_000);
+    assert!(!bench.tcp.doubts_the_way());
+    // Nothing is to be sent, but whether anybody is there.
+    for doubts in [false, true] {
+        assert_eq!(bench.wait(), KEEPALIVE_INTERVAL);
+        assert_eq!(bench.sent().len(), 1);
+        assert_eq!(bench.tcp.doubts_the_way(), doubts);
+    }
+}
+
+#[test]
 fn what_is_lost_at_the_end_is_noticed_long_before_the_timeout() {
     let mut bench = Bench::accepted(MODERN);
     bench.write(10_000);

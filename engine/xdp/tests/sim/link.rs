@@ -26,6 +26,9 @@ pub(crate) struct Faults {
 
 pub(crate) const DELAY: Duration = Duration::from_micros(200);
 
+/// The last octet of where frames go whose way the system finds.
+pub(crate) const ROUTED: u8 = 0xff;
+
 /// Frames a host sends in one step; bounded, as a ring is.
 pub(crate) struct Out {
     pub(crate) frames: Vec<Vec<u8>>,
@@ -46,7 +49,7 @@ impl FrameSink for Out {
     }
 
     fn send_routed(&mut self, to: IpAddr, packet: &[u8]) {
-        let mut frame = vec![2, 0, 0, 0, 0, 0xff];
+        let mut frame = vec![2, 0, 0, 0, 0, ROUTED];
         frame.extend(self.mac);
         frame.extend(if to.is_ipv4() { [8, 0] } else { [0x86, 0xdd] });
         frame.extend(packet);

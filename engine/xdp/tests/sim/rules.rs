@@ -7,7 +7,7 @@ use rand::RngExt;
 use xdp::limits::{HALF_OPEN_MAX, HALF_OPEN_TIME, RECEIVE_BYTES, SEND_BYTES};
 use xdp::stack::{Event, Fate, Key, Read};
 
-use crate::link::{Faults, LISTEN, World, seeds};
+use crate::link::{Faults, LISTEN, ROUTED, World, seeds};
 
 /// An established connection: the server's name of it and the client's.
 fn connected(world: &mut World) -> (Key, Key) {
@@ -257,6 +257,25 @@ fn octets_behind_an_old_acknowledgement_count() {
     receive(&mut world, 0, &overtaken);
     let stack = &mut world.hosts[0].stack;
     assert_eq!(stack.read(server, <[u8]>::len), Read::Octets(5));
+#[test]
+fn a_peer_that_has_moved_in_silence_is_reached_by_the_way_that_the_system_knows() {
+    let mut world = quiet();
+    let (server, _) = connected(&mut world);
+    run_for(&mut world, Duration::from_millis(5));
+    world.hosts[0].stack.write(server, [&b"message"[..]]);
+    let mut ways = Vec::new();
+    while ways.len() < 4 {
+        let frames = sent(&mut world, 0);
+        let with_octets = frames.iter().filter(|frame| carries_octets(frame));
+        ways.extend(with_octets.map(|frame| frame[5]));
+        let stack = &mut world.hosts[0].stack;
+        world.now = stack.deadline().unwrap();
+        stack.handle_deadline(world.now);
+    }
+    // Sent, tried again soon, and then ever later.
+    assert_eq!(ways, [1, 1, 1, ROUTED]);
+}
+
 }
 
 #[test]
