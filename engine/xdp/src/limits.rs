@@ -30,8 +30,8 @@ pub const TIME_WAIT: Duration = Duration::from_secs(10);
 /// The largest IP packet sent or offered, octets, whatever the interface would carry.
 pub const PACKET_BYTES_MAX: usize = 9000;
 
-/// Connections asked for and not yet established, per shard; beyond it the oldest is forgotten, so
-/// that a flood of SYN cannot lock out whoever completes its handshake in time.
+/// Connections asked for and not yet established, per shard; beyond it a SYN leaves nothing here, so that a flood of them
+/// cannot lock out whoever completes its handshake, but does without SACK and windows of more than 64 KiB.
 pub const HALF_OPEN_MAX: usize = 1024;
 
 /// A handshake from outside is forgotten after this long.

@@ -11,6 +11,7 @@
 //! **Invariant:** a flow stands in the table once; if it says `Here`, the connection is in the slab.
 
 mod conn;
+mod cookie;
 mod flow_hash;
 mod life;
 mod owner;
@@ -28,6 +29,7 @@ use clock::{Instant, TimerTable};
 use slab::Slab;
 
 use conn::{Conn, Core, Role};
+use cookie::Cookies;
 use flow_hash::Keyed;
 
 pub use conn::{Detached, Key};
@@ -57,8 +59,8 @@ pub struct Stack {
     flows: HashMap<Flow, Place, Keyed>,
     conns: Slab<Conn>,
     serial: u64,
-    half_open: VecDeque<Key>,
     half_open_count: usize,
+    cookies: Cookies,
     orphans: VecDeque<Key>,
     orphan_count: usize,
     dirty: VecDeque<Key>,
@@ -78,11 +80,11 @@ impl Stack {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
+            cookies: Cookies::new(config.seed),
             config,
             flows: HashMap::default(),
             conns: Slab::new(),
             serial: 0,
-            half_open: VecDeque::new(),
             half_open_count: 0,
             orphans: VecDeque::new(),
             orphan_count: 0,
@@ -173,11 +175,19 @@ impl Stack {
         {
             return Fate::Away(shard);
         }
-        if segment.is_syn()
-            && let Some(listener) = self.listener(local)
-        {
-            self.open_half(now, segment.flow, listener, (incoming, header));
-            return Fate::Taken;
+        if let Some(listener) = self.listener(local) {
+            let handshake = (incoming, header);
+            if !segment.is_syn() {
+                if self.open_whole(now, segment.flow, listener, handshake, sink) {
+                    return Fate::Taken;
+                }
+            } else if self.half_open_count < HALF_OPEN_MAX {
+                self.open_half(now, segment.flow, listener, handshake);
+                return Fate::Taken;
+            } else {
+                self.answer(now, &segment.flow, handshake, sink);
+                return Fate::Taken;
+            }
         }
         if let Some(left) = self.astray_left.checked_sub(1)
             && self.config.shards > 1
@@ -283,21 +293,55 @@ impl Stack {
     ) {
         let (initial, segment_bytes) = self.beginning(now, &flow);
         let tcp = Tcp::accept(now, initial, segment_bytes, syn);
+        self.insert_half_open((tcp, flow, header), listener, now);
+    }
+
+    /// Answers a SYN, and forgets it: there are too many of them.
+    fn answer(
+        &mut self,
+        now: Instant,
+        flow: &Flow,
+        (syn, header): (&Incoming<'_>, Header),
+        sink: &mut impl FrameSink,
+    ) {
+        if sink.has_room() {
+            let initial = self.cookies.make(now, flow, syn);
+            let answer = syn.answer(initial, self.segment_bytes(flow));
+            let leaves_checksums = self.config.leaves_checksums;
+            let (header, nothing): (_, [&[u8]; 2]) = (Some(&header), [&[]; 2]);
+            wire::send(sink, flow, header, leaves_checksums, (&answer, nothing));
+        }
+    }
+
+    /// Opens the connection of whoever acknowledges such an answer; whether that is so.
+    fn open_whole(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        listener: usize,
+        (incoming, header): (&Incoming<'_>, Header),
+        sink: &mut impl FrameSink,
+    ) -> bool {
+        let Some(said) = self.cookies.check(now, &flow, incoming) else {
+            return false;
+        };
+        let tcp = Tcp::resume(now, incoming, (self.segment_bytes(&flow), said));
+        let key = self.insert_half_open((tcp, flow, header), listener, now);
+        self.feed(now, key.index, incoming, header, sink);
+        true
+    }
+
+    fn insert_half_open(
+        &mut self,
+        (tcp, flow, header): (Tcp, Flow, Header),
+        listener: usize,
+        now: Instant,
+    ) -> Key {
         let mut core = Core::new(tcp, flow, self.config.shard);
         core.header = Some(header);
-        let role = Role::HalfOpen { listener };
-        let key = self.insert(core, role, Some(now + HALF_OPEN_TIME));
         self.half_open_count += 1;
-        self.half_open.push_back(key);
-        let is_half = |role| matches!(role, Role::HalfOpen { .. });
-        if let Some(oldest) = trim(
-            &mut self.half_open,
-            &self.conns,
-            (self.half_open_count, HALF_OPEN_MAX),
-            is_half,
-        ) {
-            self.remove(oldest);
-        }
+        let role = Role::HalfOpen { listener };
+        self.insert(core, role, Some(now + HALF_OPEN_TIME))
     }
 
     /// The first number of a connection and the octets of its segments.
@@ -309,9 +353,12 @@ impl Stack {
         let ticks = now.as_nanos() / 4_000;
         let number = hasher.finish().wrapping_add(ticks) & u64::from(u32::MAX);
         let initial = Seq(u32::try_from(number).expect("32 bits"));
-        let segment_bytes = self.config.packet_bytes_max - wire::ip_bytes(flow) - HEADER_BYTES;
-        let segment_bytes = u16::try_from(segment_bytes).unwrap_or(u16::MAX);
-        (initial, segment_bytes)
+        (initial, self.segment_bytes(flow))
+    }
+
+    fn segment_bytes(&self, flow: &Flow) -> u16 {
+        let bytes = self.config.packet_bytes_max - wire::ip_bytes(flow) - HEADER_BYTES;
+        u16::try_from(bytes).unwrap_or(u16::MAX)
     }
 
     fn insert(&mut self, core: Core, role: Role, until: Option<Instant>) -> Key {

@@ -224,6 +224,30 @@ impl Tcp {
         tcp
     }
 
+    /// Goes on with a handshake of which only its end is known: `incoming` acknowledges our SYN, which offered nothing but
+    /// `segment_bytes_own`; the peer takes segments of `said` octets.
+    pub(crate) fn resume(
+        now: Instant,
+        incoming: &Incoming<'_>,
+        (segment_bytes_own, said): (u16, u16),
+    ) -> Self {
+        let mut tcp = Self::new(
+            now,
+            State::SynReceived,
+            incoming.ack.before(),
+            segment_bytes_own,
+        );
+        tcp.end = incoming.ack;
+        tcp.again = tcp.end;
+        tcp.lost_end = tcp.end;
+        tcp.segment_bytes = said.clamp(SEGMENT_BYTES_MIN, segment_bytes_own);
+        tcp.cubic = Cubic::new(tcp.segment_bytes.into());
+        tcp.may_report = false;
+        tcp.next = incoming.seq;
+        tcp.offered = tcp.next + RECEIVE_BYTES.min(u16::MAX.into());
+        tcp
+    }
+
     pub(crate) fn state(&self) -> State {
         self.state
     }
@@ -327,6 +351,18 @@ impl Tcp {
         self.owes_reset
     }
 
+    /// Whether what is sent now is better sent another way than the peer's last segments came (RFC 1122 3.3.1.4): every
+    /// second attempt is, so that neither way has to work.
+    pub(crate) fn doubts_the_way(&self) -> bool {
+        self.doubts_the_way
+    }
+
+    /// A segment that belongs here has come.
+    fn hear(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.doubts_the_way = false;
+    }
+
     /// When to call [`Self::handle_deadline`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
@@ -351,18 +387,6 @@ impl Tcp {
     pub(crate) fn handle_deadline(&mut self, now: Instant) {
         if self.deadline().is_none_or(|at| now < at) {
             return;
-    /// Whether what is sent now is better sent another way than the peer's last segments came (RFC 1122 3.3.1.4): every
-    /// second attempt is, so that neither way has to work.
-    pub(crate) fn doubts_the_way(&self) -> bool {
-        self.doubts_the_way
-    }
-
-    /// A segment that belongs here has come.
-    fn hear(&mut self, now: Instant) {
-        self.heard_at = now;
-        self.doubts_the_way = false;
-    }
-
         }
         match self.state {
             State::Closed => {}
@@ -385,6 +409,7 @@ impl Tcp {
                     self.try_tail(now);
                 } else {
                     self.owes_keepalive = true;
+                    self.doubts_the_way = self.heard_at < self.probed_at;
                     self.probed_at = now;
                     self.rest();
                 }
@@ -409,7 +434,6 @@ impl Tcp {
     }
 
     /// Acknowledges something senseless, seldom (RFC 5961 10).
-                    self.doubts_the_way = self.heard_at < self.probed_at;
     fn challenge(&mut self, now: Instant) {
         const INTERVAL: Duration = Duration::from_millis(200);
         if self.challenge_at <= now {
@@ -421,8 +445,9 @@ impl Tcp {
     /// Takes from a SYN what it says.
     fn take_syn(&mut self, syn: &Incoming<'_>) {
         let options = syn.options();
-        let said = options.segment_bytes.unwrap_or(SEGMENT_BYTES_UNSAID);
-        self.segment_bytes = said.clamp(SEGMENT_BYTES_MIN, self.segment_bytes_own);
+        self.segment_bytes = syn
+            .segment_bytes()
+            .clamp(SEGMENT_BYTES_MIN, self.segment_bytes_own);
         self.cubic = Cubic::new(self.segment_bytes.into());
         self.shift = options.shift;
         self.may_report = options.may_report;

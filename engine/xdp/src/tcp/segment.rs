@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::SEGMENT_BYTES_UNSAID;
 use super::seq::Seq;
 
 pub(crate) const FIN: u8 = 0x01;
@@ -83,6 +84,28 @@ impl<'a> Incoming<'a> {
             (Seq(0), Some(self.seq + self.octets()))
         };
         Outgoing::new(seq, ack, RST)
+    }
+
+    pub(crate) fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// What it acknowledges, if it is an acknowledgement and nothing stranger.
+    pub(crate) fn acknowledged(&self) -> Option<Seq> {
+        (self.flags & (ACK | SYN | RST) == ACK).then_some(self.ack)
+    }
+
+    /// Octets that a segment may have which answers it.
+    pub(crate) fn segment_bytes(&self) -> u16 {
+        self.options().segment_bytes.unwrap_or(SEGMENT_BYTES_UNSAID)
+    }
+
+    /// The answer to a SYN of which nothing is kept but what `initial` says: no options that would have to be.
+    pub(crate) fn answer(&self, initial: Seq, segment_bytes: u16) -> Outgoing {
+        let mut answer = Outgoing::new(initial, Some(self.seq + 1), SYN);
+        answer.window = u16::MAX;
+        answer.offer(segment_bytes, None, false);
+        answer
     }
 
     pub(crate) fn is_reset(&self) -> bool {

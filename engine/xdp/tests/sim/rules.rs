@@ -70,13 +70,50 @@ fn a_flood_of_syn_neither_fills_the_table_nor_locks_others_out() {
         assert_eq!(fate, Fate::Taken);
         host.out.frames.clear();
     }
-    assert!(world.hosts[0].stack.conn_count() <= HALF_OPEN_MAX + 1);
-    connected(&mut world);
+    let count = world.hosts[0].stack.conn_count();
+    assert_eq!(count, HALF_OPEN_MAX, "one is over");
+    let (server, client) = connected(&mut world);
+    exchange(&mut world, server, client);
     run_for(&mut world, HALF_OPEN_TIME + Duration::from_secs(40));
     assert!(
         world.hosts[0].stack.conn_count() <= 2,
         "half-open ones are forgotten"
     );
+}
+
+/// Octets in both directions, many segments of them.
+fn exchange(world: &mut World, server: Key, client: Key) {
+    for (from, key, to, other) in [(0, server, 1, client), (1, client, 0, server)] {
+        let wrote = world.hosts[from].stack.write(key, [&[7; 30_000][..]]);
+        let mut got = 0;
+        while got < wrote {
+            assert!(world.step());
+            let stack = &mut world.hosts[to].stack;
+            while let Read::Octets(count) = stack.read(other, <[u8]>::len) {
+                got += count;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_handshake_that_nobody_began_is_refused() {
+    let mut world = quiet();
+    let (_, client) = connected(&mut world);
+    run_for(&mut world, Duration::from_millis(5));
+    world.hosts[1].stack.write(client, [&b"hello"[..]]);
+    let frame = sent(&mut world, 1).pop().unwrap();
+    let mut other = quiet();
+    let syn = captured_syn(&mut other);
+    for number in 0..u32::try_from(2 * HALF_OPEN_MAX).unwrap() {
+        let frame = from(&syn, number);
+        let host = &mut other.hosts[0];
+        host.stack.receive(other.now, &frame, false, &mut host.out);
+        host.out.frames.clear();
+    }
+    let host = &mut other.hosts[0];
+    let fate = host.stack.receive(other.now, &frame, false, &mut host.out);
+    assert_eq!(fate, Fate::Dropped, "such numbers are not guessed");
 }
 
 /// A SYN frame of host 1.
@@ -221,6 +258,25 @@ fn a_message_whose_end_is_lost_arrives_before_the_timeout() {
 }
 
 #[test]
+fn a_peer_that_has_moved_in_silence_is_reached_by_the_way_that_the_system_knows() {
+    let mut world = quiet();
+    let (server, _) = connected(&mut world);
+    run_for(&mut world, Duration::from_millis(5));
+    world.hosts[0].stack.write(server, [&b"message"[..]]);
+    let mut ways = Vec::new();
+    while ways.len() < 4 {
+        let frames = sent(&mut world, 0);
+        let with_octets = frames.iter().filter(|frame| carries_octets(frame));
+        ways.extend(with_octets.map(|frame| frame[5]));
+        let stack = &mut world.hosts[0].stack;
+        world.now = stack.deadline().unwrap();
+        stack.handle_deadline(world.now);
+    }
+    // Sent, tried again soon, and then ever later.
+    assert_eq!(ways, [1, 1, 1, ROUTED]);
+}
+
+#[test]
 fn octets_leave_before_bare_acknowledgements() {
     let mut world = quiet();
     let (sender, of_sender) = connected_from(&mut world, 40_000);
@@ -257,25 +313,6 @@ fn octets_behind_an_old_acknowledgement_count() {
     receive(&mut world, 0, &overtaken);
     let stack = &mut world.hosts[0].stack;
     assert_eq!(stack.read(server, <[u8]>::len), Read::Octets(5));
-#[test]
-fn a_peer_that_has_moved_in_silence_is_reached_by_the_way_that_the_system_knows() {
-    let mut world = quiet();
-    let (server, _) = connected(&mut world);
-    run_for(&mut world, Duration::from_millis(5));
-    world.hosts[0].stack.write(server, [&b"message"[..]]);
-    let mut ways = Vec::new();
-    while ways.len() < 4 {
-        let frames = sent(&mut world, 0);
-        let with_octets = frames.iter().filter(|frame| carries_octets(frame));
-        ways.extend(with_octets.map(|frame| frame[5]));
-        let stack = &mut world.hosts[0].stack;
-        world.now = stack.deadline().unwrap();
-        stack.handle_deadline(world.now);
-    }
-    // Sent, tried again soon, and then ever later.
-    assert_eq!(ways, [1, 1, 1, ROUTED]);
-}
-
 }
 
 #[test]
