@@ -273,15 +273,16 @@ def down_and_up(env):
         converse(env, world, what=interrupted)
 
 
-def loaded(env, flags, transport="tcp"):
+def loaded(env, flags, transport="tcp", meanwhile=contextlib.nullcontext):
     """Conferences of the load generator, every delivery verified; H.248 shares the interface."""
     with World() as world:
         mrf = world.serve(env, command="mrfp", transport=transport)
         target = "udp:{}:{}".format(*mrf.address("h248.udp"))
         load = [env.mrf, "load", "--via", "h248", "--target", target, "--transport", transport]
         load += ["--duration", "3s", *flags]
-        child = Process("load", load, env.directory)
-        lines = child.rest(CHECK_SECONDS)
+        with meanwhile(mrf):
+            child = Process("load", load, env.directory)
+            lines = child.rest(CHECK_SECONDS)
         ensure(child.exit_code() == 0, f"exit {child.child.returncode}: {lines[-6:]}; {child.tail()}; {mrf.tail()}")
         leave(mrf)
 
@@ -357,13 +358,13 @@ def others(env):
             ensure(inner.recv(3) == b"ssh", "octets through the kernel")
             for one in (client, inner, server):
                 one.close()
-        try:
         with world.inside("host"):
             try:
                 socket.create_server((HOST, port))
                 raise Failure("another program got the port")
             except OSError as error:
                 ensure(error.errno == errno.EADDRINUSE, f"{error}")
+        try:
             socket.create_connection((HOST, 1), 5)
             raise Failure("a connection to a closed port")
         except ConnectionRefusedError:
@@ -445,10 +446,10 @@ CHECKS = {
 }
 
 
-def outside(env, name):
+def outside(env, name, file="check_xdp.py"):
     """Runs a check in a process of its own, as root."""
     elevate = [] if os.geteuid() == 0 else ["sudo", "-n", "-E"]
-    command = [*elevate, sys.executable, "-B", env.path("check_xdp.py"), name, env.mrf, env.directory]
+    command = [*elevate, sys.executable, "-B", env.path(file), name, env.mrf, env.directory]
     done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS * 2, check=False)
     if done.returncode != 0:
         raise Failure((done.stdout + done.stderr).strip())
@@ -518,13 +519,13 @@ def checks():
     yield "xdp-compare", compared
 
 
-def main():
-    """One check, from the inside."""
+def inside_main(known):
+    """One of the checks that are known, from the inside."""
     name, mrf, directory = sys.argv[1:]
     from checks import Environment
 
     try:
-        {**CHECKS, "transports-as-root": transports_as_root}[name](Environment(mrf, directory))
+        known[name](Environment(mrf, directory))
     except Failure as failure:
         print(failure)
         return 1
@@ -532,4 +533,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(inside_main({**CHECKS, "transports-as-root": transports_as_root}))

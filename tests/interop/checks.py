@@ -19,6 +19,7 @@ import check_torture
 import check_wire
 import check_written
 import check_xdp
+import check_xdp_peers
 from process import Failure, stop_all
 
 # The last judges what the others made the servers write.
@@ -33,6 +34,7 @@ GROUPS = [
     check_relay,
     check_wire,
     check_xdp,
+    check_xdp_peers,
     check_written,
 ]
 
