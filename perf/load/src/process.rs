@@ -21,6 +21,15 @@ pub fn cores() -> Vec<usize> {
         .collect()
 }
 
+/// Keeps the calling thread on a core.
+///
+/// # Errors
+///
+/// Those of the system, such as that there is no such core.
+pub fn pin(core: usize) -> io::Result<()> {
+    Ok(sched_setaffinity(None, &set_of(&[core]))?)
+}
+
 impl Process {
     /// Starts `command` on `cores`; all if there are none.
     ///

@@ -2,6 +2,7 @@
 //! writes a record with tables and pictures.
 #![forbid(unsafe_code)]
 
+mod cores;
 mod job;
 mod machine;
 mod micro;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use cores::Cores;
 use runner::Runner;
 use scenarios::Pace;
 use systems::{Inner, Kind, Place};
@@ -97,6 +99,9 @@ fn main() -> anyhow::Result<()> {
     } else {
         arguments.sweep_repetitions.min(most)
     };
+    let place = Place::choose(veth.as_ref().map(Veth::names));
+    let patience = if arguments.quick { 0.0 } else { 0.5 };
+    let budget = core::time::Duration::try_from_secs_f64(arguments.budget * 60.0)?;
     let runner = Runner {
         reactors: arguments.reactors,
         has_kamailio,
@@ -104,9 +109,10 @@ fn main() -> anyhow::Result<()> {
         repetitions: arguments.repetitions.clamp(1, most),
         sweep_repetitions,
         pace,
-        until: began + core::time::Duration::try_from_secs_f64(arguments.budget * 60.0)?,
+        until: began + budget,
         is_quick: arguments.quick,
-        place: Place::choose(veth.as_ref().map(Veth::names)),
+        cores: Cores::of(&place, budget.mul_f64(patience)).into(),
+        place,
     };
     let mut results = runner.run()?;
     results.failures.splice(0..0, failures);

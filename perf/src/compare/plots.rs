@@ -124,7 +124,7 @@ fn draw_percentiles(folder: &Path, results: &Results) -> anyhow::Result<bool> {
         .filter(|((name, _), _)| [PAIR_PACED, ALL_READ].contains(name))
         .filter_map(|((name, system), runs)| {
             // The run in the middle: a curve of medians would be nobody's.
-            let mut runs: Vec<_> = runs.iter().flatten().collect();
+            let mut runs: Vec<_> = runs.iter().flatten().map(|run| &run.summary).collect();
             runs.sort_by(|a, b| a.latency.p99_us.total_cmp(&b.latency.p99_us));
             let run = runs.get(runs.len() / 2)?;
             Some(Line {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use load::Summary;
 
+use crate::cores::Cores;
 use crate::machine::{Machine, today};
 use crate::plots;
-use crate::runner::{Results, Runner};
+use crate::runner::{Results, Run, Runner};
 use crate::scenarios::{Baseline, FILE, Figure, MANY, ONE, PAIR_PACED, Scenario};
 use crate::systems::{Kind, System};
 
@@ -25,9 +26,10 @@ pub(crate) fn write(
     let drawn = plots::draw(&pictures, results)?;
     let mut page = String::new();
     head(&mut page, &date, (machine, command), runner)?;
+    distance(&mut page, runner, results)?;
     targets(&mut page, runner, results)?;
     reactors(&mut page, runner, results)?;
-    figures(&mut page, results)?;
+    figures(&mut page, runner, results)?;
     failures(&mut page, results)?;
     memory(&mut page, results)?;
     if !drawn.is_empty() {
@@ -82,6 +84,23 @@ fn head(
         )?;
     }
     Ok(())
+}
+
+/// How far the cores were from each other.
+fn distance(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::Result {
+    let cores = runner.cores.borrow();
+    let runs = || results.runs.values().flatten().flatten();
+    let Some(nearest) = cores.nearest() else {
+        return Ok(());
+    };
+    let far = runs().filter(|run| cores.is_far(run.trip)).count();
+    writeln!(
+        page,
+        "\nA cache line went from the system's core to the generator's and back in {:.0} ns; in {far} of {} runs it took \
+         more than three times that, though near cores were waited for: those are left out of a ratio unless both of its runs are such.",
+        nearest.nanos,
+        runs().count()
+    )
 }
 
 /// Why there is no peer.
@@ -165,10 +184,12 @@ fn row(
     let runs = results.runs.get(&(scenario.name, ours));
     let others = results.runs.get(&baseline);
     let figure = scenario.goal.map_or(Figure::Messages, |goal| goal.figure);
-    let pairs = || {
-        let both = runs.into_iter().flatten().zip(others.into_iter().flatten());
-        both.filter_map(|(run, other)| run.as_ref().zip(other.as_ref()))
-    };
+    let pairs = fair_pairs(
+        runs.map_or(&[], Vec::as_slice),
+        others.map_or(&[], Vec::as_slice),
+        &runner.cores.borrow(),
+    );
+    let pairs = || pairs.iter().copied();
     let ratio = spread(pairs().map(|(run, other)| figure.ratio(run, other)));
     let cpu = spread(pairs().map(|(run, other)| nanos(other) / nanos(run)));
     // The goal is against the first of the baselines; the forwarder beside it is to be seen only.
@@ -219,7 +240,22 @@ fn absence(
             return format!("not measured: `{}` was not run on {}", of.0, of.1);
         }
     }
-    "not measured: no repetition in which both came through, see below".to_owned()
+    "not measured: no repetition in which both came through, alike near or far, see below"
+        .to_owned()
+}
+
+/// The runs of a repetition beside each other, those that took place under the same conditions: the cores near in both
+/// or far in both.
+fn fair_pairs<'a>(
+    ours: &'a [Option<Run>],
+    others: &'a [Option<Run>],
+    cores: &Cores,
+) -> Vec<(&'a Summary, &'a Summary)> {
+    let both = ours.iter().zip(others);
+    let both = both.filter_map(|(run, other)| run.as_ref().zip(other.as_ref()));
+    let fair = both.filter(|(run, other)| cores.is_far(run.trip) == cores.is_far(other.trip));
+    fair.map(|(run, other)| (&run.summary, &other.summary))
+        .collect()
 }
 
 fn marks(is_bound: bool, is_disturbed: bool) -> &'static str {
@@ -240,6 +276,7 @@ fn growth(page: &mut String, results: &Results, ours: System) -> std::fmt::Resul
         .flatten()
         .flatten();
     let grown = spread(runs.filter_map(|run| {
+        let run = &run.summary;
         let grown = run
             .target_peak_bytes?
             .saturating_sub(run.target_begun_bytes?);
@@ -264,6 +301,7 @@ const GROWTH_MB_MAX: f64 = 64.0;
 
 /// The reactors beside each other, with what each asks of the system.
 fn reactors(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::Result {
+    let cores = runner.cores.borrow();
     let [first, others @ ..] = &runner.reactors[..] else {
         return Ok(());
     };
@@ -290,7 +328,7 @@ fn reactors(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::
             .flat_map(System::other_waits);
         let waits = waits.filter(|_| scenario.name == PAIR_PACED);
         for other in others.iter().map(|kind| System::Mrf(*kind)).chain(waits) {
-            beside(page, results, scenario, *first, other)?;
+            beside(page, (results, &cores), scenario, *first, other)?;
         }
     }
     Ok(())
@@ -298,18 +336,17 @@ fn reactors(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::
 
 fn beside(
     page: &mut String,
-    results: &Results,
+    (results, cores): (&Results, &Cores),
     scenario: &Scenario,
     first: Kind,
     other: System,
 ) -> std::fmt::Result {
-    let runs = |system| results.runs.get(&(scenario.name, system));
-    let both = |of: fn(&Summary) -> f64| {
-        let ours = runs(System::Mrf(first)).into_iter().flatten();
-        let pairs = ours.zip(runs(other).into_iter().flatten());
-        let ratios = pairs.filter_map(|(a, b)| Some(of(a.as_ref()?) / of(b.as_ref()?)));
-        told(spread(ratios), 2)
+    let runs = |system| {
+        let runs = results.runs.get(&(scenario.name, system));
+        runs.map_or(&[][..], Vec::as_slice)
     };
+    let pairs = fair_pairs(runs(System::Mrf(first)), runs(other), cores);
+    let both = |of: fn(&Summary) -> f64| told(spread(pairs.iter().map(|(a, b)| of(a) / of(b))), 2);
     let calls = |system| {
         let calls = match system {
             System::Mrf(kind) => results.calls.get(&(scenario.name, kind)),
@@ -349,22 +386,28 @@ fn failures(page: &mut String, results: &Results) -> std::fmt::Result {
     Ok(())
 }
 
-fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
+fn figures(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::Result {
+    let cores = runner.cores.borrow();
     writeln!(page, "\n## Figures\n")?;
     writeln!(
         page,
-        "| scenario | system | deliveries/s | MB/s | p50 us | p99 us | p99.9 us | CPU ns/delivery | resident MB | generator | verified |"
+        "| scenario | system | deliveries/s | MB/s | p50 us | p99 us | p99.9 us | CPU ns/delivery | resident MB | generator | far | verified |"
     )?;
     writeln!(
         page,
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
     )?;
     for scenario in &results.scenarios {
         for ((name, system), runs) in &results.runs {
             if *name != scenario.name {
                 continue;
             }
-            let runs: Vec<&Summary> = runs.iter().flatten().collect();
+            let far = runs
+                .iter()
+                .flatten()
+                .filter(|run| cores.is_far(run.trip))
+                .count();
+            let runs: Vec<&Summary> = runs.iter().flatten().map(|run| &run.summary).collect();
             if runs.is_empty() {
                 continue;
             }
@@ -383,7 +426,7 @@ fn figures(page: &mut String, results: &Results) -> std::fmt::Result {
             };
             writeln!(
                 page,
-                "| `{name}` | {system} | {} | {:.1} | {} | {} | {} | {} | {:.1} | {:.0} % | {verified} |",
+                "| `{name}` | {system} | {} | {:.1} | {} | {} | {} | {} | {:.1} | {:.0} % | {far} | {verified} |",
                 of(|run| run.delivered_per_second, 0),
                 middle(|run| run.octets_per_second / 1e6),
                 of(|run| run.latency.p50_us, 0),

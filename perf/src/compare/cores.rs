@@ -1,0 +1,196 @@
+//! How far the core of the generator is from that of the system under test.
+//!
+//! What one of them writes and the other reads passes from cache to cache. Where both share a cache, a line is there
+//! and back in less than 100 ns; where they do not, in 500, and then the same program takes more than twice
+//! the CPU to send the same octets, since it writes them to memory that the other side has just read. A
+//! host moves virtual machines from core to core: they may be near in one run and far in the next, for seconds or
+//! minutes. So near cores are waited for, and runs that had far ones are told and left out of ratios.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
+
+use load::process::pin;
+
+use crate::systems::Place;
+
+/// What is known about two cores.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cores {
+    /// None if there is but one.
+    pair: Option<(usize, usize)>,
+    /// The shortest trip so far.
+    nearest: Option<Trip>,
+    /// How long near cores may be waited for, in all.
+    patience: Duration,
+}
+
+/// How long a cache line takes to the other core and back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trip {
+    pub(crate) nanos: f64,
+}
+
+impl Trip {
+    pub(crate) fn longer(self, other: Self) -> Self {
+        if self.nanos > other.nanos {
+            self
+        } else {
+            other
+        }
+    }
+
+    fn shorter(self, other: Self) -> Self {
+        if self.nanos < other.nanos {
+            self
+        } else {
+            other
+        }
+    }
+}
+
+/// How many times the shortest trip is far. Within one cache they differ by a quarter; between the two threads of one core
+/// they take half as long.
+const FAR: f64 = 3.0;
+
+/// Trips that are timed together.
+const BURST: u64 = 100;
+
+/// Bursts of a measurement. The shortest counts: in the others somebody else may have had the core.
+const BURSTS: usize = 200;
+
+/// A measurement that takes longer ends.
+const MEASURING_MAX: Duration = Duration::from_millis(100);
+
+/// How often to look while near cores are waited for.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Cores {
+    pub(crate) fn of(place: &Place, patience: Duration) -> Self {
+        Self {
+            pair: place.target.first().copied().zip(place.generator),
+            nearest: None,
+            patience,
+        }
+    }
+
+    /// The trip now.
+    pub(crate) fn trip(&mut self) -> Option<Trip> {
+        let (one, other) = self.pair?;
+        let trip = Trip {
+            nanos: trip_nanos(one, other)?,
+        };
+        self.nearest = self.nearest.into_iter().chain([trip]).reduce(Trip::shorter);
+        Some(trip)
+    }
+
+    /// Waits until the cores are near, as long as patience lasts; the trip then.
+    pub(crate) fn await_near(&mut self) -> Option<Trip> {
+        loop {
+            let trip = self.trip();
+            if !self.is_far(trip) || self.patience < LOOK {
+                return trip;
+            }
+            self.patience -= LOOK;
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
+    pub(crate) fn nearest(&self) -> Option<Trip> {
+        self.nearest
+    }
+
+    /// Whether a trip is much longer than the shortest one: the cores do not share what they shared then.
+    pub(crate) fn is_far(&self, trip: Option<Trip>) -> bool {
+        let both = trip.zip(self.nearest);
+        both.is_some_and(|(trip, nearest)| trip.nanos > FAR * nearest.nanos)
+    }
+}
+
+/// A word on a cache line of its own: processors fetch lines in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Line(AtomicU64);
+
+/// The shortest trip of many; `None` where threads cannot be placed.
+fn trip_nanos(one: usize, other: usize) -> Option<f64> {
+    let (there, back) = (&Line::default(), &Line::default());
+    let is_over = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let echo = scope.spawn(move || {
+            pin(other).ok()?;
+            let mut last = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let number = there.0.load(Ordering::Acquire);
+                if number != last {
+                    last = number;
+                    back.0.store(number, Ordering::Release);
+                }
+            }
+            Some(())
+        });
+        let call = scope.spawn(move || {
+            let shortest = pin(one).ok().and_then(|()| call(there, back, &echo));
+            is_over.store(true, Ordering::Relaxed);
+            shortest
+        });
+        call.join().ok().flatten()
+    })
+}
+
+/// The calling end, while the other one lives.
+fn call(
+    there: &Line,
+    back: &Line,
+    echo: &std::thread::ScopedJoinHandle<'_, Option<()>>,
+) -> Option<f64> {
+    let began = reactor::now();
+    let mut shortest = f64::INFINITY;
+    let mut number = 0;
+    for _ in 0..BURSTS {
+        let start = reactor::now();
+        for _ in 0..BURST {
+            number += 1;
+            there.0.store(number, Ordering::Release);
+            while back.0.load(Ordering::Acquire) != number {
+                if echo.is_finished() {
+                    return None;
+                }
+            }
+        }
+        let end = reactor::now();
+        shortest = shortest.min(end.since(start).as_secs_f64() * 1e9 / BURST as f64);
+        if end.since(began) > MEASURING_MAX {
+            break;
+        }
+    }
+    Some(shortest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_travels_between_two_cores_but_not_to_one_that_is_not_there() {
+        let cores = load::process::cores();
+        if let [one, .., other] = cores[..] {
+            let nanos = trip_nanos(one, other).unwrap();
+            assert!(nanos > 1.0 && nanos.is_finite(), "{nanos}");
+        }
+        assert_eq!(trip_nanos(cores[0], 1_000), None);
+    }
+
+    #[test]
+    fn far_is_what_takes_three_times_as_long_as_the_shortest() {
+        let trip = |nanos| Trip { nanos };
+        let cores = Cores {
+            pair: None,
+            nearest: Some(trip(88.0)),
+            patience: Duration::ZERO,
+        };
+        for (nanos, is_far) in [(60.0, false), (110.0, false), (264.0, false), (497.0, true)] {
+            assert_eq!(cores.is_far(Some(trip(nanos))), is_far, "{nanos}");
+        }
+        assert!(!cores.is_far(None));
+    }
+}
