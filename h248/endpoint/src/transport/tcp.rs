@@ -74,17 +74,19 @@ pub(crate) async fn run(
 }
 
 /// Reads until the end, or until a message takes too long: places are few, and who holds one without a
-/// word keeps it from a controller. The first message must be there by `due`.
+/// word keeps it from a controller. The first message must be there by `first`.
 async fn read(
     mut reader: impl AsyncRead + Unpin,
     peer: Peer,
     inbound: &mpsc::Sender<Inbound>,
-    mut due: Option<Instant>,
+    mut first: Option<Instant>,
 ) -> String {
     let mut deframer = tpkt::Deframer::default();
+    // By when the message that has begun must be whole.
+    let mut begun: Option<Instant> = None;
     loop {
         let some = read_some(&mut reader, deframer.buffer());
-        let some = match due {
+        let some = match first.into_iter().chain(begun).min() {
             Some(due) => tokio::time::timeout_at(due, some).await,
             None => Ok(some.await),
         };
@@ -94,11 +96,10 @@ async fn read(
             Ok(Err(cause)) => return cause.to_string(),
             Err(_) => return "no whole message in time".to_owned(),
         }
-        let mut is_whole = false;
         loop {
             match deframer.next_message() {
                 Ok(Some(octets)) => {
-                    is_whole = true;
+                    (first, begun) = (None, None);
                     if inbound
                         .send(Inbound::Message { peer, octets })
                         .await
@@ -114,11 +115,11 @@ async fn read(
                 }
             }
         }
-        let is_begun = !deframer.buffer().is_empty();
-        due = match due {
-            Some(due) if !is_whole => Some(due),
-            Some(_) | None => is_begun.then(|| Instant::now() + MESSAGE_TIME_MAX),
-        };
+        if deframer.buffer().is_empty() {
+            begun = None;
+        } else {
+            begun.get_or_insert_with(|| Instant::now() + MESSAGE_TIME_MAX);
+        }
     }
 }
 
@@ -163,8 +164,8 @@ mod tests {
     const MESSAGE: &[u8] = b"\x03\x00\x00\x07abc";
     const DAY: clock::Duration = clock::Duration::from_secs(86_400);
 
-    /// Why reading ends of a connection that says this and then nothing for a day, if it does.
-    async fn end_of(octets: &[u8], is_accepted: bool) -> Option<String> {
+    /// When reading ends of a connection that says this and then nothing for a day, if it does.
+    async fn end_of(octets: &[u8], is_accepted: bool) -> Option<clock::Duration> {
         let (mut ours, theirs) = tokio::io::duplex(1024);
         let (inbound, _received) = mpsc::channel(8);
         let transport = TransportId {
@@ -175,22 +176,27 @@ mod tests {
         let first = is_accepted.then(|| Instant::now() + FIRST_MESSAGE_TIME_MAX);
         ours.write_all(octets).await.expect("room");
         let cause = read(theirs, Peer { transport, addr }, &inbound, first);
-        tokio::time::timeout(DAY, cause).await.ok()
+        let started = Instant::now();
+        let cause = tokio::time::timeout(DAY, cause).await.ok()?;
+        assert_eq!(cause, "no whole message in time");
+        Some(started.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_does_not_finish_a_message_is_closed() {
-        let check = async |octets: &[u8], is_accepted| {
-            let cause = end_of(octets, is_accepted).await;
-            let late = Some("no whole message in time");
-            assert_eq!(cause.as_deref(), late, "{octets:?}");
+        let check = async |octets: &[u8], is_accepted, after| {
+            let ended = end_of(octets, is_accepted).await;
+            // The timer of the runtime counts whole milliseconds.
+            let ended = ended.map(|after| after.as_secs());
+            assert_eq!(ended, Some(after), "{octets:?}");
         };
-        check(b"", true).await;
-        check(&MESSAGE[..5], true).await;
-        check(&MESSAGE[..5], false).await;
-        check(&[MESSAGE, &MESSAGE[..1]].concat(), true).await;
+        let (message, first) = (MESSAGE_TIME_MAX.as_secs(), FIRST_MESSAGE_TIME_MAX.as_secs());
+        check(b"", true, first).await;
+        check(&MESSAGE[..5], true, message).await;
+        check(&MESSAGE[..5], false, message).await;
+        check(&[MESSAGE, &MESSAGE[..1]].concat(), true, message).await;
         // Empty frames are no message.
-        check(b"\x03\x00\x00\x04", true).await;
+        check(b"\x03\x00\x00\x04", true, first).await;
     }
 
     #[tokio::test(start_paused = true)]
