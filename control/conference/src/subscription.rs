@@ -57,7 +57,9 @@ pub struct Notice {
 pub enum Step {
     /// Send this; then call [`Subscription::answered`].
     Notify(Notice),
-    /// Nothing before this instant or an answer, whatever changes.
+    /// Nothing before the one under way is answered, whatever changes, and whatever time it is.
+    Await,
+    /// Nothing before this instant, whatever changes.
     Wait(Instant),
     /// Nothing before this instant or a change.
     Idle(Instant),
@@ -112,11 +114,12 @@ impl Subscription {
         self.is_in_flight = false;
     }
 
-    /// The notification under way was not taken, and is to be sent again after `wait`.
+    /// The notification under way was not taken, and is to be sent again after `wait`, if not after
+    /// [`NOTIFY_INTERVAL`]: who asks for none would be asked again at once, for ever.
     pub fn put_off(&mut self, now: Instant, wait: Duration) {
         self.is_in_flight = false;
         self.seen = None;
-        self.earliest = now + wait;
+        self.earliest = now + wait.max(NOTIFY_INTERVAL);
     }
 
     /// Whether the last notification was sent.
@@ -131,7 +134,7 @@ impl Subscription {
             return Step::Over;
         }
         if self.is_in_flight {
-            return Step::Wait(self.expires);
+            return Step::Await;
         }
         if now >= self.expires {
             self.end.get_or_insert(EndReason::Timeout);
@@ -182,7 +185,7 @@ mod tests {
     fn the_whole_roster_comes_first_and_changes_at_most_once_in_five_seconds() {
         let mut one = Subscription::new(at(0), Duration::from_secs(60));
         assert_eq!(one.poll(at(0), 7), sent(1, None, Ok(60)));
-        assert_eq!(one.poll(at(1), 8), Step::Wait(at(60)), "one is under way");
+        assert_eq!(one.poll(at(1), 8), Step::Await);
         one.answered();
         assert_eq!(one.poll(at(1), 8), Step::Wait(at(5)));
         assert_eq!(one.poll(at(5), 11), sent(2, Some(7), Ok(55)));
@@ -198,7 +201,7 @@ mod tests {
         one.poll(at(0), 1);
         one.end(EndReason::NoResource);
         one.end(EndReason::Rejected);
-        assert_eq!(one.poll(at(1), 2), Step::Wait(at(60)), "one is under way");
+        assert_eq!(one.poll(at(1), 2), Step::Await);
         one.answered();
         let last = sent(2, Some(1), Err(EndReason::NoResource));
         assert_eq!(one.poll(at(1), 2), last);
@@ -212,6 +215,29 @@ mod tests {
         one.answered();
         let last = sent(2, Some(1), Err(EndReason::Timeout));
         assert_eq!(one.poll(at(10), 1), last);
+    }
+
+    #[test]
+    fn one_that_expires_while_its_subscriber_is_silent_waits_for_the_answer() {
+        let mut one = Subscription::new(at(0), Duration::from_secs(10));
+        one.poll(at(0), 1);
+        // A time that is over would be waited for again and again.
+        assert_eq!(one.poll(at(10), 1), Step::Await);
+        assert_eq!(one.poll(at(30), 2), Step::Await);
+        one.answered();
+        let last = sent(2, Some(1), Err(EndReason::Timeout));
+        assert_eq!(one.poll(at(32), 2), last);
+    }
+
+    #[test]
+    fn who_puts_it_off_without_a_wait_hears_no_more_often_than_others() {
+        let mut one = Subscription::new(at(0), Duration::from_secs(60));
+        one.poll(at(0), 1);
+        one.put_off(at(1), Duration::ZERO);
+        assert_eq!(one.poll(at(1), 1), Step::Wait(at(6)));
+        assert_eq!(one.poll(at(6), 1), sent(2, None, Ok(54)));
+        one.put_off(at(7), Duration::from_secs(30));
+        assert_eq!(one.poll(at(7), 1), Step::Wait(at(37)));
     }
 
     #[test]

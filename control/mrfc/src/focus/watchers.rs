@@ -193,6 +193,7 @@ impl Focus {
         }
         match watcher.subscription.poll(now, generation) {
             Step::Notify(notice) => self.send_roster(id, &name, notice).await,
+            Step::Await => {}
             Step::Wait(at) => watcher.wake = Some(self.timers.arm(at, Timer::WatcherDue(id))),
             Step::Idle(until) => {
                 watcher.wake = Some(self.timers.arm(until, Timer::WatcherDue(id)));

@@ -344,6 +344,35 @@ async fn a_subscription_ends_when_it_is_not_refreshed_and_with_its_conference() 
     }
 }
 
+// While its NOTIFY waits for an answer that never comes, a subscription may expire: the focus goes on, for all others.
+#[tokio::test]
+async fn a_subscription_that_expires_while_its_watcher_is_silent_stops_nobody() {
+    let (bench, mut one, dialog) = alone().await;
+    let mut silent = bench.client(1).await;
+    let call = Call {
+        from: "sip:watcher@home1.net".into(),
+        sdp: None,
+        headers: fields(&[("Event", "conference"), ("Expires", "5")]),
+        ..bench.call(1)
+    };
+    let (_, accepted) = silent
+        .ask(Method::Subscribe, &call)
+        .await
+        .expect("answered");
+    assert_eq!(accepted.code, 200);
+    let Some(Event::Request { .. }) = silent.next_event().await else {
+        panic!("no NOTIFY");
+    };
+    until_acknowledged(&mut one, dialog).await;
+    later(6).await;
+    assert_eq!(bench.mrfc.conferences().await.len(), 1);
+    // Its transaction ends after 32 s, and the subscription with it.
+    later(40).await;
+    while bench.mrfc.metrics().watchers > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 // SIP-WATCH-006
 #[tokio::test]
 async fn a_subscribe_that_cannot_be_served_is_refused() {
