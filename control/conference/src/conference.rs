@@ -156,10 +156,13 @@ impl Conference {
             self.set(id, SeatState::Leaving { is_sent: false });
         } else if seat.is_called {
             self.set(id, SeatState::Dialing);
+            // What is asked when it accepts says its mode.
+            self.seats.take_mode_due(id);
             out.extend([Intent::Dial(id), Intent::PublishSeat(id)]);
         } else {
             self.set(id, SeatState::Answered);
             out.push(Intent::Answer(id));
+            self.settle_mode(id, out);
         }
     }
 
@@ -173,7 +176,7 @@ impl Conference {
         if self.state(id) == Some(SeatState::Dialing) {
             self.set(id, SeatState::Configuring);
             out.push(match self.mixer {
-                Mixer::Open => Intent::ModifyTermination(id),
+                Mixer::Open => self.modify(id),
                 Mixer::None | Mixer::Opening | Mixer::Closing | Mixer::Lost => {
                     Intent::RefuseChange(id, Refusal::MixerUnavailable)
                 }
@@ -187,10 +190,36 @@ impl Conference {
             && seat.is_muted != is_muted
         {
             self.seats.mute(id, is_muted);
-            // Until then the Add or the Modify on its way says it.
-            if matches!(seat.state, SeatState::Answered | SeatState::Connected) {
-                out.extend([Intent::SetMode(id), Intent::PublishSeat(id)]);
+            match seat.state {
+                // What it waits for will say it.
+                SeatState::Waiting | SeatState::Dialing => {}
+                // Others do not see it yet.
+                SeatState::Adding { .. } => self.seats.owe_mode(id),
+                SeatState::Answered
+                | SeatState::Configuring
+                | SeatState::Connected
+                | SeatState::Leaving { .. } => {
+                    self.seats.owe_mode(id);
+                    self.settle_mode(id, out);
+                    out.push(Intent::PublishSeat(id));
+                }
             }
+        }
+    }
+
+    /// Has the mixer told what a participant may do, once it has answered what was asked before: that may have
+    /// been asked with another mode, and by UDP it may come later.
+    fn settle_mode(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
+        let is_there = matches!(
+            self.state(id),
+            Some(SeatState::Answered | SeatState::Connected)
+        );
+        if is_there
+            && self.mixer != Mixer::Lost
+            && !self.seats.is_changing(id)
+            && self.seats.take_mode_due(id)
+        {
+            out.push(Intent::SetMode(id));
         }
     }
 
@@ -262,7 +291,7 @@ impl Conference {
     fn handle_reoffered(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
         let is_seated = self.state(id).as_ref().is_some_and(is_seated);
         out.push(match (is_seated, self.mixer) {
-            (true, Mixer::Open) => Intent::ModifyTermination(id),
+            (true, Mixer::Open) => self.modify(id),
             (true, _) => Intent::RefuseChange(id, Refusal::MixerUnavailable),
             (false, _) => Intent::RefuseChange(id, Refusal::Closing),
         });
@@ -277,6 +306,7 @@ impl Conference {
         let Some(state) = self.state(id).filter(is_seated) else {
             return;
         };
+        self.seats.set_changing(id, false);
         out.push(match why {
             None => Intent::AnswerChange(id),
             Some(why) => Intent::RefuseChange(id, why.into()),
@@ -285,6 +315,7 @@ impl Conference {
             self.set(id, SeatState::Connected);
             out.push(Intent::PublishSeat(id));
         }
+        self.settle_mode(id, out);
     }
 
     fn handle_lost(&mut self, out: &mut Vec<Intent>) {
@@ -306,6 +337,9 @@ impl Conference {
         }
         if kept {
             self.mixer = Mixer::Open;
+            for id in self.ids() {
+                self.settle_mode(id, out);
+            }
             return;
         }
         // The terminations went with the mixer: nothing is left to subtract.
@@ -391,6 +425,11 @@ impl Conference {
             participant,
             new_context,
         });
+    }
+
+    fn modify(&mut self, id: ParticipantId) -> Intent {
+        self.seats.set_changing(id, true);
+        Intent::ModifyTermination(id)
     }
 
     fn release(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {

@@ -9,6 +9,10 @@ struct Seat {
     state: SeatState,
     is_called: bool,
     is_muted: bool,
+    /// A Modify of its termination is under way.
+    is_changing: bool,
+    /// What it may do changed since the mixer was asked last.
+    is_mode_due: bool,
 }
 
 /// Who has a seat.
@@ -29,6 +33,8 @@ impl Seats {
             state: SeatState::Waiting,
             is_called,
             is_muted: false,
+            is_changing: false,
+            is_mode_due: false,
         };
         self.all.insert(id, seat);
         self.enter(id, SeatState::Waiting);
@@ -52,6 +58,30 @@ impl Seats {
         if let Some(seat) = self.all.get_mut(&id) {
             seat.is_muted = is_muted;
         }
+    }
+
+    /// A Modify of its termination was sent, or answered.
+    pub(crate) fn set_changing(&mut self, id: ParticipantId, is_changing: bool) {
+        if let Some(seat) = self.all.get_mut(&id) {
+            seat.is_changing = is_changing;
+        }
+    }
+
+    pub(crate) fn is_changing(&self, id: ParticipantId) -> bool {
+        self.all.get(&id).is_some_and(|seat| seat.is_changing)
+    }
+
+    /// What it may do is to be brought into force when the mixer has answered, or is back.
+    pub(crate) fn owe_mode(&mut self, id: ParticipantId) {
+        if let Some(seat) = self.all.get_mut(&id) {
+            seat.is_mode_due = true;
+        }
+    }
+
+    /// Whether that is due; it is no more.
+    pub(crate) fn take_mode_due(&mut self, id: ParticipantId) -> bool {
+        let seat = self.all.get_mut(&id);
+        seat.is_some_and(|seat| core::mem::take(&mut seat.is_mode_due))
     }
 
     pub(crate) fn get(&self, id: ParticipantId) -> Option<Participant> {

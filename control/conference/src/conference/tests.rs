@@ -366,6 +366,48 @@ fn a_moderator_mutes_and_locks() {
 }
 
 #[test]
+fn who_is_muted_while_the_mixer_works_is_muted_when_it_has_answered() {
+    use Intent::{AnswerChange, Dial, ModifyTermination, RefuseChange, SetMode};
+    // The Add on its way says that it may speak.
+    check([
+        (Invited(A), vec![first(A)]),
+        (Muted(A, true), vec![]),
+        (TerminationReady(A), vec![Answer(A), SetMode(A)]),
+        (Acked(A), vec![PublishSeat(A)]),
+        (Reoffered(A), vec![ModifyTermination(A)]),
+        (Muted(A, false), vec![PublishSeat(A)]),
+        (Changed(A), vec![AnswerChange(A), SetMode(A)]),
+        (Reoffered(A), vec![ModifyTermination(A)]),
+        (Muted(A, true), vec![PublishSeat(A)]),
+        (
+            ChangeFailed(A, MixerFailure::Unavailable),
+            vec![RefuseChange(A, Refusal::MixerUnavailable), SetMode(A)],
+        ),
+        (Muted(A, false), vec![SetMode(A), PublishSeat(A)]),
+    ]);
+    // Of one that is called, what is asked when it accepts says the mode, too.
+    check([
+        (DialOut(A), vec![first(A)]),
+        (Muted(A, true), vec![]),
+        (TerminationReady(A), vec![Dial(A), PublishSeat(A)]),
+        (Accepted(A), vec![ModifyTermination(A)]),
+        (Muted(A, false), vec![PublishSeat(A)]),
+        (
+            Changed(A),
+            vec![AnswerChange(A), PublishSeat(A), SetMode(A)],
+        ),
+    ]);
+    // Nobody can be told while the mixer is gone.
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (MixerLost, vec![StartGrace]),
+        (Muted(A, true), vec![PublishSeat(A)]),
+        (MixerBack { kept: true }, vec![SetMode(A)]),
+    ]);
+}
+
+#[test]
 fn a_conference_ends_with_its_host() {
     check([
         (Invited(A), vec![first(A)]),
