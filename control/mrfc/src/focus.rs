@@ -450,7 +450,10 @@ impl Focus {
             self.forget_user(id, &leg);
             if let Some(placed) = &leg.placed {
                 let key = (placed.mrfp.clone(), placed.added.termination.clone());
-                self.by_termination.remove(&key);
+                // An MRFP that has restarted gives its names out again: by now it may be another one's.
+                if self.by_termination.get(&key) == Some(&id) {
+                    self.by_termination.remove(&key);
+                }
             }
             if let Some(recorder) = &self.recorder {
                 recorder.put(&leg.record(id));

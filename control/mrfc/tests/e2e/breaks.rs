@@ -1,9 +1,10 @@
 //! The association with the MRFP breaks while requests are under way; the MRFP is back with its contexts.
 
 use super::{Bench, FakeMrfp, OFFER, Seen, config, until_acknowledged, until_bye};
+use crate::phones::later;
 use crate::wire::{Way, Wire};
 use clock::Duration;
-use h248_endpoint::TransportAddr;
+use h248_endpoint::{Departure, TransportAddr};
 use sip::{DialogId, Method, SipClient};
 
 async fn bench() -> (Bench, Wire) {
@@ -95,6 +96,29 @@ async fn whose_termination_is_found_to_be_gone_is_told() {
     assert!(matches!(bench.mrfp.seen().await, Seen::Modify { .. }));
     assert!(until_bye(&mut client).await.contains("cause=488"));
     assert_eq!(bench.mrfp.seen().await, subtract("t/1"));
+}
+
+// A gateway that restarts counts its terminations anew.
+#[tokio::test]
+async fn a_name_that_is_given_out_again_is_its_new_owners() {
+    let mut bench = Bench::start(config()).await;
+    let (gone, _) = bench.joined(0).await;
+    // It answers no BYE, which is given up after 32 s.
+    drop(gone);
+    bench.mrfp.depart(Departure::Forced).await;
+    while bench.mrfc.metrics().leaves == 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.mrfp = FakeMrfp::start(bench.mrfc.h248_addrs()[0]).await;
+    bench.mrfc.mrfp_registered().await;
+    let (_stays, _) = bench.joined(0).await;
+    assert_eq!(bench.mrfc.metrics().participants, 2);
+    later(33).await;
+    while bench.mrfc.metrics().participants > 1 {
+        tokio::task::yield_now().await;
+    }
+    bench.mrfp.notify(1, "t/1", ("nt", "netfail"), &[]).await;
+    assert_eq!(bench.mrfp.seen().await, Seen::Notified);
 }
 
 #[tokio::test]

@@ -83,7 +83,8 @@ impl FakeMrfp {
             name: Name::new(name),
             port: None,
         };
-        let config = Config::new(mid, Role::Gateway, 1);
+        // Transactions of one that takes another's place are no repetitions of that one's.
+        let config = Config::new(mid, Role::Gateway, rand::random());
         let registration = RegistrationConfig::new(vec![mgc]);
         let shell = Shell::gateway(config, registration, &[])
             .await
