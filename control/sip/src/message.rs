@@ -413,24 +413,30 @@ impl Writer {
     }
 
     pub(crate) fn status(&mut self, code: u16, reason: &str) {
-        self.start(&["SIP/2.0 ", &code.to_string(), " ", reason, "\r\n"]);
+        self.start(&["SIP/2.0 ", &code.to_string(), " "]);
+        self.line(reason);
     }
 
-    /// Writes a field; a line break in `value` would end it, so it becomes a blank. Content-Length is
-    /// written at the end, whatever is said before.
-    pub(crate) fn field(&mut self, name: &str, value: &str) {
-        if long_name(name).eq_ignore_ascii_case("Content-Length") {
-            return;
-        }
-        self.start(&[name, ": "]);
+    /// Writes the rest of a line. A line break in `text`, which may say what a peer wrote, would end it, so it
+    /// becomes a blank.
+    fn line(&mut self, text: &str) {
         let at = self.0.len();
-        self.start(&[value, "\r\n"]);
+        self.start(&[text, "\r\n"]);
         let end = self.0.len() - 2;
         for octet in &mut self.0[at..end] {
             if matches!(octet, b'\r' | b'\n') {
                 *octet = b' ';
             }
         }
+    }
+
+    /// Writes a field. Content-Length is written at the end, whatever is said before.
+    pub(crate) fn field(&mut self, name: &str, value: &str) {
+        if long_name(name).eq_ignore_ascii_case("Content-Length") {
+            return;
+        }
+        self.start(&[name, ": "]);
+        self.line(value);
     }
 
     pub(crate) fn fields(&mut self, headers: &Headers) {
@@ -487,5 +493,22 @@ pub const fn reason_phrase(code: u16) -> &'static str {
         513 => "Message Too Large",
         603 => "Decline",
         _ => "Unspecified",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_wrote_begins_no_line_of_ours() {
+        let response = Response {
+            code: 400,
+            reason: "Bad\r\nEvil: 1".to_owned(),
+            headers: Headers::from_iter([("X", "a\r\nEvil: 2")]),
+            body: Vec::new(),
+        };
+        let expected = "SIP/2.0 400 Bad  Evil: 1\r\nX: a  Evil: 2\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(response.to_bytes(), expected.as_bytes());
     }
 }

@@ -109,6 +109,14 @@ async fn a_list_that_is_none_is_refused() {
         "{}",
         refused.reason
     );
+    // What it says is repeated, and begins no line there.
+    let call = with_list(
+        &bench,
+        &["mailto:x@y&#13;&#10;P-Asserted-Identity: &lt;sip:z@z&gt;"],
+    );
+    let refused = one.invite(&call).await.expect("placed").response;
+    check_refused(&refused, 400, "", "");
+    assert_eq!(refused.headers.get("P-Asserted-Identity"), None);
     let mut closed = config();
     closed.factory = None;
     let bench = Bench::start(closed).await;
