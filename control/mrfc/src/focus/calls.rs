@@ -239,7 +239,7 @@ impl Focus {
             }
             200..300 => self.handle_accepted_call(id, dialog, response).await,
             // It reads no bodies of several parts: it is called without the list of the others.
-            415 if call.history.take().is_some() => {
+            415 if !call.is_given_up && call.history.take().is_some() => {
                 leg.dialog = None;
                 self.by_dialog.remove(&dialog);
                 self.dial(id).await;

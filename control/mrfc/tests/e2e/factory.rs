@@ -96,6 +96,33 @@ async fn the_factory_makes_a_conference_and_invites_whom_the_creator_lists() {
     }
 }
 
+/// Who is removed while its phone rings is not called again, whatever its phone then says.
+#[tokio::test]
+async fn who_was_given_up_is_not_called_again_without_the_list() {
+    let bench = Bench::start(config()).await;
+    let mut one = bench.client(0).await;
+    let mut two = bench.client(1).await;
+    let uri = format!("sip:user2@{};transport=tcp", two.local().addr);
+    let listed = format!("{uri}\" cp:copyControl=\"to");
+    let call = with_list(&bench, &[&listed]);
+    let outcome = one.invite(&call).await.expect("placed");
+    one.ack(outcome.dialog, None).await;
+    let (_, txn, _) = invited(&mut two).await;
+    let all = bench.mrfc.conferences().await;
+    let made = all.iter().find(|c| c.name.starts_with("conf-"));
+    let made = made.expect("it exists");
+    let called = made.participants.iter().find(|p| p.is_called);
+    let participant = called.expect("it is called").id;
+    let remove = Action::Remove { participant };
+    assert_eq!(bench.mrfc.act(&made.name, remove).await, Ok(()));
+    // It may cross the CANCEL, which is answered with 487 else.
+    two.respond(txn, Answer::new(415)).await;
+    while bench.mrfc.metrics().participants > 1 {
+        assert_eq!(bench.mrfc.metrics().calls, 1);
+        tokio::task::yield_now().await;
+    }
+}
+
 // SIP-CALL-012
 #[tokio::test]
 async fn a_list_that_is_none_is_refused() {
