@@ -79,7 +79,7 @@ pub const EVENTS_MAX: usize = 4_096;
 pub const SEND_QUEUE_MAX: usize = 256;
 /// Provisional responses kept for one outgoing INVITE.
 pub const PROVISIONALS_MAX: usize = 16;
-/// Branches of one outgoing INVITE whose provisional responses are acknowledged.
+/// Branches of one outgoing INVITE whose reliable provisional responses and 2xx are acknowledged.
 pub const FORKS_MAX: usize = 16;
 /// Message texts waiting for an observer of a client; further ones are dropped.
 pub const TRACE_MAX: usize = 1_024;

@@ -46,6 +46,8 @@ pub(super) struct ClientTxn {
     end: Option<TimerKey>,
     /// The ACK to a 3xx–6xx, for its repetitions.
     ack: Option<Vec<u8>>,
+    /// Other branches of this INVITE that accepted it: their tags, and the dialogs until they are ended.
+    forks: Vec<(String, DialogId)>,
     cancel_wanted: bool,
     /// Nobody asked for its answer: a CANCEL or a PRACK that was sent here; the INVITE's own tells.
     pub(super) is_silent: bool,
@@ -69,6 +71,7 @@ impl ClientTxn {
             repeat: None,
             end: None,
             ack: None,
+            forks: Vec::new(),
             cancel_wanted: false,
             is_silent: false,
             asked: None,

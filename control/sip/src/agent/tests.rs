@@ -5,6 +5,8 @@
 
 use super::*;
 
+#[path = "tests/forks.rs"]
+mod forks;
 #[path = "tests/reliable.rs"]
 mod reliable;
 

@@ -3,6 +3,7 @@
 use super::{ClientState, by_flow, derived, seen};
 use crate::agent::dialog::{Dialog, DialogState, Way};
 use crate::agent::{Agent, Destination, DialogId, Flow, Hop, Invite, Output, TxnId};
+use crate::limits::FORKS_MAX;
 use crate::message::{Method, Request, Response};
 use crate::uri::{NameAddr, Uri, UriError};
 use crate::via::Via;
@@ -244,30 +245,45 @@ impl Agent {
     }
 
     /// A 2xx after the first: the same one again, or one of another branch of a fork, which is
-    /// acknowledged and ended (RFC 3261 13.2.2.4).
+    /// acknowledged and ended once (RFC 3261 13.2.2.4).
     pub(super) fn handle_repeated_ok(&mut self, now: Instant, txn: TxnId, response: &Response) {
-        let Some(id) = self.clients.get(&txn).map(|e| e.dialog) else {
+        let Some(entry) = self.clients.get(&txn) else {
             return;
         };
-        let Some(dialog) = self.dialogs.get(&id) else {
+        let Some(dialog) = self.dialogs.get(&entry.dialog) else {
             return;
         };
         let tag = response
             .headers
             .to()
             .and_then(|t| t.tag().map(str::to_owned));
-        if tag == dialog.remote_tag {
-            if let Some((to, ack)) = dialog.last_ack.clone() {
-                self.transmit(to, ack, None);
-            }
-            return;
+        let known = entry.forks.iter().find(|(of, _)| tag.as_ref() == Some(of));
+        let dialog = match known {
+            Some((_, branch)) => self.dialogs.get(branch),
+            None if tag == dialog.remote_tag => Some(dialog),
+            None => return self.end_branch(now, txn, tag.unwrap_or_default(), response),
+        };
+        if let Some((to, ack)) = dialog.and_then(|d| d.last_ack.clone()) {
+            self.transmit(to, ack, None);
         }
-        let Some(fork) = dialog.fork(response) else {
+    }
+
+    /// Acknowledges and ends what another branch began, of so many as somebody may reasonably fork to.
+    fn end_branch(&mut self, now: Instant, txn: TxnId, tag: String, response: &Response) {
+        let entry = self.clients.get(&txn);
+        let Some(entry) = entry.filter(|entry| entry.forks.len() < FORKS_MAX) else {
+            return;
+        };
+        let fork = self.dialogs.get(&entry.dialog);
+        let Some(fork) = fork.and_then(|dialog| dialog.fork(response)) else {
             return;
         };
         // Not in `dialog_keys`: the key belongs to the branch that was first.
         let id = DialogId(self.next_id());
         self.dialogs.insert(id, fork);
+        if let Some(entry) = self.clients.get_mut(&txn) {
+            entry.forks.push((tag, id));
+        }
         self.ack(id, &[], Vec::new());
         self.bye(now, id, Vec::new());
     }
