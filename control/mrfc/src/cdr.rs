@@ -5,15 +5,25 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tracing::{error, warn};
 
 /// Records that wait to be written; further ones are lost, and that is logged.
 const RECORDS_MAX: usize = 4_096;
 
-/// Takes records.
+/// How long the last records may take to be written: a disk that hangs must not keep the process.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Takes records. When it is dropped, those that it took are written.
 #[derive(Debug)]
-pub(crate) struct Recorder(SyncSender<String>);
+pub(crate) struct Recorder {
+    /// `None` once it is dropped.
+    records: Option<SyncSender<String>>,
+    /// Closed when the last one is written. Locked by nobody: a task that has it may move.
+    is_done: Mutex<Receiver<()>>,
+}
 
 /// One leg that is over.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +78,7 @@ impl Recorder {
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         let mut output = Output::open(path)?;
         let (sender, records) = sync_channel::<String>(RECORDS_MAX);
+        let (done, is_done) = sync_channel(0);
         std::thread::Builder::new()
             .name("cdr".to_owned())
             .spawn(move || {
@@ -76,15 +87,31 @@ impl Recorder {
                         error!(%error, path = %output.path.display(), "call detail record lost");
                     }
                 }
+                drop::<SyncSender<()>>(done);
             })?;
-        Ok(Self(sender))
+        Ok(Self {
+            records: Some(sender),
+            is_done: Mutex::new(is_done),
+        })
     }
 
     pub(crate) fn put(&self, record: &Record) {
-        match self.0.try_send(record.to_line()) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => warn!(leg = record.leg, "call detail record lost"),
-            Err(TrySendError::Disconnected(_)) => {}
+        let sent = self.records.as_ref().map(|r| r.try_send(record.to_line()));
+        if let Some(Err(TrySendError::Full(_))) = sent {
+            warn!(leg = record.leg, "call detail record lost");
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.records = None;
+        let is_done = self
+            .is_done
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if is_done.recv_timeout(CLOSE_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            warn!("call detail records lost: the disk takes none");
         }
     }
 }
@@ -160,6 +187,23 @@ mod tests {
         output.write("six").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "five\n\nsix\n");
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_it_took_is_written_when_it_is_dropped() {
+        let path = std::env::temp_dir().join(format!("mrf-cdr-last-{}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let recorder = Recorder::open(&path).unwrap();
+        for leg in 0..1_000 {
+            let record = Record {
+                leg,
+                ..Record::default()
+            };
+            recorder.put(&record);
+        }
+        drop(recorder);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1_000);
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]
