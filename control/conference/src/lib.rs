@@ -17,6 +17,7 @@ pub mod roster;
 mod rules;
 mod seats;
 pub mod subscription;
+mod xml;
 
 pub use conference::Conference;
 pub use event::{

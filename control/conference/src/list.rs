@@ -1,7 +1,8 @@
 //! Lists of whom to invite (RFC 4826 resource lists with the copy control of RFC 5364).
 
+use crate::xml::attributes;
+use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
 
 /// Media type of a list.
 pub const MEDIA_TYPE: &str = "application/resource-lists+xml";
@@ -131,20 +132,17 @@ fn entry(element: &BytesStart<'_>) -> Result<Option<Entry>, String> {
         return Ok(None);
     }
     let mut entry = Entry::default();
-    for attribute in element.attributes() {
-        let attribute = attribute.map_err(|e| e.to_string())?;
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0);
-        let value = value.map_err(|e| e.to_string())?;
-        match attribute.key.local_name().as_ref() {
-            "uri" => entry.uri = value.into_owned(),
+    for (name, value) in attributes(element)? {
+        match name.as_str() {
+            "uri" => entry.uri = value,
             "copyControl" => {
-                entry.copy = match value.as_ref() {
+                entry.copy = match value.as_str() {
                     "to" => Copy::To,
                     "cc" => Copy::Cc,
                     _ => Copy::Bcc,
                 }
             }
-            "anonymize" => entry.is_anonymized = matches!(value.as_ref(), "true" | "1"),
+            "anonymize" => entry.is_anonymized = matches!(value.as_str(), "true" | "1"),
             _ => {}
         }
     }
@@ -209,6 +207,8 @@ mod tests {
                 .map(|n| format!("<entry uri=\"sip:{n}@x\"/>"))
                 .collect::<String>()
         );
+        let attributes: String = (0..100).map(|n| format!("a{n}='' ")).collect();
+        let strange = format!("<resource-lists><entry uri='a' {attributes}/></resource-lists>");
         for text in [
             "",
             "<list/>",
@@ -216,6 +216,7 @@ mod tests {
             "<!DOCTYPE a><resource-lists/>",
             "<resource-lists><entry uri='a'></resource-lists>",
             &many,
+            &strange,
         ] {
             assert!(read(text.as_bytes()).is_err(), "{text}");
         }

@@ -1,8 +1,9 @@
 //! Reading a document: what it does not know is skipped.
 
 use super::{DEPARTURES, Document, Endpoint, JOININGS, STATES, STATUSES, User, meaning};
+use crate::xml::attributes;
+use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
 
 /// Octets of a document that is read.
 const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
@@ -65,15 +66,7 @@ struct Reading {
 impl Reading {
     fn open(&mut self, element: &BytesStart<'_>) -> Result<(), String> {
         let name = element.local_name().as_ref().to_owned();
-        let mut attributes = Vec::new();
-        for attribute in element.attributes() {
-            let attribute = attribute.map_err(|e| e.to_string())?;
-            let value = attribute
-                .normalized_value(XmlVersion::Implicit1_0)
-                .map_err(|e| e.to_string())?;
-            let key = attribute.key.local_name().as_ref().to_owned();
-            attributes.push((key, value.into_owned()));
-        }
+        let attributes = attributes(element)?;
         let take = |key: &str| {
             attributes
                 .iter()

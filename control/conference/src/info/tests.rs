@@ -95,9 +95,15 @@ fn a_foreign_document_is_read_or_refused() {
         "<!DOCTYPE x [<!ENTITY a 'b'>]><conference-info version='1'/>",
         "<conference-info version='1'><users></conference-info>",
         "<conference-info version='1'>&unknown;</conference-info>",
+        &format!("<conference-info version='1' {}/>", many_attributes()),
     ] {
         assert!(Document::read(bad.as_bytes()).is_err(), "{bad}");
     }
+}
+
+fn many_attributes() -> String {
+    let one = |n: u32| format!("a{n}='' ");
+    (0..100).map(one).collect()
 }
 
 #[test]
