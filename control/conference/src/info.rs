@@ -66,6 +66,9 @@ pub struct Document {
     pub description: Option<Description>,
     /// How many users take part.
     pub user_count: Option<usize>,
+    /// Whether nobody is let in; told with that number, for what is told of the two replaces what was known as a
+    /// whole (RFC 4575 4.6).
+    pub is_locked: bool,
     /// The users that it tells of.
     pub users: Vec<User>,
 }
@@ -257,14 +260,7 @@ impl Document {
             page.open("conference-state", &[]);
             page.leaf("user-count", &count.to_string());
             page.leaf("active", if count > 0 { "true" } else { "false" });
-            if let Some(description) = &self.description {
-                let locked = if description.is_locked {
-                    "true"
-                } else {
-                    "false"
-                };
-                page.leaf("locked", locked);
-            }
+            page.leaf("locked", if self.is_locked { "true" } else { "false" });
             page.close("conference-state");
         }
     }

@@ -249,6 +249,7 @@ impl Roster {
             version,
             description: is_described.then(|| self.description.clone()),
             user_count: Some(self.users.len()),
+            is_locked: self.description.is_locked,
             users,
         }
     }
@@ -365,6 +366,12 @@ mod tests {
         update(&mut roster, &[named, entry("sip:a")]);
         let a = ("sip:a".to_owned(), State::Full);
         assert_eq!(shown(&roster, Some(second)), (State::Partial, vec![a]));
+        roster.describe(Description {
+            is_locked: true,
+            ..Description::default()
+        });
+        let document = roster.document(Some(roster.generation()), 1);
+        assert!(document.description.is_none() && document.is_locked);
     }
 
     #[test]

@@ -116,8 +116,14 @@ impl Reading {
         };
         let text = core::mem::take(&mut self.text).trim().to_owned();
         let parent = self.path.last().map(String::as_str);
-        if (parent, name.as_str()) == (Some("conference-state"), "user-count") {
-            self.document.user_count = text.parse().ok();
+        match (parent, name.as_str()) {
+            (Some("conference-state"), "user-count") => {
+                self.document.user_count = text.parse().ok();
+            }
+            (Some("conference-state"), "locked") => {
+                self.document.is_locked = matches!(text.as_str(), "true" | "1");
+            }
+            _ => {}
         }
         let Some(user) = self.document.users.last_mut() else {
             return;

@@ -7,6 +7,7 @@ fn document() -> Document {
         version: 7,
         description: None,
         user_count: Some(2),
+        is_locked: true,
         users: vec![
             User {
                 entity: "sip:user1_public1@home1.net".into(),
@@ -50,7 +51,7 @@ fn a_document_is_written_by_the_schema() {
     for part in [
         "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\"",
         " entity=\"sip:conference1@home2.net\" state=\"partial\" version=\"7\">",
-        "<conference-state><user-count>2</user-count><active>true</active></conference-state>",
+        "<conference-state><user-count>2</user-count><active>true</active><locked>true</locked></conference-state>",
         "<users state=\"partial\"><user entity=\"sip:user1_public1@home1.net\" state=\"full\" \
          xcon:nickname=\"Alice the great\">",
         "<roles><entry>moderator</entry></roles>",
