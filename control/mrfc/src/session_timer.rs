@@ -13,6 +13,11 @@ pub(crate) const MIN_SE_SECONDS: u64 = 90;
 /// The longest interval that a 422 makes us take, seconds: a day.
 const SECONDS_MAX: u64 = 86_400;
 
+/// The seconds of a Min-SE.
+fn min_se(value: &str) -> Option<u64> {
+    value.split(';').next()?.trim().parse().ok()
+}
+
 /// A session timer agreed with one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionTimer {
@@ -39,8 +44,13 @@ impl SessionTimer {
         let is_understood =
             headers.has_token("Supported", "timer") || headers.has_token("Require", "timer");
         let Some(value) = headers.get("Session-Expires").or_else(|| headers.get("x")) else {
+            // No shorter than what is asked for at least (RFC 4028 9).
+            let least = headers.get("Min-SE").and_then(min_se).unwrap_or(0);
             return Ok(own.map(|own| Self {
-                seconds: own.as_secs().max(MIN_SE_SECONDS),
+                seconds: own
+                    .as_secs()
+                    .max(MIN_SE_SECONDS)
+                    .max(least.min(SECONDS_MAX)),
                 by_peer: false,
                 is_understood,
                 min_se: None,
@@ -97,8 +107,7 @@ impl SessionTimer {
     /// After a 422 to a refresh of ours: with the interval that it asks for, if that is longer and not
     /// beyond reason.
     pub(crate) fn lengthened(self, headers: &Headers) -> Option<Self> {
-        let min_se = headers.get("Min-SE")?.split(';').next()?.trim();
-        let min_se: u64 = min_se.parse().ok()?;
+        let min_se = min_se(headers.get("Min-SE")?)?;
         let is_good = min_se > self.seconds && min_se <= SECONDS_MAX;
         is_good.then_some(Self {
             seconds: min_se,
@@ -240,6 +249,12 @@ mod tests {
             Ok(Some(("", false, 150))),
         );
         check(&[], Some(10), Ok(Some(("", false, 45))));
+        // Who names no interval may still name the least.
+        check(
+            &[timer, ("Min-SE", "3600;x")],
+            Some(1800),
+            Ok(Some(("Session-Expires: 3600;refresher=uas", false, 1800))),
+        );
         check(&[], None, Ok(None));
         check(&[timer, ("Session-Expires", "89")], None, Err(422));
         check(&[timer, ("Session-Expires", "soon")], None, Err(400));
