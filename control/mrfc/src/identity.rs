@@ -98,14 +98,24 @@ impl Identity {
 
 /// The display name of a name-addr.
 fn display(written: &str) -> Option<String> {
-    let (name, _) = written.split_once('<')?;
-    let name = name.trim();
-    let quoted = name.strip_prefix('"').and_then(|n| n.strip_suffix('"'));
-    let name = quoted.map_or_else(
-        || name.to_owned(),
-        |n| n.replace("\\\"", "\"").replace("\\\\", "\\"),
-    );
+    let name = match written.trim_start().strip_prefix('"') {
+        Some(quoted) => unquoted(quoted)?,
+        None => written.split_once('<')?.0.trim().to_owned(),
+    };
     Some(name).filter(|name| !name.is_empty())
+}
+
+/// A quoted string from behind its first quote, without its backslashes (RFC 3261 25.1).
+fn unquoted(text: &str) -> Option<String> {
+    let mut name = String::new();
+    let mut characters = text.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some(name),
+            '\\' => name.push(characters.next()?),
+            other => name.push(other),
+        }
+    }
 }
 
 /// Whom a URI names: scheme, user, host and port of SIP URIs (the parameters that RFC 3261 19.1.4 looks at do
@@ -168,6 +178,15 @@ mod tests {
             (&*own.uri, own.display.as_deref()),
             ("sip:a@x", Some("J\"D"))
         );
+        for (written, name) in [
+            ("\"Doe <x>, \\\\ \\J\" <sip:a@x>", Some("Doe <x>, \\ J")),
+            ("John Doe <sip:a@x>", Some("John Doe")),
+            ("\"open <sip:a@x>", None),
+            ("\"\"<sip:a@x>", None),
+            ("sip:a@x", None),
+        ] {
+            assert_eq!(display(written).as_deref(), name, "{written}");
+        }
         assert_eq!(own.shown(7), "sip:a@x");
         assert_eq!(trusted.spoken(7), ["sip:b@x", "tel:+1"]);
         assert_eq!(own.spoken(7), ["sip:a@x"]);
