@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod listener;
 mod page;
 mod prometheus;
 
@@ -9,13 +10,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_IDLE_TIMEOUT};
 use crate::live::Live;
+use page::Conferences;
 
 pub use access::Access;
 
@@ -25,13 +28,16 @@ pub use access::Access;
 ///
 /// When the listener fails for good.
 pub async fn serve(listener: TcpListener, live: Arc<Live>, access: Access) -> std::io::Result<()> {
+    let listener = listener::Bounded::new(listener, HTTP_CONNECTIONS_MAX, HTTP_IDLE_TIMEOUT);
     axum::serve(listener, router(live, access)).await
 }
 
 fn router(live: Arc<Live>, access: Access) -> Router {
     let by_host = from_fn_with_state(access.clone(), access::check_host);
+    let reader = access.clone();
+    let page = move |live, headers| status_page(live, headers, reader.clone());
     Router::new()
-        .route("/", get(status_page))
+        .route("/", get(page))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -58,14 +64,18 @@ async fn metrics(State(live): State<Arc<Live>>) -> Response {
     ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }
 
-async fn status_page(State(live): State<Arc<Live>>) -> Html<String> {
+async fn status_page(
+    State(live): State<Arc<Live>>,
+    headers: HeaderMap,
+    access: Access,
+) -> Html<String> {
     let obstacle = live.obstacle().await;
-    let conferences = live.conferences().await;
+    let all = live.conferences().await;
+    let conferences = match &all {
+        None => Conferences::None,
+        Some(all) if access.may_read(&headers) => Conferences::Shown(all),
+        Some(all) => Conferences::Counted(all.len()),
+    };
     let counters = live.counters().await;
-    Html(page::html(
-        live.facts(),
-        obstacle,
-        conferences.as_deref(),
-        &counters,
-    ))
+    Html(page::html(live.facts(), obstacle, conferences, &counters))
 }

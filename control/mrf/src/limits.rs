@@ -71,6 +71,12 @@ pub const LOG_BURST: Duration = Duration::from_secs(50);
 /// Log lines that were not written are told this often at most.
 pub const LOG_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Connections of HTTP at once; further ones wait until one ends.
+pub const HTTP_CONNECTIONS_MAX: usize = 256;
+
+/// How long nothing may move on one of them before it is closed.
+pub const HTTP_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Octets of log lines that wait for who reads them; further lines are lost, and counted.
 pub const LOG_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -52,6 +52,11 @@ impl Access {
         }
     }
 
+    /// Whether who asks may learn who takes part.
+    pub(super) fn may_read(&self, headers: &HeaderMap) -> bool {
+        self.refusal(&Method::GET, headers).is_none()
+    }
+
     /// Whether a request came by a name under which nobody on this host asks for us.
     fn is_misdirected(&self, headers: &HeaderMap) -> bool {
         let is_open = self.0.token.is_none() && self.0.is_loopback;

@@ -11,12 +11,21 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;ma
     td,th{padding:.2rem .8rem .2rem 0;text-align:left}code{font-size:.9em}\
     @media(prefers-color-scheme:dark){body{color:#ddd;background:#111}a{color:#8bf}}";
 
-/// The page; `conferences` is `None` without an MRFC. Writing to a string cannot fail, so results
-/// are dropped.
+/// What the page says of conferences.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Conferences<'a> {
+    /// There is no MRFC.
+    None,
+    /// How many there are: who may not use the API learns no names.
+    Counted(usize),
+    Shown(&'a [ConferenceStatus]),
+}
+
+/// The page. Writing to a string cannot fail, so results are dropped.
 pub(super) fn html(
     facts: &str,
     obstacle: Option<&str>,
-    conferences: Option<&[ConferenceStatus]>,
+    conferences: Conferences<'_>,
     counters: &Counters,
 ) -> String {
     let mut page = format!(
@@ -35,8 +44,15 @@ pub(super) fn html(
             m.contexts, m.terminations, m.requests
         );
     }
-    if let Some(conferences) = conferences {
-        write_conferences(&mut page, conferences);
+    match conferences {
+        Conferences::None => {}
+        Conferences::Counted(count) => {
+            let _ = writeln!(
+                page,
+                "<h2>Conferences: {count}</h2><p>Names need the token."
+            );
+        }
+        Conferences::Shown(conferences) => write_conferences(&mut page, conferences),
     }
     page.push_str(
         "<p><a href=/metrics>metrics</a> · <a href=/api/v1/conferences>conferences (JSON)</a> · \
@@ -88,7 +104,7 @@ mod tests {
         let page = html(
             "a=<b>",
             Some("x<y"),
-            Some(&[conference]),
+            Conferences::Shown(&[conference]),
             &Counters::default(),
         );
         assert!(page.contains("&lt;script&gt;&amp;&quot;"), "{page}");
@@ -98,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_media_plane_alone_shows_no_conferences() {
-        let page = html("", None, None, &Counters::default());
+        let page = html("", None, Conferences::None, &Counters::default());
         assert!(
             page.contains("<b>ready</b>") && !page.contains("<h2>Conferences"),
             "{page}"

@@ -80,6 +80,18 @@ fn an_operator_works_with_the_api() {
     let talk = "{\"name\":\"talk\",\"subject\":\"Clubs\",\"max-participants\":3}";
     check("POST", "", talk, "201 Created", "\"max_participants\":3");
     check("POST", "", talk, "409 Conflict", "exists already");
+    // Whose API it is learns from the page who takes part, and nobody else.
+    let token = "Authorization: Bearer secret\r\n";
+    let (status, page) = server.http_with("GET", "/", token, "");
+    assert!(
+        status.ends_with("200 OK") && page.contains("<td>talk"),
+        "{page}"
+    );
+    let (status, page) = server.http("/");
+    assert!(
+        status.ends_with("200 OK") && !page.contains("talk"),
+        "{page}"
+    );
     check(
         "POST",
         "",
