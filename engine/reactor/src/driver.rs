@@ -313,11 +313,6 @@ impl<B: Backend, L: Logic<B::Octets>> Driver<B, L> {
         &self.logic
     }
 
-    /// The logic, to be changed between turns.
-    pub fn logic_mut(&mut self) -> &mut L {
-        &mut self.logic
-    }
-
     /// Connections open or closing.
     #[must_use]
     pub fn connection_count(&self) -> usize {
