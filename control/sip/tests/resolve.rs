@@ -168,11 +168,11 @@ async fn stack(listen: &str, name_servers: Vec<SocketAddr>) -> Stack {
 async fn a_call_fails_over_to_the_server_that_lives() {
     let mut called = stack("tcp:127.0.0.1:0", Vec::new()).await;
     let port = called.addrs()[0].addr.port();
-    let dead = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
+    // Held, and not listened on: nobody else gets it meanwhile.
+    let dead = tokio::net::TcpSocket::new_v4().expect("a socket");
+    dead.bind("127.0.0.1:0".parse().expect("an address"))
         .expect("a port");
     let dead_port = dead.local_addr().expect("bound").port();
-    drop(dead);
     let server = serve(vec![
         naptr("home.test", 1, "SIP+D2T", "_sip._tcp.home.test"),
         srv("_sip._tcp.home.test", 1, 0, dead_port, "host.home.test"),

@@ -408,9 +408,11 @@ async fn who_called_takes_long_bodies() {
 async fn who_calls_goes_on_to_the_next_hop_where_one_fails() {
     let stack = server("tcp:127.0.0.1:0", TlsFiles::default(), &[]).await;
     let lives = stack.addrs()[0];
-    // Nobody listens there any more.
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-    let gone = gone.expect("a free port").local_addr().expect("an address");
+    // Held, and not listened on: nobody else gets it meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().expect("a socket");
+    held.bind("127.0.0.1:0".parse().expect("an address"))
+        .expect("a free port");
+    let gone = held.local_addr().expect("an address");
     let hop = |addr: SipAddr| Hop {
         addr,
         name: None,

@@ -225,9 +225,10 @@ async fn a_system_that_ends_in_the_middle_ends_the_run() {
 
 #[tokio::test]
 async fn a_relay_that_is_none_is_told() {
-    let nobody = std::net::TcpListener::bind(any()).unwrap();
-    let addr = nobody.local_addr().unwrap();
-    drop(nobody);
+    // Held, and not listened on: nobody else gets it meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind(any()).unwrap();
+    let addr = held.local_addr().unwrap();
     let plan = Plan {
         participants: 2,
         senders: 1,

@@ -199,9 +199,10 @@ fn the_conference_can_end_the_call() {
 
 #[test]
 fn where_nobody_listens_is_told() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    drop(listener);
+    // Held, and not listened on: nobody else gets it meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = held.local_addr().unwrap();
     let uri = format!("sip:lobby@{addr};transport=tcp");
     let done = finish(&["chat", &uri, "--name", "ann"], b"");
     assert_eq!(done.code, Some(1), "{done:?}");
