@@ -72,7 +72,8 @@ def sipjs(env, transport, focus):
     """The agent of SIP.js, in the conference."""
     for name in ("package.json", "agent.mjs"):
         shutil.copy(env.path("sipjs", name), env.directory)
-    install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--prefix", env.directory]
+    install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--fetch-retries=5",
+               "--prefix", env.directory]
     output(install, BUILD_SECONDS)
     url = f"{transport}://{join_address(*focus)}"
     return Agent(env, "sipjs", ["node", "agent.mjs", url, "sip:lobby@home2.example", "offer.sdp"])
