@@ -16,10 +16,11 @@ pub fn completions(args: &CompletionsArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Writes `mrf.1`, `mrf-run.1` and so on.
+/// Writes `mrf.1`, `mrf-run.1` and so on; makes the directory if it is not there.
 #[must_use]
 pub fn manual(args: &ManualArgs) -> ExitCode {
-    match clap_mangen::generate_to(Cli::command(), &args.directory) {
+    let made = std::fs::create_dir_all(&args.directory);
+    match made.and_then(|()| clap_mangen::generate_to(Cli::command(), &args.directory)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mrf: {}: {error}", args.directory.display());

@@ -103,17 +103,19 @@ fn an_installation_gets_completions_and_a_manual() {
             "{shell}"
         );
     }
-    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("man1");
-    let _ = std::fs::remove_dir_all(&directory);
+    let top = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("man");
+    let _ = std::fs::remove_dir_all(&top);
+    let directory = top.join("man1");
     let path = directory.to_str().unwrap();
-    let done = finish(&["manual", path], b"");
+    assert_eq!(finish(&["manual", path], b"").code, Some(0));
+    let below = directory.join("mrf.1").join("man1");
+    let below = below.to_str().unwrap();
+    let done = finish(&["manual", below], b"");
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(
-        done.stderr.starts_with(&format!("mrf: {path}: ")),
+        done.stderr.starts_with(&format!("mrf: {below}: ")),
         "{done:?}"
     );
-    std::fs::create_dir(&directory).unwrap();
-    assert_eq!(finish(&["manual", path], b"").code, Some(0));
     let page = std::fs::read_to_string(directory.join("mrf-mrfp.1")).unwrap();
     assert!(page.contains("spread") && page.contains(".TH"), "{page}");
 }
