@@ -81,7 +81,7 @@ const RUN_EXAMPLES: &str = "Examples:\n  \
     Every flag is also a key of the configuration file and an environment variable; a flag wins \
     over the environment, the environment over the file. When all is listening and the MRFP has \
     registered, one line goes to stdout: ready msrp=ADDR h248.udp=ADDR ... SIGTERM drains, a second \
-    one stops at once, SIGHUP reads the log filter again.";
+    one stops at once, SIGHUP reads the log filter and certificates again.";
 
 const MRFP_EXAMPLES: &str = "Examples:\n  \
     mrf mrfp --mgc udp:192.0.2.7:2944 --msrp 192.0.2.20:2855\n  \
