@@ -155,6 +155,11 @@ impl SessionTimer {
         self.by_peer
     }
 
+    /// From a refresh that was refused to the next one: there are three of them before the peer ends the session.
+    pub(crate) fn wait_again(&self) -> Duration {
+        Duration::from_secs(self.seconds / 8)
+    }
+
     /// From one refresh to what is then due (RFC 4028 10): our refresh at half of the interval, or
     /// our BYE a third of it, but at most 32 seconds, before its end.
     pub(crate) fn wait(&self) -> Duration {

@@ -15,6 +15,15 @@ use conference::info::Departure;
 use sip::{DialogId, Flow, Method, Request, Response, TxnId, Uri};
 use tracing::debug;
 
+/// An answer to a request of ours.
+#[derive(Clone, Copy)]
+pub(super) struct Heard<'a> {
+    pub(super) method: &'a Method,
+    pub(super) response: &'a Response,
+    /// Nobody gave it: nothing came, or nothing could be sent.
+    pub(super) is_synthetic: bool,
+}
+
 /// The conference that an INVITE is for.
 struct Called {
     name: String,
@@ -104,18 +113,22 @@ impl Focus {
                 txn,
                 method,
                 response,
-                ..
-            } => self.handle_response(dialog, txn, &method, &response).await,
+                is_synthetic,
+            } => {
+                let heard = Heard {
+                    method: &method,
+                    response: &response,
+                    is_synthetic,
+                };
+                self.handle_response(dialog, txn, heard).await;
+            }
         }
     }
 
-    async fn handle_response(
-        &mut self,
-        dialog: DialogId,
-        txn: TxnId,
-        method: &Method,
-        response: &Response,
-    ) {
+    async fn handle_response(&mut self, dialog: DialogId, txn: TxnId, heard: Heard<'_>) {
+        let Heard {
+            method, response, ..
+        } = heard;
         if *method == Method::Notify {
             return self.handle_notified(txn, response).await;
         }
@@ -124,11 +137,11 @@ impl Focus {
         };
         // Nothing else is asked of a leg.
         if *method == Method::Update {
-            self.handle_refreshed(id, method, response).await;
+            self.handle_refreshed(id, heard).await;
         } else if *method == Method::Bye {
             self.end_sip(id).await;
         } else if *method == Method::Invite && self.is_refreshing(id) {
-            self.handle_refreshed(id, method, response).await;
+            self.handle_refreshed(id, heard).await;
         } else if *method == Method::Invite {
             self.handle_call_answer(id, dialog, response).await;
         }

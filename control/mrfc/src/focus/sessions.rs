@@ -1,8 +1,9 @@
 //! Session timers of legs: refreshing, being refreshed, ending what is silent.
 
+use super::joins::Heard;
 use super::{Event, Focus, Hangup, ParticipantId, Timer, info};
 use clock::Duration;
-use sip::{Method, Response};
+use sip::Method;
 
 /// How long to wait after two requests crossed, milliseconds (RFC 3261 14.1: of the one who owns the
 /// Call-ID).
@@ -58,14 +59,14 @@ impl Focus {
         }
     }
 
-    /// The answer to a refresh of ours. Even a refusal shows that the peer is there; only
-    /// "unknown dialog" and silence end the session (RFC 4028 10).
-    pub(super) async fn handle_refreshed(
-        &mut self,
-        id: ParticipantId,
-        method: &Method,
-        response: &Response,
-    ) {
+    /// The answer to a refresh of ours. Even a refusal shows that somebody is there; only "unknown dialog" and
+    /// silence end the session (RFC 4028 10, RFC 5057 5.1).
+    pub(super) async fn handle_refreshed(&mut self, id: ParticipantId, heard: Heard<'_>) {
+        let Heard {
+            method,
+            response,
+            is_synthetic,
+        } = heard;
         let Some(leg) = self.legs.get_mut(&id).filter(|leg| !leg.is_sip_over) else {
             return;
         };
@@ -83,7 +84,8 @@ impl Focus {
                     self.take_answer(id, &response.body);
                 }
             }
-            (408 | 481 | 503, _) => self.expire_session(id),
+            (408 | 481, _) => self.expire_session(id),
+            (503, _) if is_synthetic => self.expire_session(id),
             (405 | 501, Some(timer)) if timer.is_awaited() && *method == Method::Update => {
                 leg.allows_update = false;
                 self.refresh_soon(id);
@@ -94,13 +96,18 @@ impl Focus {
             }
             // Both asked at once (RFC 3261 14.1).
             (491, Some(_)) => self.refresh_soon(id),
+            // The peer ends the session where no refresh succeeds: there is time for some more.
+            (_, Some(timer)) if timer.is_awaited() => self.refresh_after(id, timer.wait_again()),
             _ => self.restart_session(id),
         }
     }
 
     /// Not at once, so that two that ask each other do not do so again and again.
     fn refresh_soon(&mut self, id: ParticipantId) {
-        let wait = Duration::from_millis(rand::random_range(AGAIN_MS));
+        self.refresh_after(id, Duration::from_millis(rand::random_range(AGAIN_MS)));
+    }
+
+    fn refresh_after(&mut self, id: ParticipantId, wait: Duration) {
         let at = self.now() + wait;
         if let Some(leg) = self.legs.get_mut(&id) {
             let key = self.timers.arm(at, Timer::SessionDue(id));

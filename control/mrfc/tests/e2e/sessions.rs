@@ -103,6 +103,26 @@ async fn what_the_answer_to_a_refresh_says_holds() {
     assert!(matches!(bench.mrfp.seen().await, Seen::Subtract { .. }));
 }
 
+/// A proxy in between may be busy, and the peer itself.
+#[tokio::test]
+async fn a_refusal_of_a_refresh_ends_no_session() {
+    let mut bench = Bench::start(config()).await;
+    let (mut client, dialog) = with_timer(&mut bench, "200", "INVITE, UPDATE").await;
+    later(101).await;
+    for code in [503, 500] {
+        let (txn, request) = refresh(&mut client).await;
+        check_field(&request, "Session-Expires", "200;refresher=uac");
+        client.respond(txn, sip::Answer::new(code)).await;
+        until_acknowledged(&mut client, dialog).await;
+        // Before 200 s are over the peer would give up.
+        later(26).await;
+    }
+    let (txn, _) = refresh(&mut client).await;
+    client.respond(txn, sip::Answer::new(200)).await;
+    until_acknowledged(&mut client, dialog).await;
+    assert_eq!(bench.mrfc.metrics().leaves, 0);
+}
+
 // SIP-JOIN-014
 #[tokio::test]
 async fn who_takes_no_update_is_sent_its_description_again() {
