@@ -318,7 +318,9 @@ impl Focus {
         set(&self.counters.participants, self.legs.len());
         set(&self.counters.mrfps, self.mrfps.len());
         self.count_watchers();
+        // Who watches is told of the end when it has answered what it was told before.
         if self.legs.is_empty()
+            && self.watchers.is_empty()
             && let Some(reply) = self.draining.take()
         {
             // Who asked may have given up waiting.

@@ -323,7 +323,7 @@ impl Mrfc {
         let (reply, drained) = oneshot::channel();
         let _ = self.commands.send(Command::Drain(reply)).await;
         if tokio::time::timeout(drain, drained).await.is_err() {
-            tracing::warn!("participants are left after the drain time");
+            tracing::warn!("participants or watchers are left after the drain time");
         }
         let Self {
             commands, focus, ..

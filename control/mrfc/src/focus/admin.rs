@@ -28,9 +28,19 @@ impl Focus {
             Command::Drain(reply) => {
                 self.is_draining = true;
                 self.draining = Some(reply);
-                for name in self.rooms.keys() {
-                    self.queue.push_back((name.clone(), Event::Closed));
-                }
+                self.close_all().await;
+            }
+        }
+    }
+
+    /// Ends every conference; where nobody is, whoever watches is told at once.
+    async fn close_all(&mut self) {
+        for name in self.rooms.keys().cloned().collect::<Vec<_>>() {
+            let room = self.rooms.get(&name);
+            if room.is_some_and(|room| room.conference.is_empty()) {
+                self.remove_room(&name).await;
+            } else {
+                self.queue.push_back((name, Event::Closed));
             }
         }
     }

@@ -373,6 +373,25 @@ async fn a_subscription_that_expires_while_its_watcher_is_silent_stops_nobody() 
     }
 }
 
+#[tokio::test]
+async fn who_watches_an_empty_conference_is_told_of_the_end() {
+    let bench = Bench::start(config()).await;
+    let mut other = bench.client(1).await;
+    let call = Call {
+        from: "sip:watcher@home1.net".into(),
+        sdp: None,
+        headers: fields(&[("Event", "conference")]),
+        ..bench.call(1)
+    };
+    let (_, accepted) = other.ask(Method::Subscribe, &call).await.expect("answered");
+    assert_eq!(accepted.code, 200);
+    assert_eq!(notified(&mut other).await.1, "active");
+    let leave = bench.mrfc.shutdown(clock::Duration::from_secs(10));
+    let ((), (_, state, document)) = tokio::join!(leave, notified(&mut other));
+    assert_eq!(state, "terminated;reason=noresource");
+    assert_eq!(document.state, State::Deleted);
+}
+
 // SIP-WATCH-006
 #[tokio::test]
 async fn a_subscribe_that_cannot_be_served_is_refused() {
