@@ -9,6 +9,7 @@
 
 mod conference;
 mod event;
+pub mod fuzzing;
 pub mod info;
 pub mod list;
 pub mod notice;

@@ -14,6 +14,7 @@
 
 mod builder;
 mod description;
+pub mod fuzzing;
 pub mod limits;
 mod message;
 mod normalise;

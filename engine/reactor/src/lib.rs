@@ -9,6 +9,7 @@
 
 mod backend;
 mod driver;
+pub mod fuzzing;
 mod hold;
 mod layer;
 mod layered;

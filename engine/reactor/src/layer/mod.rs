@@ -11,6 +11,7 @@
 //! handshake flight, alert, pong or farewell at a time.
 
 mod credentials;
+pub(crate) mod fuzzing;
 mod handshake;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,3 @@
+//! Bodies of fuzz targets, also run as unit tests.
+
+pub use crate::layer::fuzzing::websocket;
