@@ -4,7 +4,7 @@ use super::offers::Later;
 use super::refers::Asked;
 use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info};
 use crate::answers::{answer_with, bad_extension, busy, read_body, read_offer, refusal};
-use crate::body::Invited;
+use crate::body::{Body, Invited};
 use crate::headers::{LIST, allows_update, capabilities, contact, of_focus, wants_list};
 use crate::identity::{Identity, is_same_user};
 use crate::limits::LEGS_MAX;
@@ -218,8 +218,6 @@ impl Focus {
             ..Leg::new(&called.name, identity)
         };
         info!(conference = %called.name, leg = id.0, call_id = %leg.call_id, "joining");
-        let caller = leg.identity.uri.clone();
-        let creator = Some(leg.identity.clone()).filter(|who| !who.is_anonymous);
         let progress = leg.progress(request);
         self.insert_leg(id, leg);
         self.by_dialog.insert(dialog, id);
@@ -230,24 +228,33 @@ impl Focus {
         if let Some(room) = self.rooms.get_mut(&called.name) {
             room.uri.get_or_insert(called.uri);
         }
-        let name = called.name;
-        self.queue.push_back((name.clone(), Event::Invited(id)));
+        self.queue
+            .push_back((called.name.clone(), Event::Invited(id)));
         if called.is_new {
-            if self.config.ends_with_creator {
-                self.queue.push_back((name.clone(), Event::Hosted(id)));
+            self.begin_made(&called.name, id, body);
+        }
+    }
+
+    /// A conference that the factory made begins with its creator, and with those whom it lists.
+    fn begin_made(&mut self, name: &str, creator: ParticipantId, body: Body) {
+        if self.config.ends_with_creator {
+            self.queue
+                .push_back((name.to_owned(), Event::Hosted(creator)));
+        }
+        let Some(identity) = self.legs.get(&creator).map(|leg| leg.identity.clone()) else {
+            return;
+        };
+        let known = Some(&identity.uri).filter(|_| !identity.is_anonymous);
+        let by = known.map(|uri| ("Referred-By".to_owned(), format!("<{uri}>")));
+        for Invited { target, fields } in body.invited {
+            if is_same_user(&identity.uri, target.as_str()) {
+                continue;
             }
-            let creator = creator.map(|who| who.uri);
-            let by = |uri: &String| ("Referred-By".to_owned(), format!("<{uri}>"));
-            for Invited { target, fields } in body.invited {
-                if is_same_user(&caller, target.as_str()) {
-                    continue;
-                }
-                let fields = creator.iter().map(by).chain(fields).collect();
-                let id = self.new_call(&name, target, fields, creator.clone());
-                let call = self.legs.get_mut(&id).and_then(|leg| leg.call.as_mut());
-                if let Some(call) = call {
-                    call.history.clone_from(&body.history);
-                }
+            let fields = by.iter().cloned().chain(fields).collect();
+            let id = self.new_call(name, target, fields, known.cloned());
+            let call = self.legs.get_mut(&id).and_then(|leg| leg.call.as_mut());
+            if let Some(call) = call {
+                call.history.clone_from(&body.history);
             }
         }
     }
