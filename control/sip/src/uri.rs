@@ -228,7 +228,11 @@ pub fn unescape(text: &str) -> String {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let pair = tail.get(..2).and_then(|d| core::str::from_utf8(d).ok());
+        // Not what else Rust reads as a number: `+1`.
+        let pair = tail
+            .get(..2)
+            .filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let pair = pair.and_then(|d| core::str::from_utf8(d).ok());
         match pair.and_then(|d| u8::from_str_radix(d, 16).ok()) {
             Some(octet) if first == b'%' => {
                 octets.push(octet);
@@ -313,6 +317,7 @@ mod tests {
         );
         assert_eq!(uri.user(), Some("%2B1555"));
         assert_eq!(uri.user_unescaped().as_deref(), Some("+1555"));
+        assert_eq!(unescape("%41%+1%4%zz%"), "A%+1%4%zz%");
         assert_eq!((uri.host(), uri.port()), ("home1.net", Some(5070)));
         assert_eq!(uri.parameter("LR"), Some(""));
         assert_eq!(uri.parameter("comp"), Some("sigcomp"));
