@@ -22,6 +22,7 @@ pub use conference::notice::{TEXT_BYTES_MAX as NOTICE_TEXT_BYTES_MAX, Texts as N
 pub use conference::{Rules, WhoMay};
 pub use config::{ConferenceConfig, Config, ContactForm, OwnTexts};
 pub use outcomes::{Codes, Latency, Outcomes};
+pub use session_timer::SESSION_SECONDS_MIN;
 pub use status::{ConferenceStatus, Metrics, ParticipantStatus};
 pub use terms::Profile;
 

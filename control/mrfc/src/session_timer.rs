@@ -8,7 +8,7 @@ use clock::Duration;
 use sip::{Answer, Headers};
 
 /// Shortest interval accepted, seconds: the RFC's own minimum (5).
-pub(crate) const MIN_SE_SECONDS: u64 = 90;
+pub const SESSION_SECONDS_MIN: u64 = 90;
 
 /// The longest interval that a 422 makes us take, seconds: a day.
 const SECONDS_MAX: u64 = 86_400;
@@ -49,7 +49,7 @@ impl SessionTimer {
             return Ok(own.map(|own| Self {
                 seconds: own
                     .as_secs()
-                    .max(MIN_SE_SECONDS)
+                    .max(SESSION_SECONDS_MIN)
                     .max(least.min(SECONDS_MAX)),
                 by_peer: false,
                 is_understood,
@@ -61,8 +61,8 @@ impl SessionTimer {
             .next()
             .and_then(|s| s.parse().ok())
             .ok_or_else(|| Answer::new(400))?;
-        if seconds < MIN_SE_SECONDS {
-            return Err(Answer::new(422).with("Min-SE", MIN_SE_SECONDS.to_string()));
+        if seconds < SESSION_SECONDS_MIN {
+            return Err(Answer::new(422).with("Min-SE", SESSION_SECONDS_MIN.to_string()));
         }
         let by_us = parts.any(|p| p.eq_ignore_ascii_case("refresher=uas"));
         Ok(Some(Self {
@@ -76,7 +76,7 @@ impl SessionTimer {
     /// What a 2xx to an INVITE of ours says (RFC 4028 7.2); where it says nothing we refresh.
     pub(crate) fn answered(headers: &Headers, own: Option<Duration>) -> Option<Self> {
         let own = own.map(|own| Self {
-            seconds: own.as_secs().max(MIN_SE_SECONDS),
+            seconds: own.as_secs().max(SESSION_SECONDS_MIN),
             by_peer: false,
             is_understood: false,
             min_se: None,
@@ -92,7 +92,7 @@ impl SessionTimer {
         let mut parts = value.split(';').map(str::trim);
         let seconds: u64 = parts.next()?.parse().ok()?;
         Some(Self {
-            seconds: seconds.max(MIN_SE_SECONDS),
+            seconds: seconds.max(SESSION_SECONDS_MIN),
             by_peer: parts.any(|p| p.eq_ignore_ascii_case("refresher=uas")),
             is_understood: true,
             min_se: None,
