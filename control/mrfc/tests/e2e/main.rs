@@ -56,6 +56,8 @@ fn config() -> Config {
         max_participants: 3,
         term_ioi: Some("home2.net".into()),
         mrfp_grace: Duration::ZERO,
+        // How long an answer takes depends on what else this machine does.
+        h248_timeout: Duration::from_secs(600),
         ..Config::default()
     }
 }
