@@ -328,7 +328,9 @@ impl<B: Octets> Shard<B> {
         config: SessionConfig,
     ) {
         let session = self.add_session(now, key, context, config.of_double());
-        self.sessions[session.index as usize].link = crate::session::Link::Elsewhere(shard);
+        self.sessions[session.index as usize]
+            .link
+            .set(crate::session::Link::Elsewhere(shard), &mut self.epoch);
         let context = self.contexts.entry(context).or_default();
         context.insert(session, Some(shard));
         if let Some(reach) = &mut context.reach {

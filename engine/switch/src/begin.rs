@@ -19,6 +19,7 @@ use crate::connection::{Connection, Frame};
 use crate::context::Context;
 use crate::ident::ORDINAL_MAX;
 use crate::limits::{BEGINNING_BYTES_MAX, Limits};
+use crate::lists::Listed;
 use crate::message::{Delivery, DeliveryState, Message};
 use crate::piece::Piece;
 use crate::reach::Meant;
@@ -126,7 +127,8 @@ impl<B: Octets> Shard<B> {
         // Taken out for the moment: the whole shard is needed to list.
         let mut listed = Message::new(message.generation, sender, message.touched_at);
         core::mem::swap(&mut listed.deliveries, &mut message.deliveries);
-        if self.list_recipients(sender, kind, audience, &mut listed) {
+        let all = self.list_recipients(sender, kind, audience, &mut listed);
+        if all.is_partial {
             self.list_shares(sender, audience, &mut listed);
         }
         let message = &mut self.messages[slot as usize];
@@ -184,16 +186,18 @@ impl<B: Octets> Shard<B> {
     }
 
     /// Gives a message its deliveries: one for every session that is to get it from `sender`, in the
-    /// order of their seats; those that cannot be served have failed. Returns whether others may be on
-    /// other shards.
-    #[must_use]
+    /// order of their seats; those that cannot be served have failed.
     pub(crate) fn list_recipients(
         &mut self,
         sender: SessionRef,
         kind: Kind<'_>,
         audience: Audience<'_>,
         message: &mut Message,
-    ) -> bool {
+    ) -> Listed {
+        let mut listed = Listed {
+            is_partial: false,
+            is_lasting: false,
+        };
         let Self {
             sessions,
             contexts,
@@ -205,8 +209,9 @@ impl<B: Octets> Shard<B> {
         let limits = &self.config.limits;
         let from = &sessions[sender.index as usize];
         let Some(context) = contexts.get(&from.context) else {
-            return false;
+            return listed;
         };
+        listed.is_partial = context.reach.is_some();
         message.is_watched = from.config.is_watching();
         let stream = from.key.stream;
         let is_droppable = kind.is_droppable();
@@ -214,6 +219,7 @@ impl<B: Octets> Shard<B> {
         message.deliveries.reserve(context.sessions.len().min(room));
         // What depends on the terms alone is judged once for all who have the same.
         let mut known = None;
+        let mut has_unaided = false;
         for &to in &context.sessions {
             let entry = &mut sessions[to.index as usize];
             let Some(conn) = entry.recipient_conn() else {
@@ -232,6 +238,7 @@ impl<B: Octets> Shard<B> {
                     stance
                 }
             };
+            has_unaided |= stance.is_unaided;
             let refusal = if !stance.takes {
                 Some(StatusCode::UNSUPPORTED_MEDIA)
             } else if (is_droppable || stance.is_unaided)
@@ -262,7 +269,10 @@ impl<B: Octets> Shard<B> {
                     .push(Delivery::new(to, entry.seat, state));
             }
         }
-        context.reach.is_some()
+        let is_for_others = matches!(audience, Audience::Others) && !kind.can_be_wrapped();
+        listed.is_lasting = is_for_others
+            && !(listed.is_partial || is_droppable || has_unaided || message.failure.is_some());
+        listed
     }
 }
 

@@ -83,7 +83,9 @@ impl<B: Octets> Shard<B> {
         let sessions = core::mem::take(&mut connection.sessions);
         for session in sessions {
             if let Some(session) = self.session_at(session) {
-                self.sessions[session.index as usize].link = Link::Lost;
+                self.sessions[session.index as usize]
+                    .link
+                    .set(Link::Lost, &mut self.epoch);
                 let key = self.sessions[session.index as usize].key;
                 tracing::info!(session = %key, ?cause, "session lost its connection");
                 self.fail_plays(session);

@@ -46,7 +46,7 @@ impl<B: Octets> Shard<B> {
             self.close(now, conn);
             return;
         };
-        if let Link::Connecting { timer, .. } = self.sessions[session.index as usize].link {
+        if let Link::Connecting { timer, .. } = self.sessions[session.index as usize].link.get() {
             self.timers.cancel(timer);
         }
         let peer = match self.sessions[session.index as usize].config.setup {
@@ -75,7 +75,7 @@ impl<B: Octets> Shard<B> {
         self.close(now, conn);
         let session = &mut self.sessions[session.index as usize];
         if !misfit.is_impostor() {
-            session.link = Link::Lost;
+            session.link.set(Link::Lost, &mut self.epoch);
             let event = Event::Lost {
                 session: session.key,
                 cause: LossCause::Security(misfit),
@@ -93,10 +93,10 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let session = &mut self.sessions[session.index as usize];
-        if let Link::Connecting { timer, .. } = session.link {
+        if let Link::Connecting { timer, .. } = session.link.get() {
             self.timers.cancel(timer);
         }
-        session.link = Link::Lost;
+        session.link.set(Link::Lost, &mut self.epoch);
         let event = Event::Lost {
             session: session.key,
             cause,
@@ -176,9 +176,9 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let session = &mut self.sessions[session.index as usize];
-        if let Link::Connecting { request, .. } = session.link {
+        if let Link::Connecting { request, .. } = session.link.get() {
             self.connects.remove(&request);
-            session.link = Link::Lost;
+            session.link.set(Link::Lost, &mut self.epoch);
             let cause = LossCause::ConnectFailed(std::io::ErrorKind::TimedOut);
             let event = Event::Lost {
                 session: session.key,

@@ -54,7 +54,7 @@ impl<B: Octets> Shard<B> {
             .map(|(home, _)| *home)
             .collect();
         assert_eq!(homes, [entry.context], "{key:?} is in its context alone");
-        match entry.link {
+        match entry.link.get() {
             Link::Bound(conn) => {
                 let connection = self.live(conn).expect("bound to a live connection");
                 assert!(connection.sessions.contains(&session), "{key:?} is carried");
@@ -93,7 +93,7 @@ impl<B: Octets> Shard<B> {
 
     fn check_tables(&self) {
         for (request, session) in &self.connects {
-            let link = self.sessions[session.index as usize].link;
+            let link = self.sessions[session.index as usize].link.get();
             let is_its = matches!(link, Link::Connecting { request: r, .. } if r == *request);
             assert!(is_its, "{request:?} is awaited");
         }
@@ -138,7 +138,7 @@ impl<B: Octets> Shard<B> {
     fn check_connection(&self, connection: &Connection<B>) {
         let id = connection.id;
         for session in &connection.sessions {
-            let link = self.sessions[session.index as usize].link;
+            let link = self.sessions[session.index as usize].link.get();
             assert_eq!(link, Link::Bound(id), "carries what is bound to it");
         }
         let queued = connection.tx.queued();
@@ -159,7 +159,7 @@ impl<B: Octets> Shard<B> {
                 DeliveryState::Going,
                 "the open copy goes on"
             );
-            let link = self.sessions[delivery.session.index as usize].link;
+            let link = self.sessions[delivery.session.index as usize].link.get();
             assert_eq!(link, Link::Bound(id), "the open copy is on its connection");
         }
         let held_by = self.conns.iter();

@@ -5,7 +5,7 @@ use msrp::{ByteRange, FailureReport, Head, Method, MsrpUri, Start};
 
 use crate::answer::sole_uri;
 use crate::api::{ConnId, Octets};
-use crate::begin::{Audience, new_wrapper};
+use crate::begin::new_wrapper;
 use crate::config::{Matching, Profile};
 use crate::connection::{Chunk, Frame, Repeat, Trail};
 use crate::fan_out::write_fields;
@@ -13,7 +13,7 @@ use crate::limits::{MESSAGE_BYTES_CEILING, MESSAGES_MAX};
 use crate::message::{Message, MessageRef, index_key};
 use crate::recent::Fate;
 use crate::refusal::Refusal;
-use crate::session::{Kind, Link, SessionRef, is_type};
+use crate::session::{Link, SessionRef, is_type};
 use crate::shard::Shard;
 
 impl<B: Octets> Shard<B> {
@@ -71,7 +71,7 @@ impl<B: Octets> Shard<B> {
             return Ok(session);
         }
         let session = self.named_session(uri).ok_or(Refusal::UnknownSession)?;
-        match self.sessions[session.index as usize].link {
+        match self.sessions[session.index as usize].link.get() {
             Link::Bound(bound) if bound == conn => Ok(session),
             Link::Bound(_) => Err(Refusal::SessionInUse),
             Link::Waiting if self.is_draining => Err(Refusal::Draining),
@@ -133,9 +133,11 @@ impl<B: Octets> Shard<B> {
             return Err(Refusal::NotAllowed);
         }
         let content_type = head.content_type.unwrap_or_default();
-        let is_wrapped = is_type(content_type, b"message/cpim");
+        // What it sent before, it may send.
+        let is_known = self.has_list(session, content_type);
+        let is_wrapped = !is_known && is_type(content_type, b"message/cpim");
         let is_room = entry.config.terms.profile == Profile::Chatroom;
-        if !entry.accepts(content_type) || (is_room && !is_wrapped) {
+        if !is_known && (!entry.accepts(content_type) || (is_room && !is_wrapped)) {
             return Err(Refusal::ContentTypeNotAccepted);
         }
         let range = head.byte_range.as_ref();
@@ -249,13 +251,8 @@ impl<B: Octets> Shard<B> {
         if is_wrapped {
             message.wrapper = Some(new_wrapper());
         } else {
-            let kind = Kind {
-                content_type: head.content_type.unwrap_or_default(),
-                wrapped: None,
-            };
-            if self.list_recipients(session, kind, Audience::Others, &mut message) {
-                self.list_shares(session, Audience::Others, &mut message);
-            }
+            let content_type = head.content_type.unwrap_or_default();
+            self.list_others(session, content_type, &mut message);
         }
         let is_listed = message.takes_reports();
         if is_listed {

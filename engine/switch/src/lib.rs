@@ -24,6 +24,7 @@ mod invariants;
 mod judge;
 mod lane;
 pub mod limits;
+mod lists;
 mod message;
 mod news;
 mod nickname;

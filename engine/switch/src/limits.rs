@@ -35,6 +35,16 @@ pub const RELIEF_INTERVAL: Duration = Duration::from_millis(100);
 /// whose cost the fixed part is small.
 pub const TURN_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Lists of recipients kept for next messages, one for each sender that comes to its place. With the two
+/// limits below at most 1.1 MiB in a shard.
+pub const LISTS_MAX: usize = 256;
+
+/// A list of more recipients is made anew for each message.
+pub const LISTED_MAX: usize = 256;
+
+/// As is one for a media type that is longer, octets.
+pub const LISTED_TYPE_BYTES_MAX: usize = 128;
+
 /// A shipment to another shard is not filled beyond this many octets (but by what was under way): the C
 /// library maps memory anew for larger allocations.
 pub const SHIPMENT_BYTES: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use crate::api::{
 use crate::config::{SessionConfig, Setup};
 use crate::ident::Tid;
 use crate::security::{Misfit, Security};
-use crate::session::{Link, Session, SessionRef};
+use crate::session::{Link, Session, SessionRef, Tie};
 use crate::shard::{Deadline, Shard};
 
 impl<B: Octets> Shard<B> {
@@ -47,7 +47,7 @@ impl<B: Octets> Shard<B> {
             seat: self.next_seat,
             config,
             opening: None,
-            link: Link::Waiting,
+            link: Tie::new(),
             installed_at: now,
             statistics: Statistics::default(),
             open: Vec::new(),
@@ -106,7 +106,7 @@ impl<B: Octets> Shard<B> {
             || entry.config.security != config.security
             || (entry.config.remote_path.is_some()
                 && entry.config.remote_path != config.remote_path);
-        if moved && matches!(entry.link, Link::Bound(_)) {
+        if moved && matches!(entry.link.get(), Link::Bound(_)) {
             // Its new connection would get the rest of messages without their beginning; what ends
             // them still goes to the old path.
             self.fail_deliveries_to(session, StatusCode::TIMEOUT);
@@ -131,17 +131,17 @@ impl<B: Octets> Shard<B> {
             self.abort_messages_from(session);
         }
         let entry = &mut self.sessions[session.index as usize];
-        match entry.link {
+        match entry.link.get() {
             // New signalling may revive what was lost (RFC 4975 5.4).
             Link::Lost => {
-                entry.link = Link::Waiting;
+                entry.link.set(Link::Waiting, &mut self.epoch);
                 self.connect_if_active(now, session);
             }
             Link::Waiting => self.connect_if_active(now, session),
             Link::Connecting { request, timer } if moved => {
                 self.connects.remove(&request);
                 self.timers.cancel(timer);
-                entry.link = Link::Waiting;
+                entry.link.set(Link::Waiting, &mut self.epoch);
                 self.connect_if_active(now, session);
             }
             Link::Bound(conn) if moved => {
@@ -167,7 +167,9 @@ impl<B: Octets> Shard<B> {
         let request = ConnectId(self.next_connect);
         let at = now + self.config.limits.connect_timeout;
         let timer = self.timers.arm(at, Deadline::Connect(session));
-        entry.link = Link::Connecting { request, timer };
+        entry
+            .link
+            .set(Link::Connecting { request, timer }, &mut self.epoch);
         self.connects.insert(request, session);
         let secure = match entry.config.security {
             Security::Plain => None,
@@ -193,7 +195,7 @@ impl<B: Octets> Shard<B> {
             self.timers.cancel(timer);
         }
         let entry = &mut self.sessions[session.index as usize];
-        entry.link = Link::Bound(conn);
+        entry.link.set(Link::Bound(conn), &mut self.epoch);
         entry.heard_at = now;
         self.plays.wake(session);
         let session = entry.key;
@@ -223,7 +225,7 @@ impl<B: Octets> Shard<B> {
         if let Err(misfit) = verdict
             && misfit.is_impostor()
         {
-            entry.link = Link::Lost;
+            entry.link.set(Link::Lost, &mut self.epoch);
             let session = entry.key;
             tracing::warn!(%peer, %session, %misfit, "session given up");
             let cause = LossCause::Security(misfit);
@@ -298,7 +300,7 @@ impl<B: Octets> Shard<B> {
         self.drop_deliveries_to(session);
         self.keep_nickname(now, session);
         self.forget_asked(session);
-        match self.sessions[session.index as usize].link {
+        match self.sessions[session.index as usize].link.get() {
             Link::Connecting { request, timer } => {
                 self.connects.remove(&request);
                 self.timers.cancel(timer);
@@ -317,7 +319,9 @@ impl<B: Octets> Shard<B> {
 
     /// Takes a session off its connection, which closes when it carries no other.
     fn unbind(&mut self, now: Instant, conn: ConnId, session: SessionRef) {
-        self.sessions[session.index as usize].link = Link::Waiting;
+        self.sessions[session.index as usize]
+            .link
+            .set(Link::Waiting, &mut self.epoch);
         self.fail_plays(session);
         self.abort_messages_from(session);
         let Some(connection) = self.connection(conn) else {
@@ -333,10 +337,10 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let entry = &mut self.sessions[session.index as usize];
-        match entry.link {
+        match entry.link.get() {
             Link::Waiting | Link::Lost | Link::Elsewhere(_) => return,
             Link::Connecting { request, timer } => {
-                entry.link = Link::Waiting;
+                entry.link.set(Link::Waiting, &mut self.epoch);
                 self.connects.remove(&request);
                 self.timers.cancel(timer);
             }

@@ -344,7 +344,7 @@ impl<B: Octets> Shard<B> {
             let session = self.session_at(playing.session);
             let session = session.expect("a play ends before its session");
             if let Some(sent) = &playing.sent {
-                let link = self.sessions[session.index as usize].link;
+                let link = self.sessions[session.index as usize].link.get();
                 assert_eq!(link, Link::Bound(sent.conn), "sent where it is answered");
             }
         }

@@ -117,7 +117,7 @@ impl<B: Octets> Shard<B> {
             let members = members.map_or_else(Vec::new, |c| c.members().collect());
             for member in members {
                 let entry = self.sessions.get(member.index as usize);
-                let source = match entry.map(|entry| entry.link) {
+                let source = match entry.map(|entry| entry.link.get()) {
                     Some(Link::Bound(sender)) => Source::Here(sender),
                     Some(Link::Elsewhere(_)) => Source::There(member),
                     Some(Link::Waiting | Link::Connecting { .. } | Link::Lost) | None => continue,

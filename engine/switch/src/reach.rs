@@ -240,7 +240,7 @@ impl<B: Octets> Shard<B> {
             if entry.elsewhere() != Some(shard) {
                 continue;
             }
-            entry.link = crate::session::Link::Lost;
+            entry.link.set(crate::session::Link::Lost, &mut self.epoch);
             self.forget_messages_from(session);
         }
         for context in self.contexts.values_mut() {

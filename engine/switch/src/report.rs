@@ -41,8 +41,9 @@ impl<B: Octets> Shard<B> {
             return;
         };
         let session = self.sessions.get_mut(delivery.session.index as usize);
-        let session = session
-            .filter(|s| s.generation == delivery.session.generation && s.link == Link::Bound(conn));
+        let session = session.filter(|s| {
+            s.generation == delivery.session.generation && s.link.get() == Link::Bound(conn)
+        });
         let Some(session) = session.filter(|_| delivery.state == DeliveryState::Going) else {
             return;
         };
@@ -94,7 +95,7 @@ impl<B: Octets> Shard<B> {
         let uri = sole_uri(head)?;
         self.current_session(conn, uri).or_else(|| {
             let session = self.named_session(uri)?;
-            let link = self.sessions[session.index as usize].link;
+            let link = self.sessions[session.index as usize].link.get();
             (link == Link::Bound(conn)).then_some(session)
         })
     }

@@ -7,6 +7,7 @@ use clock::{Instant, TimerKey};
 use crate::api::{ConnId, ConnectId, ContextKey, SessionKey, ShardIndex, Statistics};
 use crate::config::{SessionConfig, Terms};
 use crate::ident::{Stem, Tid};
+use crate::lists::Epoch;
 use crate::recent::Recent;
 
 /// Names a session inside its shard; goes stale when the session ends.
@@ -27,7 +28,7 @@ pub(crate) struct Session {
     pub config: SessionConfig,
     /// See [`Self::opening`].
     pub opening: Option<Rc<[u8]>>,
-    pub link: Link,
+    pub link: Tie,
     pub installed_at: Instant,
     pub statistics: Statistics,
     /// Slots of messages from this session that are not complete yet.
@@ -64,11 +65,32 @@ pub(crate) enum Link {
     Elsewhere(ShardIndex),
 }
 
+/// Holds a session's link. Lists of recipients depend on it: when it changes, their epoch is over.
+#[derive(Debug)]
+pub(crate) struct Tie(Link);
+
+impl Tie {
+    /// Of a session that is new.
+    pub(crate) fn new() -> Self {
+        Self(Link::Waiting)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Link {
+        self.0
+    }
+
+    pub(crate) fn set(&mut self, link: Link, epoch: &mut Epoch) {
+        self.0 = link;
+        epoch.end();
+    }
+}
+
 impl Session {
     /// The connection, if there is one.
     #[inline]
     pub(crate) fn conn(&self) -> Option<ConnId> {
-        match self.link {
+        match self.link.get() {
             Link::Bound(conn) => Some(conn),
             Link::Waiting | Link::Connecting { .. } | Link::Lost | Link::Elsewhere(_) => None,
         }
@@ -76,7 +98,7 @@ impl Session {
 
     /// The shard that carries it, if that is another one.
     pub(crate) fn elsewhere(&self) -> Option<ShardIndex> {
-        match self.link {
+        match self.link.get() {
             Link::Elsewhere(shard) => Some(shard),
             Link::Waiting | Link::Connecting { .. } | Link::Bound(_) | Link::Lost => None,
         }
@@ -157,6 +179,11 @@ impl Kind<'_> {
                     || is_listed(send_wrapped_types, wrapped)
                     || is_listed(send_types, wrapped)
             })
+    }
+
+    /// Whether it depends on more than its type to whom a message goes.
+    pub(crate) fn can_be_wrapped(&self) -> bool {
+        self.wrapped.is_some() || is_type(self.content_type, b"message/cpim")
     }
 
     /// Whether nothing is lost when it does not arrive: it says that somebody is typing (RFC 3994).

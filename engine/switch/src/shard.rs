@@ -31,6 +31,7 @@ use crate::context::Context;
 use crate::hoard::Gauges;
 use crate::lane::Lanes;
 use crate::limits::{FRAME_POOL_MAX, Limits, MESSAGE_SWEEP};
+use crate::lists::{Epoch, Lists};
 use crate::message::{Hashed, Message, Origin};
 use crate::nickname_ask::Asked;
 use crate::play::{PlayRef, Plays};
@@ -137,6 +138,9 @@ pub struct Shard<B> {
     /// Whether this turn has looked for a recipient to give up.
     pub(crate) has_looked: bool,
     pub(crate) gauges: Arc<Gauges>,
+    /// Of lists of recipients.
+    pub(crate) epoch: Epoch,
+    pub(crate) lists: Lists,
     /// The ways to other shards.
     pub(crate) lanes: Lanes,
     /// Messages whose sender another shard carries.
@@ -194,6 +198,8 @@ impl<B: Octets> Shard<B> {
             waiting_for_room: Vec::new(),
             has_looked: false,
             gauges: Arc::default(),
+            epoch: Epoch::default(),
+            lists: Lists::default(),
         }
     }
 
@@ -339,6 +345,7 @@ impl<B: Octets> Shard<B> {
     }
 
     fn handle_command(&mut self, now: Instant, command: Command) {
+        self.epoch.end();
         let statistics = match command.order {
             Order::Install {
                 session,
