@@ -221,12 +221,12 @@ async fn open_h248(config: &Config, mid: MId) -> Result<Shell, StartError> {
     })
 }
 
-/// The name of an MGC that was given none: its address, with the port if that is fixed.
+/// The name of an MGC that was given none: its address.
 fn mid_of(addr: TransportAddr) -> MId {
     let addr = addr.addr();
     MId::Ip {
         address: addr.ip(),
-        port: Some(addr.port()).filter(|port| *port != 0),
+        port: Some(addr.port()),
     }
 }
 

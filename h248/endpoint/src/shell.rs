@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use clock::Instant;
-use h248::ast::{ActionRequest, ReplyBody, TransactionId};
+use h248::ast::{ActionRequest, MId, ReplyBody, TransactionId};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -127,7 +127,8 @@ impl Shell {
         Self::open(node, local).await
     }
 
-    /// Opens a controller that listens on `listen`.
+    /// Opens a controller that listens on `listen`. Port 0 in its name stands for the one that is bound
+    /// first: without a port a name would mean the usual one.
     ///
     /// # Errors
     ///
@@ -137,8 +138,18 @@ impl Shell {
         association: AssociationConfig,
         listen: &[TransportAddr],
     ) -> io::Result<Self> {
-        let node = Node::controller(with_epoch(config), association, Instant::ZERO);
-        Self::open(node, listen).await
+        let config = with_epoch(config);
+        let node = |config, association| Node::controller(config, association, Instant::ZERO);
+        let mut shell = Self::open(node(config.clone(), association.clone()), listen).await?;
+        if let MId::Ip { address, port } = config.mid
+            && port == Some(0)
+            && let Some(first) = shell.bound.first()
+        {
+            let port = Some(first.addr().port());
+            let mid = MId::Ip { address, port };
+            shell.node = node(Config { mid, ..config }, association);
+        }
+        Ok(shell)
     }
 
     async fn open(node: Node, addresses: &[TransportAddr]) -> io::Result<Self> {

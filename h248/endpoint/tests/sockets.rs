@@ -7,10 +7,10 @@
 
 mod support;
 
-use h248::ast::TransactionId;
+use h248::ast::{MId, TransactionId};
 use h248_endpoint::limits::PEER_OUTSTANDING_MAX;
 use h248_endpoint::{
-    AssociationConfig, Departure, Event, Registered, RegistrationConfig, Role, Shell,
+    AssociationConfig, Config, Departure, Event, Registered, RegistrationConfig, Role, Shell,
     TransportAddr, first_error,
 };
 use support::{audit, config, mid, refused};
@@ -185,6 +185,26 @@ async fn a_stream_that_is_no_tpkt_is_closed_and_others_live_on() {
     let mut mg = gateway("mg", &[address]).await;
     let (at_mgc, _) = register(&mut mgc, &mut mg).await;
     converse(&mut mgc, &mut mg, &at_mgc, 100).await;
+}
+
+#[tokio::test]
+async fn a_controller_named_by_any_port_has_the_one_that_is_bound() {
+    let address = core::net::Ipv4Addr::LOCALHOST.into();
+    let named = |port| MId::Ip {
+        address,
+        port: Some(port),
+    };
+    let config = Config {
+        mid: named(0),
+        ..config("mgc", Role::Controller)
+    };
+    let listen = ["udp:127.0.0.1:0".parse().expect("an address")];
+    let mgc = Shell::controller(config, AssociationConfig::default(), &listen).await;
+    let mut mgc = mgc.expect("bound");
+    let bound = mgc.bound()[0];
+    let mut mg = gateway("mg", &[bound]).await;
+    let (_, at_gateway) = register(&mut mgc, &mut mg).await;
+    assert_eq!(at_gateway.mid, named(bound.addr().port()));
 }
 
 #[tokio::test]
