@@ -19,11 +19,11 @@ use conference::info::{Document, MEDIA_TYPE};
 use sip::{Answer, Event as SipEvent, Method};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cli::ChatArgs;
 use crate::cpim::{self, Content, Envelope};
-use crate::limits::{ANSWER_WITHIN, BYE_WITHIN, UNANSWERED_MAX};
+use crate::limits::{ANSWER_WITHIN, BYE_WITHIN, GOODBYE_WITHIN, UNANSWERED_MAX};
 use crate::logging;
 use crate::msrp_client::{Credentials, Event, Message, Nickname, Outgoing};
 use crate::participant::{Caller, Joined, Target};
@@ -48,7 +48,7 @@ pub fn run(args: ChatArgs) -> anyhow::Result<()> {
 
 async fn talk(args: ChatArgs) -> anyhow::Result<()> {
     let is_secure = args.is_secure();
-    let name = user_name(args.name)?;
+    let name = args.name.unwrap_or_else(own_name);
     let target = Target::resolve(&args.uri, args.via.as_ref()).await?;
     let session = msrp::session_id(rand::random());
     let session = String::from_utf8_lossy(session.as_bytes()).into_owned();
@@ -97,16 +97,20 @@ async fn talk(args: ChatArgs) -> anyhow::Result<()> {
     chat.run().await
 }
 
-fn user_name(given: Option<String>) -> anyhow::Result<String> {
-    let name = match given {
-        Some(name) => name,
-        None => std::env::var("USER").unwrap_or_else(|_| "guest".to_owned()),
-    };
+/// The name of the system's user, if it can be one here.
+fn own_name() -> String {
+    let name = std::env::var("USER").ok();
+    name.filter(|name| user_name(name).is_ok())
+        .unwrap_or_else(|| "guest".to_owned())
+}
+
+/// A name that can stand in a URI and on a line.
+pub(crate) fn user_name(name: &str) -> Result<String, &'static str> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || !name.chars().all(is_legal) {
-        bail!("--name {name:?}: expected letters, digits, `.`, `_` or `-`");
+        return Err("expected letters, digits, `.`, `_` or `-`");
     }
-    Ok(name)
+    Ok(name.to_owned())
 }
 
 /// A Message-ID.
@@ -186,7 +190,13 @@ impl Chat {
         let end = self.converse(&mut lines).await;
         let is_over = matches!(end, Ok(Next::Over));
         if !is_over {
-            self.joined.sip.bye(self.joined.dialog).await?;
+            let is_lost = end.is_err();
+            let bye = self.joined.sip.bye(self.joined.dialog);
+            match timeout(GOODBYE_WITHIN, bye).await {
+                Ok(outcome) if !is_lost => drop(outcome?),
+                Err(_) if !is_lost => eprintln!("nobody answered the goodbye"),
+                Ok(_) | Err(_) => {}
+            }
         }
         end?;
         match self.failures {
@@ -514,11 +524,8 @@ mod tests {
 
     #[test]
     fn names_are_plain() {
-        assert_eq!(
-            user_name(Some("ann-1".into())).ok().as_deref(),
-            Some("ann-1")
-        );
-        assert!(user_name(Some("a b".into())).is_err());
-        assert!(user_name(Some(String::new())).is_err());
+        assert_eq!(user_name("ann-1").as_deref(), Ok("ann-1"));
+        assert!(user_name("a b").is_err());
+        assert!(user_name("").is_err());
     }
 }

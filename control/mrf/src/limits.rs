@@ -55,6 +55,10 @@ pub const UNANSWERED_CHUNKS_MAX: usize = 4096;
 /// How long the system that a flow started may take to end, in which nobody takes part any more.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long the answer to a BYE of a chat may take: the user waits for it. By UDP it is sent three times
+/// meanwhile.
+pub const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
+
 /// How long after the end of its connection a chat waits for the BYE that explains it.
 pub const BYE_WITHIN: Duration = Duration::from_secs(2);
 

@@ -39,10 +39,7 @@ impl Target {
     ///
     /// When the URI is none, or the host has no address.
     pub async fn resolve(uri: &str, via: Option<&NextHop>) -> anyhow::Result<Self> {
-        let parsed = Uri::parse(uri).with_context(|| format!("{uri:?} is no SIP URI"))?;
-        if !matches!(parsed.scheme(), "sip" | "sips") {
-            bail!("{uri:?}: expected sip:NAME@HOST or sips:NAME@HOST");
-        }
+        let parsed = sip_uri(uri).map_err(anyhow::Error::msg)?;
         let target = match via {
             Some(via) => via.0.target(),
             None => {
@@ -60,6 +57,30 @@ impl Target {
             further: hops.collect(),
         })
     }
+}
+
+/// Reads what names a conference.
+///
+/// # Errors
+///
+/// What is wrong with it, and what may have been meant.
+pub fn sip_uri(text: &str) -> Result<Uri, String> {
+    let expected = "expected sip:NAME@HOST or sips:NAME@HOST";
+    let meant = || {
+        let meant = format!("sip:{text}");
+        let is_it = text.contains('@') && Uri::parse(&meant).is_ok();
+        if is_it {
+            format!("; did you mean {meant}?")
+        } else {
+            String::new()
+        }
+    };
+    let uri =
+        Uri::parse(text).map_err(|error| format!("{text:?} is no SIP URI: {error}{}", meant()))?;
+    if !matches!(uri.scheme(), "sip" | "sips") {
+        return Err(format!("{text:?}: {expected}{}", meant()));
+    }
+    Ok(uri)
 }
 
 /// Refuses a transport that is not known.

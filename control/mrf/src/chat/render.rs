@@ -68,6 +68,8 @@ pub(super) fn plain(text: &str) -> String {
     let show = |c: char| match c {
         '\t' => ' ',
         c if c.is_control() => '\u{fffd}',
+        // What turns the direction of a line around would let one speak as another.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         c => c,
     };
     text.chars().map(show).collect()
@@ -133,6 +135,8 @@ mod tests {
             "a\u{1b}[31mb\u{7}",
             "a\u{fffd}[31mb\u{fffd}\n",
         );
+        let turned = "a\u{202e}b\u{2066}c";
+        check("text/plain", turned, "a\u{fffd}b\u{fffd}c\n");
         let body = "From: \"\u{1b}x\" <sip:a@b>\r\n\r\nContent-Type: text/plain\r\n\r\nhi";
         check("message/cpim", body, "\u{fffd}x: hi\n");
     }

@@ -10,7 +10,7 @@ use crate::values::NextHop;
 #[derive(Debug, Args)]
 pub struct ChatArgs {
     /// The conference, for example sip:lobby@127.0.0.1
-    #[arg(value_name = "SIP-URI")]
+    #[arg(value_name = "SIP-URI", value_parser = conference_uri)]
     pub uri: String,
     /// Next hop of SIP: udp:ADDR, tcp:ADDR, tls:ADDR, ws:ADDR or wss:ADDR, or a URI that leads there, for
     /// example sip:proxy.example.net (RFC 3263) [default: from the SIP-URI]
@@ -24,12 +24,16 @@ pub struct ChatArgs {
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
     /// The name that others see: letters, digits, `.`, `_`, `-` [default: $USER, or guest]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::chat::user_name)]
     pub name: Option<String>,
     /// Directory where files are put that others send; none there is written over [default: they are
     /// told, and not kept]
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
+}
+
+fn conference_uri(text: &str) -> Result<String, String> {
+    crate::participant::sip_uri(text).map(|_| text.to_owned())
 }
 
 /// What MSRP goes over.

@@ -198,6 +198,35 @@ fn the_conference_can_end_the_call() {
 }
 
 #[test]
+fn a_server_that_vanishes_ends_the_chat() {
+    let server = Server::run();
+    let mut ann = chat(&server, "ann");
+    server.program.signal("KILL");
+    ann.said("the MSRP connection is gone");
+    assert_eq!(ann.wait().code(), Some(1));
+}
+
+#[test]
+fn what_can_be_no_conference_and_no_name_is_a_usage_fault() {
+    for (args, expected) in [
+        (
+            &["chat", "room@127.0.0.1"][..],
+            "did you mean sip:room@127.0.0.1?",
+        ),
+        (&["chat", "127.0.0.1:5060"], "expected sip:NAME@HOST"),
+        (&["chat", "tel:+1"], "expected sip:NAME@HOST"),
+        (
+            &["chat", "sip:a@127.0.0.1", "--name", "a b"],
+            "expected letters, digits",
+        ),
+    ] {
+        let done = finish(args, b"");
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(done.stderr.contains(expected), "{done:?}");
+    }
+}
+
+#[test]
 fn where_nobody_listens_is_told() {
     // Held, and not listened on: nobody else gets it meanwhile.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
