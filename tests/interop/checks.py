@@ -10,6 +10,7 @@ import traceback
 
 import check_agents
 import check_h248
+import check_hostile
 import check_msrp
 import check_overload
 import check_relay
@@ -30,6 +31,7 @@ GROUPS = [
     check_secured,
     check_agents,
     check_msrp,
+    check_hostile,
     check_h248,
     check_relay,
     check_wire,
