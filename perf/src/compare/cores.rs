@@ -52,6 +52,9 @@ impl Trip {
 /// they take half as long.
 const FAR: f64 = 3.0;
 
+/// The shortest trip is presumed to be no longer: where cores share a cache it is not, and a comparison may begin while they are far.
+const NEAREST_PRESUMED_NANOS: f64 = 100.0;
+
 /// Trips that are timed together.
 const BURST: u64 = 100;
 
@@ -102,7 +105,9 @@ impl Cores {
     /// Whether a trip is much longer than the shortest one: the cores do not share what they shared then.
     pub(crate) fn is_far(&self, trip: Option<Trip>) -> bool {
         let both = trip.zip(self.nearest);
-        both.is_some_and(|(trip, nearest)| trip.nanos > FAR * nearest.nanos)
+        both.is_some_and(|(trip, nearest)| {
+            trip.nanos > FAR * nearest.nanos.min(NEAREST_PRESUMED_NANOS)
+        })
     }
 }
 
@@ -192,5 +197,10 @@ mod tests {
             assert_eq!(cores.is_far(Some(trip(nanos))), is_far, "{nanos}");
         }
         assert!(!cores.is_far(None));
+        let always_far = Cores {
+            nearest: Some(trip(497.0)),
+            ..cores
+        };
+        assert!(always_far.is_far(Some(trip(497.0))));
     }
 }

@@ -96,8 +96,9 @@ fn distance(page: &mut String, runner: &Runner, results: &Results) -> std::fmt::
     let far = runs().filter(|run| cores.is_far(run.trip)).count();
     writeln!(
         page,
-        "\nA cache line went from the system's core to the generator's and back in {:.0} ns; in {far} of {} runs it took \
-         more than three times that, though near cores were waited for: those are left out of a ratio unless both of its runs are such.",
+        "\nA cache line went from the system's core to the generator's and back in {:.0} ns at best; in {far} of {} runs it took \
+         more than three times what it takes where cores share a cache, though such were waited for: those are left out of a ratio \
+         unless both of its runs are such.",
         nearest.nanos,
         runs().count()
     )
