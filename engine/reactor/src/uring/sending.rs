@@ -105,20 +105,15 @@ impl Send {
             skip = 0;
         }
         self.header.msg_iov = self.runs.as_mut_ptr();
-        self.header.msg_iovlen = self.runs.len();
+        #[allow(clippy::useless_conversion, reason = "musl has another type")]
+        let count = self.runs.len().try_into().expect("at most IOVECS_MAX");
+        self.header.msg_iovlen = count;
     }
 }
 
 fn empty_header() -> libc::msghdr {
-    libc::msghdr {
-        msg_name: core::ptr::null_mut(),
-        msg_namelen: 0,
-        msg_iov: core::ptr::null_mut(),
-        msg_iovlen: 0,
-        msg_control: core::ptr::null_mut(),
-        msg_controllen: 0,
-        msg_flags: 0,
-    }
+    // SAFETY: integers and pointers, for which zeros are a value; some systems have more than they name.
+    unsafe { core::mem::zeroed() }
 }
 
 #[cfg(test)]

@@ -66,7 +66,9 @@ fn request(name: &CStr) -> libc::ifreq {
     request
 }
 
-fn ioctl(fd: i32, number: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+fn ioctl(fd: i32, number: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
+    #[allow(clippy::useless_conversion, reason = "musl has another type")]
+    let number = libc::Ioctl::try_from(number).expect("numbers of two octets");
     // SAFETY: the structure is of the type that the numbers used here take, with a name that ends with
     // a zero (`request` copies fewer octets than fit); a pointer in it, if any, is its maker's care.
     check(unsafe { libc::ioctl(fd, number, core::ptr::from_mut(request)) }).map(drop)
@@ -161,7 +163,7 @@ pub(crate) fn sleep<'a>(
         count += 1;
     }
     let time = time.map(|time| libc::timespec {
-        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: time.as_secs().try_into().unwrap_or(i32::MAX.into()),
         tv_nsec: time.subsec_nanos().into(),
     });
     let time = time.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
