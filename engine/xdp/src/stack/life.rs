@@ -8,7 +8,7 @@ use super::conn::{Conn, Role};
 use super::{Detached, Event, FrameSink, Key, Place, Stack};
 use crate::frame::Header;
 use crate::limits::SEND_BYTES;
-use crate::tcp::{Effect, Incoming, State};
+use crate::tcp::{Effect, Incoming, Phase, State};
 
 impl Stack {
     /// Gives a connection a segment of its own.
@@ -55,16 +55,7 @@ impl Stack {
         let tcp = &conn.core.tcp;
         let state = tcp.state();
         let is_over = state == State::Closed && !tcp.owes_reset();
-        let has_begun = match state {
-            State::Closed | State::SynSent | State::SynReceived => false,
-            State::Established
-            | State::FinWait1
-            | State::FinWait2
-            | State::CloseWait
-            | State::Closing
-            | State::LastAck
-            | State::TimeWait => true,
-        };
+        let has_begun = matches!(state.phase(), Phase::Open | Phase::Waiting);
         match conn.role {
             Role::HalfOpen { listener } if has_begun => {
                 let conn = self.take(key.index);

@@ -70,6 +70,34 @@ pub(crate) enum State {
     Closed,
 }
 
+/// What the states have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The handshake goes on.
+    Opening,
+    /// Both ends know the other's numbers; something may be on its way.
+    Open,
+    /// All is said; time has to pass.
+    Waiting,
+    Over,
+}
+
+impl State {
+    pub(crate) fn phase(self) -> Phase {
+        match self {
+            Self::SynSent | Self::SynReceived => Phase::Opening,
+            Self::Established
+            | Self::FinWait1
+            | Self::FinWait2
+            | Self::CloseWait
+            | Self::Closing
+            | Self::LastAck => Phase::Open,
+            Self::TimeWait => Phase::Waiting,
+            Self::Closed => Phase::Over,
+        }
+    }
+}
+
 /// How far the shift of the window goes that we offer: [`RECEIVE_BYTES`] fits sixteen bits with it.
 const OWN_SHIFT: u8 = {
     let mut shift = 0;
@@ -365,16 +393,11 @@ impl Tcp {
 
     /// When to call [`Self::handle_deadline`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Closed => None,
-            State::TimeWait => self.closes_at,
-            State::SynSent | State::SynReceived => self.retransmit_at,
-            State::Established
-            | State::FinWait1
-            | State::FinWait2
-            | State::CloseWait
-            | State::Closing
-            | State::LastAck => {
+        match self.state.phase() {
+            Phase::Over => None,
+            Phase::Waiting => self.closes_at,
+            Phase::Opening => self.retransmit_at,
+            Phase::Open => {
                 let idle = self.heard_at.max(self.probed_at) + KEEPALIVE_INTERVAL;
                 let idle = idle.min(self.heard_at + SILENCE_MAX);
                 let all = [self.retransmit_at, self.tail.deadline(), Some(idle)];
@@ -388,16 +411,11 @@ impl Tcp {
         if self.deadline().is_none_or(|at| now < at) {
             return;
         }
-        match self.state {
-            State::Closed => {}
-            State::TimeWait => self.state = State::Closed,
-            State::SynSent | State::SynReceived => self.time_out(now),
-            State::Established
-            | State::FinWait1
-            | State::FinWait2
-            | State::CloseWait
-            | State::Closing
-            | State::LastAck => {
+        match self.state.phase() {
+            Phase::Over => {}
+            Phase::Waiting => self.state = State::Closed,
+            Phase::Opening => self.time_out(now),
+            Phase::Open => {
                 if self.heard_at + SILENCE_MAX <= now {
                     self.abort();
                     self.failure = Some(ErrorKind::TimedOut);

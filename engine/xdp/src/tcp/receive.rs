@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use clock::Instant;
 
 use super::segment::{ACK, FIN, Incoming, RST, SYN};
-use super::{Outgoing, Recovery, SEGMENT_BYTES_UNSAID, Seq, State, Tcp};
+use super::{Outgoing, Phase, Recovery, SEGMENT_BYTES_UNSAID, Seq, State, Tcp};
 use crate::limits::{RECEIVE_BYTES, TIME_WAIT};
 
 /// Acknowledgements that say nothing new before a segment counts as lost (RFC 5681 3.2).
@@ -433,7 +433,7 @@ impl Tcp {
         self.measured = None;
         self.tail.forget();
         self.duplicates = 0;
-        if !matches!(self.state, State::SynSent | State::SynReceived) {
+        if self.state.phase() != Phase::Opening {
             self.doubts_the_way = times.is_multiple_of(2);
             if self.una == self.end || self.window == 0 {
                 self.owes_probe = true;

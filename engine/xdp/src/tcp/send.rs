@@ -9,7 +9,7 @@
 use clock::Instant;
 
 use super::segment::{FIN, PSH, RST, SYN};
-use super::{OWN_SHIFT, Outgoing, Seq, State, Tcp};
+use super::{OWN_SHIFT, Outgoing, Phase, Seq, State, Tcp};
 use crate::limits::RECEIVE_BYTES;
 
 /// Numbers to send: so many octets from a number on, and whether FIN follows them.
@@ -29,19 +29,13 @@ impl Piece {
 impl Tcp {
     /// The next segment, which counts as sent; `None` if there is nothing to send now.
     pub(crate) fn next_segment(&mut self, now: Instant) -> Option<Outgoing> {
-        match self.state {
-            State::Closed => {
+        match self.state.phase() {
+            Phase::Over => {
                 let owes = core::mem::take(&mut self.owes_reset);
                 owes.then(|| Outgoing::new(self.end, Some(self.next), RST))
             }
-            State::SynSent | State::SynReceived => self.next_syn(now),
-            State::Established
-            | State::FinWait1
-            | State::FinWait2
-            | State::CloseWait
-            | State::Closing
-            | State::LastAck
-            | State::TimeWait => match self.next_piece(now) {
+            Phase::Opening => self.next_syn(now),
+            Phase::Open | Phase::Waiting => match self.next_piece(now) {
                 Some(piece) => Some(self.send(now, piece)),
                 None => self.next_bare(),
             },
@@ -58,16 +52,11 @@ impl Tcp {
 
     /// Something was never sent: octets, a SYN or a FIN.
     pub(crate) fn has_unsent(&self) -> bool {
-        match self.state {
-            State::Closed => self.owes_reset,
-            State::SynSent | State::SynReceived => self.end == self.una,
-            State::TimeWait => false,
-            State::Established
-            | State::FinWait1
-            | State::FinWait2
-            | State::CloseWait
-            | State::Closing
-            | State::LastAck => {
+        match self.state.phase() {
+            Phase::Over => self.owes_reset,
+            Phase::Opening => self.end == self.una,
+            Phase::Waiting => false,
+            Phase::Open => {
                 let sent = self.end.octets_since(self.una);
                 sent < self.sending.len() + usize::from(self.is_ending)
             }
