@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail, ensure};
@@ -50,6 +50,10 @@ fn check(args: &LoadArgs, plan: &Plan) -> anyhow::Result<()> {
     ensure!(
         args.idle == 0 || args.via == LoadVia::H248,
         "--idle needs --via h248"
+    );
+    ensure!(
+        args.idle == 0 || plan.transport == load::Transport::Tcp,
+        "--idle needs --transport tcp: silent sessions speak nothing else"
     );
     ensure!(
         args.reactor.0 != ReactorKind::Xdp,
@@ -223,14 +227,20 @@ async fn by_sip(args: &LoadArgs, plan: &Plan) -> anyhow::Result<Sessions> {
     let (uri, target) = match &args.target {
         Some(uri) => (uri.clone(), watched(args)),
         None => {
-            let listen = [
+            let config = Scratch::new(&format!(
+                "max-participants = {}\nmax-size = {}\n",
+                plan.participants, plan.size
+            ))?;
+            let command = [
                 "run",
+                "--config",
+                config.0.to_str().context("a name of a file in UTF-8")?,
                 "--sip",
                 "tcp:127.0.0.1:0",
                 "--h248",
                 "tcp:127.0.0.1:0",
             ];
-            let mut process = own_system(&listen, args, Stdio::piped())?;
+            let mut process = own_system(&command, args, Stdio::piped())?;
             let sip = ready(&mut process, "sip.tcp=")?;
             let uri = format!("sip:load@{sip};transport=tcp");
             (uri, Target::from(process))
@@ -270,6 +280,29 @@ fn own_system(command: &[&str], args: &LoadArgs, stdout: Stdio) -> anyhow::Resul
         .stdin(Stdio::null())
         .stdout(stdout);
     Ok(Process::start(own, &cores)?)
+}
+
+/// A file that is there until a system has read it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(text: &str) -> anyhow::Result<Self> {
+        let name = format!("mrf-load-{}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // Not through a link that somebody left there.
+        let file = File::create_new(&path);
+        let mut file = file.with_context(|| path.display().to_string())?;
+        let scratch = Self(path);
+        file.write_all(text.as_bytes())?;
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It is of no use to anybody.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// The value of a key of the `ready` line.

@@ -35,7 +35,8 @@ fn expect_all(summary: &serde_json::Value, via: &str) {
 #[test]
 fn a_system_of_its_own_is_loaded_by_h248_and_by_sip() {
     expect_all(&run(&["--via", "h248", "--reactor", "mio"]), "h248");
-    expect_all(&run(&["--via", "sip", "--size", "5k"]), "sip");
+    // More than a conference takes by default.
+    expect_all(&run(&["--via", "sip", "--size", "50k"]), "sip");
 }
 
 #[test]
