@@ -69,10 +69,13 @@ fn head(
     writeln!(
         page,
         "Made by `{command}`; medians of {n} interleaved repetitions of {seconds} s each, with the least and the most in \
-         brackets; pictures of {} but for memory. The system under test has one core and is started anew for each run, the load \
+         brackets{}. The system under test has one core and is started anew for each run, the load \
          generator has another. A ratio is the median of the ratios of runs of the same repetition. Absolute figures are of \
          this machine and this hour; ratios are what to keep.",
-        runner.sweep_repetitions
+        match runner.sweep_repetitions {
+            0 => String::new(),
+            times => format!("; points of the sweeps are medians of {times}, memory of one"),
+        }
     )?;
     if !runner.has_kamailio {
         writeln!(page, "\nWithout Kamailio: {NO_KAMAILIO}.")?;
