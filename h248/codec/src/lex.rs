@@ -5,12 +5,12 @@
 
 use memchr::{memchr2, memchr3};
 
-use crate::ast::Text;
+use crate::ast::{Short, Text};
 use crate::limits::NAME_OCTETS;
 use crate::marks::{Marks, WINDOW_OCTETS, Window};
 
 /// A place in the text, with the lexical productions as methods.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
     /// Invariant: not beyond the end of `text`.
@@ -32,20 +32,21 @@ pub(crate) struct Word<'a> {
 }
 
 impl Word<'_> {
+    #[inline(always)]
     pub(crate) fn is_empty(self) -> bool {
         self.octets.is_empty()
     }
 
     /// Whether it is not longer than a NAME or pathNAME may be, and all of the class `class`, to
     /// which letters and digits must belong.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_short_of(self, class: u8) -> bool {
         self.octets.len() <= NAME_OCTETS && self.first_not_of(class).is_none()
     }
 
     /// The first octet that is not of the class `class`, to which letters and digits must belong.
     /// Looks no farther than [`NAME_OCTETS`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn first_not_of(self, class: u8) -> Option<usize> {
         let mut others = self.others;
         while others != 0 {
@@ -60,15 +61,13 @@ impl Word<'_> {
 
     /// Where the slash stands if this is two NAMEs of letters and digits with a slash between, which
     /// most names of packages' items are.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slash_of_item(self) -> Option<u8> {
         let slash = self.others.trailing_zeros() as usize;
-        let begins = |at: usize| self.octets.get(at).is_some_and(u8::is_ascii_alphabetic);
         let is_item = self.others & self.others.wrapping_sub(1) == 0
             && self.octets.len() <= NAME_OCTETS
-            && self.octets.get(slash) == Some(&b'/')
-            && begins(0)
-            && begins(slash + 1);
+            && self.octets.first().is_some_and(u8::is_ascii_alphabetic)
+            && matches!(self.octets.get(slash..), Some([b'/', item, ..]) if item.is_ascii_alphabetic());
         // At most 64, the number of bits.
         is_item.then_some(slash.to_le_bytes()[0])
     }
@@ -144,7 +143,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Octets before the cursor.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pos(&self) -> usize {
         self.pos
     }
@@ -160,7 +159,7 @@ impl<'a> Cursor<'a> {
         self.pos = pos;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.text.get(self.pos).copied()
     }
@@ -171,15 +170,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over `octet`, if it stands here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn eat(&mut self, octet: u8) -> bool {
-        let is_next = self.peek() == Some(octet);
-        self.pos += usize::from(is_next);
-        is_next
+        if self.peek() == Some(octet) {
+            self.pos += 1;
+            return true;
+        }
+        false
     }
 
     /// Notes that `octets` have been looked at.
     #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests count"))]
+    #[inline(always)]
     fn look(&mut self, octets: usize) {
         #[cfg(test)]
         {
@@ -189,12 +191,13 @@ impl<'a> Cursor<'a> {
         let _ = octets;
     }
 
+    #[inline(always)]
     fn rest(&self) -> &'a [u8] {
         &self.text[self.pos..]
     }
 
     /// Skips LWSP: blanks, line ends and whole comments. Says whether there was any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn blank(&mut self) -> bool {
         self.look(1);
         // Between most things there is none.
@@ -204,6 +207,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline(always)]
     fn blanks(&mut self) -> bool {
         let start = self.pos;
         self.pos = end_of_blanks(self.text, start);
@@ -220,50 +224,49 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(crate) fn word(&mut self) -> Word<'a> {
         let at = self.pos;
+        let from = self.rest();
         let Marks { stops, others } = self.marks();
-        let end = match stops {
-            0 => self.end_of_long_word(),
-            _ => at + stops.trailing_zeros() as usize,
+        let length = match stops {
+            0 => length_of_long_word(from),
+            _ => stops.trailing_zeros() as usize,
         };
-        self.pos = end;
-        self.look(end - at + 1);
+        let octets = &from[..length];
+        self.pos = at + length;
+        self.look(length + 1);
         Word {
-            octets: &self.text[at..end],
+            octets,
             at,
             // Those below the first stop.
             others: others & !stops & stops.wrapping_sub(1),
         }
     }
 
-    /// What is known of the octets from the cursor on; no stop among them if the word that begins
-    /// there has more than [`WINDOW_OCTETS`].
+    /// What is known of the octets from the cursor on; no stop among them if the word that begins there
+    /// has more than [`WINDOW_OCTETS`].
     #[inline(always)]
     fn marks(&mut self) -> Marks {
         match self.window.from(self.pos) {
             Some(marks) => marks,
-            None => self.marks_anew(),
+            None => {
+                self.look(WINDOW_OCTETS);
+                self.window.move_to(self.pos, self.text)
+            }
         }
     }
 
+    /// The text of a word of this cursor, if that is short; `None` also near to the end of all text.
     #[inline(always)]
-    fn marks_anew(&mut self) -> Marks {
-        self.look(WINDOW_OCTETS);
-        self.window.move_to(self.pos, self.text)
-    }
-
-    /// Where the word ends that fills the window.
-    #[cold]
-    fn end_of_long_word(&mut self) -> usize {
-        let is_stop = |octet: &u8| classes(*octet) & class::SAFE == 0;
-        let behind = &self.rest()[WINDOW_OCTETS..];
-        let more = behind.iter().position(is_stop).unwrap_or(behind.len());
-        self.pos + WINDOW_OCTETS + more
+    pub(crate) fn short_of(&self, word: Word<'a>) -> Option<Short> {
+        Short::of_ascii(word.octets.len(), self.text.get(word.at..)?)
     }
 
     /// The text of a word of this cursor.
     #[inline(always)]
     pub(crate) fn text_of(&self, word: Word<'a>) -> Text {
-        Text::of_ascii(word.octets, self.text.get(word.at..).unwrap_or_default())
+        match self.short_of(word) {
+            Some(short) => short.into(),
+            None => Text::of_ascii(word.octets),
+        }
     }
 
     /// What a quoted string holds, the cursor being at its opening quote; `None` leaves it there.
@@ -359,6 +362,14 @@ impl<'a> Cursor<'a> {
             from = at + 1;
         }
     }
+}
+
+/// Octets of the word that `from` begins with and that fills the window.
+#[cold]
+#[inline(never)]
+fn length_of_long_word(from: &[u8]) -> usize {
+    let is_stop = |octet: &u8| classes(*octet) & class::SAFE == 0;
+    from.iter().position(is_stop).unwrap_or(from.len())
 }
 
 /// Where the blanks, line ends and whole comments end that begin at `start`.

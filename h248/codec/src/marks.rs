@@ -10,7 +10,7 @@ use wide::{i8x16, u8x16};
 pub(crate) const WINDOW_OCTETS: usize = 64;
 
 /// What is known of the octets from a place on.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Window {
     /// The place, in octets from the start of the text.
     from: usize,
@@ -38,7 +38,7 @@ impl Window {
 
     /// What is known of the octets from `at` on; at least one is a stop if a word ends there at all.
     /// `None` if the window must be moved first.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from(&self, at: usize) -> Option<Marks> {
         let behind = at.wrapping_sub(self.from);
         if behind >= WINDOW_OCTETS {
@@ -61,20 +61,25 @@ impl Window {
 /// The marks of the first octets of `text` from `at` on.
 #[inline(never)]
 fn marks_of(text: &[u8], at: usize) -> Marks {
-    if let Some(octets) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        return marks(octets);
-    }
-    // Behind the end there is nothing but stops.
-    let (known, missing) = match text.last_chunk() {
-        Some(last) => (marks(last), at + WINDOW_OCTETS - text.len()),
-        None => {
-            let mut octets = [0; WINDOW_OCTETS];
-            octets[..text.len()].copy_from_slice(text);
-            (marks(&octets), at)
+    let mut copy = [0; WINDOW_OCTETS];
+    // Behind the end there is nothing but stops: of what is known, so many octets are before `at`.
+    let (octets, before) = match (
+        text.get(at..).and_then(<[u8]>::first_chunk),
+        text.last_chunk(),
+    ) {
+        (Some(octets), _) => (octets, None),
+        (None, Some(last)) => (last, Some(at + WINDOW_OCTETS - text.len())),
+        (None, None) => {
+            copy[..text.len()].copy_from_slice(text);
+            (&copy, Some(at))
         }
     };
+    let known = marks(octets);
+    let Some(before) = before else {
+        return known;
+    };
     // Zeros come in from above, and become marks.
-    let count = u32::try_from(missing).unwrap_or(u32::MAX);
+    let count = u32::try_from(before).unwrap_or(u32::MAX);
     let behind = |marks: u64| !(!marks).checked_shr(count).unwrap_or(0);
     Marks {
         stops: behind(known.stops),
@@ -82,7 +87,7 @@ fn marks_of(text: &[u8], at: usize) -> Marks {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn marks(octets: &[u8; WINDOW_OCTETS]) -> Marks {
     let mut stops = 0;
     let mut alphanumerics = 0;

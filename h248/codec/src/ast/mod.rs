@@ -40,5 +40,6 @@ pub use message::{
 pub use service::{
     Profile, ServiceChange, ServiceChangeAddress, ServiceChangeMethod, ServiceChangeReplyParms,
 };
+pub(crate) use text::Short;
 pub use text::Text;
 pub use value::{Name, NameRef, PackageItem, Parm, PropertyParm, PropertyValue, TimeStamp, Value};

@@ -25,7 +25,7 @@ enum Repr {
 /// what was just written in other portions waits until all of it has arrived in the cache.
 #[derive(Clone, Copy, IntoBytes, Immutable)]
 #[repr(C)]
-struct Short {
+pub(crate) struct Short {
     /// The first octets, as they stand in the text. Those that do not count have no meaning.
     ///
     /// Invariant: those that count, here and in `tail`, are UTF-8.
@@ -56,8 +56,18 @@ impl Short {
         }
     }
 
-    /// `octets`, 23 at most.
+    /// The first `length` octets of `all`, which must be ASCII; `None` if they are too many, or too near
+    /// to the end of `all`.
     #[inline(always)]
+    pub(crate) fn of_ascii(length: usize, all: &[u8]) -> Option<Self> {
+        let (words, _) = all.first_chunk::<{ SHORT_OCTETS + 1 }>()?.as_chunks();
+        let word = |at: usize| u64::from_ne_bytes(words[at]);
+        let words = [word(0), word(1), word(2)];
+        (length <= SHORT_OCTETS).then(|| Self::new(words, length))
+    }
+
+    /// `octets`, 23 at most.
+    #[inline(never)]
     fn copied(octets: &[u8]) -> Self {
         let word = |from: usize| word_of(octets.get(from..).unwrap_or_default());
         Self::new([word(0), word(8), word(16)], octets.len())
@@ -71,7 +81,7 @@ impl Short {
 }
 
 /// A word of the first eight of `octets`, or of fewer.
-#[inline(never)]
+#[inline]
 fn word_of(octets: &[u8]) -> u64 {
     // What is read twice stands in the same place twice.
     let (first, last, behind) = match octets {
@@ -97,22 +107,14 @@ fn word_of(octets: &[u8]) -> u64 {
 }
 
 impl Text {
-    /// `octets`, which must be ASCII, and with which `all` begins.
-    #[inline(always)]
-    pub(crate) fn of_ascii(octets: &[u8], all: &[u8]) -> Self {
+    /// `octets`, which must be ASCII. Who has more octets behind them asks [`Short::of_ascii`] first.
+    #[inline]
+    pub(crate) fn of_ascii(octets: &[u8]) -> Self {
         debug_assert!(octets.is_ascii());
-        if octets.len() > SHORT_OCTETS {
-            return Self(Repr::Long(long(octets)));
-        }
-        let Some(first) = all.first_chunk::<{ SHORT_OCTETS + 1 }>() else {
-            return Self(Repr::Short(Short::copied(octets)));
-        };
-        let (words, _) = first.as_chunks();
-        let word = |at: usize| u64::from_ne_bytes(words[at]);
-        Self(Repr::Short(Short::new(
-            [word(0), word(1), word(2)],
-            octets.len(),
-        )))
+        Self(match octets.len() {
+            ..=SHORT_OCTETS => Repr::Short(Short::copied(octets)),
+            _ => Repr::Long(long(octets)),
+        })
     }
 
     /// The octets of it.
@@ -145,9 +147,17 @@ impl Text {
 }
 
 /// A long text, which must be ASCII.
+#[cold]
 #[inline(never)]
 fn long(octets: &[u8]) -> Box<str> {
     core::str::from_utf8(octets).expect("it is ASCII").into()
+}
+
+impl From<Short> for Text {
+    #[inline(always)]
+    fn from(short: Short) -> Self {
+        Self(Repr::Short(short))
+    }
 }
 
 impl From<&str> for Text {
@@ -209,10 +219,11 @@ mod tests {
         for length in 0..=long.len() {
             let text = &long[..length];
             assert_eq!(Text::from(text).as_str(), text);
+            assert_eq!(Text::of_ascii(text.as_bytes()).as_str(), text);
             for behind in length..=long.len() {
-                let made = Text::of_ascii(text.as_bytes(), &long.as_bytes()[..behind]);
-                assert_eq!(made.as_str(), text);
-                assert_eq!(made, Text::from(text));
+                let made = Short::of_ascii(length, &long.as_bytes()[..behind]).map(Text::from);
+                let is_made = length <= SHORT_OCTETS && behind > SHORT_OCTETS;
+                assert_eq!(made, is_made.then(|| Text::from(text)));
             }
         }
     }

@@ -6,7 +6,7 @@ use super::value::{is_path_word, number};
 use super::{Parsed, Parser, Word};
 use crate::ast::{Authentication, ErrorDescriptor, MId, Name};
 use crate::error_code::ErrorCode;
-use crate::lex::class;
+use crate::lex::{Cursor, class};
 use crate::token::Token;
 
 /// The header of a message.
@@ -16,6 +16,41 @@ pub(super) struct Header {
     /// Where the version stands.
     pub(super) version_at: usize,
     pub(super) mid: MId,
+}
+
+impl Header {
+    /// Reads one as terse senders with a domain name write it: `!/version <name>:port `. If it is another,
+    /// the cursor has no meaning.
+    #[inline(always)]
+    fn usual(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let word = cursor.word();
+        let [b'!', b'/', digit @ b'0'..=b'9'] = word.octets else {
+            return None;
+        };
+        if !(cursor.eat(b' ') && cursor.eat(b'<')) {
+            return None;
+        }
+        let name = cursor.word();
+        if !(is_domain(name) && cursor.eat(b'>')) {
+            return None;
+        }
+        let mut port = None;
+        if cursor.eat(b':') {
+            port = Some(number(cursor.word().octets, 5)?);
+        }
+        if !cursor.blank() {
+            return None;
+        }
+        Some(Self {
+            authentication: None,
+            version: digit - b'0',
+            version_at: word.at + 2,
+            mid: MId::Domain {
+                name: cursor.text_of(name).into(),
+                port,
+            },
+        })
+    }
 }
 
 /// Longest text between the brackets of an address: a full IPv6 one with an IPv4 tail.
@@ -29,10 +64,25 @@ impl<'a> Parser<'a> {
             self.cursor.seek(self.limits.message_octets);
             return self.fail("the end of the message: it is too long");
         }
+        let mut cursor = self.cursor;
+        let header = match Header::usual(&mut cursor) {
+            Some(header) => {
+                self.cursor = cursor;
+                header
+            }
+            None => self.rare_header()?,
+        };
+        self.version = header
+            .version
+            .clamp(*super::VERSIONS.start(), *super::VERSIONS.end());
+        Ok(header)
+    }
+
+    #[inline(never)]
+    fn rare_header(&mut self) -> Parsed<Header> {
         let mut word = self.header_word("\"MEGACO/\" or \"!/\"")?;
         let mut authentication = None;
-        // The others begin with M or an exclamation mark.
-        if matches!(word.octets, [b'A' | b'a', ..]) && word.is(Token::Authentication) {
+        if word.is(Token::Authentication) {
             authentication = Some(Box::new(self.authentication()?));
             word = self.header_word("\"MEGACO/\" or \"!/\"")?;
         }
@@ -42,7 +92,6 @@ impl<'a> Parser<'a> {
         if self.cursor.peek().is_some() {
             self.separator("a blank after the sender's name")?;
         }
-        self.version = version.clamp(*super::VERSIONS.start(), *super::VERSIONS.end());
         Ok(Header {
             authentication,
             version,
@@ -83,7 +132,6 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes `mark`, before which no blanks may stand.
-    #[inline(always)]
     fn mark(&mut self, mark: u8, expected: &'static str) -> Parsed<()> {
         if self.cursor.eat(mark) {
             Ok(())
@@ -107,16 +155,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `MEGACO/version`: the version and its place.
-    #[inline(always)]
     fn protocol(&mut self, word: Word<'a>) -> Parsed<(u8, usize)> {
-        match word.octets {
-            [b'!', b'/', digit @ b'0'..=b'9'] => Ok((digit - b'0', word.at + 2)),
-            _ => self.rare_protocol(word),
-        }
-    }
-
-    #[inline(never)]
-    fn rare_protocol(&mut self, word: Word<'a>) -> Parsed<(u8, usize)> {
         let slash = word.octets.iter().position(|c| *c == b'/');
         let (name, version) = match slash {
             Some(at) => (&word.octets[..at], &word.octets[at + 1..]),
@@ -132,7 +171,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    #[inline(always)]
     fn separator(&mut self, expected: &'static str) -> Parsed<()> {
         if self.cursor.blank() {
             Ok(())
@@ -142,7 +180,6 @@ impl<'a> Parser<'a> {
     }
 
     /// A word, with the blanks before and none behind it: in a header they count.
-    #[inline(always)]
     fn header_word(&mut self, expected: &'static str) -> Parsed<Word<'a>> {
         self.cursor.blank();
         let word = self.cursor.word();
@@ -153,7 +190,6 @@ impl<'a> Parser<'a> {
     }
 
     /// The name of an MG or MGC.
-    #[inline]
     pub(super) fn mid(&mut self) -> Parsed<MId> {
         self.cursor.blank();
         match self.cursor.peek() {
@@ -163,7 +199,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    #[inline(always)]
     fn domain(&mut self) -> Parsed<MId> {
         self.cursor.skip();
         let word = self.cursor.word();
@@ -176,7 +211,6 @@ impl<'a> Parser<'a> {
         Ok(MId::Domain { name, port })
     }
 
-    #[inline(never)]
     fn address(&mut self) -> Parsed<MId> {
         self.cursor.skip();
         let at = self.cursor.pos();
@@ -190,7 +224,6 @@ impl<'a> Parser<'a> {
     }
 
     /// `[":" port]`.
-    #[inline(always)]
     fn port(&mut self) -> Parsed<Option<u16>> {
         if !self.cursor.eat(b':') {
             return Ok(None);
@@ -202,7 +235,6 @@ impl<'a> Parser<'a> {
         }
     }
 
-    #[inline(never)]
     fn mtp_or_device(&mut self) -> Parsed<MId> {
         let word = self.header_word("a message identifier")?;
         if word.is(Token::Mtp) {

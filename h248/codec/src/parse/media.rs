@@ -4,11 +4,11 @@ use super::value::{is_name, number, package_item};
 use super::{Parsed, Parser, Word, added};
 use crate::ast::{
     Descriptor, EventBufferControl, Few, LocalControl, Media, MediaStreams, Name, OctetString,
-    PackageItem, PropertyParm, PropertyValue, ServiceState, Statistic, Stream, StreamMode,
+    PackageItem, PropertyParm, PropertyValue, ServiceState, Short, Statistic, Stream, StreamMode,
     StreamParms, TerminationState, Text, Value,
 };
 use crate::error_code::ErrorCode;
-use crate::lex::{class, is_all};
+use crate::lex::{Cursor, class, is_all};
 use crate::token::Token;
 
 const TWICE: ErrorCode = ErrorCode::DESCRIPTOR_TWICE;
@@ -191,7 +191,29 @@ impl<'a> Parser<'a> {
 
     /// `[{ pkg/stat[=value], ... }]`; the braces may be missing or empty.
     pub(super) fn statistics(&mut self, statistics: &mut Vec<Statistic>) -> Parsed<()> {
-        self.optional_list_into(statistics, Self::statistic)
+        self.optional_items_into(statistics, |parser, statistics| {
+            // What follows is nearly all of a message that has it: a cursor that nothing else sees stays in
+            // registers.
+            let mut cursor = parser.cursor;
+            for _ in 0..parser.limits.list_items {
+                match PlainStatistic::read(&mut cursor) {
+                    Some(plain) => {
+                        added(statistics, || plain.statistic());
+                    }
+                    None => {
+                        parser.cursor = cursor;
+                        parser.statistic(statistics)?;
+                        cursor = parser.cursor;
+                    }
+                }
+                if !(cursor.eat(b',') || cursor.blank() && cursor.eat(b',')) {
+                    parser.cursor = cursor;
+                    return Ok(());
+                }
+            }
+            parser.cursor = cursor;
+            parser.fail("a shorter list")
+        })
     }
 
     /// Whether a `{` with something in it follows; takes `{}`.
@@ -210,27 +232,19 @@ impl<'a> Parser<'a> {
         Ok(true)
     }
 
-    /// Adds a statistic, of which there are many: made in its place in the list.
-    #[inline(always)]
+    /// Adds a statistic of any form.
+    #[inline(never)]
     fn statistic(&mut self, statistics: &mut Vec<Statistic>) -> Parsed<()> {
-        let (name, slash) = self.item_word("a package/item name")?;
-        let statistic = added(statistics, Statistic::default);
-        statistic.name = PackageItem::split(self.cursor.text_of(name), slash);
+        let name = self.package_item()?;
+        let mut values = Few::default();
         if self.eat(b'=') {
-            let word = self.maybe_word();
-            statistic.values = match word.is_empty() {
-                true => self.statistic_values()?,
-                false => Few::One(Value {
-                    text: self.cursor.text_of(word),
-                    quoted: false,
-                }),
-            };
+            values = self.statistic_values()?;
         }
+        statistics.push(Statistic { name, values });
         Ok(())
     }
 
-    /// What is no plain value: a quoted one, or `[ value, ... ]`.
-    #[inline(never)]
+    /// `value` or `[ value, ... ]`.
     fn statistic_values(&mut self) -> Parsed<Few<Value>> {
         if self.next() != Some(b'[') {
             return Ok(Few::One(self.value()?));
@@ -281,6 +295,47 @@ impl<'a> Parser<'a> {
         let mut value = PropertyValue::default();
         self.property_value(&mut value)?;
         Ok(PropertyParm { name, value })
+    }
+}
+
+/// `pkg/stat=value`, without anything that had to be dropped.
+#[derive(Clone, Copy)]
+struct PlainStatistic {
+    name: Short,
+    slash: u8,
+    value: Short,
+}
+
+impl PlainStatistic {
+    /// Reads one as nearly all are written, without blanks, quotes and long texts; else the cursor stays
+    /// where it is.
+    #[inline(always)]
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let start = cursor.pos();
+        let name = cursor.word();
+        if let Some(slash) = name.slash_of_item()
+            && cursor.eat(b'=')
+        {
+            let value = cursor.word();
+            if !value.is_empty()
+                && let (Some(name), Some(value)) = (cursor.short_of(name), cursor.short_of(value))
+            {
+                return Some(Self { name, slash, value });
+            }
+        }
+        cursor.seek(start);
+        None
+    }
+
+    #[inline(always)]
+    fn statistic(self) -> Statistic {
+        Statistic {
+            name: PackageItem::split(self.name.into(), self.slash),
+            values: Few::One(Value {
+                text: self.value.into(),
+                quoted: false,
+            }),
+        }
     }
 }
 

@@ -324,7 +324,7 @@ impl<'a> Parser<'a> {
         items: &mut Vec<T>,
         mut item: impl FnMut(&mut Self, &mut Vec<T>) -> Parsed<()>,
     ) -> Parsed<()> {
-        *items = Vec::with_capacity(first_items::<T>());
+        begin(items);
         self.braced(|parser| item(parser, items))
     }
 
@@ -345,6 +345,18 @@ impl<'a> Parser<'a> {
         items: &mut Vec<T>,
         mut item: impl FnMut(&mut Self, &mut Vec<T>) -> Parsed<()>,
     ) -> Parsed<()> {
+        self.optional_items_into(items, |parser, items| {
+            parser.separated(&mut |parser: &mut Self| item(parser, items))
+        })
+    }
+
+    /// The items of a braced list, which `read` reads into the empty `items`; the braces may be empty or missing.
+    #[inline(always)]
+    fn optional_items_into<T>(
+        &mut self,
+        items: &mut Vec<T>,
+        read: impl FnOnce(&mut Self, &mut Vec<T>) -> Parsed<()>,
+    ) -> Parsed<()> {
         if self.next() != Some(b'{') {
             return Ok(());
         }
@@ -352,8 +364,8 @@ impl<'a> Parser<'a> {
         if self.next() == Some(b'}') {
             return self.close();
         }
-        *items = Vec::with_capacity(first_items::<T>());
-        self.separated(&mut |parser: &mut Self| item(parser, items))?;
+        begin(items);
+        read(self, items)?;
         self.close_after("\",\" or \"}\"")
     }
 
@@ -411,6 +423,17 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Makes room in a list that has none yet.
+#[inline(always)]
+fn begin<T>(items: &mut Vec<T>) {
+    debug_assert_eq!(items.capacity(), 0);
+    // Nothing is lost by not dropping it.
+    core::mem::forget(core::mem::replace(
+        items,
+        Vec::with_capacity(first_items::<T>()),
+    ));
+}
+
 /// Room to begin a list with: enough for most, little for a peer who sends many short ones.
 const fn first_items<T>() -> usize {
     let items = FIRST_OCTETS / size_of::<T>();
@@ -426,24 +449,34 @@ const fn first_items<T>() -> usize {
 /// Octets of the room to begin a list with, unless a single item takes more.
 const FIRST_OCTETS: usize = 704;
 
-/// Adds what `make` makes to a list that has one item nearly always, and returns its place, to be filled
+/// Adds what `make` makes to a list that has few items nearly always, and returns its place, to be filled
 /// there.
 ///
-/// Room is made before there is an item. Unlike what is pushed it is so never moved, which costs much more
-/// than its instructions: a processor that reads at once what was just written in other portions waits for
-/// the cache.
+/// Room is made before there is an item, so that it is made where it stays: what may be lost while a list
+/// grows has an address, and is stored, loaded and stored again. That costs much more than its
+/// instructions, since a processor that reads at once what was just written in other portions waits for the
+/// cache.
 #[inline(always)]
 fn added<T>(items: &mut Vec<T>, make: impl FnOnce() -> T) -> &mut T {
-    // The first one makes the room, without going through what makes more of it.
-    if items.capacity() == 0 {
-        *items = Vec::with_capacity(FEW_ITEMS);
+    if items.len() == items.capacity() {
+        make_room(items);
     }
-    items.extend(core::iter::once_with(make));
+    // What `push` would ask itself with the item in hand.
+    assert!(items.len() < items.capacity(), "room has just been made");
+    items.push(make());
     items.last_mut().expect("it has just been added")
 }
 
-/// Room that [`added`] makes first.
-const FEW_ITEMS: usize = 2;
+#[inline(never)]
+fn make_room<T>(items: &mut Vec<T>) {
+    match items.capacity() {
+        0 => *items = Vec::with_capacity(FEW_ITEMS),
+        _ => items.reserve(1),
+    }
+}
+
+/// Room that [`make_room`] makes first.
+const FEW_ITEMS: usize = 4;
 
 impl Word<'_> {
     /// The keyword that this may mean.

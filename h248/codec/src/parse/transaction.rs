@@ -58,6 +58,14 @@ pub(super) fn unread() -> Transaction {
     Transaction::Pending(TransactionId(0))
 }
 
+/// Puts `what` in the place of an [`unread`] transaction.
+#[inline(always)]
+fn begun(transaction: &mut Transaction, what: Transaction) {
+    debug_assert!(matches!(transaction, Transaction::Pending(_)));
+    // Nothing is lost by not dropping it.
+    core::mem::forget(core::mem::replace(transaction, what));
+}
+
 impl<'a> Parser<'a> {
     /// Reads a transaction. If it fails, finished actions of a request are in `transaction`, and the one
     /// at hand as far as its commands are whole.
@@ -123,7 +131,10 @@ impl<'a> Parser<'a> {
     fn request(&mut self, transaction: &mut Transaction) -> Parsed<()> {
         let id = self.transaction_id()?;
         let actions = Vec::with_capacity(1);
-        *transaction = Transaction::Request(TransactionRequest { id, actions });
+        begun(
+            transaction,
+            Transaction::Request(TransactionRequest { id, actions }),
+        );
         let Transaction::Request(request) = transaction else {
             unreachable!("it is made a request above");
         };
@@ -250,12 +261,13 @@ impl<'a> Parser<'a> {
             word = self.word("Context or Error")?;
         }
         let body = self.reply_body(word)?;
-        *transaction = Transaction::Reply(TransactionReply {
+        let reply = TransactionReply {
             id,
             segment,
             immediate_ack,
             body,
-        });
+        };
+        begun(transaction, Transaction::Reply(reply));
         self.close()
     }
 
