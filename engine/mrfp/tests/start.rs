@@ -11,7 +11,7 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use h248::ast::{
-    ActionRequest, CommandResult, Descriptor, MId, MediaStreams, MessageBody, ReplyBody,
+    ActionRequest, CommandResult, Descriptor, Few, MId, MediaStreams, MessageBody, ReplyBody,
     Transaction,
 };
 use h248_endpoint::{AssociationConfig, Event, Peer, Role, Shell, TransportAddr};
@@ -60,7 +60,7 @@ impl Controller {
                 Event::Failed { reason, .. } => panic!("{reason}"),
                 Event::Request(request) => {
                     self.told += &format!("{:?}\n", request.request);
-                    let reply = ReplyBody::Actions(Vec::new());
+                    let reply = ReplyBody::Actions(Few::default());
                     self.shell.reply(request.key, reply);
                 }
                 Event::Leaving { .. }
@@ -99,7 +99,7 @@ fn actions(text: &str) -> Vec<ActionRequest> {
         panic!("{text}")
     };
     match list.pop() {
-        Some(Transaction::Request(request)) => request.actions,
+        Some(Transaction::Request(request)) => request.actions.into_iter().collect(),
         other => panic!("{other:?}"),
     }
 }

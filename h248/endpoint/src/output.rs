@@ -4,8 +4,8 @@ use bytes::Bytes;
 use clock::Instant;
 use h248::ast::{
     ActionReply, AmmReply, AuditReply, Command, CommandKind, CommandReply, CommandResult,
-    ContextId, ContextProperties, Descriptor, ErrorDescriptor, MId, ReplyBody, ServiceChangeResult,
-    TransactionId, TransactionReply, TransactionRequest,
+    ContextId, ContextProperties, Descriptor, ErrorDescriptor, Few, MId, ReplyBody,
+    ServiceChangeResult, TransactionId, TransactionReply, TransactionRequest,
 };
 
 use crate::Peer;
@@ -109,7 +109,7 @@ impl BrokenTail {
             actions.push(ActionReply {
                 context: self.context,
                 properties: ContextProperties::default(),
-                commands: Vec::new(),
+                commands: Few::default(),
                 error: None,
             });
         }
@@ -358,7 +358,11 @@ mod tests {
         let other = tail(choose, true, false);
         check(&other, executed(), &[(seven, 1, false), (choose, 1, false)]);
         let first = tail(choose, true, true);
-        check(&first, ReplyBody::Actions(vec![]), &[(choose, 1, false)]);
+        check(
+            &first,
+            ReplyBody::Actions(Few::default()),
+            &[(choose, 1, false)],
+        );
         let mut body = executed();
         assert!(!has_error(&body));
         tail(choose, true, false).append_to(&mut body);

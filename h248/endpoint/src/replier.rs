@@ -8,8 +8,8 @@
 
 use clock::{Instant, TimerKey};
 use h248::ast::{
-    ActionReply, ActionRequest, CommandReply, ContextId, ContextProperties, ErrorDescriptor, MId,
-    ReplyBody, Transaction, TransactionId, TransactionReply, TransactionRequest,
+    ActionReply, ActionRequest, CommandReply, ContextId, ContextProperties, ErrorDescriptor, Few,
+    MId, ReplyBody, Transaction, TransactionId, TransactionReply, TransactionRequest,
 };
 
 use crate::endpoint::{Deadline, Sender, error, refusal};
@@ -125,7 +125,7 @@ impl Endpoint {
                 self.handle_request(now, sender, partial, Some(Box::new(tail)));
             }
             (None, Some(tail)) => {
-                let mut body = ReplyBody::Actions(Vec::new());
+                let mut body = ReplyBody::Actions(Few::default());
                 tail.append_to(&mut body);
                 self.refuse_broken(now, sender, id, body);
             }
@@ -306,16 +306,18 @@ fn has_work(action: &ActionRequest) -> bool {
 /// A reply with one action that holds one command's result.
 #[must_use]
 pub fn single_reply(context: ContextId, result: h248::ast::CommandResult) -> ReplyBody {
-    ReplyBody::Actions(vec![ActionReply {
+    let command = CommandReply {
+        optional: false,
+        wildcard_response: false,
+        result,
+    };
+    let action = ActionReply {
         context,
         properties: ContextProperties::default(),
-        commands: vec![CommandReply {
-            optional: false,
-            wildcard_response: false,
-            result,
-        }],
+        commands: command.into(),
         error: None,
-    }])
+    };
+    ReplyBody::Actions(action.into())
 }
 
 /// A reply that is one error for the whole transaction.

@@ -114,6 +114,7 @@ impl Endpoint {
         if !is_registration(&actions) {
             transactions.extend(self.take_acks(peer));
         }
+        let actions = actions.into();
         transactions.push(Transaction::Request(TransactionRequest { id, actions }));
         let octets = self.print(version, &transactions);
         if octets.len() > self.message_bytes_max(peer) {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use h248::ast::{
     ActionReply, AuditReply, CommandReply, CommandResult, ContextId, ContextProperties,
-    ErrorDescriptor, ReplyBody, Segment, TerminationId, TransactionReply,
+    ErrorDescriptor, Few, ReplyBody, Segment, TerminationId, TransactionReply,
 };
 
 use crate::limits::REPLY_SEGMENTS_MAX;
@@ -125,13 +125,13 @@ fn list(command: &mut CommandReply) -> Option<&mut Vec<TerminationId>> {
 }
 
 /// Actions of consecutive pieces.
-fn assemble(pieces: &[(ContextId, Piece)]) -> Vec<ActionReply> {
+fn assemble(pieces: &[(ContextId, Piece)]) -> Few<ActionReply> {
     let mut parts: Vec<ActionReply> = Vec::new();
     for (context, piece) in pieces.iter().cloned() {
         let mut action = ActionReply {
             context,
             properties: ContextProperties::default(),
-            commands: Vec::new(),
+            commands: Few::default(),
             error: None,
         };
         match piece {
@@ -156,12 +156,16 @@ fn assemble(pieces: &[(ContextId, Piece)]) -> Vec<ActionReply> {
 /// Segments of one reply, as far as they came.
 #[derive(Debug, Default)]
 pub(crate) struct Segments {
-    parts: BTreeMap<u16, Vec<ActionReply>>,
+    parts: BTreeMap<u16, Few<ActionReply>>,
     last: Option<u16>,
 }
 
 /// What became of a reply after one more segment.
 #[derive(Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "returned and taken apart at once, never kept"
+)]
 pub(crate) enum Joined {
     /// More must come.
     Incomplete,
@@ -198,8 +202,8 @@ impl Segments {
 }
 
 /// An action cut in two has the same context before and after the cut.
-fn join(parts: impl Iterator<Item = ActionReply>) -> Vec<ActionReply> {
-    let mut actions: Vec<ActionReply> = Vec::new();
+fn join(parts: impl Iterator<Item = ActionReply>) -> Few<ActionReply> {
+    let mut actions: Few<ActionReply> = Few::default();
     for part in parts {
         match actions.last_mut() {
             Some(last)
@@ -228,14 +232,14 @@ mod tests {
         ActionReply {
             context: ContextId::Id(context),
             properties: ContextProperties::default(),
-            commands: vec![CommandReply {
+            commands: Few::One(CommandReply {
                 optional: false,
                 wildcard_response: false,
                 result: CommandResult::Notify {
                     terminations,
                     error: None,
                 },
-            }],
+            }),
             error: None,
         }
     }
@@ -253,7 +257,7 @@ mod tests {
             id: TransactionId(7),
             segment: None,
             immediate_ack: true,
-            body: ReplyBody::Actions(actions),
+            body: ReplyBody::Actions(actions.into()),
         };
         let print = |reply: TransactionReply| {
             let reply = h248::ast::Transaction::Reply(reply);
@@ -296,12 +300,12 @@ mod tests {
             }
         };
         let mut whole = action(1);
-        whole.commands = vec![listed(0..40), listed(40..45)];
+        whole.commands = vec![listed(0..40), listed(40..45)].into();
         let reply = TransactionReply {
             id: TransactionId(7),
             segment: None,
             immediate_ack: false,
-            body: ReplyBody::Actions(vec![whole]),
+            body: ReplyBody::Actions(whole.into()),
         };
         let print = |reply: TransactionReply| {
             let reply = h248::ast::Transaction::Reply(reply);
@@ -331,7 +335,7 @@ mod tests {
             id: TransactionId(1),
             segment: Some(segment),
             immediate_ack: false,
-            body: ReplyBody::Actions(vec![action(context)]),
+            body: ReplyBody::Actions(action(context).into()),
         };
         (segment, reply)
     }

@@ -22,6 +22,10 @@ pub(crate) enum Body {
     Items(Vec<Item>),
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all items are whole: a box for each would cost more than the room"
+)]
 pub(crate) enum Item {
     Whole(Transaction),
     Broken(Box<Broken>),

@@ -8,7 +8,7 @@
 mod support;
 
 use clock::{Duration, Instant};
-use h248::ast::{ReplyBody, TransactionId};
+use h248::ast::{Few, ReplyBody, TransactionId};
 use h248_endpoint::{
     Endpoint, Output, Peer, ProblemKind, RequestKey, Role, TransportKind, Tuning, limits,
 };
@@ -681,6 +681,6 @@ fn the_reply_to_a_lost_connection_is_kept_for_the_next_one() {
 fn a_reply_with_nothing_in_it_is_reported_as_our_fault() {
     let mut end = End::udp();
     end.hear(&format!("T=1{{{AUDIT}}}"));
-    let told = end.answer(0, ReplyBody::Actions(Vec::new()));
+    let told = end.answer(0, ReplyBody::Actions(Few::default()));
     assert!(told[0].contains("P=1{ER=500{"), "{told:?}");
 }

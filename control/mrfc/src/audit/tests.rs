@@ -23,7 +23,7 @@ fn every_piece_can_be_asked_for_and_together_they_are_all() {
             h248::ast::MessageBody::Transactions(vec![h248::ast::Transaction::Request(
                 h248::ast::TransactionRequest {
                     id: TransactionId(1),
-                    actions: vec![ActionRequest::new(ContextId::All, [command])],
+                    actions: ActionRequest::new(ContextId::All, [command]).into(),
                 },
             )]),
         );

@@ -12,8 +12,9 @@ use crate::media::Reserved;
 use conference::MixerFailure;
 use conference::notice::Outcome;
 use h248::ast::{
-    ActionReply, ActionRequest, Command, CommandReply, CommandResult, ContextId, ObservedEvents,
-    ReplyBody, ServiceChangeMethod, ServiceChangeResult, TerminationIds, TransactionReply,
+    ActionReply, ActionRequest, Command, CommandReply, CommandResult, ContextId, Few,
+    ObservedEvents, ReplyBody, ServiceChangeMethod, ServiceChangeResult, TerminationIds,
+    TransactionReply,
 };
 use h248_endpoint::{Event as H248Event, Registered, Request, error, error_of, refused_command};
 
@@ -260,7 +261,7 @@ impl Focus {
 
     /// A request of an MRFP: events that nobody armed, or terminations going out of service.
     fn handle_request(&mut self, request: &Request) {
-        let mut replies = Vec::new();
+        let mut replies = Few::default();
         let mut actions = request.request.actions.iter();
         let is_complete = actions.all(|action| {
             let (reply, is_good) = self.execute_action(&request.mid, action);
@@ -279,7 +280,7 @@ impl Focus {
         let mut reply = ActionReply {
             context: action.context,
             properties: h248::ast::ContextProperties::default(),
-            commands: Vec::new(),
+            commands: Few::default(),
             error: None,
         };
         if action.commands.is_empty() {

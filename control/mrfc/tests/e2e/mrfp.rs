@@ -4,7 +4,7 @@
 use base64::Engine;
 use h248::ast::{
     ActionReply, ActionRequest, AmmReply, AmmRequest, AuditReply, Command, CommandReply,
-    CommandRequest, CommandResult, ContextId, ContextProperties, Descriptor, MId, Media,
+    CommandRequest, CommandResult, ContextId, ContextProperties, Descriptor, Few, MId, Media,
     MediaStreams, Name, ObservedEvent, ObservedEvents, OctetString, PackageItem, Parm,
     PropertyValue, ReplyBody, ServiceChangeMethod, SignalItem, Stream, StreamParms, TerminationId,
     TerminationIds, Transaction, TransactionId, Value,
@@ -64,7 +64,7 @@ enum Script {
     FailNext(u16),
     Depart(Departure),
     Notify(ActionRequest),
-    Ask(Vec<ActionRequest>),
+    Ask(Few<ActionRequest>),
     Lose(String),
 }
 
@@ -252,6 +252,7 @@ impl Worker {
             Script::Depart(departure) => self.shell.depart(departure),
             Script::Ask(actions) => {
                 let peer = self.peer.expect("somebody asked before");
+                let actions = actions.into_iter().collect();
                 self.asked = Some(self.shell.send_request(peer, actions).expect("sent"));
             }
             Script::Notify(action) => {
@@ -320,7 +321,7 @@ impl Worker {
                 error: None,
             });
         }
-        ReplyBody::Actions(replies)
+        ReplyBody::Actions(replies.into())
     }
 
     fn execute(&mut self, context: ContextId, command: &Command) -> CommandResult {
@@ -368,11 +369,11 @@ fn listed((name, context): (&String, &u32)) -> ActionReply {
     ActionReply {
         context: ContextId::Id(*context),
         properties: ContextProperties::default(),
-        commands: vec![CommandReply {
+        commands: Few::One(CommandReply {
             optional: false,
             wildcard_response: false,
             result: CommandResult::AuditValue(AuditReply::ContextList(names)),
-        }],
+        }),
         error: None,
     }
 }
@@ -408,11 +409,11 @@ fn notify(
         context: ContextId::Id(context),
         properties: ContextProperties::default(),
         audit: None,
-        commands: vec![CommandRequest {
+        commands: Few::One(CommandRequest {
             optional: false,
             wildcard_response: false,
             command,
-        }],
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use clock::Instant;
 use h248::ast::{
-    ActionReply, CommandReply, CommandResult, ContextId, ContextProperties, ErrorDescriptor,
+    ActionReply, CommandReply, CommandResult, ContextId, ContextProperties, ErrorDescriptor, Few,
     PackageItem,
 };
 use switch::{ShardIndex, Statistics};
@@ -126,7 +126,7 @@ impl Draft {
             self.actions.push(ActionReply {
                 context,
                 properties: ContextProperties::default(),
-                commands: Vec::new(),
+                commands: Few::default(),
                 error: None,
             });
             self.actions.len() - 1

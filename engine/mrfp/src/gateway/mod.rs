@@ -59,7 +59,7 @@ mod waiting;
 use std::collections::{BTreeMap, VecDeque};
 
 use clock::{Duration, Instant};
-use h248::ast::{ActionRequest, ReplyBody, TransactionRequest};
+use h248::ast::{ActionRequest, Few, ReplyBody, TransactionRequest};
 use h248_endpoint::{BrokenTail, Tuning, first_error};
 use switch::{Command, Event, Fingerprint, LossCause, Matching, Order, ShardIndex};
 
@@ -210,7 +210,7 @@ impl<K: Copy> Gateway<K> {
         }
         let mut draft = Draft::new(now, version);
         let is_complete = self.core.execute(request, &mut draft);
-        let mut body = ReplyBody::Actions(::core::mem::take(&mut draft.actions));
+        let mut body = ReplyBody::Actions(::core::mem::take(&mut draft.actions).into());
         if let Some(tail) = broken.filter(|_| is_complete) {
             tail.append_to(&mut body);
         }
@@ -260,7 +260,7 @@ impl<K: Copy> Gateway<K> {
     fn run(&mut self, now: Instant, act: impl FnOnce(&mut Core, &mut Draft)) {
         let mut draft = Draft::new(now, 0);
         act(&mut self.core, &mut draft);
-        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+        self.await_orders(None, ReplyBody::Actions(Few::default()), draft);
     }
 
     /// A controller has consented to our registration.
@@ -286,7 +286,7 @@ impl<K: Copy> Gateway<K> {
                 let mut draft = Draft::new(now, 0);
                 let error = reply.and_then(first_error).map(|e| e.code);
                 self.core.notified(termination, error, &mut draft);
-                self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+                self.await_orders(None, ReplyBody::Actions(Few::default()), draft);
             }
         }
     }
@@ -305,7 +305,7 @@ impl<K: Copy> Gateway<K> {
         for shard in 0..self.core.config.shards {
             self.core.order(ShardIndex(shard), Order::Drain, &mut draft);
         }
-        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+        self.await_orders(None, ReplyBody::Actions(Few::default()), draft);
     }
 
     /// Ends every termination, without being asked by the controller.
@@ -313,7 +313,7 @@ impl<K: Copy> Gateway<K> {
         self.core.service = Service::Out;
         let mut draft = Draft::new(now, 0);
         self.core.remove_all(&mut draft);
-        self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+        self.await_orders(None, ReplyBody::Actions(Few::default()), draft);
     }
 
     /// The next thing to do. Drain to [`Output::Wait`] after every input.
@@ -406,7 +406,7 @@ impl<K: Copy> Gateway<K> {
         if due.is_release {
             let mut draft = Draft::new(now, 0);
             self.core.release_kept(&mut draft);
-            self.await_orders(None, ReplyBody::Actions(Vec::new()), draft);
+            self.await_orders(None, ReplyBody::Actions(Few::default()), draft);
         }
         for of in due.services {
             self.run(now, |core, draft| core.end_delay(of, draft));
@@ -421,7 +421,7 @@ impl<K: Copy> Gateway<K> {
             }
             let mut draft = Draft::new(now, 0);
             let count = self.core.order_count(termination, &mut draft);
-            self.await_count(None, ReplyBody::Actions(Vec::new()), draft, count);
+            self.await_count(None, ReplyBody::Actions(Few::default()), draft, count);
         }
         for number in ::core::mem::take(&mut self.core.interrupted) {
             self.run(now, |core, draft| core.interrupt_signals(number, draft));

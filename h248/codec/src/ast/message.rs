@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::{
-    Command, CommandReply, CommandRequest, ErrorDescriptor, Name, PackageItem, PropertyParm,
+    Command, CommandReply, CommandRequest, ErrorDescriptor, Few, Name, PackageItem, PropertyParm,
     PropertyValue, TerminationId,
 };
 
@@ -102,7 +102,7 @@ pub struct TransactionRequest {
     /// Chosen by the requester.
     pub id: TransactionId,
     /// In execution order; at least one.
-    pub actions: Vec<ActionRequest>,
+    pub actions: Few<ActionRequest>,
 }
 
 /// The commands for one context.
@@ -115,7 +115,7 @@ pub struct ActionRequest {
     /// Attributes asked for.
     pub audit: Option<ContextAudit>,
     /// In execution order.
-    pub commands: Vec<CommandRequest>,
+    pub commands: Few<CommandRequest>,
 }
 
 impl ActionRequest {
@@ -252,7 +252,7 @@ pub enum ReplyBody {
     /// The whole transaction failed.
     Error(ErrorDescriptor),
     /// One per action executed.
-    Actions(Vec<ActionReply>),
+    Actions(Few<ActionReply>),
 }
 
 /// Results of one action.
@@ -263,7 +263,7 @@ pub struct ActionReply {
     /// Context attributes asked for or echoed.
     pub properties: ContextProperties,
     /// One per command executed (several for a wildcard).
-    pub commands: Vec<CommandReply>,
+    pub commands: Few<CommandReply>,
     /// Action-level error, after the command replies.
     pub error: Option<ErrorDescriptor>,
 }

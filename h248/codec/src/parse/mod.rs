@@ -22,7 +22,7 @@ pub use recover::{BrokenTransaction, Received, ReceivedBody, parse_recovering};
 
 use core::fmt;
 
-use crate::ast::{Message, MessageBody, Name};
+use crate::ast::{Few, Message, MessageBody, Name};
 use crate::error_code::ErrorCode;
 use crate::lex::{Cursor, Word, line_column};
 use crate::limits::{FOUND_OCTETS, Limits};
@@ -465,6 +465,19 @@ fn added<T>(items: &mut Vec<T>, make: impl FnOnce() -> T) -> &mut T {
     assert!(items.len() < items.capacity(), "room has just been made");
     items.push(make());
     items.last_mut().expect("it has just been added")
+}
+
+/// As [`added`], to what begins as no list at all.
+#[inline(always)]
+fn added_few<T>(items: &mut Few<T>, make: impl FnOnce() -> T) -> &mut T {
+    if !items.is_empty() {
+        return added(items.as_list(), make);
+    }
+    *items = Few::One(make());
+    match items {
+        Few::One(item) => item,
+        Few::Many(_) => unreachable!("it is made one item above"),
+    }
 }
 
 #[inline(never)]

@@ -120,8 +120,8 @@ impl Parser<'_> {
     fn broken(&mut self, text: &[u8], transaction: Transaction) -> BrokenTransaction {
         let failure = self.failure;
         let progress = core::mem::take(&mut self.progress);
-        let mut actions = match transaction {
-            Transaction::Request(request) => request.actions,
+        let mut actions: Vec<_> = match transaction {
+            Transaction::Request(request) => request.actions.into_iter().collect(),
             Transaction::Reply(_)
             | Transaction::Pending(_)
             | Transaction::Ack(_)
@@ -142,6 +142,7 @@ impl Parser<'_> {
         let is_placeable = progress.is_request && progress.context.is_some();
         let partial = match progress.id {
             Some(id) if is_placeable && !actions.is_empty() => {
+                let actions = actions.into();
                 Some(TransactionRequest { id, actions })
             }
             _ => None,

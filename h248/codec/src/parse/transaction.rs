@@ -2,10 +2,10 @@
 
 use super::context::is_context_property;
 use super::value::number;
-use super::{Parsed, Parser, Word, added, command};
+use super::{Parsed, Parser, Word, added_few, command};
 use crate::ast::{
     ActionReply, ActionRequest, CommandKind, CommandReply, CommandRequest, ContextId,
-    ContextProperties, ReplyBody, Segment, Transaction, TransactionId, TransactionReply,
+    ContextProperties, Few, ReplyBody, Segment, Transaction, TransactionId, TransactionReply,
     TransactionRequest,
 };
 use crate::error_code::ErrorCode;
@@ -130,7 +130,7 @@ impl<'a> Parser<'a> {
 
     fn request(&mut self, transaction: &mut Transaction) -> Parsed<()> {
         let id = self.transaction_id()?;
-        let actions = Vec::with_capacity(1);
+        let actions = Few::default();
         begun(
             transaction,
             Transaction::Request(TransactionRequest { id, actions }),
@@ -141,11 +141,16 @@ impl<'a> Parser<'a> {
         self.braced(|parser| parser.action_request(&mut request.actions))
     }
 
-    fn action_request(&mut self, actions: &mut Vec<ActionRequest>) -> Parsed<()> {
+    fn action_request(&mut self, actions: &mut Few<ActionRequest>) -> Parsed<()> {
         self.context_keyword()?;
         self.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, |parser| {
             let context = parser.assigned_context()?;
-            let action = added(actions, || ActionRequest::new(context, []));
+            let action = added_few(actions, || ActionRequest {
+                context,
+                properties: ContextProperties::default(),
+                audit: None,
+                commands: Few::default(),
+            });
             let mut seen = 0;
             parser.braced(|parser| parser.action_item(&mut seen, action))
         })?;
@@ -192,10 +197,10 @@ impl<'a> Parser<'a> {
         &mut self,
         word: Word<'a>,
         prefixes: Prefixes,
-        commands: &mut Vec<CommandRequest>,
+        commands: &mut Few<CommandRequest>,
     ) -> Parsed<()> {
         let outer = self.begin_command(word)?;
-        let request = added(commands, || CommandRequest {
+        let request = added_few(commands, || CommandRequest {
             optional: prefixes.optional,
             wildcard_response: prefixes.wildcard_response,
             command: command::unread(prefixes.kind),
@@ -260,38 +265,42 @@ impl<'a> Parser<'a> {
             self.expect(b',', "\",\"")?;
             word = self.word("Context or Error")?;
         }
-        let body = self.reply_body(word)?;
         let reply = TransactionReply {
             id,
             segment,
             immediate_ack,
-            body,
+            body: ReplyBody::Actions(Few::default()),
         };
         begun(transaction, Transaction::Reply(reply));
+        if let Transaction::Reply(reply) = transaction {
+            self.reply_body(word, &mut reply.body)?;
+        }
         self.close()
     }
 
     #[inline(always)]
-    fn reply_body(&mut self, word: Word<'a>) -> Parsed<ReplyBody> {
+    fn reply_body(&mut self, word: Word<'a>, body: &mut ReplyBody) -> Parsed<()> {
         if word.is(Token::Error) {
-            return Ok(ReplyBody::Error(self.error_descriptor()?));
+            *body = ReplyBody::Error(self.error_descriptor()?);
+            return Ok(());
         }
+        let ReplyBody::Actions(actions) = body else {
+            unreachable!("a reply begins without an error");
+        };
         self.cursor.seek(word.at);
-        let mut actions = Vec::with_capacity(1);
         self.separated(&mut |parser: &mut Self| {
             parser.context_keyword()?;
             parser.within(ErrorCode::SYNTAX_ERROR_IN_ACTION, |parser| {
                 let context = parser.assigned_context()?;
-                let reply = added(&mut actions, || ActionReply {
+                let reply = added_few(actions, || ActionReply {
                     context,
                     properties: ContextProperties::default(),
-                    commands: Vec::new(),
+                    commands: Few::default(),
                     error: None,
                 });
                 parser.action_reply(reply)
             })
-        })?;
-        Ok(ReplyBody::Actions(actions))
+        })
     }
 
     fn action_reply(&mut self, reply: &mut ActionReply) -> Parsed<()> {
@@ -328,10 +337,10 @@ impl<'a> Parser<'a> {
         &mut self,
         word: Word<'a>,
         prefixes: Prefixes,
-        replies: &mut Vec<CommandReply>,
+        replies: &mut Few<CommandReply>,
     ) -> Parsed<()> {
         let outer = self.begin_command(word)?;
-        let reply = added(replies, || CommandReply {
+        let reply = added_few(replies, || CommandReply {
             optional: prefixes.optional,
             wildcard_response: prefixes.wildcard_response,
             result: command::unread_result(prefixes.kind),

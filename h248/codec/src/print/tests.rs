@@ -64,14 +64,14 @@ fn reply(version: u8, properties: ContextProperties, descriptors: Vec<Descriptor
     let action = ActionReply {
         context: ContextId::Id(1),
         properties,
-        commands: vec![CommandResult::Modify(amm).into()],
+        commands: Few::One(CommandResult::Modify(amm).into()),
         error: None,
     };
     let reply = Transaction::Reply(TransactionReply {
         id: TransactionId(7),
         segment: None,
         immediate_ack: false,
-        body: ReplyBody::Actions(vec![action]),
+        body: ReplyBody::Actions(action.into()),
     });
     let text = print_transaction(&reply, version, Encoding::Compact);
     String::from_utf8(text).expect("UTF-8")

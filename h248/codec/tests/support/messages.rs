@@ -286,7 +286,7 @@ fn action(version: u8) -> BoxedStrategy<ActionRequest> {
             context,
             properties,
             audit,
-            commands,
+            commands: commands.into(),
         })
         .boxed()
 }
@@ -308,7 +308,7 @@ fn action_reply(version: u8) -> BoxedStrategy<ActionReply> {
         .prop_map(|(context, properties, commands, error)| ActionReply {
             context,
             properties,
-            commands,
+            commands: commands.into(),
             error,
         })
         .boxed()
@@ -325,13 +325,14 @@ fn transaction(version: u8) -> BoxedStrategy<Transaction> {
     let request = (id(), vec(action(version), 1..3));
     let body = prop_oneof![
         1 => error().prop_map(ReplyBody::Error),
-        4 => vec(action_reply(version), 1..3).prop_map(ReplyBody::Actions),
+        4 => vec(action_reply(version), 1..3).prop_map(|actions| ReplyBody::Actions(actions.into())),
     ];
     let reply = (id(), since(3, version, segment()), any::<bool>(), body);
     let segment_ack = (id(), segment());
     let acks = vec((id(), id()), 1..4);
     prop_oneof![
         4 => request.prop_map(|(id, actions)| {
+            let actions = actions.into();
             Transaction::Request(TransactionRequest { id, actions })
         }),
         4 => reply.prop_map(|(id, segment, immediate_ack, body)| {

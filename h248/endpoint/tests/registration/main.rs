@@ -6,7 +6,7 @@ mod net;
 mod support;
 
 use clock::Duration;
-use h248::ast::{MId, Name, ReplyBody, ServiceChangeMethod};
+use h248::ast::{Few, MId, Name, ReplyBody, ServiceChangeMethod};
 use h248_endpoint::{
     AssociationConfig, Event, Node, Peer, Role, TransportId, TransportKind, first_error,
 };
@@ -300,5 +300,5 @@ fn a_new_registration_of_the_same_name_replaces_the_old_one() {
 #[test]
 fn replies_name_their_error_wherever_it_stands() {
     assert_eq!(first_error(&refused(510)).map(|e| e.code), Some(510));
-    assert_eq!(first_error(&ReplyBody::Actions(Vec::new())), None);
+    assert_eq!(first_error(&ReplyBody::Actions(Few::default())), None);
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use clock::{Duration, Instant};
 use h248::ast::{
     ActionRequest, AuditDescriptor, AuditRequest, Command, CommandRequest, ContextId,
-    ContextProperties, MId, Name, ReplyBody, TerminationId,
+    ContextProperties, Few, MId, Name, ReplyBody, TerminationId,
 };
 use h248_endpoint::{Config, Peer, Role, TransportId, TransportKind};
 
@@ -50,14 +50,14 @@ pub(crate) fn audit() -> Vec<ActionRequest> {
         context: ContextId::Null,
         properties: ContextProperties::default(),
         audit: None,
-        commands: vec![CommandRequest {
+        commands: Few::One(CommandRequest {
             optional: false,
             wildcard_response: false,
             command: Command::AuditValue(AuditRequest {
                 terminations: TerminationId::Root.into(),
                 audit: Some(AuditDescriptor::default()),
             }),
-        }],
+        }),
     }]
 }
 

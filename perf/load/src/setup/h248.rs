@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use h248::ast::{
-    ActionRequest, AmmRequest, Command, CommandReply, CommandResult, ContextId, Descriptor,
+    ActionRequest, AmmRequest, Command, CommandReply, CommandResult, ContextId, Descriptor, Few,
     LocalControl, MId, Media, MediaStreams, Name, OctetString, ReplyBody, Stream, StreamMode,
     StreamParms, TerminationId, TerminationIds, TransactionId, TransactionReply,
 };
@@ -253,7 +253,7 @@ impl Controller {
                     Event::Failed { reason, .. } => bail!("the MRFP does not answer: {reason}"),
                     Event::Lost { reason, .. } => bail!("the MRFP was lost: {reason}"),
                     Event::Request(request) => {
-                        let reply = ReplyBody::Actions(Vec::new());
+                        let reply = ReplyBody::Actions(Few::default());
                         self.shell.reply(request.key, reply);
                     }
                     Event::Registered(_)
@@ -274,7 +274,7 @@ impl Controller {
     pub(crate) async fn keep(&mut self) {
         loop {
             if let Event::Request(request) = self.shell.next().await {
-                let reply = ReplyBody::Actions(Vec::new());
+                let reply = ReplyBody::Actions(Few::default());
                 self.shell.reply(request.key, reply);
             }
         }

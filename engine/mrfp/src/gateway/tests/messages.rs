@@ -119,7 +119,7 @@ fn a_list_is_played_one_after_the_other_and_single_signals_at_once() {
     let id = bench.check_notify("C=1{N=msrp/1{OE=5{g/sc{SigID=\"mess/sm\",Meth=TO,SLID=7}}}}");
     bench
         .gateway
-        .handle_notified(bench.now, id, Some(&ReplyBody::Actions(Vec::new())));
+        .handle_notified(bench.now, id, Some(&ReplyBody::Actions(Few::default())));
     bench.check("C=1{MF=msrp/1{SG}}", "C=1{MF=msrp/1}");
     assert_eq!(
         bench.order_names(),
@@ -175,7 +175,7 @@ fn an_event_ends_signals_unless_it_keeps_them_active() {
         assert_eq!(bench.storage.len(), usize::from(is_ended), "{armed}");
         bench
             .gateway
-            .handle_notified(bench.now, id, Some(&ReplyBody::Actions(Vec::new())));
+            .handle_notified(bench.now, id, Some(&ReplyBody::Actions(Few::default())));
         bench.drain();
         if is_ended {
             assert_eq!(bench.config().record_in, None);

@@ -21,8 +21,9 @@ use std::collections::VecDeque;
 
 use clock::Duration;
 use h248::ast::{
-    ActionReply, AuditReply, CommandResult, Descriptor, ErrorDescriptor, MediaStreams, MessageBody,
-    OctetString, ReplyBody, ServiceChangeResult, StreamParms, Transaction, TransactionRequest,
+    ActionReply, AuditReply, CommandResult, Descriptor, ErrorDescriptor, Few, MediaStreams,
+    MessageBody, OctetString, ReplyBody, ServiceChangeResult, StreamParms, Transaction,
+    TransactionRequest,
 };
 use switch::{LossCause, SessionConfig, SessionKey, Setup, Statistics};
 
@@ -138,7 +139,7 @@ impl Bench {
             self.gateway
                 .core
                 .order(ShardIndex(0), Order::Drain, &mut draft);
-            let body = ReplyBody::Actions(Vec::new());
+            let body = ReplyBody::Actions(Few::default());
             self.gateway.await_orders(None, body, draft);
         }
         self.gateway.core.orders.clear();
@@ -175,7 +176,7 @@ impl Bench {
     pub(super) fn check_notify(&mut self, expected: &str) -> NotifyId {
         let (id, action) = self.notifies.pop_front().expect("a Notify");
         assert_eq!(
-            vec![action],
+            Few::One(action),
             request(2, expected).actions,
             "\nexpected {expected}"
         );
