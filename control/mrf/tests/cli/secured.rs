@@ -2,69 +2,10 @@
 
 use crate::program::Server;
 use core::net::SocketAddr;
-use mrf_cli::msrp_client::{Event, MsrpClient, Outgoing, Paths};
+use mrf_cli::msrp_client::{Credentials, Event, MsrpClient, Outgoing, Paths};
 use sdp::{Description, MessageBuilder, MessageMedia, Setup, Transport};
 use sip::{Call, DialogId, Method, SipAddr, SipClient};
-use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring as provider};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme, crypto,
-};
-
-/// Takes the certificate whose SHA-256 the signalling named (RFC 8122), and no other.
-#[derive(Debug)]
-struct Signalled(String, Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Signalled {
-    fn verify_server_cert(
-        &self,
-        shown: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let digest = ring::digest::digest(&ring::digest::SHA256, shown);
-        let octets = digest.as_ref().iter().map(|o| format!("{o:02X}"));
-        let print = octets.collect::<Vec<_>>().join(":");
-        if print.eq_ignore_ascii_case(&self.0) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            let why = CertificateError::ApplicationVerificationFailure;
-            Err(Error::InvalidCertificate(why))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.1.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, shown, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.1.signature_verification_algorithms;
-        crypto::verify_tls13_signature(message, shown, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.1.signature_verification_algorithms.supported_schemes()
-    }
-}
 
 struct Party {
     sip: SipClient,
@@ -103,16 +44,9 @@ async fn connect(answer: &[u8], local: String, transport: Transport) -> MsrpClie
         Transport::Tls => {
             let print = media.fingerprints.first().expect("a fingerprint");
             assert_eq!(print.hash, "sha-256");
-            let provider = Arc::new(provider::default_provider());
-            let verifier = Signalled(print.value.clone(), Arc::clone(&provider));
-            let config = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-                .with_no_client_auth();
-            let name = ServerName::from(to.ip());
-            let secured = TlsConnector::from(Arc::new(config)).connect(name, stream);
+            let ours = Credentials::new(None).unwrap();
+            let host = to.ip().to_string();
+            let secured = ours.secure(stream, &media.fingerprints, &host);
             MsrpClient::start(secured.await.unwrap(), paths, false)
         }
     };
