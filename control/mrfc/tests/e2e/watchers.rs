@@ -13,6 +13,22 @@ async fn subscribe(client: &mut SipClient, dialog: DialogId, list: &[(&str, &str
     answered.expect("answered")
 }
 
+/// Subscribes the second client in a dialog of its own.
+async fn watch(
+    bench: &Bench,
+    client: &mut SipClient,
+    list: &[(&str, &str)],
+) -> (DialogId, Response) {
+    let call = Call {
+        from: "sip:watcher@home1.net".into(),
+        sdp: None,
+        headers: fields(list),
+        ..bench.call(1)
+    };
+    let answered = client.ask(Method::Subscribe, &call).await;
+    answered.expect("answered")
+}
+
 /// The next NOTIFY: its event, its state without the time left, its document.
 async fn notified(client: &mut SipClient) -> (String, String, Document) {
     let notify = Notify::next(client, "application/conference-info+xml").await;
@@ -178,13 +194,7 @@ async fn who_cannot_take_a_roster_now_gets_it_later() {
 async fn who_watches_is_told_that_the_conference_went_with_its_mrfp() {
     let (bench, mut one, _) = alone().await;
     let mut other = bench.client(1).await;
-    let call = Call {
-        from: "sip:watcher@home1.net".into(),
-        sdp: None,
-        headers: fields(&[("Event", "conference")]),
-        ..bench.call(1)
-    };
-    let (_, accepted) = other.ask(Method::Subscribe, &call).await.expect("answered");
+    let (_, accepted) = watch(&bench, &mut other, &[("Event", "conference")]).await;
     assert_eq!(accepted.code, 200);
     let (_, state, _) = notified(&mut other).await;
     assert_eq!(state, "active");
@@ -285,20 +295,15 @@ async fn somebody_else_watches_in_a_dialog_of_its_own() {
     let mut bench = Bench::start(config()).await;
     let (_one, _) = bench.joined(0).await;
     let mut other = bench.client(1).await;
-    let call = Call {
-        from: "sip:watcher@home1.net".into(),
-        sdp: None,
-        headers: fields(&[("Event", "conference"), ("Expires", "60")]),
-        ..bench.call(1)
-    };
-    let (watch, accepted) = other.ask(Method::Subscribe, &call).await.expect("answered");
+    let event = [("Event", "conference"), ("Expires", "60")];
+    let (dialog, accepted) = watch(&bench, &mut other, &event).await;
     check_refused(&accepted, 200, "Contact", "isfocus");
     let (event, state, document) = notified(&mut other).await;
     assert_eq!((&*event, &*state), ("conference", "active"));
     assert_eq!(users(&document), [(ONE, State::Full)]);
     let gone = subscribe(
         &mut other,
-        watch,
+        dialog,
         &[("Event", "conference"), ("Expires", "0")],
     )
     .await;
@@ -306,7 +311,7 @@ async fn somebody_else_watches_in_a_dialog_of_its_own() {
     let (_, state, document) = notified(&mut other).await;
     assert_eq!(state, "terminated;reason=timeout");
     assert_eq!(document.state, State::Full);
-    let again = subscribe(&mut other, watch, &[("Event", "conference")]).await;
+    let again = subscribe(&mut other, dialog, &[("Event", "conference")]).await;
     assert_eq!(again.code, 481, "the dialog went with its subscription");
 }
 
@@ -349,16 +354,8 @@ async fn a_subscription_ends_when_it_is_not_refreshed_and_with_its_conference() 
 async fn a_subscription_that_expires_while_its_watcher_is_silent_stops_nobody() {
     let (bench, mut one, dialog) = alone().await;
     let mut silent = bench.client(1).await;
-    let call = Call {
-        from: "sip:watcher@home1.net".into(),
-        sdp: None,
-        headers: fields(&[("Event", "conference"), ("Expires", "5")]),
-        ..bench.call(1)
-    };
-    let (_, accepted) = silent
-        .ask(Method::Subscribe, &call)
-        .await
-        .expect("answered");
+    let event = [("Event", "conference"), ("Expires", "5")];
+    let (_, accepted) = watch(&bench, &mut silent, &event).await;
     assert_eq!(accepted.code, 200);
     let Some(Event::Request { .. }) = silent.next_event().await else {
         panic!("no NOTIFY");
@@ -377,13 +374,7 @@ async fn a_subscription_that_expires_while_its_watcher_is_silent_stops_nobody() 
 async fn who_watches_an_empty_conference_is_told_of_the_end() {
     let bench = Bench::start(config()).await;
     let mut other = bench.client(1).await;
-    let call = Call {
-        from: "sip:watcher@home1.net".into(),
-        sdp: None,
-        headers: fields(&[("Event", "conference")]),
-        ..bench.call(1)
-    };
-    let (_, accepted) = other.ask(Method::Subscribe, &call).await.expect("answered");
+    let (_, accepted) = watch(&bench, &mut other, &[("Event", "conference")]).await;
     assert_eq!(accepted.code, 200);
     assert_eq!(notified(&mut other).await.1, "active");
     let leave = bench.mrfc.shutdown(clock::Duration::from_secs(10));
