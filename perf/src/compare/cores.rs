@@ -32,18 +32,14 @@ pub(crate) struct Trip {
 
 impl Trip {
     pub(crate) fn longer(self, other: Self) -> Self {
-        if self.nanos > other.nanos {
-            self
-        } else {
-            other
+        Self {
+            nanos: self.nanos.max(other.nanos),
         }
     }
 
     fn shorter(self, other: Self) -> Self {
-        if self.nanos < other.nanos {
-            self
-        } else {
-            other
+        Self {
+            nanos: self.nanos.min(other.nanos),
         }
     }
 }
