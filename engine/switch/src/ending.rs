@@ -130,7 +130,7 @@ impl<B: Octets> Shard<B> {
         if is_own && self.session_at(sender).is_some() {
             let entry = &mut self.sessions[sender.index as usize];
             let recent = entry.recent.get_or_insert_with(Box::default);
-            recent.remember(hash, Fate::GivenUp);
+            recent.remember(hash, Fate::Ended(StatusCode::STOP_SENDING));
         }
         self.record_end(slot, false);
         self.free(slot);

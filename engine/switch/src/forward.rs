@@ -214,6 +214,9 @@ impl<B: Octets> Shard<B> {
         }
         frame.held.clear();
         self.abort_message(chunk.slot);
+        if let Some(session) = frame.session.and_then(|s| self.session_at(s)) {
+            self.remember_refused(session, &frame.message_id, refusal.status());
+        }
     }
 
     /// Makes sure that no recipient can take octets of the body for the end-line of its copy

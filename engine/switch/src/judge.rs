@@ -1,7 +1,7 @@
 //! Requests judged: the session they are for, then what their method asks for.
 
 use clock::Instant;
-use msrp::{ByteRange, FailureReport, Head, Method, MsrpUri, Start};
+use msrp::{ByteRange, FailureReport, Head, Method, MsrpUri, Start, StatusCode};
 
 use crate::answer::sole_uri;
 use crate::api::{ConnId, Octets};
@@ -17,8 +17,14 @@ use crate::session::{Link, SessionRef, is_type};
 use crate::shard::Shard;
 
 impl<B: Octets> Shard<B> {
-    /// A refused chunk ends its message for those who got the beginning: the sender stops.
-    pub(crate) fn abort_refused(&mut self, session: Option<SessionRef>, head: &Head<'_>) {
+    /// A refused chunk ends its message for those who got the beginning: the sender stops, and what
+    /// it has sent meanwhile is refused, too.
+    pub(crate) fn abort_refused(
+        &mut self,
+        session: Option<SessionRef>,
+        head: &Head<'_>,
+        refusal: &Refusal,
+    ) {
         let is_chunk = head.start == Start::Request(Method::Send) && head.has_body;
         let Some(session) = session.filter(|_| is_chunk) else {
             return;
@@ -26,6 +32,17 @@ impl<B: Octets> Shard<B> {
         if let Some(slot) = self.open_message(session, head) {
             self.abort_message(slot);
         }
+        if let Some(id) = head.message_id {
+            self.remember_refused(session, id, refusal.status());
+        }
+    }
+
+    /// Later chunks of a refused message get this status until it begins anew.
+    pub(crate) fn remember_refused(&mut self, session: SessionRef, id: &[u8], status: StatusCode) {
+        let hash = self.hash_of(id);
+        let entry = &mut self.sessions[session.index as usize];
+        let recent = entry.recent.get_or_insert_with(Box::default);
+        recent.refuse(hash, status);
     }
 
     /// Decides about a request in the order of RFC 4975 7.3: grammar, session, connection, method,
@@ -76,6 +93,7 @@ impl<B: Octets> Shard<B> {
             Link::Bound(_) => Err(Refusal::SessionInUse),
             Link::Waiting if self.is_draining => Err(Refusal::Draining),
             Link::Waiting if self.sessions[session.index as usize].config.is_blocked => {
+                self.abort_refused(Some(session), head, &Refusal::Blocked);
                 Err(Refusal::Blocked)
             }
             Link::Waiting => {
@@ -196,7 +214,7 @@ impl<B: Octets> Shard<B> {
     }
 
     /// What a chunk is to us whose message is not open but was lately: a repeat (RFC 4975 5.4), the
-    /// rest of what was given up, or the beginning of another attempt.
+    /// rest of what was refused or given up, or the beginning of another attempt.
     fn recall(&self, session: SessionRef, head: &Head<'_>) -> Result<Option<Repeat>, Refusal> {
         let entry = &self.sessions[session.index as usize];
         let Some(recent) = &entry.recent else {
@@ -205,10 +223,10 @@ impl<B: Octets> Shard<B> {
         let range = head.byte_range.as_ref();
         let hash = self.hash_of(head.message_id.unwrap_or_default());
         let (octets, is_delivered) = match recent.fate(hash) {
-            Some(Fate::GivenUp) if range.is_some_and(|r| r.offset() > 0) => {
-                return Err(Refusal::GivenUp);
+            Some(Fate::Ended(status)) if range.is_some_and(|r| r.offset() > 0) => {
+                return Err(Refusal::Rest(status));
             }
-            Some(Fate::GivenUp) | None => return Ok(None),
+            Some(Fate::Ended(_)) | None => return Ok(None),
             Some(Fate::Forwarded { octets }) => (octets, false),
             Some(Fate::Delivered { octets }) => (octets, true),
         };

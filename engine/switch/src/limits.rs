@@ -110,7 +110,7 @@ pub const DELIVERIES_KEEP_MAX: usize = 256;
 
 /// Messages of one session that are remembered after their fate was settled: one that comes again,
 /// because its sender did not see the answer, is acknowledged and not forwarded again, and the rest
-/// of one that was given up is refused.
+/// of one that was refused or given up is refused.
 pub const RECENT_MAX: usize = 8;
 
 /// No message is longer, whatever an operator allows: sums of two positions then fit 64 bits.

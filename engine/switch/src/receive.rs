@@ -235,7 +235,7 @@ impl<B: Octets> Shard<B> {
             Ok(()) => frame.answer = frame.success_answer(),
             Err(refusal) => {
                 self.refuse(conn, head, &mut frame, &refusal);
-                self.abort_refused(frame.session, head);
+                self.abort_refused(frame.session, head, &refusal);
             }
         }
         if let Some(connection) = self.connection(conn) {

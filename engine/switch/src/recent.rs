@@ -1,11 +1,13 @@
 //! What became of a session's last messages.
 
+use msrp::StatusCode;
+
 use crate::limits::RECENT_MAX;
 
 /// The last messages of a session whose fate is settled.
 ///
 /// A sender that did not see the answer sends again under the same Message-ID (RFC 4975 5.4); one
-/// that did not see yet that its message was given up goes on with it.
+/// that did not see yet that its message was given up or refused goes on with it.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     entries: [Option<Entry>; RECENT_MAX],
@@ -26,8 +28,8 @@ pub(crate) enum Fate {
     Forwarded { octets: u64 },
     /// Everybody is known to have it.
     Delivered { octets: u64 },
-    /// It was given up before its last octet.
-    GivenUp,
+    /// It was refused, or given up before its last octet; what still comes of it gets this status.
+    Ended(StatusCode),
 }
 
 impl Recent {
@@ -40,6 +42,13 @@ impl Recent {
         }
         self.entries[self.next] = entry;
         self.next = (self.next + 1) % RECENT_MAX;
+    }
+
+    /// Remembers a message that was refused, unless it went out before: then this was a repeat.
+    pub(crate) fn refuse(&mut self, hash: u64, status: StatusCode) {
+        if let Some(Fate::Ended(_)) | None = self.fate(hash) {
+            self.remember(hash, Fate::Ended(status));
+        }
     }
 
     /// All recipients have it.

@@ -32,8 +32,8 @@ pub(crate) enum Refusal {
     ContentTypeNotAccepted,
     #[error("message larger than {limit_bytes} octets")]
     MessageTooLarge { limit_bytes: u64 },
-    #[error("the rest of a message that was given up")]
-    GivenUp,
+    #[error("the rest of a message that was refused or given up")]
+    Rest(StatusCode),
     #[error("a message that does not begin at its beginning")]
     NoBeginning,
     #[error("too many messages in progress")]
@@ -101,11 +101,10 @@ impl Refusal {
             | Self::TooManyMessages
             | Self::TooManyRanges
             | Self::NicknameAsked
-            | Self::GivenUp
             | Self::NoBeginning => StatusCode::STOP_SENDING,
             Self::NicknameMalformed => StatusCode::BAD_NICKNAME,
             Self::NicknameTaken => StatusCode::NICKNAME_TAKEN,
-            Self::Filtered(status) => *status,
+            Self::Rest(status) | Self::Filtered(status) => *status,
         }
     }
 }

@@ -70,7 +70,7 @@ fn what_the_incoming_filter_rejects_is_refused_with_its_rest() {
     world.receive(1, &chunk(1, "aaaa1", "mmmm1", "1-3/6", "", b"abc", '+'));
     assert_eq!(seen(&mut world, 1), ["403"]);
     world.receive(1, &chunk(1, "aaaa2", "mmmm1", "4-6/6", "", b"def", '$'));
-    assert_eq!(seen(&mut world, 1), ["413"]);
+    assert_eq!(seen(&mut world, 1), ["403"]);
     let extra = "Failure-Report: no\r\n";
     world.receive(1, &send(1, "aaaa3", "mmmm3", extra, b"x"));
     assert!(seen(&mut world, 1).is_empty());

@@ -4,6 +4,7 @@ mod common;
 
 use clock::Duration;
 use common::{Frame, World, chunk, config, conn, key, local, remote, send};
+use switch::limits::RECENT_MAX;
 use switch::{CloseCause, ContextKey, Event, Input, Limits, LossCause, Order, Output, Setup};
 
 /// Everything of a chunk of participant `n` but its last octets, and those.
@@ -367,6 +368,64 @@ fn later_chunks_of_a_message_that_was_given_up_are_refused_until_it_begins_again
 }
 
 #[test]
+fn later_chunks_of_a_message_that_was_refused_are_refused_alike_until_it_begins_again() {
+    let mut world = World::conference(2);
+    let update = |world: &mut World, receives| {
+        let (session, mut config) = (key(1), Box::new(config(1)));
+        config.receives = receives;
+        world.order(Order::Update { session, config });
+    };
+    let begin = |id: usize| {
+        let id = format!("rf{id:02}");
+        chunk(1, &format!("{id}begin"), &id, "1-5/9", "", b"12345", '+')
+    };
+    let rest = |id: usize| {
+        let id = format!("rf{id:02}");
+        chunk(1, &format!("{id}rest"), &id, "6-9/9", "", b"6789", '$')
+    };
+    update(&mut world, false);
+    for id in 0..RECENT_MAX {
+        world.receive(1, &begin(id));
+        assert!(world.take(1).contains("begin 403"));
+    }
+    update(&mut world, true);
+    for id in 0..RECENT_MAX {
+        world.receive(1, &rest(id));
+        assert!(world.take(1).contains("rest 403"), "{id}");
+    }
+    assert_eq!(world.shard.message_count(), 0);
+    world.receive(1, &begin(0));
+    world.receive(1, &rest(0));
+    assert_eq!(flags(&world.frames(2)), "+$");
+    // The one refused first gives way when there are more than are remembered.
+    update(&mut world, false);
+    (1..=RECENT_MAX).for_each(|id| world.receive(1, &begin(id + RECENT_MAX)));
+    update(&mut world, true);
+    world.take_octets(1);
+    world.receive(1, &rest(RECENT_MAX + 1));
+    assert!(world.take(1).contains("rest 403"));
+    world.receive(1, &rest(1));
+    assert!(world.take(1).contains("rest 200"));
+}
+
+#[test]
+fn a_refused_repeat_of_a_message_that_went_out_does_not_let_it_go_out_again() {
+    let mut world = World::conference(2);
+    let text = send(1, "repeats1", "rp11", "", b"once");
+    let update = |receives| {
+        let (session, mut config) = (key(1), Box::new(config(1)));
+        config.receives = receives;
+        Order::Update { session, config }
+    };
+    for (receives, status, copies) in [(true, " 200", 1), (false, " 403", 0), (true, " 200", 0)] {
+        world.order(update(receives));
+        world.receive(1, &text);
+        assert!(world.take(1).contains(status));
+        assert_eq!(world.frames(2).len(), copies);
+    }
+}
+
+#[test]
 fn a_released_session_lets_go_of_its_connection_and_may_be_bound_again() {
     let mut world = World::conference(2);
     world.order(Order::Release { session: key(1) });
@@ -402,12 +461,16 @@ fn a_blocked_session_takes_no_connection_and_keeps_the_one_it_has() {
     assert_eq!(flags(&world.frames(2)), "$", "what is bound goes on");
     world.install(3, blocked(3));
     world.accept(3);
-    world.receive(3, &send(3, "early123", "ea12", "", b"x"));
+    let [begin, rest] = [("1-1/2", '+'), ("2-2/2", '$')]
+        .map(|(range, flag)| chunk(3, "early123", "ea12", range, "", b"x", flag));
+    world.receive(3, &begin);
     assert!(world.take(3).contains(" 403"));
     world.order(Order::Update {
         session: key(3),
         config: Box::new(config(3)),
     });
+    world.receive(3, &rest);
+    assert!(world.take(3).contains(" 403"));
     world.receive(3, &send(3, "later123", "la12", "", b"x"));
     assert!(world.take(3).contains(" 200"));
 }

@@ -48,6 +48,7 @@ enum Operation {
     Mode {
         who: u32,
         sends: bool,
+        receives: bool,
     },
     Flow {
         from: u32,
@@ -100,7 +101,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => who().prop_map(|who| Leave { who }),
         1 => (who(), context()).prop_map(|(who, context)| Move { who, context }),
         1 => who().prop_map(|who| Readdress { who }),
-        1 => (who(), any::<bool>()).prop_map(|(who, sends)| Mode { who, sends }),
+        2 => (who(), any::<bool>(), any::<bool>())
+            .prop_map(|(who, sends, receives)| Mode { who, sends, receives }),
         1 => (who(), who(), any::<bool>())
             .prop_map(|(from, to, open)| Flow { from, to, open }),
         12 => (who(), sizes, prop::bool::weighted(0.1), 0..6_u8)
@@ -123,6 +125,8 @@ struct Person {
     conn: Option<u32>,
     /// Which of those who had this number.
     life: u32,
+    /// Its mode lets it send nothing.
+    is_muted: bool,
     /// Counts everything that may rightly cost it messages.
     disturbances: u32,
 }
@@ -230,11 +234,16 @@ impl Model {
                 }
             }
             Operation::Readdress { who } => self.readdress(who),
-            Operation::Mode { who, sends } => {
+            Operation::Mode {
+                who,
+                sends,
+                receives,
+            } => {
                 if self.people.contains_key(&who) {
                     self.disturb(who);
                     let mut changed = config(who);
                     changed.sends = sends;
+                    changed.receives = receives;
                     self.restricted.insert(who);
                     self.update(who, changed);
                 }
@@ -297,6 +306,7 @@ impl Model {
     }
 
     fn update(&mut self, who: u32, config: switch::SessionConfig) {
+        self.people.get_mut(&who).expect("there").is_muted = !config.receives;
         let (session, config) = (key(who), Box::new(config));
         self.world.order(Order::Update { session, config });
     }
@@ -498,7 +508,8 @@ impl Model {
                 message.audience = Some(mates.map(|(w, p)| (*w, p.disturbances)).collect());
             }
             if before < message.span.end && after >= message.span.end {
-                message.is_sent = sender.is_some() && disturbances == message.sender_disturbances;
+                message.is_sent = sender.is_some_and(|s| !s.is_muted)
+                    && disturbances == message.sender_disturbances;
             }
         }
         self.world.receive(conn, &piece);
@@ -725,6 +736,36 @@ fn what_ends_a_copy_goes_to_the_path_that_the_copy_went_to() {
             octets: 1_411,
         },
         Readdress { who: 4 },
+    ]);
+}
+
+#[test]
+fn a_message_refused_at_its_beginning_does_not_begin_in_the_middle() {
+    use Operation::*;
+    let mode = |receives| Mode {
+        who: 1,
+        sends: true,
+        receives,
+    };
+    run(vec![
+        Join { who: 1, context: 1 },
+        Join { who: 2, context: 1 },
+        mode(false),
+        Talk {
+            who: 1,
+            sizes: vec![1_000, 2_000],
+            aborts: false,
+            reports: 0,
+        },
+        Push {
+            who: 1,
+            octets: 1_000,
+        },
+        mode(true),
+        Push {
+            who: 1,
+            octets: usize::MAX,
+        },
     ]);
 }
 
