@@ -17,8 +17,8 @@ mod churn;
 mod hears;
 mod links;
 mod measured;
+mod words;
 
-use core::net::IpAddr;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,101 +33,14 @@ pub(crate) use self::churn::Move;
 use self::churn::Presence;
 use self::links::Link;
 use self::measured::{Measured, Times};
+pub(crate) use self::words::{GeneratorConfig, LegConfig, News, Ticket, Totals};
 use crate::ledger::Track;
 use crate::limits::{BIND_MAX, DRAIN_ALL_MAX, DRAIN_MAX};
 use crate::pattern::Pattern;
 use crate::plan::{Plan, Rate};
-use crate::report::{Counts, Percentiles, Row, per_second};
+use crate::report::{Counts, Row, per_second};
 use crate::sender::{Sender, SenderConfig};
-use crate::wire::{Fingerprint, TlsConfig};
-
-/// What the generator tells the control plane.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// All sessions are bound.
-    Bound,
-    /// The measured time begins.
-    Begun,
-    /// A second is over.
-    Row(Row),
-    /// The measured time is over.
-    Over,
-    /// The run is over.
-    Done(Box<Totals>),
-    /// The run cannot go on.
-    Failed(String),
-}
-
-/// The whole run.
-#[derive(Debug)]
-pub(crate) struct Totals {
-    pub(crate) counts: Counts,
-    pub(crate) delivered_per_second: f64,
-    pub(crate) octets_per_second: f64,
-    pub(crate) delivered: u64,
-    pub(crate) measured: Duration,
-    pub(crate) busy: f64,
-    pub(crate) latency: Percentiles,
-    pub(crate) curve: Vec<(f64, f64)>,
-    pub(crate) join_latency: Percentiles,
-    pub(crate) is_broken_off: bool,
-}
-
-/// A participant as the generator knows it.
-#[derive(Clone, Debug)]
-pub(crate) struct LegConfig {
-    /// Our URI.
-    pub(crate) own: Box<[u8]>,
-    /// Where its messages go: a whole path.
-    pub(crate) peer: Box<[u8]>,
-    /// The host that it connects to.
-    pub(crate) host: IpAddr,
-    /// Of the certificate that must be shown there.
-    pub(crate) fingerprint: Option<Fingerprint>,
-}
-
-/// What the generator is made from.
-#[derive(Debug)]
-pub(crate) struct GeneratorConfig {
-    pub(crate) plan: Plan,
-    /// By conference, then by participant, senders first.
-    pub(crate) legs: Vec<LegConfig>,
-    /// The legs of each connection that will be adopted, by its number.
-    pub(crate) links: Vec<Vec<u32>>,
-    /// Whether a session is bound by a SEND without body (RFC 4975 section 5.4).
-    pub(crate) is_binding: bool,
-    pub(crate) tls: TlsConfig,
-    pub(crate) go: Arc<AtomicBool>,
-    /// Who leaves and who joins.
-    pub(crate) moves: Receiver<Move>,
-    pub(crate) news: UnboundedSender<News>,
-}
-
-/// What comes with an adopted socket: which connection it is, and of whom.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticket {
-    /// The position in [`GeneratorConfig::links`].
-    pub(crate) link: u32,
-    /// 0, or that of [`Move::Join`].
-    pub(crate) turn: u32,
-}
-
-impl Ticket {
-    pub(crate) fn write(self) -> Vec<u8> {
-        [self.link.to_le_bytes(), self.turn.to_le_bytes()].concat()
-    }
-
-    fn read(octets: &[u8]) -> Self {
-        let (words, _) = octets.as_chunks();
-        let [link, turn] = *words else {
-            unreachable!("the control plane writes a ticket for each socket");
-        };
-        Self {
-            link: u32::from_le_bytes(link),
-            turn: u32::from_le_bytes(turn),
-        }
-    }
-}
+use crate::wire::TlsConfig;
 
 #[derive(Debug)]
 struct Leg {
