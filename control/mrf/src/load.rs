@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -12,8 +13,10 @@ use load::idle::{self, Idle, Measured};
 use load::process::{Process, cores};
 use load::setup::h248::Controller;
 use load::setup::{Sessions, Target, forward, relay, sip};
-use load::{Plan, Row};
+use load::{Plan, Row, Summary};
 use mrfp::ReactorKind;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::cli::{LoadArgs, LoadVia};
 use crate::logging;
@@ -87,15 +90,19 @@ fn play(args: &LoadArgs, plan: &Plan) -> anyhow::Result<bool> {
         .enable_all()
         .build()?;
     let summary = runtime.block_on(async {
-        let (sessions, kept) = sessions(args, plan).await?;
-        Row::print_heading(&mut std::io::stdout())?;
-        let print = |row: &Row| {
-            // Nobody reads any more: the summary will fail as well.
-            let _ = row.print(&mut std::io::stdout());
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        let (halt, halted) = oneshot::channel();
+        let halted = async {
+            // Without a word there is no halt.
+            if halted.await.is_err() {
+                core::future::pending().await
+            }
         };
-        let mut summary = load::run(plan, sessions, print).await?;
-        summary.idle = kept.map(|(_, measured)| measured);
-        anyhow::Ok(summary)
+        // Dropped, either ends all that it has started.
+        tokio::select! {
+            summary = summary(args, plan, halted) => summary,
+            () = signals.twice(halt) => bail!("interrupted"),
+        }
     })?;
     summary.print(&mut std::io::stdout().lock())?;
     if let Some(mut out) = json {
@@ -103,7 +110,57 @@ fn play(args: &LoadArgs, plan: &Plan) -> anyhow::Result<bool> {
         text.push(b'\n');
         out.write_all(&text).context("--json")?;
     }
-    Ok(summary.counts.is_clean())
+    Ok(summary.counts.is_clean() && !summary.is_interrupted)
+}
+
+async fn summary(
+    args: &LoadArgs,
+    plan: &Plan,
+    halted: impl Future<Output = ()>,
+) -> anyhow::Result<Summary> {
+    let mut halted = core::pin::pin!(halted);
+    let (sessions, kept) = tokio::select! {
+        sessions = sessions(args, plan) => sessions?,
+        () = &mut halted => bail!("interrupted before any message was sent"),
+    };
+    Row::print_heading(&mut std::io::stdout())?;
+    let print = |row: &Row| {
+        // Nobody reads any more: the summary will fail as well.
+        let _ = row.print(&mut std::io::stdout());
+    };
+    let mut summary = load::run_until(halted, plan, sessions, print).await?;
+    summary.idle = kept.map(|(_, measured)| measured);
+    Ok(summary)
+}
+
+/// The signals that end the run.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn heard(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Says `halt` at the first one, returns at the second.
+    async fn twice(&mut self, halt: oneshot::Sender<()>) {
+        self.heard().await;
+        // The run may be over.
+        let _ = halt.send(());
+        self.heard().await;
+    }
 }
 
 /// `-` is standard output.
@@ -277,6 +334,8 @@ fn own_system(command: &[&str], args: &LoadArgs, stdout: Stdio) -> anyhow::Resul
         .args(["--shards", &cores.len().clamp(1, 62).to_string()])
         .args(["--busy-poll-us", &args.busy_poll_us.to_string()])
         .env("RUST_LOG", "warn")
+        // An interrupt of the terminal is ours alone: the run ends first.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(stdout);
     Ok(Process::start(own, &cores)?)

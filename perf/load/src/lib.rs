@@ -31,4 +31,4 @@ mod wire;
 
 pub use plan::{Plan, Rate, Transport};
 pub use report::{Counts, Percentiles, Row, Summary};
-pub use run::run;
+pub use run::{run, run_until};

@@ -265,6 +265,9 @@ pub struct Summary {
     /// The run ended before its time, because all connections had.
     #[serde(default)]
     pub is_broken_off: bool,
+    /// The run ended before its time, because it was told to.
+    #[serde(default)]
+    pub is_interrupted: bool,
 }
 
 impl Summary {
@@ -350,6 +353,12 @@ impl Summary {
             writeln!(
                 out,
                 "              nobody was connected any more: the run ended before its time"
+            )?;
+        }
+        if self.is_interrupted {
+            writeln!(
+                out,
+                "              interrupted: the run ended before its time"
             )?;
         }
         if let (Some(cpu), Some(nanos)) = (self.target_cpu, self.target_nanos_per_delivery) {

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use reactor::{
     Control, Full, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig, spawn_shard,
 };
@@ -18,7 +18,7 @@ use switch::ShardIndex;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, interval_at};
 
-use crate::generator::{Generator, GeneratorConfig, LegConfig, Move, News, Ticket, Totals};
+use crate::generator::{Generator, GeneratorConfig, LegConfig, Move, News, Ticket, Totals, Word};
 use crate::limits::{CONNECTIONS_PER_ADDRESS, LEAVING_MAX};
 use crate::plan::Plan;
 use crate::process::raise_descriptor_limit;
@@ -35,6 +35,20 @@ use crate::wire::tls_config;
 pub async fn run(
     plan: &Plan,
     sessions: Sessions,
+    on_row: impl FnMut(&Row),
+) -> anyhow::Result<Summary> {
+    run_until(core::future::pending(), plan, sessions, on_row).await
+}
+
+/// The same, unless `halt` comes first: then nothing new begins, and what was sent is waited for and told.
+///
+/// # Errors
+///
+/// As [`run`], and when it is halted before messages flow.
+pub async fn run_until(
+    halt: impl Future<Output = ()>,
+    plan: &Plan,
+    sessions: Sessions,
     mut on_row: impl FnMut(&Row),
 ) -> anyhow::Result<Summary> {
     plan.check()?;
@@ -46,7 +60,7 @@ pub async fn run(
         on_row(row);
         rows.push(*row);
     };
-    let outcome = started.follow(&mut watch, &mut keep_row).await;
+    let outcome = started.follow(halt, &mut watch, &mut keep_row).await;
     started.shard.stop();
     let Started {
         shard,
@@ -67,7 +81,7 @@ pub async fn run(
 struct Started {
     shard: ShardHandle,
     sessions: Sessions,
-    go: Arc<AtomicBool>,
+    word: Arc<Word>,
     moves: Sender<Move>,
     churn: Churn,
     news: mpsc::UnboundedReceiver<News>,
@@ -78,7 +92,7 @@ impl Started {
     /// Starts the generator and gives it all connections.
     fn new(plan: &Plan, mut sessions: Sessions) -> anyhow::Result<Self> {
         let (news_tx, news) = mpsc::unbounded_channel();
-        let go = Arc::new(AtomicBool::new(false));
+        let word = Arc::new(Word::default());
         let links = links(plan, &sessions.legs);
         let (moves, moves_rx) = std::sync::mpsc::channel();
         let config = GeneratorConfig {
@@ -87,7 +101,7 @@ impl Started {
             links: links.clone(),
             is_binding: sessions.is_binding,
             tls: tls_config()?,
-            go: Arc::clone(&go),
+            word: Arc::clone(&word),
             moves: moves_rx,
             news: news_tx,
         };
@@ -120,7 +134,7 @@ impl Started {
             target: sessions.target.id,
             shard,
             sessions,
-            go,
+            word,
             moves,
             churn: Churn::new(plan, &links),
             news,
@@ -129,14 +143,23 @@ impl Started {
 
     async fn follow(
         &mut self,
+        halt: impl Future<Output = ()>,
         watch: &mut Watch,
         on_row: &mut impl FnMut(&Row),
     ) -> anyhow::Result<Totals> {
+        let mut halt = core::pin::pin!(halt);
         let mut turnstile = self.churn.turnstile();
+        let (mut is_flowing, mut is_halted) = (false, false);
         let mut is_open = false;
         loop {
             let news = tokio::select! {
                 biased;
+                () = &mut halt, if !is_halted => {
+                    ensure!(is_flowing, "halted before any message was sent");
+                    is_halted = true;
+                    self.word.halt.store(true, Ordering::Release);
+                    continue;
+                }
                 news = self.news.recv() => news.context("the generator ended")?,
                 _ = turnstile.tick(), if is_open => {
                     self.replace().await?;
@@ -145,7 +168,10 @@ impl Started {
                 () = self.sessions.keeper.keep() => bail!("the control plane ended"),
             };
             match news {
-                News::Bound => self.go.store(true, Ordering::Release),
+                News::Bound => {
+                    is_flowing = true;
+                    self.word.go.store(true, Ordering::Release);
+                }
                 News::Begun => {
                     watch.begin();
                     is_open = !self.churn.legs.is_empty();

@@ -111,6 +111,7 @@ impl Watch {
             rows: Vec::new(),
             idle: None,
             is_broken_off: totals.is_broken_off,
+            is_interrupted: totals.is_interrupted,
         }
     }
 }

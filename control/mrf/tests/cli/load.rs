@@ -1,6 +1,8 @@
 //! `mrf load`.
 
-use crate::program::{FREE_PORTS, Server, finish};
+use std::path::Path;
+
+use crate::program::{FREE_PORTS, Program, Server, finish};
 
 /// Short, and over when everything has arrived.
 const FEW: [&str; 10] = [
@@ -71,6 +73,39 @@ fn callers_come_by_websocket_and_speak_tls_and_websocket() {
     let server = Server::start(&[&["run"], &FREE_PORTS[..], &web].concat());
     let uri = format!("sip:busy@{};transport=ws", server.get("sip.ws"));
     expect_all(&run(&["--via", "sip", "--target", &uri]), "sip");
+}
+
+#[test]
+fn an_interrupted_run_is_summed_up_and_leaves_nothing_behind() {
+    let endless = [
+        "load",
+        "--duration",
+        "1h",
+        "--warmup",
+        "0s",
+        "--rate",
+        "100",
+    ];
+    for signal in ["TERM", "INT"] {
+        let mut load = Program::start(&endless);
+        assert!(load.line().contains("delivered/s"));
+        // It flows.
+        load.line();
+        let own = load.children();
+        assert_eq!(own.len(), 1, "a system of its own");
+        load.signal(signal);
+        assert_eq!(load.wait().code(), Some(1));
+        assert!(!Path::new(&format!("/proc/{}", own[0])).exists());
+        let said = load.rest().join("\n");
+        for words in [": 0 lost", "interrupted: the run ended before its time"] {
+            assert!(said.contains(words), "{said}");
+        }
+    }
+    let mut load = Program::start(&[&endless[..], &["--h248", "tcp:127.0.0.1:0"]].concat());
+    load.said("waiting for an MRFP");
+    load.signal("INT");
+    assert_eq!(load.wait().code(), Some(1));
+    load.said("interrupted before any message was sent");
 }
 
 #[test]

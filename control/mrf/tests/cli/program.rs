@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -113,6 +114,20 @@ impl Program {
                 return line;
             }
         }
+    }
+
+    /// What is left of standard output, to its end.
+    pub(crate) fn rest(&self) -> Vec<String> {
+        self.stdout.iter().collect()
+    }
+
+    /// The processes that it has started, by their numbers.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let of = |task: PathBuf| std::fs::read_to_string(task.join("children")).unwrap();
+        let all: String = tasks.map(|task| of(task.unwrap().path())).collect();
+        let numbers = all.split_whitespace().map(|number| number.parse().unwrap());
+        numbers.collect()
     }
 
     /// What is left of standard error, to its end.

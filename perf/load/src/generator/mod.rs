@@ -17,11 +17,13 @@ mod churn;
 mod hears;
 mod links;
 mod measured;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
 use clock::{Duration, Instant};
@@ -33,7 +35,7 @@ pub(crate) use self::churn::Move;
 use self::churn::Presence;
 use self::links::Link;
 use self::measured::{Measured, Times};
-pub(crate) use self::words::{GeneratorConfig, LegConfig, News, Ticket, Totals};
+pub(crate) use self::words::{GeneratorConfig, LegConfig, News, Ticket, Totals, Word};
 use crate::ledger::Track;
 use crate::limits::{BIND_MAX, DRAIN_ALL_MAX, DRAIN_MAX};
 use crate::pattern::Pattern;
@@ -70,7 +72,7 @@ pub(crate) struct Generator {
     plan: Plan,
     is_binding: bool,
     tls: TlsConfig,
-    go: Arc<AtomicBool>,
+    word: Arc<Word>,
     moves: Receiver<Move>,
     /// Nobody leaves or joins any more.
     is_settled: bool,
@@ -92,6 +94,7 @@ pub(crate) struct Generator {
     phase: Phase,
     /// See [`Self::break_off`].
     is_broken_off: bool,
+    is_interrupted: bool,
     /// Of the last turn that made progress.
     progress_at: Instant,
     times: Times,
@@ -132,7 +135,7 @@ impl Generator {
             link_legs: config.links,
             is_binding: config.is_binding,
             tls: config.tls,
-            go: config.go,
+            word: config.word,
             moves: config.moves,
             is_settled: plan.churn <= 0.0,
             news: config.news,
@@ -144,6 +147,7 @@ impl Generator {
             unbound,
             phase: Phase::Binding,
             is_broken_off: false,
+            is_interrupted: false,
             progress_at: reactor::now(),
             times: Times::default(),
             scheduled: 0,
@@ -220,7 +224,11 @@ impl Generator {
                     "{unbound} sessions got no answer to their first SEND"
                 ));
             }
-            Phase::Waiting if self.go.load(Ordering::Acquire) => self.begin(now),
+            Phase::Waiting if self.word.go.load(Ordering::Acquire) => self.begin(now),
+            Phase::Running if self.word.halt.load(Ordering::Acquire) => {
+                self.is_interrupted = true;
+                self.cut_short(now);
+            }
             Phase::Running => self.run(now),
             Phase::Draining => {
                 self.take_moves();
@@ -300,12 +308,17 @@ impl Generator {
     fn break_off(&mut self, now: Instant) {
         if self.phase == Phase::Running {
             self.is_broken_off = true;
-            self.times.to = self.times.to.min(now.max(self.times.from));
-            self.stop(now);
+            self.cut_short(now);
         }
         if self.phase == Phase::Draining {
             self.finish();
         }
+    }
+
+    /// The measured time ends before it is over.
+    fn cut_short(&mut self, now: Instant) {
+        self.times.to = self.times.to.min(now.max(self.times.from));
+        self.stop(now);
     }
 
     fn is_all_delivered(&self) -> bool {
@@ -387,6 +400,7 @@ impl Generator {
             curve: measured.all.curve(),
             join_latency: measured.joins.percentiles(),
             is_broken_off: self.is_broken_off,
+            is_interrupted: self.is_interrupted,
         };
         self.tell(News::Done(Box::new(totals)));
     }

@@ -43,6 +43,16 @@ pub(crate) struct Totals {
     pub(crate) curve: Vec<(f64, f64)>,
     pub(crate) join_latency: Percentiles,
     pub(crate) is_broken_off: bool,
+    pub(crate) is_interrupted: bool,
+}
+
+/// What the control plane wants; either is said once.
+#[derive(Debug, Default)]
+pub(crate) struct Word {
+    /// Messages may flow.
+    pub(crate) go: AtomicBool,
+    /// Nothing new may begin.
+    pub(crate) halt: AtomicBool,
 }
 
 /// A participant as the generator knows it.
@@ -69,7 +79,7 @@ pub(crate) struct GeneratorConfig {
     /// Whether a session is bound by a SEND without body (RFC 4975 section 5.4).
     pub(crate) is_binding: bool,
     pub(crate) tls: TlsConfig,
-    pub(crate) go: Arc<AtomicBool>,
+    pub(crate) word: Arc<Word>,
     /// Who leaves and who joins.
     pub(crate) moves: Receiver<Move>,
     pub(crate) news: UnboundedSender<News>,
