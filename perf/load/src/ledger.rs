@@ -61,12 +61,32 @@ impl Track {
                 Arrival::Duplicate
             };
         }
+        self.skip_to(serial);
+        self.next = serial + 1;
+        Arrival::OutOfOrder
+    }
+
+    /// Nothing before `serial` is waited for any more: what has not come by now is missing.
+    pub(crate) fn settle(&mut self, serial: u64) {
+        if self.is_new {
+            // Nothing has come, and nothing had to before it was bound.
+            let Some(due) = self.due_from else {
+                return;
+            };
+            self.is_new = false;
+            self.next = due;
+        }
+        if serial > self.next {
+            self.skip_to(serial);
+        }
+    }
+
+    fn skip_to(&mut self, serial: u64) {
         let room = (GAPS_MAX - self.missing.len()) as u64;
         let gap = serial - self.next;
         self.missing.extend(self.next..self.next + gap.min(room));
         self.forgotten += gap.saturating_sub(room);
-        self.next = serial + 1;
-        Arrival::OutOfOrder
+        self.next = serial;
     }
 
     /// Of `sent` messages, those that never came.
@@ -130,6 +150,36 @@ mod tests {
             }
             assert_eq!(track.lost(sent), lost, "{serials:?} {due:?}");
         }
+    }
+
+    #[test]
+    fn what_has_not_come_by_the_time_it_is_settled_is_missing() {
+        // (comes, bound at, settled at, missing)
+        for (serials, due, settled, missing) in [
+            (&[][..], Some(7), 9, 2),
+            (&[], Some(7), 7, 0),
+            (&[], None, 9, 0),
+            (&[7, 8], Some(7), 9, 0),
+            (&[7, 8], Some(7), 11, 2),
+            (&[7, 9], Some(7), 11, 2),
+            (&[7, 8, 9], Some(7), 9, 0),
+        ] {
+            let mut track = Track::of_a_newcomer();
+            if let Some(due) = due {
+                track.expect_from(due);
+            }
+            for serial in serials {
+                track.note(*serial);
+            }
+            assert_eq!(track.lost(settled), missing, "{serials:?} {due:?}");
+            track.settle(settled);
+            assert_eq!(track.gaps(), missing, "{serials:?} {due:?}");
+        }
+        // One that comes after all is not missing, but late.
+        let mut track = Track::default();
+        track.settle(3);
+        assert_eq!(track.note(2), Arrival::OutOfOrder);
+        assert_eq!((track.gaps(), track.note(3)), (2, Arrival::InOrder));
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// catch up.
 pub const DRAIN_ALL_MAX: Duration = Duration::from_secs(15);
 
+/// How long a participant who is to leave waits for what was written before; then that is lost, and it leaves.
+pub const DEPARTURE_MAX: Duration = Duration::from_secs(15);
+
 /// How long all sessions together may take to bind after the last progress.
 pub const BIND_MAX: Duration = Duration::from_secs(30);
 

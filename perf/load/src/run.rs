@@ -151,6 +151,7 @@ impl Started {
         let mut turnstile = self.churn.turnstile();
         let (mut is_flowing, mut is_halted) = (false, false);
         let mut is_open = false;
+        let mut is_over = false;
         loop {
             let news = tokio::select! {
                 biased;
@@ -162,7 +163,7 @@ impl Started {
                 }
                 news = self.news.recv() => news.context("the generator ended")?,
                 _ = turnstile.tick(), if is_open => {
-                    self.replace().await?;
+                    self.ask_to_leave()?;
                     continue;
                 }
                 () = self.sessions.keeper.keep() => bail!("the control plane ended"),
@@ -181,27 +182,32 @@ impl Started {
                     watch.complete(&mut row);
                     on_row(&row);
                 }
+                News::Left { leg } => self.replace(leg).await?,
                 News::Over => {
-                    is_open = false;
+                    (is_open, is_over) = (false, true);
                     watch.end();
-                    // Nobody listens any more: the generator has failed, and says so.
-                    let _ = self.moves.send(Move::End);
                 }
                 News::Done(totals) => return Ok(*totals),
                 News::Failed(reason) => return Err(anyhow!(reason)),
             }
+            if is_over && self.churn.leaving.is_empty() {
+                // Nobody listens any more: the generator has failed, and says so.
+                let _ = self.moves.send(Move::End);
+            }
         }
     }
 
-    /// Somebody leaves, by turns hanging up first or being subtracted first, and another one joins.
-    async fn replace(&mut self) -> anyhow::Result<()> {
-        let (link, number, hangs_up) = self.churn.next();
-        let gone = "the generator ended";
-        let leave = Move::Leave {
-            leg: number,
-            hangs_up,
-        };
-        self.moves.send(leave).context(gone)?;
+    fn ask_to_leave(&mut self) -> anyhow::Result<()> {
+        if let Some((leg, hangs_up)) = self.churn.next() {
+            let leave = Move::Leave { leg, hangs_up };
+            self.moves.send(leave).context(GENERATOR_GONE)?;
+        }
+        Ok(())
+    }
+
+    /// Somebody has left, so another one joins.
+    async fn replace(&mut self, number: u32) -> anyhow::Result<()> {
+        let link = self.churn.left(number);
         let keeper = &mut self.sessions.keeper;
         keeper.leave(number).await.context("a leave")?;
         let at = reactor::now();
@@ -214,12 +220,14 @@ impl Started {
             config,
             at,
         };
-        self.moves.send(join).context(gone)?;
+        self.moves.send(join).context(GENERATOR_GONE)?;
         let (socket, peer) = connect(link, &mut leg)?;
         adopt(&self.shard, Ticket { link, turn }, socket, peer);
         Ok(())
     }
 }
+
+const GENERATOR_GONE: &str = "the generator ended";
 
 /// Who is replaced when.
 struct Churn {
@@ -228,6 +236,11 @@ struct Churn {
     legs: Vec<(u32, u32)>,
     /// From one to the next: about half of them, and no divisor of their number.
     stride: usize,
+    /// So many were told to leave.
+    asked: usize,
+    /// The links of those who were told to leave, and have not, by leg.
+    leaving: HashMap<u32, u32>,
+    /// So many have left.
     done: usize,
 }
 
@@ -246,6 +259,8 @@ impl Churn {
             rate: plan.churn,
             stride: stride.unwrap_or(1),
             legs,
+            asked: 0,
+            leaving: HashMap::new(),
             done: 0,
         }
     }
@@ -263,15 +278,27 @@ impl Churn {
         )
     }
 
-    /// Everybody once before anybody twice, neighbours far apart; every other one hangs up.
-    fn next(&mut self) -> (u32, u32, bool) {
+    /// Who is to leave now, and whether it hangs up: everybody once before anybody twice, neighbours far apart; every other one
+    /// hangs up. `None` while the one whose turn it is has not left since it was told to.
+    fn next(&mut self) -> Option<(u32, bool)> {
         let count = self.legs.len();
-        let place = self.done % count * self.stride % count;
-        let round = self.done / count;
-        let hangs_up = (self.done + round).is_multiple_of(2);
-        self.done += 1;
+        let place = self.asked % count * self.stride % count;
+        let round = self.asked / count;
+        let hangs_up = (self.asked + round).is_multiple_of(2);
         let (link, leg) = self.legs[place];
-        (link, leg, hangs_up)
+        if self.leaving.contains_key(&leg) {
+            return None;
+        }
+        self.leaving.insert(leg, link);
+        self.asked += 1;
+        Some((leg, hangs_up))
+    }
+
+    /// Somebody has left; the link that it had.
+    fn left(&mut self, leg: u32) -> u32 {
+        self.done += 1;
+        let link = self.leaving.remove(&leg);
+        link.expect("nobody leaves who was not told to")
     }
 }
 
@@ -376,8 +403,8 @@ mod tests {
         for round in 0..2 {
             let mut gone: Vec<u32> = (0..12)
                 .map(|_| {
-                    let (link, leg, hangs_up) = churn.next();
-                    assert_eq!(link, leg);
+                    let (leg, hangs_up) = churn.next().unwrap();
+                    assert_eq!(churn.left(leg), leg);
                     ways.entry(leg).or_insert_with(Vec::new).push(hangs_up);
                     leg
                 })
@@ -387,5 +414,23 @@ mod tests {
             assert_eq!(gone, all, "round {round}");
         }
         assert!(ways.values().all(|both| both[0] != both[1]), "{ways:?}");
+    }
+
+    #[test]
+    fn nobody_is_told_to_leave_twice() {
+        let plan = Plan {
+            participants: 3,
+            churn: 1.0,
+            ..Plan::default()
+        };
+        let mut churn = Churn::new(&plan, &[vec![0], vec![1], vec![2]]);
+        let (first, _) = churn.next().unwrap();
+        let (second, _) = churn.next().unwrap();
+        assert_ne!(first, second);
+        assert_eq!(churn.next(), None);
+        churn.left(second);
+        assert_eq!(churn.next(), None, "it is the turn of the other one");
+        churn.left(first);
+        assert_eq!(churn.next().unwrap().0, first);
     }
 }

@@ -1,23 +1,27 @@
 //! Participants that come and go while messages flow.
 //!
 //! ```text
-//! Present ──leave──► Leaving ──its connection ends──► Away ──join──► Joining ──bound──► Present
-//!    └──hangs up itself──────────────────────────────► Away              └──leave──► Leaving
+//! Present ──leave──► Departing ──has got its due──► Leaving ──its connection ends──► Away ──join──► Joining
+//!    ▲                   └──has got it, and hangs up itself─────────────────────────► Away            │ │
+//!    └──bound─────────────────────────────────────────────────────────────────────────────────────────┘ │
+//!                                                  Leaving ◄──leave─────────────────────────────────────┘
 //! ```
 //!
 //! What a newcomer must get: every message written after it was bound, and no gap behind the first that
-//! it got. What one who leaves must have got: no gap before the last that it got; what was on its way is
-//! nobody's loss.
+//! it got. What one who leaves must have got: every message written before it was told to, which it waits for,
+//! at most [`DEPARTURE_MAX`], and no gap before the last that it got. What was written meanwhile and is on its way when it goes
+//! is nobody's loss.
 
 use clock::Instant;
 
-use super::{Generator, LegConfig};
+use super::{Generator, LegConfig, News};
 use crate::ledger::Track;
+use crate::limits::DEPARTURE_MAX;
 
 /// What the control plane tells the generator while it runs.
 #[derive(Debug)]
 pub(crate) enum Move {
-    /// A participant leaves; `hangs_up`: it closes its connection by itself.
+    /// A participant is to leave, and [`News::Left`] tells when it has; `hangs_up`: it closes its connection by itself.
     Leave { leg: u32, hangs_up: bool },
     /// Somebody takes its place, whose connection is adopted afterwards with this turn: one that comes
     /// with an earlier turn is too late. Asked for at `at`.
@@ -35,30 +39,43 @@ pub(crate) enum Move {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
     Present,
+    /// It leaves once it has got what was written until it was told to.
+    Departing,
     Leaving,
     Away,
-    Joining { since: Instant },
+    Joining {
+        since: Instant,
+    },
+}
+
+/// Somebody who is [`Presence::Departing`].
+#[derive(Debug)]
+pub(super) struct Departure {
+    leg: u32,
+    hangs_up: bool,
+    /// What each sender of its conference had written by then.
+    due: Vec<u64>,
+    until: Instant,
 }
 
 impl Generator {
     /// Carries out what the control plane said.
-    pub(super) fn take_moves(&mut self) {
+    pub(super) fn take_moves(&mut self, now: Instant) {
         if self.is_settled {
             return;
         }
         while let Ok(next) = self.moves.try_recv() {
             match next {
-                Move::Leave { leg, hangs_up } => {
-                    let presence = &mut self.legs[leg as usize].presence;
-                    let before = core::mem::replace(presence, Presence::Leaving);
-                    if matches!(before, Presence::Joining { .. }) {
+                Move::Leave { leg, hangs_up } => match self.legs[leg as usize].presence {
+                    Presence::Present => self.depart(now, leg, hangs_up),
+                    Presence::Joining { .. } => {
                         self.counts.unbound += 1;
+                        self.let_go(leg, hangs_up);
                     }
-                    if hangs_up {
-                        self.hang_up(leg);
-                        self.end_presence(leg);
+                    Presence::Departing | Presence::Leaving | Presence::Away => {
+                        unreachable!("the control plane waits until somebody has left")
                     }
-                }
+                },
                 Move::Join {
                     leg,
                     turn,
@@ -77,6 +94,46 @@ impl Generator {
                 Move::End => self.is_settled = true,
             }
         }
+    }
+
+    fn depart(&mut self, now: Instant, leg: u32, hangs_up: bool) {
+        let first = (leg / self.plan.participants * self.plan.senders) as usize;
+        let senders = &self.senders[first..first + self.plan.senders as usize];
+        self.legs[leg as usize].presence = Presence::Departing;
+        self.departures.push(Departure {
+            leg,
+            hangs_up,
+            due: senders.iter().map(|sender| sender.written).collect(),
+            until: now + DEPARTURE_MAX,
+        });
+    }
+
+    /// Lets those go who have got their due, or will not get it any more.
+    pub(super) fn see_off(&mut self, now: Instant) {
+        let mut index = 0;
+        while let Some(departure) = self.departures.get(index) {
+            let leg = &mut self.legs[departure.leg as usize];
+            let both = || leg.tracks.iter().zip(&departure.due);
+            let has_all = both().all(|(track, due)| track.lost(*due) == 0);
+            if !has_all && leg.link.is_some() && now < departure.until {
+                index += 1;
+                continue;
+            }
+            for (track, due) in leg.tracks.iter_mut().zip(&departure.due) {
+                track.settle(*due);
+            }
+            let departure = self.departures.swap_remove(index);
+            self.let_go(departure.leg, departure.hangs_up);
+        }
+    }
+
+    fn let_go(&mut self, leg: u32, hangs_up: bool) {
+        self.legs[leg as usize].presence = Presence::Leaving;
+        if hangs_up {
+            self.hang_up(leg);
+            self.end_presence(leg);
+        }
+        self.tell(News::Left { leg });
     }
 
     /// Whether everybody is there who is to be there at the end.

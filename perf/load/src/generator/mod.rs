@@ -32,7 +32,7 @@ use switch::{Batch, ConnId, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
 
 pub(crate) use self::churn::Move;
-use self::churn::Presence;
+use self::churn::{Departure, Presence};
 use self::links::Link;
 use self::measured::{Measured, Times};
 pub(crate) use self::words::{GeneratorConfig, LegConfig, News, Ticket, Totals, Word};
@@ -76,6 +76,7 @@ pub(crate) struct Generator {
     moves: Receiver<Move>,
     /// Nobody leaves or joins any more.
     is_settled: bool,
+    departures: Vec<Departure>,
     news: UnboundedSender<News>,
     pattern: Pattern,
     shared: Octets,
@@ -138,6 +139,7 @@ impl Generator {
             word: config.word,
             moves: config.moves,
             is_settled: plan.churn <= 0.0,
+            departures: Vec::new(),
             news: config.news,
             links: Vec::new(),
             connected: 0,
@@ -229,9 +231,13 @@ impl Generator {
                 self.is_interrupted = true;
                 self.cut_short(now);
             }
-            Phase::Running => self.run(now),
+            Phase::Running => {
+                self.see_off(now);
+                self.run(now);
+            }
             Phase::Draining => {
-                self.take_moves();
+                self.take_moves(now);
+                self.see_off(now);
                 self.drain(now);
             }
             Phase::Binding | Phase::Waiting | Phase::Done => {}
@@ -335,7 +341,13 @@ impl Generator {
     fn lost(&self) -> u64 {
         let mut lost = 0;
         for (index, leg) in self.legs.iter().enumerate() {
-            if leg.is_stalled || leg.presence == Presence::Away {
+            // Who goes has had its due, or is known to have missed it.
+            let is_staying = match leg.presence {
+                Presence::Present | Presence::Departing | Presence::Joining { .. } => true,
+                Presence::Leaving => false,
+                Presence::Away => continue,
+            };
+            if leg.is_stalled {
                 continue;
             }
             let conference = index as u64 / u64::from(self.plan.participants);
@@ -343,7 +355,11 @@ impl Generator {
             for (track, number) in leg.tracks.iter().zip(first..) {
                 let sender = &self.senders[usize::try_from(number).expect("an index")];
                 if sender.leg as usize != index {
-                    lost += track.lost(sender.written);
+                    lost += if is_staying {
+                        track.lost(sender.written)
+                    } else {
+                        track.gaps()
+                    };
                 }
             }
         }
@@ -417,7 +433,7 @@ impl Logic<Octets> for Generator {
     fn handle(&mut self, now: Instant, input: Input<Octets>) {
         self.turn.has_worked = true;
         // The control plane says what it does before it does it.
-        self.take_moves();
+        self.take_moves(now);
         match input {
             Input::Adopted { conn, octets, .. } => {
                 let ticket = Ticket::read(octets.as_ref());

@@ -4,10 +4,12 @@ use core::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
 
 use msrp::StatusCode;
+use switch::CloseCause;
 use switch::Via;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
+use crate::limits::DEPARTURE_MAX;
 use crate::wire::tls_config;
 
 /// One who sends and two who receive, all bound, with a message each millisecond.
@@ -161,6 +163,26 @@ impl Room {
         self.generator.handle(self.now, Input::Deadline);
         self.turn();
     }
+
+    fn leave(&mut self, hangs_up: bool) {
+        self.tell(Move::Leave {
+            leg: LEAVING,
+            hangs_up,
+        });
+    }
+
+    #[track_caller]
+    fn expect_left(&mut self, lost: u64) {
+        assert!(matches!(self.heard(), Some(News::Left { leg: LEAVING })));
+        let counts = self.generator.counts;
+        assert_eq!((counts.lost, counts.leaves), (lost, 1), "{counts:?}");
+    }
+
+    #[track_caller]
+    fn expect_nobody_left(&mut self) {
+        assert!(self.heard().is_none());
+        assert_eq!(self.generator.counts.leaves, 0);
+    }
 }
 
 /// A room in which one message is on its way to the one who is to leave, and everybody has got all else.
@@ -173,6 +195,83 @@ fn with_one_on_its_way() -> (Room, Vec<u8>) {
     let (got, way) = all.split_at(9 * room.frame);
     room.bring(LEAVING, got);
     (room, way.to_vec())
+}
+
+#[test]
+fn who_leaves_waits_for_what_was_written_and_not_for_what_comes_later() {
+    for hangs_up in [true, false] {
+        let (mut room, way) = with_one_on_its_way();
+        room.leave(hangs_up);
+        room.pass(MILLISECOND * 5);
+        room.expect_nobody_left();
+        room.bring(LEAVING, &way);
+        room.turn();
+        if !hangs_up {
+            // It is subtracted, and the other side ends its connection.
+            assert_eq!(room.generator.counts.leaves, 0);
+            let cause = CloseCause::Peer;
+            let closed = Input::Closed {
+                conn: conn(LEAVING),
+                cause,
+            };
+            room.generator.handle(room.now, closed);
+        }
+        room.expect_left(0);
+        assert_eq!(room.generator.counts.disconnected, 0);
+    }
+}
+
+#[test]
+fn what_never_comes_to_one_who_leaves_is_lost() {
+    for hangs_up in [true, false] {
+        let (mut room, _) = with_one_on_its_way();
+        room.leave(hangs_up);
+        room.pass(DEPARTURE_MAX - MILLISECOND);
+        room.expect_nobody_left();
+        room.pass(MILLISECOND);
+        let config = room.generator.legs[LEAVING as usize].config.clone();
+        room.tell(Move::Join {
+            leg: LEAVING,
+            turn: 1,
+            config,
+            at: room.now,
+        });
+        room.expect_left(1);
+    }
+}
+
+#[test]
+fn who_is_cut_off_while_it_waits_has_lost_what_it_waited_for() {
+    let (mut room, _) = with_one_on_its_way();
+    room.leave(true);
+    let cause = CloseCause::Peer;
+    let closed = Input::Closed {
+        conn: conn(LEAVING),
+        cause,
+    };
+    room.generator.handle(room.now, closed);
+    room.turn();
+    room.expect_left(1);
+    assert_eq!(room.generator.counts.disconnected, 1);
+}
+
+#[test]
+fn who_is_not_bound_leaves_at_once() {
+    let (mut room, way) = with_one_on_its_way();
+    room.bring(LEAVING, &way);
+    room.leave(true);
+    room.expect_left(0);
+    let config = room.generator.legs[LEAVING as usize].config.clone();
+    room.tell(Move::Join {
+        leg: LEAVING,
+        turn: 1,
+        config,
+        at: room.now,
+    });
+    room.leave(true);
+    assert!(matches!(room.heard(), Some(News::Left { .. })));
+    let counts = room.generator.counts;
+    assert_eq!((counts.leaves, counts.unbound, counts.lost), (2, 1, 0));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) enum News {
     Row(Row),
     /// The measured time is over.
     Over,
+    /// A participant has left, or hangs on to a connection that the control plane ends.
+    Left { leg: u32 },
     /// The run is over.
     Done(Box<Totals>),
     /// The run cannot go on.
