@@ -2,9 +2,7 @@
 //! writes a record with tables and pictures.
 #![forbid(unsafe_code)]
 
-mod cores;
 mod job;
-mod machine;
 mod micro;
 mod plots;
 mod record;
@@ -16,8 +14,10 @@ mod veth;
 use std::path::PathBuf;
 
 use clap::Parser;
+use perf::command_line;
+use perf::cores::Cores;
+use perf::machine::{Machine, Steal};
 
-use cores::Cores;
 use runner::Runner;
 use scenarios::Pace;
 use systems::{Inner, Kind, Place};
@@ -92,7 +92,7 @@ fn main() -> anyhow::Result<()> {
     } else {
         None
     };
-    let before = machine::Steal::now();
+    let before = Steal::now();
     let most = if arguments.quick { 1 } else { usize::MAX };
     let sweep_repetitions = if arguments.no_sweeps {
         0
@@ -111,13 +111,13 @@ fn main() -> anyhow::Result<()> {
         pace,
         until: began + budget,
         is_quick: arguments.quick,
-        cores: Cores::of(&place, budget.mul_f64(patience)).into(),
+        cores: Cores::new(place.pair(), budget.mul_f64(patience)).into(),
         place,
     };
     let mut results = runner.run()?;
     results.failures.splice(0..0, failures);
-    let machine = machine::Machine::look(&before);
-    let command = record::command(std::env::args().skip(1));
+    let machine = Machine::look(&before);
+    let command = command_line("perf/compare", std::env::args().skip(1));
     let path = record::write(&arguments.out, (&machine, &command), &runner, &results)?;
     println!("{}", path.display());
     Ok(())

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::anyhow;
+use perf::spread;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use crate::record::spread;
 use crate::runner::{RECIPIENTS, Results, SIZES};
 use crate::scenarios::{ALL_READ, PAIR_PACED};
 use crate::systems::System;

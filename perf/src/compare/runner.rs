@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use clock::Instant;
 use load::{Plan, Rate, Summary};
+use perf::cores::{Cores, Trip};
+use perf::spread;
 
-use crate::cores::{Cores, Trip};
 use crate::job::{Job, Outcome};
 use crate::micro;
-use crate::record::spread;
 use crate::scenarios::{self, Halves, Pace, Scenario};
 use crate::systems::{Kind, Place, System};
 

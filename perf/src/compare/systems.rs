@@ -197,6 +197,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The cores that exchange most, if there are two.
+    pub(crate) fn pair(&self) -> Option<(usize, usize)> {
+        self.target.first().copied().zip(self.generator)
+    }
+
     /// The first core for the system under test, the last for the generator.
     pub(crate) fn choose(veth: Option<Names>) -> Self {
         let cores = load::process::cores();

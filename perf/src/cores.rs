@@ -11,11 +11,9 @@ use core::time::Duration;
 
 use load::process::pin;
 
-use crate::systems::Place;
-
 /// What is known about two cores.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cores {
+pub struct Cores {
     /// None if there is but one.
     pair: Option<(usize, usize)>,
     /// The shortest trip so far.
@@ -26,12 +24,15 @@ pub(crate) struct Cores {
 
 /// How long a cache line takes to the other core and back.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trip {
-    pub(crate) nanos: f64,
+pub struct Trip {
+    /// Of the quickest of many.
+    pub nanos: f64,
 }
 
 impl Trip {
-    pub(crate) fn longer(self, other: Self) -> Self {
+    /// The longer one of two.
+    #[must_use]
+    pub fn longer(self, other: Self) -> Self {
         Self {
             nanos: self.nanos.max(other.nanos),
         }
@@ -64,16 +65,18 @@ const MEASURING_MAX: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Cores {
-    pub(crate) fn of(place: &Place, patience: Duration) -> Self {
+    /// Of a pair of cores, if there are two; near ones may be waited for so long in all.
+    #[must_use]
+    pub fn new(pair: Option<(usize, usize)>, patience: Duration) -> Self {
         Self {
-            pair: place.target.first().copied().zip(place.generator),
+            pair,
             nearest: None,
             patience,
         }
     }
 
     /// The trip now.
-    pub(crate) fn trip(&mut self) -> Option<Trip> {
+    pub fn trip(&mut self) -> Option<Trip> {
         let (one, other) = self.pair?;
         let trip = Trip {
             nanos: trip_nanos(one, other)?,
@@ -83,7 +86,7 @@ impl Cores {
     }
 
     /// Waits until the cores are near, as long as patience lasts; the trip then.
-    pub(crate) fn await_near(&mut self) -> Option<Trip> {
+    pub fn await_near(&mut self) -> Option<Trip> {
         loop {
             let trip = self.trip();
             if !self.is_far(trip) || self.patience < LOOK {
@@ -94,12 +97,15 @@ impl Cores {
         }
     }
 
-    pub(crate) fn nearest(&self) -> Option<Trip> {
+    /// The shortest trip so far.
+    #[must_use]
+    pub fn nearest(&self) -> Option<Trip> {
         self.nearest
     }
 
     /// Whether a trip is much longer than the shortest one: the cores do not share what they shared then.
-    pub(crate) fn is_far(&self, trip: Option<Trip>) -> bool {
+    #[must_use]
+    pub fn is_far(&self, trip: Option<Trip>) -> bool {
         let both = trip.zip(self.nearest);
         both.is_some_and(|(trip, nearest)| {
             trip.nanos > FAR * nearest.nanos.min(NEAREST_PRESUMED_NANOS)

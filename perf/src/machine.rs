@@ -4,26 +4,32 @@ use std::fmt;
 
 /// The machine.
 #[derive(Debug)]
-pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) cores: usize,
-    pub(crate) kernel: String,
-    pub(crate) congestion_control: String,
+pub struct Machine {
+    /// Its model.
+    pub processor: String,
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// Its release.
+    pub kernel: String,
+    /// Of TCP.
+    pub congestion_control: String,
     /// Share of the time that the hypervisor gave to others.
-    pub(crate) steal: f64,
+    pub steal: f64,
     /// Processes that wanted a core, on average over the last minute.
-    pub(crate) load: String,
+    pub load: String,
 }
 
 /// Processor time so far.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Steal {
+pub struct Steal {
     stolen: u64,
     all: u64,
 }
 
 impl Steal {
-    pub(crate) fn now() -> Self {
+    /// Until now.
+    #[must_use]
+    pub fn now() -> Self {
         let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let first = text.lines().next().unwrap_or_default();
         let ticks: Vec<u64> = first
@@ -39,7 +45,9 @@ impl Steal {
 }
 
 impl Machine {
-    pub(crate) fn look(before: &Steal) -> Self {
+    /// This machine, and how quiet it was since `before`.
+    #[must_use]
+    pub fn look(before: &Steal) -> Self {
         let now = Steal::now();
         let uname = rustix::system::uname();
         let cpuinfo = read("/proc/cpuinfo");
@@ -82,7 +90,8 @@ fn read(path: &str) -> String {
 }
 
 /// Today, as `2026-11-24` (UTC).
-pub(crate) fn today() -> String {
+#[must_use]
+pub fn today() -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let days = since.map_or(0, |since| since.as_secs() / 86_400);
     date(i64::try_from(days).unwrap_or(0))
