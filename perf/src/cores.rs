@@ -4,12 +4,21 @@
 //! and back in less than 100 ns; where they do not, in 500, and then the same program takes more than twice
 //! the CPU to send the same octets, since it writes them to memory that the other side has just read. A
 //! host moves virtual machines from core to core: they may be near in one run and far in the next, for seconds or
-//! minutes. So near cores are waited for, and runs that had far ones are told and left out of ratios.
+//! minutes. So `compare` waits for near cores, tells runs that had far ones and leaves them out of ratios; `soak` looks each second whether what it
+//! measured still holds.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
-use load::process::pin;
+use load::process::{cores, pin};
+
+/// The first core that this process may use, for what is measured, and the last, for who measures; `None` if there is but one.
+#[must_use]
+pub fn ends() -> Option<(usize, usize)> {
+    let cores = cores();
+    let ends = cores.first().copied().zip(cores.last().copied());
+    ends.filter(|(first, last)| first != last)
+}
 
 /// What is known about two cores.
 #[derive(Clone, Debug, Default)]
@@ -52,20 +61,39 @@ const FAR: f64 = 3.0;
 /// The shortest trip is presumed to be no longer: where cores share a cache it is not, and a comparison may begin while they are far.
 const NEAREST_PRESUMED_NANOS: f64 = 100.0;
 
-/// Trips that are timed together.
-const BURST: u64 = 100;
+/// What takes longer is no trip: somebody else had one of the cores.
+const TRIP_NANOS_MAX: f64 = 5_000.0;
 
-/// Bursts of a measurement. The shortest counts: in the others somebody else may have had the core.
-const BURSTS: usize = 200;
+/// How a trip is measured: in bursts, of which the shortest counts, since in the others somebody else may have had the core.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    bursts: usize,
+    /// Trips that are timed together.
+    burst: u64,
+    /// A measurement that takes longer ends with the burst.
+    most: Duration,
+}
 
-/// A measurement that takes longer ends.
-const MEASURING_MAX: Duration = Duration::from_millis(100);
+/// While nothing else is to be measured.
+const AT_LEISURE: Effort = Effort {
+    bursts: 200,
+    burst: 100,
+    most: Duration::from_millis(100),
+};
+
+/// While a load is measured: some 10 us of either core where they are near and 50 where they are far, and the time until
+/// both let others run at once.
+const IN_PASSING: Effort = Effort {
+    bursts: 5,
+    burst: 20,
+    most: Duration::from_millis(20),
+};
 
 /// How often to look while near cores are waited for.
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Cores {
-    /// Of a pair of cores, if there are two; near ones may be waited for so long in all.
+    /// The first of a pair and the other one; near ones may be waited for so long in all.
     #[must_use]
     pub fn new(pair: Option<(usize, usize)>, patience: Duration) -> Self {
         Self {
@@ -77,10 +105,21 @@ impl Cores {
 
     /// The trip now.
     pub fn trip(&mut self) -> Option<Trip> {
+        self.measure(AT_LEISURE)
+    }
+
+    /// The same beside a load, which it hardly disturbs; `None` also where others kept it from either core.
+    pub fn trip_in_passing(&mut self) -> Option<Trip> {
+        self.measure(IN_PASSING)
+    }
+
+    fn measure(&mut self, effort: Effort) -> Option<Trip> {
         let (one, other) = self.pair?;
-        let trip = Trip {
-            nanos: trip_nanos(one, other)?,
-        };
+        let nanos = trip_nanos(one, other, effort)?;
+        if nanos > TRIP_NANOS_MAX {
+            return None;
+        }
+        let trip = Trip { nanos };
         self.nearest = self.nearest.into_iter().chain([trip]).reduce(Trip::shorter);
         Some(trip)
     }
@@ -119,7 +158,7 @@ impl Cores {
 struct Line(AtomicU64);
 
 /// The shortest trip of many; `None` where threads cannot be placed.
-fn trip_nanos(one: usize, other: usize) -> Option<f64> {
+fn trip_nanos(one: usize, other: usize, effort: Effort) -> Option<f64> {
     let (there, back) = (&Line::default(), &Line::default());
     let is_over = &AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -136,7 +175,9 @@ fn trip_nanos(one: usize, other: usize) -> Option<f64> {
             Some(())
         });
         let call = scope.spawn(move || {
-            let shortest = pin(one).ok().and_then(|()| call(there, back, &echo));
+            let shortest = pin(one)
+                .ok()
+                .and_then(|()| call(there, back, &echo, effort));
             is_over.store(true, Ordering::Relaxed);
             shortest
         });
@@ -149,13 +190,14 @@ fn call(
     there: &Line,
     back: &Line,
     echo: &std::thread::ScopedJoinHandle<'_, Option<()>>,
+    effort: Effort,
 ) -> Option<f64> {
     let began = reactor::now();
     let mut shortest = f64::INFINITY;
     let mut number = 0;
-    for _ in 0..BURSTS {
+    for _ in 0..effort.bursts {
         let start = reactor::now();
-        for _ in 0..BURST {
+        for _ in 0..effort.burst {
             number += 1;
             there.0.store(number, Ordering::Release);
             while back.0.load(Ordering::Acquire) != number {
@@ -165,8 +207,8 @@ fn call(
             }
         }
         let end = reactor::now();
-        shortest = shortest.min(end.since(start).as_secs_f64() * 1e9 / BURST as f64);
-        if end.since(began) > MEASURING_MAX {
+        shortest = shortest.min(end.since(start).as_secs_f64() * 1e9 / effort.burst as f64);
+        if end.since(began) > effort.most {
             break;
         }
     }
@@ -181,10 +223,12 @@ mod tests {
     fn a_line_travels_between_two_cores_but_not_to_one_that_is_not_there() {
         let cores = load::process::cores();
         if let [one, .., other] = cores[..] {
-            let nanos = trip_nanos(one, other).unwrap();
-            assert!(nanos > 1.0 && nanos.is_finite(), "{nanos}");
+            for effort in [AT_LEISURE, IN_PASSING] {
+                let nanos = trip_nanos(one, other, effort).unwrap();
+                assert!(nanos > 1.0 && nanos.is_finite(), "{nanos}");
+            }
         }
-        assert_eq!(trip_nanos(cores[0], 1_000), None);
+        assert_eq!(trip_nanos(cores[0], 1_000, AT_LEISURE), None);
     }
 
     #[test]
