@@ -19,6 +19,7 @@
 use std::ops::Range;
 
 use crate::end_mark::{EndMark, Match};
+use crate::habit::Habit;
 use crate::head::{Head, HeadFault, Method, Start};
 use crate::head_parse::{self, After, Parsing};
 use crate::head_scan::{HeadScan, Scanned, Unheard};
@@ -28,7 +29,8 @@ use crate::usual_response;
 
 /// Finds the frames in the octets of one connection.
 ///
-/// Keeps no heap between frames, and none in a body. After an error the connection must be closed
+/// Keeps no heap between frames but what it has learned of heads that came many at once, at most
+/// [`HABIT_BYTES_MAX`](crate::limits::HABIT_BYTES_MAX), and none in a body. After an error the connection must be closed
 /// and the deframer dropped.
 ///
 /// ```
@@ -69,6 +71,7 @@ pub struct Deframer {
     other_body_bytes: u32,
     scan: HeadScan,
     mark: EndMark,
+    habit: Option<Box<Habit>>,
     held: Held,
     /// A head that came in pieces; empty otherwise.
     head: Vec<u8>,
@@ -290,13 +293,15 @@ impl Deframer {
             skip += 2;
         }
         let (base, text) = (base + skip, &input[skip..]);
-        if let Some((head, frame_bytes)) = usual_response::read(text, &self.limits) {
-            self.start_frame(After::EndLine(Flag::Complete));
-            self.kind = Kind::Response;
-            return Ok(Step {
-                consumed: base + frame_bytes,
-                item: Some(Item::Head(head)),
-            });
+        let habit = self.habit.as_ref();
+        if let Some((head, octets)) = habit.and_then(|h| h.read(text, &self.limits)) {
+            return Ok(self.head_read(head, base + octets));
+        }
+        if let Some((head, octets)) = usual_response::read(text, &self.limits) {
+            if text.len() > octets {
+                self.habit.get_or_insert_default().learn_answer(&head);
+            }
+            return Ok(self.head_read(head, base + octets));
         }
         self.scan = HeadScan::default();
         let mut parsing = Parsing::new(self.limits.grammar);
@@ -318,8 +323,17 @@ impl Deframer {
             }
             Scanned::Blank { head_bytes } => {
                 let (head, body) = (&text[..head_bytes], head_bytes + 2);
-                match self.mark.judge_bare(&text[body..]) {
-                    Match::No => self.head_in_place(parsing, head, base + body, After::Body),
+                let rest = &text[body..];
+                match self.mark.judge_bare(rest) {
+                    Match::No => {
+                        let step = self.head_in_place(parsing, head, base + body, After::Body)?;
+                        if let Some(Item::Head(head)) = &step.item
+                            && is_followed(head, rest)
+                        {
+                            self.habit.get_or_insert_default().learn_send(head);
+                        }
+                        Ok(step)
+                    }
                     Match::Complete { bytes, flag } => {
                         let after = After::BlankThenEndLine(flag);
                         self.head_in_place(parsing, head, base + body + bytes, after)
@@ -332,6 +346,29 @@ impl Deframer {
                 }
             }
         }
+    }
+
+    /// The head of a SEND that a body follows, or a whole response.
+    #[inline]
+    fn head_read<'a>(&mut self, head: Head<'a>, consumed: usize) -> Step<'a> {
+        if head.has_body {
+            self.mark = EndMark::new(head.transaction_id);
+            self.start_frame(After::Body);
+            self.kind = Kind::Send;
+        } else {
+            self.start_frame(After::EndLine(Flag::Complete));
+            self.kind = Kind::Response;
+        }
+        Step {
+            consumed,
+            item: Some(Item::Head(head)),
+        }
+    }
+
+    /// Takes the frame whose head came out last as read up to its end, which
+    /// [`whole_body`](crate::whole_body) has found.
+    pub fn pass_frame(&mut self) {
+        self.finish(0, Flag::Complete);
     }
 
     /// Keeps the first `bytes` of `text` for the next input; all of it is consumed.
@@ -590,6 +627,13 @@ impl Deframer {
             self.head = Vec::new();
         }
     }
+}
+
+/// Whether more comes in the same input than the body of this head: then learning it pays.
+fn is_followed(head: &Head<'_>, rest: &[u8]) -> bool {
+    let total = head.byte_range.and_then(|range| range.total());
+    let octets = total.and_then(|total| usize::try_from(total).ok());
+    octets.is_some_and(|octets| rest.len() > octets.saturating_add(END_LINE_BYTES_MAX))
 }
 
 #[cfg(test)]

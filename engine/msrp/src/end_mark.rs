@@ -141,6 +141,23 @@ impl EndMark {
     }
 }
 
+/// The length of a body of `octets` octets and its end-line with the flag `$`, if both are at the front of
+/// `input` and the body holds no seven hyphens in a row. Then no end-line, of whichever frame, is in it.
+///
+/// ```
+/// assert_eq!(msrp::whole_body(b"hello\r\n-------t1t1$\r\nMSRP", b"t1t1", 5), Some(21));
+/// assert_eq!(msrp::whole_body(b"hello\r\n-------t1t1+\r\n", b"t1t1", 5), None);
+/// assert_eq!(msrp::whole_body(b"hello\r\n-------t1t1$\r\n", b"t1t1", 4), None);
+/// ```
+pub fn whole_body(input: &[u8], transaction_id: &[u8], octets: usize) -> Option<usize> {
+    let (body, rest) = input.split_at_checked(octets)?;
+    let end = rest.strip_prefix(b"\r\n")?.strip_prefix(HYPHENS)?;
+    let end = end.strip_prefix(transaction_id)?;
+    let rest = end.strip_prefix(&[Flag::Complete.as_byte(), b'\r', b'\n'])?;
+    let is_clear = find_hyphens(body, 0, &mut 0).is_none();
+    is_clear.then(|| input.len() - rest.len())
+}
+
 /// Where seven hyphens first stand in `text`, from `from` on; counts shorter runs, which most bodies hold few
 /// of.
 #[inline]

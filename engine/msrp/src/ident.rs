@@ -21,6 +21,17 @@ pub fn is_ident(text: &[u8]) -> bool {
         && octet::all(text, octet::IDENT)
 }
 
+/// The `ident` at the front of `text`, and the rest: as long a one as there can be.
+#[inline]
+pub(crate) fn split_ident(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let window = &text[..text.len().min(IDENT_BYTES_MAX + 1)];
+    let bytes = window
+        .iter()
+        .position(|&octet| !octet::is(octet, octet::IDENT))?;
+    let is_one = bytes >= IDENT_BYTES_MIN && octet::is(text[0], octet::ALPHANUMERIC);
+    is_one.then(|| text.split_at(bytes))
+}
+
 /// A short identifier held in place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InlineIdent {

@@ -20,6 +20,7 @@ pub mod cpim;
 pub mod deframe;
 mod end_mark;
 pub mod fuzzing;
+mod habit;
 pub mod head;
 mod head_fault;
 mod head_parse;
@@ -38,6 +39,7 @@ pub mod write;
 
 pub use byte_range::{ByteRange, ByteRangeError};
 pub use deframe::{Body, Deframer, Fatal, Flag, Item, Step};
+pub use end_mark::whole_body;
 pub use head::{FailureReport, Field, Head, HeadFault, Method, Start, Status, StatusCode};
 pub use ident::{InlineIdent, find_end_line_token, is_ident, message_id, session_id, transact_id};
 pub use limits::{Grammar, Limits};

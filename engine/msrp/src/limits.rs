@@ -13,6 +13,9 @@ pub const END_LINE_BYTES_MAX: usize = 2 + 7 + IDENT_BYTES_MAX + 1 + 2;
 /// begun an end-line.
 pub const HELD_BYTES_MAX: usize = 48;
 
+/// The longest head that a [`Deframer`](crate::Deframer) remembers in order to read the next one by it, in octets.
+pub const HABIT_BYTES_MAX: usize = 1024;
+
 /// The largest body of a request other than SEND, in octets (RFC 4975 section 7.1).
 pub const OTHER_BODY_BYTES_MAX: u32 = 10_240;
 
