@@ -197,6 +197,7 @@ impl<B: Octets> Shard<B> {
         let mut listed = Listed {
             is_partial: false,
             is_lasting: false,
+            bytes_max: u64::MAX,
         };
         let Self {
             sessions,
@@ -239,6 +240,7 @@ impl<B: Octets> Shard<B> {
                 }
             };
             has_unaided |= stance.is_unaided;
+            listed.bytes_max = listed.bytes_max.min(stance.bytes_max);
             let refusal = if !stance.takes {
                 Some(StatusCode::UNSUPPORTED_MEDIA)
             } else if (is_droppable || stance.is_unaided)
@@ -283,6 +285,8 @@ struct Stance {
     /// Nobody waits for the recipient.
     is_unaided: bool,
     is_watching: bool,
+    /// Longest message it takes, octets.
+    bytes_max: u64,
 }
 
 impl Stance {
@@ -291,6 +295,7 @@ impl Stance {
             takes: kind.is_taken(terms),
             is_unaided: terms.slow == SlowPolicy::Drop,
             is_watching: terms.are_watching(),
+            bytes_max: terms.send_bytes_max.unwrap_or(u64::MAX),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One TCP connection: what arrives, what waits to leave, who waits for whom.
 
 use core::net::SocketAddr;
+use std::rc::Rc;
 
 use clock::{Instant, TimerKey};
 use msrp::{Deframer, FailureReport, StatusCode};
@@ -13,7 +14,7 @@ use crate::message::MessageRef;
 use crate::pressure::Source;
 use crate::security::Via;
 use crate::session::SessionRef;
-use crate::supply::{Due, Supply};
+use crate::supply::{Due, LetterRef, Supply};
 use crate::trunk::Trunk;
 
 /// A connection's state. Of an idle one nothing is on the heap but the list of its sessions.
@@ -359,6 +360,27 @@ impl<B: Clone + AsRef<[u8]>> Transmit<B> {
         let queue = self.queue(supply);
         queue.due_bytes += bytes;
         queue.due.push(due);
+    }
+
+    /// Lines copies of letters up that follow each other: `first`, how many, and their length without
+    /// openings.
+    #[inline]
+    pub(crate) fn push_run(
+        &mut self,
+        supply: &mut Supply<B>,
+        (first, count, bytes): (LetterRef, usize, usize),
+        ordinal: u16,
+        opening: &Rc<[u8]>,
+    ) {
+        let queue = self.queue(supply);
+        queue.due_bytes += bytes + count * opening.len();
+        let due = |letter| Due {
+            letter,
+            ordinal,
+            chunk: 1,
+            opening: Rc::clone(opening),
+        };
+        queue.due.extend(first.and_next(count).map(due));
     }
 
     /// Writes what is due.

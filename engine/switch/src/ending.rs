@@ -227,7 +227,7 @@ impl<B: Octets> Shard<B> {
         }
         let message = &mut self.messages[slot as usize];
         let (hash, octets, is_far) = (message.hash, message.octets, message.far.is_some());
-        self.gauges.add_message();
+        self.gauges.add_messages(1);
         self.gauges.add_copies(message.deliveries.len());
         let is_repeatable =
             message.takes_reports() && (message.failure.is_none() || message.is_ours());

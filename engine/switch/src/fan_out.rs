@@ -340,9 +340,19 @@ enum End {
 /// In a chat room the copies are ours, and so are their report fields (RFC 7701 6.3): recipients
 /// tell errors alone.
 pub(crate) fn write_fields(head: &Head<'_>, profile: Profile, out: &mut Vec<u8>) -> usize {
-    let is_ours = profile == Profile::Chatroom;
-    msrp::write::field(out, b"Message-ID", head.message_id.unwrap_or_default());
+    write_message_id(head, out);
     let id_end = out.len();
+    write_other_fields(head, profile, out);
+    id_end
+}
+
+pub(crate) fn write_message_id(head: &Head<'_>, out: &mut Vec<u8>) {
+    msrp::write::field(out, b"Message-ID", head.message_id.unwrap_or_default());
+}
+
+/// See [`write_fields`]: what comes after the place of Byte-Range.
+pub(crate) fn write_other_fields(head: &Head<'_>, profile: Profile, out: &mut Vec<u8>) {
+    let is_ours = profile == Profile::Chatroom;
     if is_ours {
         msrp::write::field(out, b"Failure-Report", b"partial");
     }
@@ -361,7 +371,6 @@ pub(crate) fn write_fields(head: &Head<'_>, profile: Profile, out: &mut Vec<u8>)
         msrp::write::field(out, b"Content-Type", content_type);
     }
     out.extend_from_slice(b"\r\n");
-    id_end
 }
 
 /// The report fields, unless they are `ours`, and whatever nobody here knows, as they came.

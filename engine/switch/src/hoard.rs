@@ -100,8 +100,8 @@ impl Gauges {
         add(&self.sent_bytes, bytes);
     }
 
-    pub(crate) fn add_message(&self) {
-        add(&self.messages, 1);
+    pub(crate) fn add_messages(&self, count: usize) {
+        add(&self.messages, count);
     }
 
     pub(crate) fn add_copies(&self, count: usize) {

@@ -50,6 +50,7 @@ mod text;
 mod trunk;
 mod turn;
 mod users;
+mod whole;
 
 pub use api::{
     CloseCause, Command, ConnId, ConnectId, ContextKey, Event, Input, LossCause, Octets, Order,

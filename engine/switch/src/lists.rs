@@ -11,6 +11,8 @@
 //!
 //! **Invariant:** a list that is found is the one that would be made anew. Debug builds make it anew each time.
 
+use clock::Instant;
+
 use crate::api::Octets;
 use crate::begin::Audience;
 use crate::limits::{LISTED_MAX, LISTED_TYPE_BYTES_MAX, LISTS_MAX};
@@ -36,6 +38,8 @@ pub(crate) struct Listed {
     pub(crate) is_partial: bool,
     /// See the module.
     pub(crate) is_lasting: bool,
+    /// Each of them takes messages of this length, octets.
+    pub(crate) bytes_max: u64,
 }
 
 /// The last lists of some senders: each has one place, which it shares with others.
@@ -46,24 +50,45 @@ pub(crate) struct Lists {
 
 /// The recipients of a sender's messages of one type, in the order of their seats.
 #[derive(Debug)]
-struct List {
+pub(crate) struct List {
     epoch: Epoch,
     sender: SessionRef,
     content_type: Vec<u8>,
-    is_watched: bool,
+    pub(crate) is_watched: bool,
+    /// See [`Listed::bytes_max`].
+    pub(crate) bytes_max: u64,
     recipients: Vec<(SessionRef, u64)>,
 }
 
 impl Lists {
-    fn find(&self, epoch: Epoch, sender: SessionRef, content_type: &[u8]) -> Option<&List> {
+    #[inline]
+    pub(crate) fn find(
+        &self,
+        epoch: Epoch,
+        sender: SessionRef,
+        content_type: &[u8],
+    ) -> Option<&List> {
         let list = self.kept.get(place_of(sender))?.as_ref()?;
         let is_it =
             list.epoch == epoch && list.sender == sender && list.content_type == content_type;
         is_it.then_some(list)
     }
 
+    /// Those of the list that was found for this sender last.
+    pub(crate) fn recipients(&self, sender: SessionRef) -> &[(SessionRef, u64)] {
+        let list = self.kept.get(place_of(sender)).and_then(Option::as_ref);
+        let list = list.filter(|list| list.sender == sender);
+        list.map_or(&[], |list| &list.recipients)
+    }
+
     /// Keeps a lasting list, unless it is very long.
-    fn keep(&mut self, epoch: Epoch, sender: SessionRef, content_type: &[u8], message: &Message) {
+    fn keep(
+        &mut self,
+        epoch: Epoch,
+        (sender, content_type): (SessionRef, &[u8]),
+        listed: &Listed,
+        message: &Message,
+    ) {
         if message.deliveries.len() > LISTED_MAX || content_type.len() > LISTED_TYPE_BYTES_MAX {
             return;
         }
@@ -76,10 +101,11 @@ impl Lists {
             sender,
             content_type: Vec::new(),
             is_watched: false,
+            bytes_max: 0,
             recipients: Vec::new(),
         });
         (list.epoch, list.sender) = (epoch, sender);
-        list.is_watched = message.is_watched;
+        (list.is_watched, list.bytes_max) = (message.is_watched, listed.bytes_max);
         list.content_type.clear();
         list.content_type.extend_from_slice(content_type);
         list.recipients.clear();
@@ -125,11 +151,31 @@ impl<B: Octets> Shard<B> {
         }
         let listed = self.list_recipients(sender, kind, Audience::Others, message);
         if listed.is_lasting {
-            self.lists.keep(self.epoch, sender, content_type, message);
+            let whose = (sender, content_type);
+            self.lists.keep(self.epoch, whose, &listed, message);
         }
         if listed.is_partial {
             self.list_shares(sender, Audience::Others, message);
         }
+    }
+
+    /// Whether the list that is found is the one that would be made anew.
+    pub(crate) fn is_list_good(
+        &mut self,
+        now: Instant,
+        sender: SessionRef,
+        content_type: &[u8],
+    ) -> bool {
+        let kind = Kind {
+            content_type,
+            wrapped: None,
+        };
+        let mut message = Message::new(0, sender, now);
+        match self.lists.find(self.epoch, sender, content_type) {
+            Some(list) => list.write(&mut message),
+            None => return false,
+        }
+        self.is_as_anew(sender, kind, &message)
     }
 
     /// Whether a message has what a list made now would give it.

@@ -11,6 +11,7 @@ use crate::limits::{DEFRAMER_POOL_MAX, STRAYS_MAX};
 use crate::piece::Piece;
 use crate::refusal::Refusal;
 use crate::shard::Shard;
+use crate::whole::Run;
 
 /// How reading a buffer ended.
 enum Read {
@@ -44,7 +45,9 @@ impl<B: Octets> Shard<B> {
         let count = range.len();
         self.relayed_bytes = 0;
         self.gauges.add_received(count);
-        let read = self.read(now, conn, &mut deframer, (octets, range));
+        let mut run = None;
+        let read = self.read(now, conn, &mut deframer, &mut run, (octets, range));
+        self.deliver(conn, run);
         self.keep_deframer(conn, deframer, matches!(read, Read::All));
         match read {
             Read::All => {
@@ -143,6 +146,7 @@ impl<B: Octets> Shard<B> {
         now: Instant,
         conn: ConnId,
         deframer: &mut Deframer,
+        run: &mut Option<Run>,
         (octets, range): (&B, Range<usize>),
     ) -> Read {
         let bytes = &octets.as_ref()[..range.end];
@@ -157,6 +161,13 @@ impl<B: Octets> Shard<B> {
             at += step.consumed;
             match step.item {
                 Some(Item::Head(head)) => {
+                    let rest = &bytes[at..];
+                    if let Some(count) = self.take_whole(now, conn, run, (&head, rest)) {
+                        deframer.pass_frame();
+                        at += count;
+                        continue;
+                    }
+                    self.deliver(conn, run.take());
                     if let Some(owner) = self.begin_frame(now, conn, &head) {
                         return Read::Foreign(owner);
                     }

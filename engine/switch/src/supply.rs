@@ -47,6 +47,13 @@ pub(crate) struct Supply<B> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LetterRef(u32);
 
+impl LetterRef {
+    /// So many that were written one behind the other, from this one on.
+    pub(crate) fn and_next(self, count: usize) -> impl Iterator<Item = Self> {
+        (self.0..).take(count).map(Self)
+    }
+}
+
 #[derive(Debug)]
 struct Letter {
     stem: Stem,
