@@ -362,7 +362,6 @@ pub(super) fn settle_events(
             }
         }
     }
-    quota::granted(&events)?;
     let chosen = (!chosen.is_empty()).then(|| Events {
         events: chosen,
         ..events.clone()
