@@ -137,7 +137,7 @@ pub struct Config {
     /// Longest random wait before the first registration (MWD).
     pub restart_delay_max: Duration,
     /// How long a request of ours waits for its reply (T-MAX) before the controller counts as
-    /// lost.
+    /// lost; after such a silence a TCP connection is probed.
     pub h248_timeout: Duration,
     /// How long contexts are kept without a controller; after that they are released and the next
     /// one is told (ServiceChange Forced, 915). `None`: until a controller subtracts them.

@@ -212,8 +212,9 @@ struct MediaArgs {
     /// together (MWD of H.248.1 9.2), for example 10s [default: 0s]
     #[arg(long, value_name = "TIME", env = "MRF_H248_RESTART_DELAY")]
     h248_restart_delay: Option<Period>,
-    /// How long the controller may take to answer before it counts as lost (T-MAX), at least 1s
-    /// [default: 25s]
+    /// How long the controller may take to answer before it counts as lost (T-MAX), at least 1s. One that
+    /// says nothing on TCP for as long is probed: should it have vanished, it is lost another so long later
+    /// at most [default: 25s]
     #[arg(long, value_name = "TIME", env = "MRF_H248_TIMEOUT")]
     h248_timeout: Option<Period>,
     /// Octets of the longest H.248 message sent, where the other side or the network takes less than the

@@ -41,7 +41,14 @@ impl Shell {
         let peer = Peer { transport, addr };
         let (sender, outgoing) = mpsc::channel(SEND_QUEUE_MESSAGES);
         self.connections.insert(peer, Connection::Tcp(sender));
-        let task = tcp::run(stream, peer, outgoing, self.inbound.clone(), permit);
+        let t_max = self.node.endpoint().config().timers.t_max;
+        let task = tcp::run(
+            (stream, t_max),
+            peer,
+            outgoing,
+            self.inbound.clone(),
+            permit,
+        );
         self.tasks.spawn(task);
         tracing::info!(%peer, "H.248 connection open");
         Some(peer)

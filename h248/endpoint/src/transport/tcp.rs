@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use clock::Duration;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
@@ -52,7 +54,7 @@ pub(crate) async fn connect(mgc: TransportAddr, inbound: mpsc::Sender<Inbound>) 
 
 /// Reads and writes one connection until either side closes it, then reports why.
 pub(crate) async fn run(
-    stream: TcpStream,
+    (stream, t_max): (TcpStream, Duration),
     peer: Peer,
     outgoing: mpsc::Receiver<Bytes>,
     inbound: mpsc::Sender<Inbound>,
@@ -60,6 +62,9 @@ pub(crate) async fn run(
 ) {
     if let Err(cause) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %cause, "H.248 TCP connection: no TCP_NODELAY");
+    }
+    if let Err(cause) = watch(&stream, t_max) {
+        tracing::warn!(%peer, %cause, "H.248 TCP connection: no keep-alive");
     }
     let (reader, writer) = stream.into_split();
     // Who connects has something to say; who was called may wait to be asked.
@@ -71,6 +76,20 @@ pub(crate) async fn run(
         cause = write(writer, outgoing) => cause,
     };
     let _ = inbound.send(Inbound::Closed { peer, cause }).await;
+}
+
+/// Has the kernel find out that the other side has vanished without a word: it is probed after a silence of
+/// T-MAX, and lost when neither probes nor messages are acknowledged for as long.
+fn watch(stream: &TcpStream, t_max: Duration) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    // The kernel counts whole seconds, and takes no 0.
+    let seconds = |time: Duration| Duration::from_secs(time.as_secs().max(1));
+    let probes = TcpKeepalive::new()
+        .with_time(seconds(t_max))
+        .with_interval(seconds(t_max / KEEP_ALIVE_PROBES))
+        .with_retries(KEEP_ALIVE_PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(seconds(t_max)))
 }
 
 /// Reads until the end, or until a message takes too long: places are few, and who holds one without a
@@ -151,6 +170,8 @@ async fn write(mut writer: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Bytes>) 
     "closed by us".to_owned()
 }
 
+/// Probes within T-MAX that a peer may leave unanswered.
+const KEEP_ALIVE_PROBES: u32 = 5;
 /// Octets to make room for before a read.
 const READ_BYTES: usize = 16 << 10;
 /// Rest after a failed accept (usually no descriptors left).
@@ -197,6 +218,25 @@ mod tests {
         check(&[MESSAGE, &MESSAGE[..1]].concat(), true, message).await;
         // Empty frames are no message.
         check(b"\x03\x00\x00\x04", true, first).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_vanishes_is_missed_by_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = listener.local_addr().expect("bound");
+        let stream = TcpStream::connect(addr).await.expect("listening");
+        for (t_max, idle, interval) in [(25, 25, 5), (600, 600, 120), (0, 1, 1)] {
+            let seconds = Duration::from_secs;
+            watch(&stream, seconds(t_max)).expect("options of every Linux");
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().expect("an option"));
+            let time = socket.tcp_keepalive_time().expect("an option");
+            assert_eq!(time, seconds(idle));
+            let pause = socket.tcp_keepalive_interval().expect("an option");
+            assert_eq!(pause, seconds(interval));
+            let unacknowledged = socket.tcp_user_timeout().expect("an option");
+            assert_eq!(unacknowledged, Some(seconds(idle)));
+        }
     }
 
     #[tokio::test(start_paused = true)]
