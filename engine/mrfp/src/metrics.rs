@@ -23,6 +23,10 @@ pub struct Metrics {
     pub errors: BTreeMap<u16, u64>,
     /// H.248 Notify requests sent.
     pub notifies: u64,
+    /// Of these, those that nobody answered, or that there was nobody to send to.
+    pub notifies_lost: u64,
+    /// Events that were dropped because too many waited for their termination's Notify.
+    pub events_dropped: u64,
     /// Messages of our own played into sessions, failures included.
     pub played: u64,
     /// Of these, those that failed.

@@ -135,6 +135,18 @@ fn mrfp(page: &mut Page, m: &mrfp::Metrics) {
             m.notifies,
         ),
         (
+            "mrf_mrfp_h248_notifies_lost_total",
+            Counter,
+            "Of these, those that no controller answered, or that there was none to send to.",
+            m.notifies_lost,
+        ),
+        (
+            "mrf_mrfp_h248_events_dropped_total",
+            Counter,
+            "Events dropped because too many waited for their termination's Notify.",
+            m.events_dropped,
+        ),
+        (
             "mrf_mrfp_played_total",
             Counter,
             "Messages that the MRFC had played (mess/sm).",

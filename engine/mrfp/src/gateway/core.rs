@@ -112,6 +112,8 @@ pub(super) struct Core {
     /// Terminations whose signals an event ends.
     pub interrupted: BTreeSet<u32>,
     pub notices: VecDeque<Notice>,
+    /// Events that were dropped because too many waited for a Notify.
+    pub events_dropped: u64,
     pub timers: TimerTable<Alarm>,
     /// Terminations with a quota that is not used up.
     pub watched: BTreeSet<u32>,
@@ -153,6 +155,7 @@ impl Core {
             filter_loads: HashMap::new(),
             interrupted: BTreeSet::new(),
             notices: VecDeque::new(),
+            events_dropped: 0,
             timers: TimerTable::default(),
             watched: BTreeSet::new(),
             retired: HashMap::new(),

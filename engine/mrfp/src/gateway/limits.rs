@@ -9,6 +9,12 @@ pub(super) const CONTEXT_ID_MAX: u32 = (1 << 31) - 1;
 /// Events kept for one termination while a Notify is outstanding; beyond it the oldest is dropped.
 pub(super) const NOTIFY_QUEUE_MAX: usize = 16;
 
+/// Notifies that may be unanswered at once, of all terminations together; further ones wait here until some
+/// are. More of them would help no controller, and the endpoint's own bound would lose them.
+pub(super) const NOTIFIES_OUTSTANDING_MAX: usize = 1_024;
+
+const _: () = assert!(NOTIFIES_OUTSTANDING_MAX < h248_endpoint::limits::PEER_OUTSTANDING_MAX);
+
 /// `hangterm/thb` without `timerx`.
 pub(super) const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(3600);
 

@@ -146,6 +146,8 @@ pub struct Gateway<K> {
     last_waiting: u64,
     tokens: BTreeMap<u64, (u64, Token)>,
     replies: VecDeque<(K, ReplyBody)>,
+    /// Notifies whose end was not handed in yet.
+    outstanding: usize,
     metrics: Metrics,
 }
 
@@ -161,6 +163,7 @@ impl<K: Copy> Gateway<K> {
             last_waiting: 0,
             tokens: BTreeMap::new(),
             replies: VecDeque::new(),
+            outstanding: 0,
             metrics: Metrics {
                 shards,
                 ..Metrics::default()
@@ -275,8 +278,10 @@ impl<K: Copy> Gateway<K> {
 
     /// A Notify has ended: with this reply, or (`None`) without one.
     pub fn handle_notified(&mut self, now: Instant, id: NotifyId, reply: Option<&ReplyBody>) {
-        if reply.is_some() {
-            self.core.heard(now);
+        self.outstanding = self.outstanding.saturating_sub(1);
+        match reply {
+            Some(_) => self.core.heard(now),
+            None => self.metrics.notifies_lost += u64::from(id.0 != forced::CONTEXT),
         }
         match id.0 {
             inactivity::ROOT => self.core.asked_for_life(),
@@ -327,25 +332,34 @@ impl<K: Copy> Gateway<K> {
         if let Some((key, body)) = self.replies.pop_front() {
             return Output::Reply { key, body };
         }
-        match self.core.notices.pop_front() {
+        match self.next_notice() {
             Some(Notice {
                 termination,
                 action,
             }) => {
-                self.metrics.notifies += 1;
+                self.outstanding += 1;
                 Output::Notify {
                     id: NotifyId(termination),
                     action,
                 }
             }
-            None => match self.core.next_loss() {
-                Some(action) => Output::Notify {
-                    id: NotifyId(forced::CONTEXT),
-                    action,
-                },
-                None => Output::Wait(self.core.timers.deadline()),
-            },
+            None => Output::Wait(self.core.timers.deadline()),
         }
+    }
+
+    /// What the controller is to be told next, if it may be told something more now.
+    fn next_notice(&mut self) -> Option<Notice> {
+        if self.outstanding >= limits::NOTIFIES_OUTSTANDING_MAX {
+            return None;
+        }
+        if let Some(notice) = self.core.notices.pop_front() {
+            self.metrics.notifies += 1;
+            return Some(notice);
+        }
+        self.core.next_loss().map(|action| Notice {
+            termination: forced::CONTEXT,
+            action,
+        })
     }
 
     /// A shard is no more: its orders will never be confirmed, its terminations are out of service
@@ -392,6 +406,7 @@ impl<K: Copy> Gateway<K> {
         let mut metrics = self.metrics.clone();
         metrics.contexts = count(self.core.contexts.len());
         metrics.terminations = count(self.core.terminations.len());
+        metrics.events_dropped = self.core.events_dropped;
         metrics.terminations_added = self.core.added;
         metrics.terminations_subtracted = self.core.subtracted;
         for (shard, load) in metrics.shards.iter_mut().zip(&self.core.loads) {

@@ -219,6 +219,7 @@ impl Core {
         let queue = &mut termination.notify.queue;
         if queue.len() == NOTIFY_QUEUE_MAX {
             queue.remove(0);
+            self.events_dropped += 1;
         }
         queue.push((request_id, event));
     }

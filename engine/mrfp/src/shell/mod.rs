@@ -6,6 +6,7 @@
 //! ```
 
 mod address;
+mod losses;
 mod run;
 mod shards;
 mod tls;

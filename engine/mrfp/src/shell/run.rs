@@ -11,6 +11,7 @@ use reactor::Credentials;
 use switch::ShardIndex;
 use tokio::sync::{mpsc, watch};
 
+use super::losses::Losses;
 use super::shards::{Inbox, Shards};
 use super::{Shared, Store};
 use crate::gateway::{Gateway, NotifyId, Output};
@@ -55,6 +56,8 @@ pub(super) struct Task {
     /// The controller, as registered with, or as last heard from.
     controller: Option<Peer>,
     notifies: HashMap<TransactionId, NotifyId>,
+    notifies_lost: Losses,
+    events_dropped: Losses,
     deadline: Option<Instant>,
     care_at: Instant,
     is_departed: bool,
@@ -81,6 +84,8 @@ impl Task {
             registered,
             controller: None,
             notifies: HashMap::new(),
+            notifies_lost: Losses::default(),
+            events_dropped: Losses::default(),
             deadline: None,
             care_at: Instant::ZERO,
             is_departed: false,
@@ -238,6 +243,17 @@ impl Task {
         if dropped > 0 {
             tracing::warn!(dropped, "events dropped: the control task is overloaded");
         }
+        self.tell_losses(now);
+    }
+
+    fn tell_losses(&mut self, now: Instant) {
+        let metrics = self.gateway.metrics();
+        if let Some(lost) = self.notifies_lost.news(now, metrics.notifies_lost) {
+            tracing::warn!(lost, "Notifies lost: no controller, or no answer of it");
+        }
+        if let Some(dropped) = self.events_dropped.news(now, metrics.events_dropped) {
+            tracing::warn!(dropped, "events dropped: their Notifies are not answered");
+        }
     }
 
     fn look_after_shards(&mut self, now: Instant) {
@@ -283,15 +299,16 @@ impl Task {
                     self.h248.reply(origin.key, body);
                 }
                 Output::Notify { id, action } => {
-                    let sent = self
-                        .controller
-                        .map(|peer| self.h248.send_request(peer, vec![action]));
-                    if let Some(Ok(transaction)) = sent {
-                        self.notifies.insert(transaction, id);
-                    } else {
-                        tracing::warn!("no controller to notify");
-                        self.gateway.handle_notified(reactor::now(), id, None);
+                    let send = |peer| self.h248.send_request(peer, vec![action]);
+                    match self.controller.map(send) {
+                        Some(Ok(transaction)) => {
+                            self.notifies.insert(transaction, id);
+                            continue;
+                        }
+                        Some(Err(error)) => tracing::warn!(%error, "Notify not sent"),
+                        None => {}
                     }
+                    self.gateway.handle_notified(reactor::now(), id, None);
                 }
                 Output::Wait(deadline) => {
                     self.deadline = deadline;

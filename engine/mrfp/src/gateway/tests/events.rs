@@ -154,6 +154,62 @@ fn what_waits_for_a_notify_is_bounded() {
     let one = "tcpbcc/BNCChange{Type=Rel}";
     let many = vec![one; limits::NOTIFY_QUEUE_MAX].join(",");
     bench.check_notify(&format!("C=1{{N=msrp/1{{OE=6{{{many}}}}}}}"));
+    assert_eq!(bench.gateway.metrics().events_dropped, 9);
+}
+
+#[test]
+fn a_controller_that_answers_no_notify_has_so_many_at_most_and_the_rest_waits() {
+    let bound = limits::NOTIFIES_OUTSTANDING_MAX;
+    let more = 100;
+    let mut bench = Bench::new();
+    let armed = "A=${E=6{tcpbcc/BNCChange}}";
+    for _ in 0..bound + more {
+        bench.call(&format!("C=${{{armed}}}"));
+    }
+    let last = u32::try_from(bound + more).expect("few");
+    (1..=last).for_each(|number| bench.lose(number, LossCause::Closed));
+    assert_eq!(bench.notifies.len(), bound);
+    // Everything else goes on, also what only an unanswered Notify keeps from being told.
+    assert!(first_error(&bench.call(&format!("C={last}{{S=msrp/{last}}}"))).is_none());
+    bench.lose(1, LossCause::Closed);
+    bench.check("C=${A=$}", &format!("C={0}{{A=msrp/{0}}}", last + 1));
+    assert_eq!(bench.notifies.len(), bound);
+    // One answer makes room for one.
+    let mut told = Vec::new();
+    for answered in 1..=bound + more {
+        let (id, action) = bench.notifies.pop_front().expect("those that waited");
+        told.push(action);
+        bench
+            .gateway
+            .handle_notified(bench.now, id, Some(&reply(2, "C=1{N=msrp/1}")));
+        bench.drain();
+        let left = bound + more + 1 - answered;
+        assert_eq!(bench.notifies.len(), left.min(bound));
+    }
+    let all = (1..=last).chain([1]).map(|number| {
+        let text = format!("C={number}{{N=msrp/{number}{{OE=6{{tcpbcc/BNCChange{{Type=Rel}}}}}}}}");
+        let Few::One(action) = request(2, &text).actions else {
+            unreachable!("one action");
+        };
+        action
+    });
+    told.extend(bench.notifies.drain(..).map(|(_, action)| action));
+    assert_eq!(told, all.collect::<Vec<_>>());
+    let metrics = bench.gateway.metrics();
+    assert_eq!((metrics.notifies_lost, metrics.events_dropped), (0, 0));
+    assert_eq!(metrics.notifies, u64::from(last) + 1);
+}
+
+#[test]
+fn without_a_controller_what_would_be_told_is_counted_as_lost() {
+    let mut bench = armed("E=6{tcpbcc/BNCChange}");
+    for round in 1..=3 {
+        bench.lose(1, LossCause::Closed);
+        let (id, _) = bench.notifies.pop_front().expect("a Notify");
+        bench.gateway.handle_notified(bench.now, id, None);
+        bench.drain();
+        assert_eq!(bench.gateway.metrics().notifies_lost, round);
+    }
 }
 
 #[test]
