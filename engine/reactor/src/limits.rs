@@ -50,11 +50,11 @@ pub const DIRECT_SEND_BYTES_MIN: usize = 8 * 1024;
 /// Receive memory per shard, octets; committed as it is first used.
 pub const POOL_BYTES: usize = 16 * 1024 * 1024;
 
-/// A receive slot of the completion backend, which uses one per receive.
+/// A receive slot of the completion backend where the kernel uses one per receive (before Linux 6.12).
 pub const URING_SLOT_BYTES: usize = 32 * 1024;
 
-/// A receive slot into which several receives are packed: of the readiness backend, and of what is
-/// decrypted or unmasked.
+/// A receive slot into which several receives are packed: of the readiness backend, of the completion
+/// backend where the kernel can do that, and of what is decrypted or unmasked.
 pub const PACKED_SLOT_BYTES: usize = 64 * 1024;
 
 /// Below this many free slots of 100, what arrives is copied to the heap, so that slow receivers,
@@ -137,10 +137,11 @@ pub const RECORD_RUNS_MAX: usize = 64;
 const _: () = assert!(IOVECS_STACK_MAX <= IOVECS_MAX);
 const _: () = assert!(READ_BYTES_MIN < PACKED_SLOT_BYTES);
 const _: () = assert!(
-    POOL_BYTES / URING_SLOT_BYTES <= 32_768,
+    POOL_BYTES / URING_SLOT_BYTES <= 32_768 && POOL_BYTES / PACKED_SLOT_BYTES <= 32_768,
     "a buffer ring's limit"
 );
 const _: () = assert!(
-    (POOL_BYTES / URING_SLOT_BYTES).is_power_of_two(),
+    (POOL_BYTES / URING_SLOT_BYTES).is_power_of_two()
+        && (POOL_BYTES / PACKED_SLOT_BYTES).is_power_of_two(),
     "a buffer ring's rule"
 );

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! free ──take──► filled by the system ──share──► counted by Octets ──last drop──► returned ──► free
+//!   └────lend──► on loan to the kernel ──share──► the same, and on loan ──┴─end_loan─┘
 //! ```
 //!
 //! Nothing forms a reference to the whole mapping: the kernel may be writing to other slots, or to
@@ -112,14 +113,18 @@ impl fmt::Debug for Octets {
     }
 }
 
+/// The kernel may fill the slot: it is not returned, whoever refers to it.
+const ON_LOAN: u32 = 1 << 31;
+
 /// The slots of one shard. Never crosses threads (`Rc`, `Cell`).
 pub(crate) struct Pool {
     base: NonNull<u8>,
     slot_bytes: usize,
+    /// Of each slot how many octets refer to it, and [`ON_LOAN`].
     counts: Box<[Cell<u32>]>,
     /// Slots nobody needs: to be taken, or to be given to the kernel.
     returned: RefCell<Vec<u16>>,
-    /// Slots that are counted by nobody: returned, taken or lent to the kernel.
+    /// Slots that no octets refer to: returned, taken or on loan to the kernel.
     idle: Cell<usize>,
 }
 
@@ -158,6 +163,24 @@ impl Pool {
         self.returned.borrow_mut().push(slot);
     }
 
+    /// A slot that nobody needs; the kernel alone may fill it, until [`Self::end_loan`]. What it has filled may be
+    /// shared meanwhile.
+    pub(crate) fn lend(&self) -> Option<u16> {
+        let slot = self.take()?;
+        self.counts[usize::from(slot)].set(ON_LOAN);
+        Some(slot)
+    }
+
+    /// The kernel will not fill a slot on loan any more.
+    pub(crate) fn end_loan(&self, slot: u16) {
+        let count = &self.counts[usize::from(slot)];
+        debug_assert!(count.get() & ON_LOAN != 0, "it was not on loan");
+        count.set(count.get() & !ON_LOAN);
+        if count.get() == 0 {
+            self.give_back(slot);
+        }
+    }
+
     /// Slots waiting to be taken.
     pub(crate) fn returned_count(&self) -> usize {
         self.returned.borrow().len()
@@ -176,18 +199,22 @@ impl Pool {
     /// Counts one more who needs a slot.
     fn count_up(&self, slot: u16) {
         let count = &self.counts[usize::from(slot)];
-        if count.get() == 0 {
+        let users = count.get() & !ON_LOAN;
+        if users == 0 {
             self.idle.set(self.idle.get() - 1);
         }
-        count.set(count.get().checked_add(1).expect("fewer clones than that"));
+        assert!(users < ON_LOAN - 1, "fewer clones than that");
+        count.set(count.get() + 1);
     }
 
     fn count_down(&self, slot: u16) {
         let count = &self.counts[usize::from(slot)];
         count.set(count.get() - 1);
-        if count.get() == 0 {
+        if count.get() & !ON_LOAN == 0 {
             self.idle.set(self.idle.get() + 1);
-            self.give_back(slot);
+            if count.get() == 0 {
+                self.give_back(slot);
+            }
         }
     }
 
@@ -205,13 +232,14 @@ impl Pool {
         })
     }
 
-    /// The first octets of a slot, which nobody may be writing.
-    pub(crate) fn copy(&self, slot: u16, len: usize) -> Octets {
-        assert!(len <= self.slot_bytes, "beyond the slot");
+    /// A copy of octets `start..start + len` of a slot, which nobody may be writing.
+    pub(crate) fn copy(&self, slot: u16, start: usize, len: usize) -> Octets {
+        assert!(start + len <= self.slot_bytes, "beyond the slot");
+        let at = self.slot(slot);
         // SAFETY:
         // - Valid and initialised: in the slot, as just checked; mapped as zeros.
         // - Not written: the caller says so, and the reference ends with this call.
-        Octets::copied(unsafe { core::slice::from_raw_parts(self.slot(slot).as_ptr(), len) })
+        Octets::copied(unsafe { core::slice::from_raw_parts(at.as_ptr().add(start), len) })
     }
 }
 
@@ -397,11 +425,33 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_on_loan_is_not_returned_before_its_end_nor_before_its_octets_are_dropped() {
+        for is_dropped_first in [true, false] {
+            let pool = Pool::new(1, READ_BYTES_MIN).unwrap();
+            let slot = pool.lend().unwrap();
+            assert_eq!(pool.pinned_count(), 0, "on loan, but nobody's");
+            let octets = [pool.share(slot, 0, 5), pool.share(slot, 5, 5)];
+            assert_eq!(pool.pinned_count(), 1);
+            if is_dropped_first {
+                drop(octets);
+                assert_eq!((pool.pinned_count(), pool.returned_count()), (0, 0));
+                pool.end_loan(slot);
+            } else {
+                pool.end_loan(slot);
+                assert_eq!((pool.pinned_count(), pool.returned_count()), (1, 0));
+                drop(octets);
+            }
+            assert_eq!((pool.pinned_count(), pool.returned_count()), (0, 1));
+            assert_eq!(pool.lend(), Some(slot), "it can be lent anew");
+        }
+    }
+
+    #[test]
     fn octets_outlive_their_pool() {
         let pool = Pool::new(1, READ_BYTES_MIN).unwrap();
         let slot = pool.take().unwrap();
         let octets = pool.share(slot, 3, 4);
-        let copy = pool.copy(slot, 2);
+        let copy = pool.copy(slot, 1, 2);
         drop(pool);
         assert_eq!(octets.as_ref(), [0; 4]);
         assert_eq!(copy.as_ref(), [0; 2]);

@@ -38,6 +38,7 @@ mod sending;
 
 pub use probe::Unavailable;
 
+use buffers::Shortage;
 use ring::{Reaped, Ring};
 use sending::{Lent, Owned};
 
@@ -54,8 +55,12 @@ pub struct Uring {
     conns: Vec<Option<Conn>>,
     /// Boxed: the kernel may read the address while the request is young.
     connecting: Slab<Box<Connecting>>,
-    /// Connections whose receive is to be started again, each at most once.
+    /// Connections whose receive is to be started again, each at most once in both: those that got nothing in
+    /// the last turn, then those that got so much that slots ran out. So nobody goes short for long.
     starved: VecDeque<ConnId>,
+    sated: VecDeque<ConnId>,
+    /// Turns taken, wrapping.
+    turn: u8,
     outbox: Vec<Done>,
     reaped: Vec<Reaped>,
     /// Spent sends, for their allocations.
@@ -97,10 +102,12 @@ struct Conn {
     is_receiving: bool,
     /// That receive was asked to stop.
     is_cancelled: bool,
-    /// Stands in `starved`.
+    /// Stands in `starved` or `sated`.
     is_starved: bool,
     is_paused: bool,
     is_ended: bool,
+    /// The turn in which octets were last received, as far as that many bits tell.
+    fed_in: u8,
     sending: Option<Lent>,
     phase: Phase,
 }
@@ -120,8 +127,14 @@ impl Uring {
     ///
     /// What the kernel lacks or forbids.
     pub fn new(listeners: Vec<TcpListener>, waker: Option<OwnedFd>) -> Result<Self, Unavailable> {
-        let mut ring = Ring::new()?;
-        probe::self_test(&mut ring)?;
+        Self::over(probe::open()?, listeners, waker)
+    }
+
+    fn over(
+        ring: Ring,
+        listeners: Vec<TcpListener>,
+        waker: Option<OwnedFd>,
+    ) -> Result<Self, Unavailable> {
         let mut uring = Self {
             ring,
             waker: None,
@@ -130,6 +143,8 @@ impl Uring {
             conns: Vec::new(),
             connecting: Slab::new(),
             starved: VecDeque::new(),
+            sated: VecDeque::new(),
+            turn: 0,
             outbox: Vec::new(),
             reaped: Vec::new(),
             spare: Vec::new(),
@@ -158,7 +173,7 @@ impl Uring {
     ///
     /// What the kernel lacks or forbids.
     pub fn probe() -> Result<(), Unavailable> {
-        probe::self_test(&mut Ring::new()?)
+        probe::open().map(drop)
     }
 
     /// Receive slots that octets still refer to.
@@ -245,6 +260,7 @@ impl Uring {
             is_starved: false,
             is_paused: false,
             is_ended: false,
+            fed_in: self.turn.wrapping_sub(1),
             sending: None,
             phase: Phase::Open,
         });
@@ -274,10 +290,14 @@ impl Uring {
     }
 
     fn starve(&mut self, id: ConnId) {
-        if let Some(conn) = self.conn(id)
-            && !conn.is_starved
-        {
-            conn.is_starved = true;
+        let turn = self.turn;
+        let Some(conn) = self.conn(id).filter(|conn| !conn.is_starved) else {
+            return;
+        };
+        conn.is_starved = true;
+        if conn.fed_in == turn {
+            self.sated.push_back(id);
+        } else {
             self.starved.push_back(id);
         }
     }
@@ -462,20 +482,22 @@ impl Uring {
     }
 
     fn complete_receive(&mut self, id: ConnId, one: Reaped) {
-        let octets = one.buffer.and_then(|slot| {
+        let octets = one.buffer.and_then(|used| {
             let count = usize::try_from(one.result).unwrap_or(0);
             if count == 0 {
-                self.ring.buffers().unused(slot);
+                self.ring.buffers().unused(used);
                 return None;
             }
-            Some(self.ring.buffers().received(slot, count))
+            Some(self.ring.buffers().received(used, count))
         });
+        let turn = self.turn;
         let Some(conn) = self.conn(id) else {
             debug_assert!(false, "a connection stays until its receive has ended");
             return;
         };
         conn.is_receiving = one.is_more;
         if let Some(octets) = octets {
+            conn.fed_in = turn;
             self.outbox.push(Completion::Received { conn: id, octets });
         } else if one.result == 0 && conn.phase == Phase::Open {
             conn.is_ended = true;
@@ -547,9 +569,13 @@ impl Uring {
     /// Starts what stopped for want of buffers or descriptors.
     fn restart(&mut self, now: Instant) {
         if !self.is_held {
-            let starved = self.starved.len();
-            self.ring.buffers().publish(starved);
+            let short = Shortage {
+                sated: self.sated.len(),
+                starved: self.starved.len(),
+            };
+            self.ring.buffers().publish(short);
         }
+        self.starved.append(&mut self.sated);
         for _ in 0..self.starved.len() {
             let id = self.starved.pop_front().expect("counted");
             if let Some(conn) = self.conn(id) {
@@ -633,6 +659,7 @@ impl Backend for Uring {
     fn wait(&mut self, until: Option<Instant>, done: &mut Vec<Done>) -> io::Result<()> {
         let now = self.now();
         self.restart(now);
+        self.turn = self.turn.wrapping_add(1);
         let timeout = self.timeout(until);
         self.ring.enter(timeout)?;
         let mut reaped = core::mem::take(&mut self.reaped);

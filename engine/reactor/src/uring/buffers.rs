@@ -6,10 +6,11 @@
 //! ```
 //!
 //! The kernel takes entries from the front, as it sees fit; we write behind the tail and move it
-//! once per turn.
+//! once per turn. A receive uses up a slot, or, where the kernel can do that (Linux 6.12), no more of it
+//! than it filled ([`Filling`]).
 //!
-//! **Invariant:** a slot is in the ring, or lent to a completion not reaped yet, or shared, or
-//! returned: never in two of these.
+//! **Invariant:** the kernel writes to a slot on loan alone, and there beyond what it has told that it
+//! filled; who reads a slot reads what it has told.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU16, Ordering};
@@ -18,58 +19,121 @@ use std::rc::Rc;
 
 use io_uring::{Submitter, types::BufRingEntry};
 
-use crate::limits::{TURN_BYTES_MAX, URING_SLOT_BYTES};
+use crate::limits::{PACKED_SLOT_BYTES, POOL_BYTES, TURN_BYTES_MAX, URING_SLOT_BYTES};
 use crate::pool::{self, Octets, Pool};
 
-/// Slots lent at least: what one connection may bring in a turn, which a core's own cache holds.
-const LENT_MIN: usize = TURN_BYTES_MAX / URING_SLOT_BYTES;
+/// Octets lent when somebody went short of them: what one connection may bring in a turn.
+const LENT_BYTES_SHORT: usize = TURN_BYTES_MAX;
 
-/// Further slots for each receive that found none.
-const LENT_PER_STARVED: usize = 2;
+/// Further octets then for each connection that got nothing at all.
+const LENT_BYTES_PER_STARVED: usize = 64 * 1024;
 
-/// The number of slots to lend shrinks by so many parts of it in a turn.
+/// What is lent shrinks by one in so many parts in a turn.
 const WANTED_DECAY: usize = 64;
 
 /// The group that receives name to get these buffers.
 pub(super) const GROUP: u16 = 0;
 
+/// How receives fill a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filling {
+    /// One after the other (`IOU_PBUF_RING_INC`): where small ones share a slot it can be larger, so that a large one
+    /// is cut less often; and they need fewer, so that those stay in caches.
+    Packed,
+    /// Each has one of its own.
+    Single,
+}
+
+impl Filling {
+    /// The best first.
+    pub(super) const ALL: [Self; 2] = [Self::Packed, Self::Single];
+
+    fn slot_bytes(self) -> usize {
+        match self {
+            Self::Packed => PACKED_SLOT_BYTES,
+            Self::Single => URING_SLOT_BYTES,
+        }
+    }
+
+    /// Octets lent at least.
+    fn lent_bytes_min(self) -> usize {
+        match self {
+            Self::Packed => 2 * self.slot_bytes(),
+            Self::Single => LENT_BYTES_SHORT,
+        }
+    }
+
+    /// `IOU_PBUF_RING_INC` or nothing.
+    fn flags(self) -> u16 {
+        match self {
+            Self::Packed => 2,
+            Self::Single => 0,
+        }
+    }
+}
+
+/// What a completion says about the slot that it used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Used {
+    pub(super) slot: u16,
+    /// The kernel goes on filling it.
+    pub(super) is_more: bool,
+}
+
+/// Connections for whom slots ran out since they were last topped up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shortage {
+    /// Those that had got some.
+    pub(super) sated: usize,
+    /// Those that had got nothing.
+    pub(super) starved: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Buffers {
+    filling: Filling,
     pool: Rc<Pool>,
     entries: NonNull<BufRingEntry>,
     entry_count: u16,
     tail: u16,
-    /// Slots that the kernel may fill: in the ring or in a completion not reaped yet.
+    /// Of each slot on loan, how many octets the kernel has told that it filled.
+    filled: Box<[u32]>,
+    /// Slots on loan: in the ring or in a completion not reaped yet.
     lent: usize,
-    /// Slots to lend, as far as there are any.
-    wanted: usize,
+    /// Octets to lend, as far as there are slots.
+    wanted_bytes: usize,
 }
 
 impl Buffers {
-    /// Registers a ring of `slot_count` (a power of two, at most 32,768) slots and fills it.
-    pub(super) fn register(
-        submitter: &Submitter<'_>,
-        slot_count: u16,
-        slot_bytes: usize,
-    ) -> io::Result<Self> {
+    /// Registers a ring and fills it.
+    pub(super) fn register(submitter: &Submitter<'_>, filling: Filling) -> io::Result<Self> {
+        let slot_bytes = filling.slot_bytes();
+        let slot_count = u16::try_from(POOL_BYTES / slot_bytes).expect("checked in limits");
         let pool = Pool::new(slot_count, slot_bytes)?;
         let entries = pool::map(ring_bytes(slot_count))?.cast();
         let mut buffers = Self {
+            filling,
             pool,
             entries,
             entry_count: slot_count,
             tail: 0,
+            filled: vec![0; usize::from(slot_count)].into(),
             lent: 0,
-            wanted: LENT_MIN,
+            wanted_bytes: filling.lent_bytes_min(),
         };
-        let address = entries.as_ptr() as u64;
+        let (address, flags) = (entries.as_ptr() as u64, filling.flags());
         // SAFETY:
         // - The memory is a page-aligned mapping of `slot_count` entries, all zero.
         // - It outlives the registration: `Buffers` is dropped after the ring (`Ring::drop`), or
         //   leaked; the kernel also keeps the pages.
-        unsafe { submitter.register_buf_ring_with_flags(address, slot_count, GROUP, 0) }?;
-        buffers.publish(0);
+        unsafe { submitter.register_buf_ring_with_flags(address, slot_count, GROUP, flags) }?;
+        buffers.publish(Shortage::default());
         Ok(buffers)
+    }
+
+    /// How receives fill slots.
+    pub(super) fn filling(&self) -> Filling {
+        self.filling
     }
 
     /// Slots pinned by received octets.
@@ -82,19 +146,26 @@ impl Buffers {
         self.lent > 0
     }
 
-    /// Tops up what the kernel may fill; `starved` receives found nothing since the last time.
+    /// Tops up what the kernel may fill, after so many connections went short of it.
     ///
     /// The kernel fills the ring's slots in turn, so that the whole pool in the ring would make every
     /// receive write memory that no cache holds. A few slots, those returned last, stay warm, and bound
     /// what one turn brings. Whoever goes short makes the number grow; it shrinks again slowly.
-    pub(super) fn publish(&mut self, starved: usize) {
-        let decayed = self.wanted - self.wanted / WANTED_DECAY;
-        self.wanted = decayed.max(LENT_MIN + starved * LENT_PER_STARVED);
-        if self.pool.returned_count() == 0 || self.lent >= self.wanted {
+    pub(super) fn publish(&mut self, short: Shortage) {
+        let decayed = self.wanted_bytes - self.wanted_bytes / WANTED_DECAY;
+        self.wanted_bytes = decayed.max(match short {
+            Shortage {
+                sated: 0,
+                starved: 0,
+            } => self.filling.lent_bytes_min(),
+            Shortage { starved, .. } => LENT_BYTES_SHORT + starved * LENT_BYTES_PER_STARVED,
+        });
+        let wanted = self.wanted_bytes / self.filling.slot_bytes();
+        if self.pool.returned_count() == 0 || self.lent >= wanted {
             return;
         }
-        while self.lent < self.wanted
-            && let Some(slot) = self.pool.take()
+        while self.lent < wanted
+            && let Some(slot) = self.pool.lend()
         {
             let position = usize::from(self.tail & (self.entry_count - 1));
             // SAFETY:
@@ -109,6 +180,7 @@ impl Buffers {
                 entry.set_len(u32::try_from(self.pool.slot_bytes()).expect("below 4 GiB"));
                 entry.set_bid(slot);
             }
+            self.filled[usize::from(slot)] = 0;
             self.tail = self.tail.wrapping_add(1);
             self.lent += 1;
         }
@@ -122,21 +194,35 @@ impl Buffers {
         tail.store(self.tail, Ordering::Release);
     }
 
-    /// What a completion says was received into `slot`. Copies when slots run low.
-    pub(super) fn received(&mut self, slot: u16, count: usize) -> Octets {
-        self.lent -= 1;
-        if self.pool.is_low() {
-            let octets = self.pool.copy(slot, count);
-            self.pool.give_back(slot);
-            return octets;
+    /// What a completion says was received. Copies when slots run low.
+    pub(super) fn received(&mut self, used: Used, count: usize) -> Octets {
+        let Used { slot, is_more } = used;
+        let filled = &mut self.filled[usize::from(slot)];
+        let start = *filled as usize;
+        *filled += u32::try_from(count).expect("within a slot");
+        let octets = if self.pool.is_low() {
+            self.pool.copy(slot, start, count)
+        } else {
+            self.pool.share(slot, start, count)
+        };
+        if !is_more {
+            self.end_loan(slot);
         }
-        self.pool.share(slot, 0, count)
+        octets
     }
 
-    /// A completion brought a slot with nothing in it.
-    pub(super) fn unused(&mut self, slot: u16) {
+    /// A completion named a slot into which nothing was received.
+    pub(super) fn unused(&mut self, used: Used) {
+        match self.filling {
+            Filling::Single => self.end_loan(used.slot),
+            // The kernel has not left it: there it moves on when a slot is full.
+            Filling::Packed => {}
+        }
+    }
+
+    fn end_loan(&mut self, slot: u16) {
+        self.pool.end_loan(slot);
         self.lent -= 1;
-        self.pool.give_back(slot);
     }
 
     /// Leaves all memory to a kernel that would not let go.

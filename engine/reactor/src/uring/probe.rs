@@ -7,8 +7,9 @@ use std::os::unix::net::UnixStream;
 
 use io_uring::{Submitter, opcode, register::Probe, types};
 
-use super::buffers::GROUP;
+use super::buffers::{Filling, GROUP, Shortage};
 use super::ring::{Reaped, Ring};
+use crate::limits::PACKED_SLOT_BYTES;
 use crate::tag::Tag;
 use switch::ConnId;
 
@@ -58,9 +59,27 @@ pub(super) fn opcodes(submitter: &Submitter<'_>) -> Result<(), Unavailable> {
     Ok(())
 }
 
-/// Receives twice with one request over a socket pair, then sees the end: multishot and the buffer
-/// ring in one.
-pub(super) fn self_test(ring: &mut Ring) -> Result<(), Unavailable> {
+/// A ring that works here, with the best use of receive memory that does.
+pub(super) fn open() -> Result<Ring, Unavailable> {
+    let [best, rest @ ..] = Filling::ALL;
+    rest.into_iter().fold(tested(best), |outcome, filling| {
+        outcome.or_else(|reason| {
+            tracing::debug!(%reason, ?filling, "receives fill slots in another way");
+            tested(filling)
+        })
+    })
+}
+
+/// A ring whose slots are filled so, which works.
+pub(super) fn tested(filling: Filling) -> Result<Ring, Unavailable> {
+    let mut ring = Ring::new(filling)?;
+    self_test(&mut ring)?;
+    Ok(ring)
+}
+
+/// Receives several times with one request over a socket pair, beyond the end of a slot, then sees the end:
+/// multishot, the buffer ring and the way its slots are filled in one.
+fn self_test(ring: &mut Ring) -> Result<(), Unavailable> {
     let (near, mut far) = UnixStream::pair().map_err(Unavailable::SelfTestIo)?;
     let conn = ConnId {
         index: 0,
@@ -71,19 +90,33 @@ pub(super) fn self_test(ring: &mut Ring) -> Result<(), Unavailable> {
     // until the request has ended, which is waited for below (or the ring is dropped by the caller,
     // which waits; the kernel holds the file meanwhile).
     unsafe { ring.push(entry, Tag::Receive(conn)) }
-    for round in [&b"first"[..], b"second"] {
-        far.write_all(round).map_err(Unavailable::SelfTestIo)?;
-        let one = next(ring)?;
-        if usize::try_from(one.result) != Ok(round.len()) || !one.is_more {
-            return Err(Unavailable::SelfTest("a multishot receive stopped early"));
-        }
-        let Some(slot) = one.buffer else {
-            return Err(Unavailable::SelfTest(
-                "a receive did not use the buffer ring",
-            ));
-        };
-        if ring.buffers().received(slot, round.len()).as_ref() != round {
-            return Err(Unavailable::SelfTest("a receive got other octets"));
+    let is_packed = ring.buffers().filling() == Filling::Packed;
+    let mut octets = 0..=u8::MAX;
+    for size in [1, 2].into_iter().chain([ROUND_BYTES; ROUNDS]) {
+        let round: Vec<u8> = octets.clone().cycle().take(size).collect();
+        octets = octets.start() + 1..=u8::MAX;
+        ring.buffers().publish(Shortage::default());
+        far.write_all(&round).map_err(Unavailable::SelfTestIo)?;
+        let mut rest = &round[..];
+        while !rest.is_empty() {
+            let one = next(ring)?;
+            let count = usize::try_from(one.result).unwrap_or(0);
+            if !(1..=rest.len()).contains(&count) || !one.is_more {
+                return Err(Unavailable::SelfTest("a multishot receive stopped early"));
+            }
+            let Some(used) = one.buffer else {
+                return Err(Unavailable::SelfTest(
+                    "a receive did not use the buffer ring",
+                ));
+            };
+            if is_packed && size < ROUND_BYTES && !used.is_more {
+                return Err(Unavailable::SelfTest("a short receive used up a slot"));
+            }
+            let (expected, behind) = rest.split_at(count);
+            if ring.buffers().received(used, count).as_ref() != expected {
+                return Err(Unavailable::SelfTest("a receive got other octets"));
+            }
+            rest = behind;
         }
     }
     drop(far);
@@ -97,14 +130,12 @@ pub(super) fn self_test(ring: &mut Ring) -> Result<(), Unavailable> {
 }
 
 fn next(ring: &mut Ring) -> Result<Reaped, Unavailable> {
-    let mut reaped = Vec::new();
     for _ in 0..ENTERS_MAX {
-        ring.enter(Some(PATIENCE))
-            .map_err(Unavailable::SelfTestIo)?;
-        ring.reap(&mut reaped);
-        if let Some(&one) = reaped.first() {
+        if let Some(one) = ring.reap_one() {
             return Ok(one);
         }
+        ring.enter(Some(PATIENCE))
+            .map_err(Unavailable::SelfTestIo)?;
     }
     Err(Unavailable::SelfTest("nothing completed"))
 }
@@ -112,3 +143,7 @@ fn next(ring: &mut Ring) -> Result<Reaped, Unavailable> {
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Signals may end an enter early.
 const ENTERS_MAX: usize = 8;
+/// Octets received at a time; every sender's socket takes so many.
+const ROUND_BYTES: usize = 4096;
+/// Together more than a slot has.
+const ROUNDS: usize = PACKED_SLOT_BYTES / ROUND_BYTES + 1;

@@ -9,11 +9,8 @@ use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::Unavailable;
-use super::buffers::Buffers;
-use crate::limits::{
-    POOL_BYTES, RING_COMPLETIONS, RING_SUBMISSIONS, TEARDOWN_MAX, TURN_COMPLETIONS_MAX,
-    URING_SLOT_BYTES,
-};
+use super::buffers::{Buffers, Filling, Used};
+use crate::limits::{RING_COMPLETIONS, RING_SUBMISSIONS, TEARDOWN_MAX, TURN_COMPLETIONS_MAX};
 use crate::tag::Tag;
 
 /// A completion, copied out of the queue.
@@ -22,17 +19,19 @@ pub(super) struct Reaped {
     pub tag: Tag,
     pub result: i32,
     /// The provided buffer it used.
-    pub buffer: Option<u16>,
+    pub buffer: Option<Used>,
     /// The request stays: more completions will come.
     pub is_more: bool,
 }
 
 impl From<cqueue::Entry> for Reaped {
     fn from(entry: cqueue::Entry) -> Self {
+        let is_more = cqueue::buffer_more(entry.flags());
+        let slot = cqueue::buffer_select(entry.flags());
         Self {
             tag: Tag::unpack(entry.user_data()),
             result: entry.result(),
-            buffer: cqueue::buffer_select(entry.flags()),
+            buffer: slot.map(|slot| Used { slot, is_more }),
             is_more: cqueue::more(entry.flags()),
         }
     }
@@ -55,7 +54,7 @@ impl Ring {
     /// # Errors
     ///
     /// What the kernel lacks or forbids.
-    pub(super) fn new() -> Result<Self, Unavailable> {
+    pub(super) fn new(filling: Filling) -> Result<Self, Unavailable> {
         let uring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -65,9 +64,8 @@ impl Ring {
             .build(RING_SUBMISSIONS)
             .map_err(Unavailable::Setup)?;
         super::probe::opcodes(&uring.submitter())?;
-        let slot_count = u16::try_from(POOL_BYTES / URING_SLOT_BYTES).expect("checked in limits");
-        let buffers = Buffers::register(&uring.submitter(), slot_count, URING_SLOT_BYTES)
-            .map_err(Unavailable::BufferRing)?;
+        let buffers =
+            Buffers::register(&uring.submitter(), filling).map_err(Unavailable::BufferRing)?;
         Ok(Self {
             uring: ManuallyDrop::new(uring),
             buffers: Some(buffers),
@@ -164,6 +162,13 @@ impl Ring {
         reaped.extend(completions.map(Reaped::from));
         let last = reaped[before..].iter().filter(|one| !one.is_more).count();
         self.in_flight -= last;
+    }
+
+    /// Takes the next completion.
+    pub(super) fn reap_one(&mut self) -> Option<Reaped> {
+        let one = self.uring.completion().next().map(Reaped::from)?;
+        self.in_flight -= usize::from(!one.is_more);
+        Some(one)
     }
 
     /// Whether completions wait to be reaped.
