@@ -158,6 +158,16 @@ pub(crate) struct Halves {
     pub(crate) many: f64,
 }
 
+/// What the scenarios are called.
+pub(crate) fn names() -> Vec<&'static str> {
+    let any = Halves {
+        one: 1.0,
+        many: 1.0,
+    };
+    let all = all(Pace::QUICK, any).into_iter();
+    all.map(|scenario| scenario.name).collect()
+}
+
 /// All scenarios.
 pub(crate) fn all(pace: Pace, halves: Halves) -> Vec<Scenario> {
     use Baseline::{Forwarder, Kamailio};

@@ -3,6 +3,7 @@
 
 mod conference;
 
+use core::num::{NonZeroU32, NonZeroUsize};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -21,16 +22,16 @@ struct Arguments {
     sizes: Vec<usize>,
     /// Recipients of each message.
     #[arg(long = "recipients", value_delimiter = ',', default_value = "1,10,100")]
-    recipients: Vec<u32>,
+    recipients: Vec<NonZeroU32>,
     /// Messages the sender writes at once.
     #[arg(long = "batch", value_delimiter = ',', default_value = "1,16")]
-    batches: Vec<usize>,
+    batches: Vec<NonZeroUsize>,
     /// Deliveries measured per shape and repetition, about.
     #[arg(long, default_value_t = 20_000)]
     deliveries: usize,
     /// Times all shapes run on all reactors; the medians are printed.
-    #[arg(long, default_value_t = 3)]
-    repetitions: usize,
+    #[arg(long, default_value = "3")]
+    repetitions: NonZeroUsize,
     /// Shards of the conference (`--spread-above`), each number with all shapes; their CPU time is added
     /// up, so that two cores suffice whoever else uses them
     #[arg(long = "shards", value_delimiter = ',', default_value = "1",
@@ -46,7 +47,7 @@ const REACTORS: [ReactorKind; 2] = [ReactorKind::Mio, ReactorKind::Uring];
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let mut measured: BTreeMap<Shape, [Vec<f64>; 2]> = BTreeMap::new();
-    for _ in 0..arguments.repetitions {
+    for _ in 0..arguments.repetitions.get() {
         for shape in arguments.shapes() {
             let rounds = arguments.deliveries / (shape.batch * shape.recipients as usize);
             for (kind, nanos) in REACTORS.into_iter().zip(measured.entry(shape).or_default()) {
@@ -74,8 +75,8 @@ impl Arguments {
                 for &batch in &self.batches {
                     shapes.extend(self.shards.iter().map(|&shards| Shape {
                         size,
-                        recipients,
-                        batch,
+                        recipients: recipients.get(),
+                        batch: batch.get(),
                         shards,
                     }));
                 }

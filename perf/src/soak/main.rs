@@ -36,19 +36,31 @@ use stand::{Distance, Looks, Stand};
 #[command(name = "perf/soak", version)]
 struct Arguments {
     /// How long, with unit (s, m, h)
-    #[arg(default_value = "10m")]
+    #[arg(default_value = "10m", value_parser = period)]
     duration: String,
     /// Messages per second of all senders together [default: half of saturation, which is measured first]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
     /// The program
     #[arg(long, value_name = "FILE", default_value = "target/release/mrf")]
     mrf: PathBuf,
     /// How long each of the three runs takes that measure saturation, with unit
-    #[arg(long, value_name = "TIME", default_value = "5s")]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = period)]
     saturation: String,
     /// Where the record goes
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/record"))]
     out: PathBuf,
+}
+
+/// As `mrf load` takes it; what it would refuse shall not be found out after saturation was measured.
+fn period(text: &str) -> Result<String, &'static str> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let is_one = number.parse().is_ok_and(|count: u32| count > 0);
+    if is_one && ["s", "m", "h"].contains(&&text[number.len()..]) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a number with s, m or h, such as 90s")
+    }
 }
 
 /// The conferences, and who takes part in each.

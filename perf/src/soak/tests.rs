@@ -205,3 +205,24 @@ fn saturation_is_of_runs_that_found_the_cores_alike() {
     expect(&page, &["| far, 500 |", "| 50 % |", "| 0 / 8 / 0 |"]);
     assert!(is_good);
 }
+
+#[test]
+fn what_cannot_be_soaked_is_refused_before_anything_is_measured() {
+    let is_taken = |words: &[&str]| {
+        let words = ["soak"].iter().chain(words);
+        Arguments::try_parse_from(words).is_ok()
+    };
+    for good in [&[][..], &["90s"], &["1h", "700"], &["--saturation", "1s"]] {
+        assert!(is_taken(good), "{good:?}");
+    }
+    for bad in [
+        &["90"][..],
+        &["s"],
+        &["0m"],
+        &["1d"],
+        &["9m", "0"],
+        &["ten"],
+    ] {
+        assert!(!is_taken(bad), "{bad:?}");
+    }
+}
