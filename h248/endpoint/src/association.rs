@@ -10,8 +10,8 @@ use std::collections::{HashMap, VecDeque};
 
 use clock::Instant;
 use h248::ast::{
-    ErrorDescriptor, MId, Profile, ReplyBody, ServiceChange, ServiceChangeMethod,
-    ServiceChangeReplyParms, ServiceChangeResult, TransactionId,
+    ErrorDescriptor, MId, Profile, ServiceChange, ServiceChangeMethod, ServiceChangeReplyParms,
+    ServiceChangeResult, TransactionId,
 };
 
 use crate::limits::ASSOCIATIONS_MAX;
@@ -84,7 +84,7 @@ impl Associations {
                 return Some(request);
             }
             let error = error(504, "Command Received from unauthorized entity");
-            endpoint.reply(now, request.key, ReplyBody::Error(error));
+            endpoint.refuse(request.key, error);
             return None;
         };
         match &services.method {

@@ -296,7 +296,7 @@ impl Registration {
         request: Request,
     ) -> Option<Request> {
         if let Some(refusal) = self.refusal(&request.mid) {
-            endpoint.reply(now, request.key, ReplyBody::Error(refusal));
+            endpoint.refuse(request.key, refusal);
             return None;
         }
         let Some(services) = of_root(&request) else {

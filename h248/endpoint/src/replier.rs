@@ -143,7 +143,7 @@ impl Endpoint {
         self.problem(sender, broken.id, kind);
     }
 
-    /// Nothing to execute: the error alone is the reply, remembered like any other.
+    /// Nothing to execute: the error alone is the reply, and the same to each repeat.
     fn refuse_broken(
         &mut self,
         now: Instant,
@@ -157,15 +157,8 @@ impl Endpoint {
             immediate_ack: false,
             body,
         };
-        if id.0 == 0 {
-            self.transmit_reply(sender, reply);
-            return;
-        }
         match self.store.seen(sender.mid, id) {
-            Seen::New => {
-                let reply = self.transmit_reply(sender, reply);
-                self.store_reply(now, sender, id, reply);
-            }
+            Seen::New => drop(self.transmit_reply(sender, reply)),
             Seen::Running(key) => self.handle_repeated(now, sender, key),
             Seen::Replied(reply) => self.transmit_again(sender.peer, &reply),
             Seen::Acknowledged => {}
@@ -198,6 +191,22 @@ impl Endpoint {
         };
         self.finish_running(now, &running, reply);
         true
+    }
+
+    /// Answers a request of somebody whose requests are not executed, and forgets it: repeated, it is refused
+    /// again. So strangers take none of the room for the names of peers.
+    pub(crate) fn refuse(&mut self, key: RequestKey, error: ErrorDescriptor) {
+        let Some(running) = self.running.remove(&key.0) else {
+            return;
+        };
+        self.timers.cancel(running.timer);
+        self.store.abandon(&running.mid, running.id);
+        let sender = Sender {
+            peer: running.peer,
+            mid: &running.mid,
+            version: running.version,
+        };
+        self.transmit_reply(sender, refusal(running.id, error));
     }
 
     /// The requests being executed for `peer`, for an owner that must abandon them.

@@ -130,6 +130,19 @@ impl Store {
         dropped
     }
 
+    /// Forgets a request that is not executed after all.
+    pub(crate) fn abandon(&mut self, mid: &MId, id: TransactionId) {
+        let Some(remote) = self.remotes.get_mut(mid) else {
+            return;
+        };
+        if let Some(Entry::Running(_)) = remote.entries.remove(&id.0) {
+            remote.running -= 1;
+        }
+        if remote.entries.is_empty() {
+            self.remotes.remove(mid);
+        }
+    }
+
     /// Frees the stored replies whose receipt the peer confirms; their ids stay.
     pub(crate) fn acknowledge(&mut self, mid: &MId, ranges: &[(TransactionId, TransactionId)]) {
         let Some(remote) = self.remotes.get_mut(mid) else {

@@ -7,6 +7,7 @@ mod support;
 
 use clock::Duration;
 use h248::ast::{Few, MId, Name, ReplyBody, ServiceChangeMethod};
+use h248_endpoint::limits::REMOTES_MAX;
 use h248_endpoint::{
     AssociationConfig, Event, Node, Peer, Role, TransportId, TransportKind, first_error,
 };
@@ -53,6 +54,30 @@ fn the_lower_of_both_versions_is_spoken_after_registration() {
             assert_eq!(net.told(1), ["reply 581"]);
         }
     }
+}
+
+#[test]
+fn strangers_take_no_room_from_the_controller() {
+    let mut net = Net::new();
+    net.controller(1, 2, AssociationConfig::default());
+    net.gateway(10, 2, towards(&[udp(1)]));
+    net.run(ms(1_000));
+    net.told(10);
+    let (now, stranger) = (net.now, support::udp(4_000));
+    for number in 0..=REMOTES_MAX {
+        for actions in ["C=-{AV=ROOT{AT{}}}", "C=-{AV=ROOT{AT{}},AV", "nothing"] {
+            let text = format!("!/2 <s{number}.example> T=5{{{actions}}}");
+            net.node(10).handle_received(now, stranger, text.as_bytes());
+            net.run(now);
+        }
+    }
+    assert_eq!(net.nodes[&10].endpoint().stored_count(), 0);
+    let gateway = net.association(1);
+    let sent = net.node(1).send_request(now, gateway.peer, audit());
+    sent.expect("room");
+    net.run(ms(1_500));
+    let is_request = |event: &Event| matches!(event, Event::Request(_));
+    assert_eq!(net.events[&10].iter().filter(|e| is_request(e)).count(), 1);
 }
 
 #[test]
