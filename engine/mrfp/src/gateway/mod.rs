@@ -257,6 +257,7 @@ impl<K: Copy> Gateway<K> {
     /// Takes note of what the storage says.
     pub fn handle_storage(&mut self, now: Instant, event: storage::Event) {
         self.run(now, |core, draft| core.stored(event, draft));
+        self.beat(now);
     }
 
     /// Does something that may need orders and that no request waits for.

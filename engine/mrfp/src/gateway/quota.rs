@@ -68,7 +68,7 @@ pub(super) struct Count {
 pub(super) fn granted(events: &Events) -> Result<Vec<Quota>, Fault> {
     let specs = events.events.iter();
     let mut quotas = Vec::new();
-    for spec in specs.filter(|spec| package::covers(&spec.name, MQUOTA)) {
+    for spec in specs.filter(|spec| spec.name == package::item(MQUOTA)) {
         let quota = read(spec);
         if quota.is_open() {
             quotas.push(quota);

@@ -337,13 +337,14 @@ pub(super) fn settle_event(
     config: &Config,
 ) -> Result<bool, Fault> {
     let name = &event.name;
+    // What stands for several events has the parameters of none.
     if name.package() == "*" {
-        return Ok(false);
+        return settle_parms(&[], &mut event.parms, name);
     }
     let package = find(name.package())?;
     check_served(name, config)?;
     if name.item() == "*" {
-        return Ok(false);
+        return settle_parms(&[], &mut event.parms, name);
     }
     let known = package
         .events

@@ -196,6 +196,8 @@ fn unknown_packages_and_items_give_440_and_450_to_454() {
         "C=1{S=msrp/1{ER=532{}}}",
     );
     check_modify("E=1{hangterm/thb{nosuch=1}}", 454);
+    check_modify("E=1{hangterm/*{timerx=1}}", 454);
+    check_modify("E=1{*/*{msq=1}}", 454);
     check_modify("SG{tcpbcc/EstBNC{nosuch=1}}", 454);
 }
 

@@ -538,6 +538,19 @@ fn a_filter_that_cannot_be_had_is_told_and_stays_closed() {
 }
 
 #[test]
+fn a_filter_that_cannot_be_had_ends_signals_as_any_event_does() {
+    let mut bench = bench();
+    bench.call("C=1{MF=msrp/1{SG{recmess/rm{sl=\"a\"}},E=5{mf/fre}}}");
+    bench.call(&referred("mf/imfr=\"b\""));
+    bench.storage.clear();
+    bench.orders.clear();
+    let content = Err(404);
+    stored(&mut bench, storage::Event::Loaded { id: 2, content });
+    assert_eq!(bench.storage, [storage::Order::Close { record: 1 }]);
+    assert_eq!(bench.config().record_in, None);
+}
+
+#[test]
 fn references_to_filters_have_their_own_faults() {
     let mut bench = bench();
     for (properties, code) in [
