@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::Receiver;
 
 use anyhow::{Context, ensure};
-use msrp::{Body, Deframer, Item};
+use msrp::{Body, Deframer, FailureReport, Head, Item, Start, StatusCode};
 use reactor::{
     Control, Mailbox, ReactorKind, ShardHandle, ShardLinks, ShardThreadConfig, Socket,
     bind_listeners, spawn_shard,
@@ -26,13 +26,15 @@ pub(crate) struct Shape {
     pub(crate) batch: usize,
     /// Shards that the participants are on, in turn; the sender is on the first.
     pub(crate) shards: u8,
+    /// Every message is answered, by the shard and by each recipient.
+    pub(crate) answers: bool,
 }
 
 /// Running shards with their participants; the first one sends.
 pub(crate) struct Conference {
     shape: Shape,
     shards: Vec<Running>,
-    sender: TcpStream,
+    sender: Sender,
     recipients: Vec<Recipient>,
     batch: Batch,
     body: Vec<u8>,
@@ -58,10 +60,17 @@ struct Batch {
 /// Digits of the serial in a Message-ID.
 const SERIAL_DIGITS: usize = 12;
 
-/// A recipient checks what it gets while it reads.
+/// The sender waits until all it sent was answered.
+struct Sender {
+    stream: TcpStream,
+    deframer: Deframer,
+}
+
+/// A recipient checks what it gets while it reads, and answers it if asked to.
 struct Recipient {
     stream: TcpStream,
     deframer: Deframer,
+    answers: Vec<u8>,
     /// Octets of the message being read that were right.
     matched: usize,
     messages: usize,
@@ -108,7 +117,10 @@ impl Conference {
             }
             streams.push(join(addr, shards[home].addr(), n)?);
         }
-        let sender = streams.remove(0);
+        let sender = Sender {
+            stream: streams.remove(0),
+            deframer: Deframer::default(),
+        };
         let body: Vec<u8> = (0..shape.size)
             .map(|i| b'a' + u8::try_from(i % 26).expect("below 26"))
             .collect();
@@ -117,7 +129,7 @@ impl Conference {
             shards,
             sender,
             recipients: streams.into_iter().map(Recipient::new).collect(),
-            batch: Batch::new(addr, shape.batch, &body),
+            batch: Batch::new(addr, shape, &body),
             body,
             buffer: vec![0; READ_BYTES],
         })
@@ -128,9 +140,12 @@ impl Conference {
     pub(crate) fn rounds(&mut self, count: usize) -> anyhow::Result<f64> {
         let before = self.cpu_nanos()?;
         for _ in 0..count {
-            self.sender.write_all(self.batch.renew())?;
+            self.sender.stream.write_all(self.batch.renew())?;
             for recipient in &mut self.recipients {
                 recipient.read(self.shape.batch, &self.body, &mut self.buffer)?;
+            }
+            if self.shape.answers {
+                self.sender.read(self.shape.batch, &mut self.buffer)?;
             }
         }
         let nanos = self.cpu_nanos()? - before;
@@ -204,11 +219,40 @@ impl Running {
     }
 }
 
+impl Sender {
+    /// Reads until `count` messages more are answered.
+    fn read(&mut self, count: usize, buffer: &mut [u8]) -> anyhow::Result<()> {
+        let mut answered = 0;
+        while answered < count {
+            let len = self.stream.read(buffer)?;
+            ensure!(len > 0, "the switch closed the connection of the sender");
+            let mut at = 0;
+            loop {
+                let step = self.deframer.next(&buffer[at..len])?;
+                at += step.consumed;
+                match step.item {
+                    Some(Item::Head(head)) => {
+                        let Start::Response { status, .. } = head.start else {
+                            anyhow::bail!("a request to the sender");
+                        };
+                        ensure!(status == StatusCode::OK, "a message is refused");
+                        answered += 1;
+                    }
+                    Some(Item::Body(_) | Item::End(_)) => {}
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Recipient {
     fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             deframer: Deframer::default(),
+            answers: Vec::new(),
             matched: 0,
             messages: 0,
         }
@@ -228,7 +272,10 @@ impl Recipient {
                 let piece = match step.item {
                     Some(Item::Body(Body::Input(range))) => &octets[range],
                     Some(Item::Body(Body::Held(held))) => held,
-                    Some(Item::Head(_)) => continue,
+                    Some(Item::Head(head)) => {
+                        answer(&head, &mut self.answers)?;
+                        continue;
+                    }
                     Some(Item::End(flag)) => {
                         if flag == msrp::Flag::Complete {
                             ensure!(self.matched == body.len(), "a message is short");
@@ -244,8 +291,32 @@ impl Recipient {
                 self.matched += piece.len();
             }
         }
+        self.stream.write_all(&self.answers)?;
+        self.answers.clear();
         Ok(())
     }
+}
+
+/// Writes the answer to a request that asks for one.
+fn answer(head: &Head<'_>, out: &mut Vec<u8>) -> std::io::Result<()> {
+    if head.failure_report != FailureReport::Yes || !matches!(head.start, Start::Request(_)) {
+        return Ok(());
+    }
+    let id = head.transaction_id;
+    for part in [
+        &b"MSRP "[..],
+        id,
+        b" 200 OK\r\nTo-Path: ",
+        head.from_path,
+        b"\r\nFrom-Path: ",
+        head.to_path,
+        b"\r\n-------",
+        id,
+        b"$\r\n",
+    ] {
+        out.write_all(part)?;
+    }
+    Ok(())
 }
 
 fn key(n: u32) -> SessionKey {
@@ -300,11 +371,12 @@ fn join(addr: SocketAddr, to: SocketAddr, n: u32) -> anyhow::Result<TcpStream> {
 }
 
 impl Batch {
-    /// Messages without reports, so that rounds have no other traffic.
-    fn new(addr: SocketAddr, count: usize, body: &[u8]) -> Self {
+    /// Without answers rounds have no other traffic.
+    fn new(addr: SocketAddr, shape: Shape, body: &[u8]) -> Self {
+        let report = if shape.answers { "yes" } else { "no" };
         let mut text = Vec::new();
         let mut serials = Vec::new();
-        for i in 0..count {
+        for i in 0..shape.batch {
             let head = format!(
                 "MSRP perf{i:06} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: perf",
                 local(addr, 0),
@@ -314,7 +386,7 @@ impl Batch {
             serials.push(text.len());
             text.resize(text.len() + SERIAL_DIGITS, b'0');
             let rest = format!(
-                "\r\nByte-Range: 1-{0}/{0}\r\nFailure-Report: no\r\n\
+                "\r\nByte-Range: 1-{0}/{0}\r\nFailure-Report: {report}\r\n\
                  Content-Type: text/plain\r\n\r\n",
                 body.len()
             );

@@ -37,6 +37,9 @@ struct Arguments {
     #[arg(long = "shards", value_delimiter = ',', default_value = "1",
         value_parser = clap::value_parser!(u8).range(1..=i64::from(switch::limits::SHARDS_MAX)))]
     shards: Vec<u8>,
+    /// Every message is answered, by the shard and by each recipient (Failure-Report: yes).
+    #[arg(long)]
+    answers: bool,
     /// Core of the first shard; the others follow.
     #[arg(long, default_value_t = 0)]
     core: usize,
@@ -78,6 +81,7 @@ impl Arguments {
                         recipients: recipients.get(),
                         batch: batch.get(),
                         shards,
+                        answers: self.answers,
                     }));
                 }
             }
@@ -113,6 +117,7 @@ fn print(out: &mut impl Write, measured: BTreeMap<Shape, [f64; 2]>) -> std::io::
             recipients,
             batch,
             shards,
+            answers: _,
         } = shape;
         writeln!(
             out,
