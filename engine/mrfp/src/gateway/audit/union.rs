@@ -4,11 +4,13 @@
 //! What one descriptor cannot say twice is said in another instance of it: instances are alternatives,
 //! each parameter by itself (7.2.5).
 
-use std::collections::HashSet;
+use core::mem::Discriminant;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use h248::ast::{
-    Descriptor, EventSpec, LocalControl, Media, MediaStreams, PropertyParm, SignalItem, Stream,
-    StreamParms, TerminationState,
+    AuditToken, Descriptor, EventSpec, LocalControl, Media, MediaStreams, PropertyParm, SignalItem,
+    Stream, StreamParms, TerminationState,
 };
 
 /// The stream id of what belongs to the termination.
@@ -18,6 +20,8 @@ const OF_TERMINATION: u16 = 0;
 #[derive(Debug, Default)]
 pub(in crate::gateway) struct Union {
     items: Vec<Descriptor>,
+    /// Where what goes into one descriptor stands.
+    places: HashMap<Kind, usize>,
     /// Parameters of Media that were said, as written, with their stream.
     said: HashSet<(u16, Box<[u8]>)>,
 }
@@ -37,13 +41,14 @@ impl Union {
             self.add_media(media);
             return;
         }
-        let same = core::mem::discriminant(&item);
-        let mut known = self.items.iter_mut();
-        let known = known.find(|i| core::mem::discriminant(*i) == same && is_joined(i, &item));
-        let Some(known) = known else {
-            return self.items.push(item);
+        let place = match self.places.entry(Kind::of(&item)) {
+            Entry::Occupied(place) => *place.get(),
+            Entry::Vacant(place) => {
+                place.insert(self.items.len());
+                return self.items.push(item);
+            }
         };
-        match (known, item) {
+        match (&mut self.items[place], item) {
             (Descriptor::Events(known), Descriptor::Events(more)) => {
                 unite::<EventSpec>(&mut known.events, more.events);
             }
@@ -157,16 +162,34 @@ fn is_media(item: &Descriptor) -> bool {
     matches!(item, Descriptor::Media(_))
 }
 
-/// Whether one descriptor can say both: RequestIDs are told apart.
-fn is_joined(known: &Descriptor, more: &Descriptor) -> bool {
-    match (known, more) {
-        (Descriptor::Events(known), Descriptor::Events(more)) => {
-            known.request_id == more.request_id
+/// What one descriptor can say.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    /// RequestIDs are told apart.
+    Events(Option<u32>),
+    ObservedEvents(u32),
+    /// The bare token of one that is empty.
+    Empty(Discriminant<AuditToken>),
+    Other(Discriminant<Descriptor>),
+}
+
+impl Kind {
+    fn of(item: &Descriptor) -> Self {
+        match item {
+            Descriptor::Events(events) => Self::Events(events.request_id),
+            Descriptor::ObservedEvents(observed) => Self::ObservedEvents(observed.request_id),
+            Descriptor::Empty(token) => Self::Empty(core::mem::discriminant(token)),
+            Descriptor::Media(_)
+            | Descriptor::EventBuffer(_)
+            | Descriptor::Signals(_)
+            | Descriptor::DigitMap(_)
+            | Descriptor::Statistics(_)
+            | Descriptor::Audit(_)
+            | Descriptor::Packages(_)
+            | Descriptor::Error(_)
+            | Descriptor::Mux { .. }
+            | Descriptor::Modem { .. } => Self::Other(core::mem::discriminant(item)),
         }
-        (Descriptor::ObservedEvents(known), Descriptor::ObservedEvents(more)) => {
-            known.request_id == more.request_id
-        }
-        _ => true,
     }
 }
 

@@ -228,6 +228,7 @@ fn a_wildcarded_response_is_the_union_of_all() {
     let mut bench = Bench::conference();
     bench.call("C=1{MF=msrp/1{E=4{g/cause}},MF=msrp/2{E=4{hangterm/thb,g/cause}}}");
     bench.check("C=1{W-AV=*{AT{E}}}", "C=1{AV=*{E=4{g/cause,hangterm/thb}}}");
+    bench.check("C=1{W-AV=*{AT{DM,MX,OE}}}", "C=1{AV=*{DM,MX,OE}}");
     bench.check(
         "C=1{W-AV=*{AT{M{TS{SI},ST=1{O}}}}}",
         "C=1{AV=*{M{TS{SI=IV},ST=1{O{MO=SR,RV=OFF,RG=OFF}}}}}",
