@@ -10,6 +10,7 @@ fn codec(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("h248");
     for (name, encoding) in [("pretty", Encoding::Pretty), ("compact", Encoding::Compact)] {
         let text = print(&message, encoding);
+        assert_eq!(parse(&text, &limits).expect("good"), message);
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function(format!("parse_{name}"), |bencher| {
             bencher.iter(|| assert_eq!(parse(&text, &limits).expect("good").version, 2));
