@@ -96,6 +96,36 @@ impl Calls {
         answered.octets + ended.octets
     }
 
+    /// A user agent that has to let everything wait, and lets nobody in any more.
+    #[must_use]
+    pub fn overwhelmed() -> Self {
+        let mut calls = Self::default();
+        for _ in 0..2 {
+            calls.now += Duration::from_millis(100);
+            calls.agent.note_wait(calls.now, Duration::from_secs(1), 0);
+        }
+        calls
+    }
+
+    /// Refuses a call, until that is acknowledged; how many octets were sent for it.
+    pub fn refuse(&mut self) -> usize {
+        self.number += 1;
+        let number = format!("{:08x}", self.number);
+        let invite = INVITE.replace("NUMBER", &number) + &"a".repeat(BODY_BYTES);
+        let refused = self.receive(&invite);
+        assert!(refused.last.starts_with(b"SIP/2.0 503 "));
+        let text = String::from_utf8_lossy(&refused.last);
+        let tag = text
+            .split(";tag=")
+            .nth(2)
+            .and_then(|rest| rest.split("\r\n").next());
+        let tag = tag.expect("a tag");
+        let ack = LATER.replace("NUMBER", &number).replace("TAG", tag);
+        let ack = ack.replace("METHOD", "ACK").replace("CSEQ", "1");
+        assert_eq!(self.receive(&("ACK".to_owned() + &ack)).octets, 0);
+        refused.octets
+    }
+
     fn receive(&mut self, text: &str) -> Said {
         let flow = Flow {
             transport: Transport::Udp,
@@ -104,8 +134,10 @@ impl Calls {
             remote: "192.0.2.7:5060".parse().expect("an address"),
             is_trusted: true,
         };
-        let parsed = parse_datagram(text.as_bytes());
-        self.agent.handle_received(self.now, flow, parsed);
+        if !self.agent.sheds(self.now, flow, text.as_bytes()) {
+            let parsed = parse_datagram(text.as_bytes());
+            self.agent.handle_received(self.now, flow, parsed);
+        }
         let mut said = Said::default();
         loop {
             match self.agent.poll() {

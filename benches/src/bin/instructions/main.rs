@@ -35,7 +35,7 @@ struct HotPath {
     make: fn() -> Box<dyn FnMut()>,
 }
 
-const PATHS: [HotPath; 12] = [
+const PATHS: [HotPath; 13] = [
     HotPath {
         name: "parse_100_frames_of_100_octets",
         runs: 20,
@@ -111,6 +111,14 @@ const PATHS: [HotPath; 12] = [
             let mut calls = Calls::default();
             let octets = calls.run();
             Box::new(move || assert_eq!(calls.run(), octets))
+        },
+    },
+    HotPath {
+        name: "sip_refusal_under_overload",
+        runs: 100,
+        make: || {
+            let mut calls = Calls::overwhelmed();
+            Box::new(move || assert!(calls.refuse() > 0))
         },
     },
 ];
@@ -262,6 +270,15 @@ fn compare() -> anyhow::Result<bool> {
             now.instructions, then.instructions, now.calls, then.calls
         );
         is_same &= !differs;
+    }
+    for (name, then) in &recorded {
+        if PATHS.iter().all(|path| path.name != name) {
+            println!(
+                "| {name} | | {} | | {} | no such path |",
+                then.instructions, then.calls
+            );
+            is_same = false;
+        }
     }
     if !is_same {
         eprintln!(
