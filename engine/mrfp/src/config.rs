@@ -117,7 +117,7 @@ pub struct Config {
     /// TCP's congestion control for MSRP, by the system's name; `None`: the system's default. Not for
     /// [`ReactorKind::Xdp`], which has a TCP of its own.
     pub tcp_congestion: Option<String>,
-    /// Whether `a=setup`, `a=max-size`, `a=accept-types` and `a=msrp-cema` in Local and Remote are
+    /// Whether `a=setup`, `a=max-size`, `a=accept-types`, `a=msrp-cema` and `a=fingerprint` in Local and Remote are
     /// obeyed, which TS 29.333 table 5.15.1 tells an MRFP to ignore.
     pub honour_sdp: bool,
     /// How much of a To-Path must match for a request to belong to a session.

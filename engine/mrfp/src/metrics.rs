@@ -19,7 +19,7 @@ pub struct Metrics {
     pub terminations_subtracted: u64,
     /// H.248 requests executed.
     pub requests: u64,
-    /// H.248 error descriptors sent, by code.
+    /// Replies to H.248 requests that hold an error, by the code of the first one.
     pub errors: BTreeMap<u16, u64>,
     /// H.248 Notify requests sent.
     pub notifies: u64,

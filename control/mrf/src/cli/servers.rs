@@ -25,7 +25,7 @@ pub struct RunArgs {
     /// first one [default: udp:127.0.0.1:2944 and tcp:127.0.0.1:2944]
     #[arg(
         long,
-        value_name = "udp:ADDR|tcp:ADDR",
+        value_name = "udp:ADDR|tcp:ADDR|sctp:ADDR",
         env = "MRF_H248",
         value_delimiter = ','
     )]
@@ -48,7 +48,7 @@ pub struct MrfpCommandArgs {
     /// [default: none, any controller may speak first]
     #[arg(
         long,
-        value_name = "udp:ADDR|tcp:ADDR",
+        value_name = "udp:ADDR|tcp:ADDR|sctp:ADDR",
         env = "MRF_MGC",
         value_delimiter = ','
     )]
@@ -56,7 +56,7 @@ pub struct MrfpCommandArgs {
     /// H.248 listener: udp:ADDR, tcp:ADDR or sctp:ADDR; repeatable [default: udp:127.0.0.1:0]
     #[arg(
         long,
-        value_name = "udp:ADDR|tcp:ADDR",
+        value_name = "udp:ADDR|tcp:ADDR|sctp:ADDR",
         env = "MRF_H248",
         value_delimiter = ','
     )]
@@ -78,7 +78,7 @@ pub struct MrfcCommandArgs {
     /// tcp:127.0.0.1:2944]
     #[arg(
         long,
-        value_name = "udp:ADDR|tcp:ADDR",
+        value_name = "udp:ADDR|tcp:ADDR|sctp:ADDR",
         env = "MRF_H248",
         value_delimiter = ','
     )]
@@ -184,7 +184,7 @@ struct MediaArgs {
     /// nothing, the longest queue first; then senders wait [default: 256]
     #[arg(long, value_name = "MIB", env = "MRF_SHARD_QUEUE_MIB")]
     shard_queue_mib: Option<QueueMib>,
-    /// Obey a=setup, a=max-size, a=accept-types and a=msrp-cema in H.248 Local and Remote, which
+    /// Obey a=setup, a=max-size, a=accept-types, a=msrp-cema and a=fingerprint in H.248 Local and Remote, which
     /// TS 29.333 tells an MRFP to ignore [default: off in mrfp, on in run]
     #[arg(long, value_name = "on|off", env = "MRF_HONOUR_SDP")]
     honour_sdp: Option<Switch>,

@@ -162,7 +162,11 @@ fn mrfp(page: &mut Page, m: &mrfp::Metrics) {
         page.single(name, kind, help, value);
     }
     let name = "mrf_mrfp_h248_errors_total";
-    page.family(name, Counter, "H.248 error descriptors sent, by code.");
+    page.family(
+        name,
+        Counter,
+        "Replies to H.248 requests with an error, by the code of the first one.",
+    );
     for (code, count) in &m.errors {
         page.sample(name, &[("code", &code.to_string())], count);
     }
