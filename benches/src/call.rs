@@ -1,6 +1,7 @@
 //! SIP: calls as the focus takes them, from the datagram of the INVITE to the answer to BYE, without sockets.
 
 use clock::{Duration, Instant};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use sip::{Agent, AgentConfig, Answer, Event, Flow, Method, Output, Transport, parse_datagram};
 
 /// With `NUMBER` for the call, `TAG` for ours.
@@ -19,6 +20,14 @@ const LATER: &str = " sip:room@192.0.2.1:5060 SIP/2.0\r\n\
     To: <sip:room@home2.example>;tag=TAG\r\nCall-ID: NUMBER@192.0.2.8\r\nCSeq: CSEQ METHOD\r\n\
     Content-Length: 0\r\n\r\n";
 const BODY_BYTES: usize = 220;
+
+const FLOW: Flow = Flow {
+    transport: Transport::Udp,
+    channel: 0,
+    local: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060),
+    remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 5060),
+    is_trusted: true,
+};
 
 /// A user agent that takes calls.
 #[expect(missing_debug_implementations, reason = "an agent has no text")]
@@ -96,14 +105,13 @@ impl Calls {
         answered.octets + ended.octets
     }
 
-    /// A user agent that has to let everything wait, and lets nobody in any more.
+    /// A user agent with a call that has waited for a second: whoever comes now is refused.
     #[must_use]
     pub fn overwhelmed() -> Self {
         let mut calls = Self::default();
-        for _ in 0..2 {
-            calls.now += Duration::from_millis(100);
-            calls.agent.note_wait(calls.now, Duration::from_secs(1), 0);
-        }
+        let first = INVITE.replace("NUMBER", "0") + &"a".repeat(BODY_BYTES);
+        calls.agent.arrive(calls.now, FLOW, first.as_bytes(), 0);
+        calls.now += Duration::from_secs(1);
         calls
     }
 
@@ -112,7 +120,7 @@ impl Calls {
         self.number += 1;
         let number = format!("{:08x}", self.number);
         let invite = INVITE.replace("NUMBER", &number) + &"a".repeat(BODY_BYTES);
-        let refused = self.receive(&invite);
+        let refused = self.arrive(&invite);
         assert!(refused.last.starts_with(b"SIP/2.0 503 "));
         let text = String::from_utf8_lossy(&refused.last);
         let tag = text
@@ -122,22 +130,23 @@ impl Calls {
         let tag = tag.expect("a tag");
         let ack = LATER.replace("NUMBER", &number).replace("TAG", tag);
         let ack = ack.replace("METHOD", "ACK").replace("CSEQ", "1");
-        assert_eq!(self.receive(&("ACK".to_owned() + &ack)).octets, 0);
+        assert_eq!(self.arrive(&("ACK".to_owned() + &ack)).octets, 0);
         refused.octets
     }
 
+    /// What becomes of a datagram as soon as it comes.
+    fn arrive(&mut self, text: &str) -> Said {
+        self.agent.arrive(self.now, FLOW, text.as_bytes(), 0);
+        self.said()
+    }
+
     fn receive(&mut self, text: &str) -> Said {
-        let flow = Flow {
-            transport: Transport::Udp,
-            channel: 0,
-            local: "192.0.2.1:5060".parse().expect("an address"),
-            remote: "192.0.2.7:5060".parse().expect("an address"),
-            is_trusted: true,
-        };
-        if !self.agent.sheds(self.now, flow, text.as_bytes()) {
-            let parsed = parse_datagram(text.as_bytes());
-            self.agent.handle_received(self.now, flow, parsed);
-        }
+        let parsed = parse_datagram(text.as_bytes());
+        self.agent.handle_received(self.now, FLOW, parsed);
+        self.said()
+    }
+
+    fn said(&mut self) -> Said {
         let mut said = Said::default();
         loop {
             match self.agent.poll() {

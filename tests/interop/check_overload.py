@@ -5,6 +5,7 @@ import os
 import signal
 
 from check_sip import SIPP_SECONDS, apart, gateway, metric, sipp, sipp_command
+from check_wire import Capture, tshark
 from msrp import own_path
 from process import Process, ensure, poll
 from sip import Agent, offer
@@ -25,6 +26,18 @@ def flood(env, server):
     return Process("sipp", command, env.directory, cwd=env.directory), counts
 
 
+def read_by_tshark(file, port):
+    """Refusals are well formed, and say when to come back."""
+    decode = [f"udp.port=={port},sip"]
+    bad = tshark(file, decode, '_ws.malformed or _ws.expert.severity == "Error"', "_ws.col.Info")
+    ensure(not bad, f"{len(bad)} bad packets: {bad[:5]}")
+    fields = ("sip.Via.branch", "sip.from.tag", "sip.to.tag", "sip.Call-ID", "sip.CSeq.method", "sip.Retry-After")
+    rows = tshark(file, decode, "sip.Status-Code == 503", *fields)
+    ensure(rows, "no refusal in the capture")
+    for row in rows:
+        ensure(all(row.split("\t")), f"tshark misses something in a refusal: {row!r}")
+
+
 def overload(env):
     """One MRFP falls silent: what is called to it fills the controller; then it comes back."""
     seats = os.path.join(env.directory, "seats.toml")
@@ -43,9 +56,11 @@ def overload(env):
     second.child.send_signal(signal.SIGSTOP)
     sipp_child, counts = flood(env, server)
     poll(lambda: metric(mrfc, "mrf_mrfc_sip_shed_total") > 0, FLOOD_SECONDS, "a call to be refused")
+    capture = Capture(env, "refused", [server[1]])
     stranger = Agent("udp", server, "stranger")
     asked = stranger.request("OPTIONS", "sip:calm@home2.example")
     ensure(asked.status == 503 and asked.get("Retry-After"), f"a new request got {asked.status}")
+    read_by_tshark(capture.close(), server[1])
     # What belongs to a dialog is served, the MRFP's part included.
     ensure(guest.invite(guest.target, sdp + b"a=sendonly\r\n").status == 200, "no re-INVITE during the flood")
     guest.bye()
@@ -56,6 +71,8 @@ def overload(env):
         row = list(csv.DictReader(file, delimiter=";"))[-1]
     made, refused = int(row["TotalCallCreated"]), int(row["GenericCounter1(C)"])
     ensure(made == CALLS and refused > 0, f"of {made} calls {refused} were refused")
+    counted = {name: metric(mrfc, f"mrf_mrfc_sip_shed_{name}") for name in ("total", "unanswered_total")}
+    ensure(counted["total"] >= refused and counted["unanswered_total"] > 0, f"{refused} refused, counted: {counted}")
     for what in ("conferences", "participants", "sip_dialogs"):
         poll(lambda what=what: metric(mrfc, f"mrf_mrfc_{what}") == 0, FLOOD_SECONDS, f"no {what} left")
     for mrfp in (first, second):

@@ -263,6 +263,11 @@ impl Mrfc {
         let (all, sip) = (&self.counters, &self.sip_counters);
         for (to, from) in [
             (&all.sip_shed, &sip.shed),
+            (&all.sip_shed_late, &sip.shed_late),
+            (&all.sip_shed_unanswered, &sip.shed_unanswered),
+            (&all.sip_shed_full, &sip.shed_full),
+            (&all.sip_shed_again, &sip.shed_again),
+            (&all.sip_waiting, &sip.waiting),
             (&all.sip_malformed, &sip.malformed),
             (&all.sip_challenged, &sip.challenged),
             (&all.sip_forbidden, &sip.forbidden),

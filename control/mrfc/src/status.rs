@@ -146,8 +146,18 @@ counters! {
     strangers,
     /// Participants that were ended because an MRFP that came back had lost their terminations.
     missing,
-    /// SIP requests for new dialogs refused with 503: too many were waiting, or they waited too long.
+    /// SIP requests for new dialogs refused with 503.
     sip_shed,
+    /// Of these, those that would have waited for the SIP core for too long.
+    sip_shed_late,
+    /// Of these, those that came while too many awaited the answer of the focus.
+    sip_shed_unanswered,
+    /// Of these, those for which no transaction or dialog was left.
+    sip_shed_full,
+    /// Of these, repetitions of refused ones.
+    sip_shed_again,
+    /// Gauge: SIP datagrams that wait for the SIP core now.
+    sip_waiting,
     /// SIP requests that could not be read.
     sip_malformed,
     /// SIP requests from outside the trust domain that were asked who sends them.

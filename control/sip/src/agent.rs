@@ -12,6 +12,7 @@
 //! Every request gets an answer, except ACK and those no answer could reach.
 
 mod admission;
+mod arrivals;
 mod client;
 mod dialog;
 mod reliable;
@@ -25,9 +26,11 @@ pub use types::{
 
 use crate::addr::Transport;
 use crate::digest::Authenticator;
+use crate::limits::WAIT_TARGET;
 use crate::message::{Headers, Request};
 use crate::parse::Parsed;
-use admission::{Admission, Kept};
+use admission::{Admission, Kept, Obstacle};
+use arrivals::Arrivals;
 use clock::{Duration, Instant, TimerTable};
 use core::net::SocketAddr;
 use dialog::Dialog;
@@ -60,8 +63,16 @@ enum Timer {
 /// What an agent has turned away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests for new dialogs refused with 503: too many are waiting, or they waited too long.
+    /// Requests for new dialogs refused with 503.
     pub shed: u64,
+    /// Of these: they would have waited for the core for too long.
+    pub shed_late: u64,
+    /// Of these: too many awaited the application's answer.
+    pub shed_unanswered: u64,
+    /// Of these: no transaction or dialog was left.
+    pub shed_full: u64,
+    /// Of these: the repetition of a refused one.
+    pub shed_again: u64,
     /// Requests that could not be read.
     pub malformed: u64,
     /// Requests from outside the trust domain that were asked who sends them.
@@ -86,6 +97,9 @@ pub struct Agent {
     dialog_keys: HashMap<(String, String), DialogId>,
     authenticator: Option<Authenticator>,
     admission: Admission,
+    arrivals: Arrivals,
+    /// The message at hand waited for too long.
+    is_late: bool,
     counts: Counts,
     timers: TimerTable<Timer>,
     out: VecDeque<Output>,
@@ -111,10 +125,20 @@ impl Agent {
             dialogs: HashMap::new(),
             dialog_keys: HashMap::new(),
             admission: Admission::default(),
+            arrivals: Arrivals::default(),
+            is_late: false,
             counts: Counts::default(),
             timers: TimerTable::default(),
             out: VecDeque::new(),
         }
+    }
+
+    /// The same as [`Self::handle_received`] of a message that has waited for its turn: if for too long, it makes no
+    /// dialog any more. For what comes in streams; datagrams [arrive](Self::arrive).
+    pub fn handle_waited(&mut self, now: Instant, flow: Flow, parsed: Parsed, waited: Duration) {
+        self.is_late = waited > WAIT_TARGET;
+        self.handle_received(now, flow, parsed);
+        self.is_late = false;
     }
 
     /// Takes in one message. Drain [`Self::poll`] to [`Output::Wait`] before the next input.
@@ -168,7 +192,7 @@ impl Agent {
     }
 
     /// Every table by its name, for a search for leaks.
-    pub(crate) fn sizes(&self) -> [(&'static str, usize); 9] {
+    pub(crate) fn sizes(&self) -> [(&'static str, usize); 10] {
         [
             ("server transactions", self.server.len()),
             ("their keys", self.server_keys.len()),
@@ -179,20 +203,8 @@ impl Agent {
             ("dialogs", self.dialogs.len()),
             ("their tags", self.dialog_keys.len()),
             ("requests that wait", self.admission.pending()),
+            ("datagrams that wait", self.arrivals.count()),
         ]
-    }
-
-    /// Takes in how long the message that comes next waited for its turn, and how many wait behind it, for the
-    /// core or for the application. While all wait for long, new dialogs are let in only as fast as they are
-    /// answered, and others get 503.
-    pub fn note_wait(&mut self, now: Instant, waited: Duration, waiting: usize) {
-        self.admission.note(now, waited, waiting);
-    }
-
-    /// How many new dialogs are let in a second; `None`: as many as come.
-    #[must_use]
-    pub fn admission_limit(&self) -> Option<f64> {
-        self.admission.limit()
     }
 
     /// What was turned away since the start.
@@ -201,15 +213,23 @@ impl Agent {
         self.counts
     }
 
-    /// Whether a request may make a dialog now.
-    fn has_room(&mut self, now: Instant, flow: Flow, headers: &Headers) -> bool {
-        let kept = Kept {
+    fn kept(&self) -> Kept {
+        Kept {
             transactions: self.transaction_count(),
             dialogs: self.dialogs.len(),
-        };
+        }
+    }
+
+    /// What is in the way of a dialog that a request would make now.
+    fn obstacle(&self, flow: Flow, headers: &Headers) -> Option<Obstacle> {
+        let kept = self.kept();
+        let late = self.is_late.then_some(Obstacle::Late);
+        let obstacle = late.or_else(|| self.admission.obstacle(false, kept))?;
         // Whether it has priority is looked at where that matters.
-        self.admission.admits(now, false, kept)
-            || (uas::has_priority(flow, headers) && self.admission.admits(now, true, kept))
+        if uas::has_priority(flow, headers) {
+            return self.admission.obstacle(true, kept);
+        }
+        Some(obstacle)
     }
 
     fn next_id(&mut self) -> u64 {

@@ -10,6 +10,8 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 pub const OWN_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Header fields of one message.
 pub const HEADERS_MAX: usize = 256;
+/// Via fields of a request that is refused without being read as a whole; with more it is read.
+pub const VIAS_MAX: usize = 8;
 /// Octets of one UDP datagram.
 pub const DATAGRAM_BYTES_MAX: usize = 65_535;
 
@@ -38,15 +40,23 @@ pub const ADMITTED_MAX: usize = 2_000;
 pub const ADMITTED_PRIORITY_MAX: usize = 200;
 /// Of transactions and dialogs one in so many is kept free for requests with priority.
 pub const PRIORITY_SHARE: usize = 20;
-/// How long a message may wait between socket and core before new dialogs are let in only as fast as they are
-/// answered: well before senders repeat ([`T1`]), and longer than bursts take and the system keeps a busy process
-/// waiting.
-pub const WAIT_TARGET: Duration = Duration::from_millis(100);
-/// The same in messages, those for the application included: beyond [`INPUTS_MAX`] they wait in sockets, where
-/// nobody sees them.
-pub const WAITING_TARGET: u32 = 2_048;
-/// With so many new dialogs get 503 whatever the rate: a flood is met before it fills the socket.
-pub const WAITING_MAX: usize = INPUTS_MAX / 4 * 3;
+/// How long a message may have to wait for the core before new dialogs get 503: well before senders repeat
+/// themselves ([`T1`]), since more comes while it waits, and longer than a system keeps a process waiting for others.
+pub const WAIT_TARGET: Duration = Duration::from_millis(200);
+/// Datagrams waiting for the core; with more they are left in their sockets.
+pub const DATAGRAMS_MAX: usize = 16_384;
+/// Octets of these.
+pub const DATAGRAMS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// With so many of them new dialogs get 503, however short the wait: what ends calls needs the rest.
+pub const WAITING_MAX: usize = DATAGRAMS_MAX / 4 * 3;
+/// Refused requests that are refused again when they come again.
+pub const REFUSALS_KEPT: usize = 65_536;
+/// How long after the last refusal that is so: callers repeat themselves after 0.5, 1.5 and 3.5 s (RFC 3261 17.1.1.2).
+pub const WATCH_TIME: Duration = Duration::from_secs(4);
+/// Datagrams read, and messages taken, before it is looked after whatever else there is to do.
+pub const DATAGRAMS_A_TURN: usize = 256;
+/// See [`DATAGRAMS_A_TURN`].
+pub const MESSAGES_A_TURN: usize = 16;
 /// Octets that the system may keep of what comes to a UDP listener, so that a burst is not lost.
 pub const UDP_RECEIVE_BYTES: usize = 4 * 1024 * 1024;
 /// Connections kept at once from one address outside the trust domain.
@@ -61,7 +71,7 @@ pub const CNONCE_BYTES_MAX: usize = 256;
 pub const ALIASES_MAX: usize = 8;
 /// Connections kept at once; further ones are closed on accept.
 pub const CONNECTIONS_MAX: usize = 4_096;
-/// Inputs (datagrams, stream messages) waiting for the core.
+/// Inputs (messages of streams, what becomes of connections) waiting for the core.
 pub const INPUTS_MAX: usize = 4_096;
 /// Octets of the messages among them.
 pub const INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -117,5 +127,5 @@ pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
 const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX > DATAGRAM_BYTES_MAX);
 const _: () = assert!(ADMITTED_MAX + ADMITTED_PRIORITY_MAX < EVENTS_MAX);
-const _: () = assert!((WAITING_TARGET as usize) < WAITING_MAX);
+const _: () = assert!(DATAGRAM_BYTES_MAX < DATAGRAMS_BYTES_MAX / 4);
 const _: () = assert!(HEAD_BYTES_MAX + OWN_BODY_BYTES_MAX < INPUT_BYTES_MAX);

@@ -96,6 +96,24 @@ struct Name {
     text: Cow<'static, str>,
 }
 
+/// Namespaces of Resource-Priority whose requests go first: authority-to-individual and among authorities in an
+/// emergency (RFC 7135, RFC 4412 10). Precedence within them is not told apart.
+const PRIORITY_NAMESPACES: [&str; 3] = ["esnet", "ets", "wps"];
+
+/// Whether a value of Resource-Priority, which is a list, or of Priority asks to be refused after others
+/// (RFC 7339 5.10.1).
+pub(crate) fn goes_first(is_list: bool, value: &str) -> bool {
+    if !is_list {
+        return value.trim().eq_ignore_ascii_case("emergency");
+    }
+    value.split(',').any(|element| {
+        let namespace = element.split('.').next().unwrap_or_default().trim();
+        PRIORITY_NAMESPACES
+            .iter()
+            .any(|known| namespace.eq_ignore_ascii_case(known))
+    })
+}
+
 const COMPACT: [(&str, &str); 14] = [
     ("a", "Accept-Contact"),
     ("c", "Content-Type"),

@@ -1,7 +1,7 @@
-//! The tokio shell: one task runs an [`Agent`], small tasks read sockets.
+//! The tokio shell: one task runs an [`Agent`] and reads datagrams, small tasks read connections.
 //!
-//! Backpressure: when the application does not take its events, the core stops reading inputs,
-//! the readers stop reading sockets, and the kernel drops datagrams or closes TCP windows.
+//! Backpressure: when the application does not take its events, the core takes no further messages. Datagrams
+//! are read, and refused or queued, all the same; of connections the TCP windows close.
 //! Commands are always taken, so an application that answers events cannot lock itself out.
 
 mod connection;
@@ -19,15 +19,15 @@ pub use tls::{Tls, TlsError, TlsFiles};
 use crate::addr::{SipAddr, Transport};
 use crate::agent::{Agent, AgentConfig, Answer, DialogId, Event, Invite, TxnId};
 use crate::digest::{Credentials, Users};
-use crate::limits::{COMMANDS_MAX, EVENTS_MAX, TRACE_MAX, UDP_RECEIVE_BYTES};
+use crate::limits::{COMMANDS_MAX, EVENTS_MAX, TRACE_MAX};
 use crate::message::Method;
 use crate::trust::Trusted;
 use crate::uri::UriError;
 use core::net::SocketAddr;
 use inbox::Inbox;
-use io::{Core, Sockets};
+use io::{Core, DatagramSocket, Sockets};
 use std::sync::Arc;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -149,11 +149,9 @@ impl Stack {
             let error = |source| BindError::Listen { addr, source };
             let transport = addr.transport;
             let bound = if transport == Transport::Udp {
-                let socket = UdpSocket::bind(addr.addr).await.map_err(error)?;
-                // The system may grant less: then a burst is lost sooner, and repeated.
-                let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(UDP_RECEIVE_BYTES);
-                let bound = socket.local_addr().map_err(error)?;
-                udp.push(Arc::new(socket));
+                let socket = DatagramSocket::bind(addr.addr).await.map_err(error)?;
+                let bound = socket.bound();
+                udp.push(socket);
                 bound
             } else {
                 let listener = TcpListener::bind(addr.addr).await.map_err(error)?;

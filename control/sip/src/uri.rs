@@ -262,29 +262,7 @@ impl NameAddr {
     ///
     /// Each maps to 400.
     pub fn parse(text: &str) -> Result<Self, UriError> {
-        let text = text.trim();
-        let (mut quoted, mut escaped) = (false, false);
-        let open = text.bytes().position(|octet| {
-            match octet {
-                _ if escaped => escaped = false,
-                b'\\' if quoted => escaped = true,
-                b'"' => quoted = !quoted,
-                _ => {}
-            }
-            octet == b'<' && !quoted
-        });
-        let (uri, parameters) = match open {
-            Some(open) => {
-                let rest = &text[open + 1..];
-                let close = rest.find('>').ok_or(UriError::Host)?;
-                (&rest[..close], &rest[close + 1..])
-            }
-            // Without brackets parameters belong to the header (RFC 3261 20).
-            None => match text.find(';') {
-                Some(at) => text.split_at(at),
-                None => (text, ""),
-            },
-        };
+        let (uri, parameters) = split_name_addr(text)?;
         Ok(Self {
             uri: Uri::parse(uri)?,
             parameters: parameters.to_owned(),
@@ -300,7 +278,39 @@ impl NameAddr {
     /// The `tag`, when there is a non-empty one.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
-        self.parameter("tag").filter(|tag| !tag.is_empty())
+        tag(&self.parameters)
+    }
+}
+
+/// The `tag` among header parameters, when there is a non-empty one.
+pub(crate) fn tag(parameters: &str) -> Option<&str> {
+    parameter(parameters, "tag").filter(|tag| !tag.is_empty())
+}
+
+/// The URI of a `name-addr` or `addr-spec`, and the header parameters after it.
+pub(crate) fn split_name_addr(text: &str) -> Result<(&str, &str), UriError> {
+    let text = text.trim();
+    let (mut quoted, mut escaped) = (false, false);
+    let open = text.bytes().position(|octet| {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        octet == b'<' && !quoted
+    });
+    match open {
+        Some(open) => {
+            let rest = &text[open + 1..];
+            let close = rest.find('>').ok_or(UriError::Host)?;
+            Ok((&rest[..close], &rest[close + 1..]))
+        }
+        // Without brackets parameters belong to the header (RFC 3261 20).
+        None => Ok(match text.find(';') {
+            Some(at) => text.split_at(at),
+            None => (text, ""),
+        }),
     }
 }
 

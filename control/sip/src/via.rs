@@ -2,16 +2,17 @@
 
 use crate::message::Headers;
 use crate::uri::{ip_of, parameter, split_authority, split_outside_quotes};
+use core::fmt::Write;
 use core::net::SocketAddr;
 
-/// The parts of a topmost Via.
+/// The parts of a topmost Via, within its text or on their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Via {
-    /// `host[:port]` in lower case, as it identifies a transaction.
-    pub(crate) sent_by: String,
+pub(crate) struct Via<T> {
+    /// `host[:port]` as written; in lower case it identifies a transaction.
+    pub(crate) sent_by: T,
     pub(crate) port: Option<u16>,
     /// Empty when there is none.
-    pub(crate) branch: String,
+    pub(crate) branch: T,
     pub(crate) wants_rport: bool,
     /// The sender listens at its `sent-by` and takes requests on this connection, too (RFC 5923).
     pub(crate) has_alias: bool,
@@ -21,10 +22,15 @@ pub(crate) struct Via {
 
 const MAGIC_COOKIE: &str = "z9hG4bK";
 
-impl Via {
+impl<'a> Via<&'a str> {
     /// Reads the first element of the first Via field.
-    pub(crate) fn top(headers: &Headers) -> Option<Self> {
-        let (top, _) = split_top(headers.get("Via")?);
+    pub(crate) fn top(headers: &'a Headers) -> Option<Self> {
+        Self::read(headers.get("Via")?)
+    }
+
+    /// Reads the first element of a Via field.
+    pub(crate) fn read(value: &'a str) -> Option<Self> {
+        let (top, _) = split_top(value);
         let (left, parameters) = top.split_at(top.find(';').unwrap_or(top.len()));
         // `SIP / 2.0 / UDP host`: the last word is the sender, the rest names the protocol.
         let (protocol, sent_by) = left.trim().rsplit_once([' ', '\t'])?;
@@ -40,9 +46,9 @@ impl Via {
         let (_, port) = split_authority(host_port).ok()?;
         let branch = parameter(parameters, "branch").unwrap_or("");
         Some(Self {
-            sent_by: sent_by.to_ascii_lowercase(),
+            sent_by,
             port,
-            branch: branch.split_whitespace().next().unwrap_or("").to_owned(),
+            branch: branch.split_whitespace().next().unwrap_or(""),
             wants_rport: parameter(parameters, "rport").is_some(),
             has_alias: parameter(parameters, "alias").is_some(),
             has_gap: split_outside_quotes(parameters, b';')
@@ -51,11 +57,25 @@ impl Via {
         })
     }
 
+    /// The same on its own.
+    pub(crate) fn owned(&self) -> Via<String> {
+        Via {
+            sent_by: self.sent_by.to_owned(),
+            port: self.port,
+            branch: self.branch.to_owned(),
+            wants_rport: self.wants_rport,
+            has_alias: self.has_alias,
+            has_gap: self.has_gap,
+        }
+    }
+}
+
+impl<T: AsRef<str>> Via<T> {
     /// Whether the branch identifies a transaction on its own (RFC 3261 17.2.3).
     pub(crate) fn has_cookie(&self) -> bool {
-        self.branch.len() > MAGIC_COOKIE.len()
-            && self
-                .branch
+        let branch = self.branch.as_ref();
+        branch.len() > MAGIC_COOKIE.len()
+            && branch
                 .get(..MAGIC_COOKIE.len())
                 .is_some_and(|b| b.eq_ignore_ascii_case(MAGIC_COOKIE))
     }
@@ -71,15 +91,25 @@ impl Via {
     }
 }
 
+/// What a second element begins with.
+const SECOND: &[u8] = b" SIP/";
+
 /// The first Via element and what follows it. Two elements without the comma between them have
 /// been seen; the second then starts at its own `SIP/`.
 fn split_top(value: &str) -> (&str, &str) {
     let first = split_outside_quotes(value, b',').next().unwrap_or(value);
-    let upper = first.to_ascii_uppercase();
-    let second = upper.get(4..).and_then(|rest| rest.find(" SIP/"));
-    let end = second.map_or(first.len(), |at| at + 4);
+    let mut blanks = first.bytes().enumerate().skip(4);
+    let second = blanks.find(|&(at, octet)| {
+        let next = first.as_bytes().get(at..at + SECOND.len());
+        octet == b' ' && next.is_some_and(|next| next.eq_ignore_ascii_case(SECOND))
+    });
+    let end = second.map_or(first.len(), |(at, _)| at);
     value.split_at(end)
 }
+
+const RPORT: &[u8] = b";rport";
+/// Octets that [`stamp`] adds, as a rule.
+const STAMP_BYTES: usize = 64;
 
 /// Notes the source of a request in its topmost Via: `received` if the sender does not name that
 /// address itself, `rport` if asked for. Everything else stays as it came.
@@ -92,17 +122,14 @@ pub(crate) fn stamp(value: &str, source: SocketAddr) -> String {
         .and_then(|sent_by| split_authority(sent_by).ok())
         .map_or("", |(host, _)| host);
     let named = ip_of(host);
-    let mut stamped = top.trim_end().to_owned();
+    let mut stamped = String::with_capacity(value.len() + STAMP_BYTES);
+    stamped.push_str(top.trim_end());
     let rport = stamp_rport(&mut stamped, source.port());
     if named != Some(source.ip()) || rport {
-        let already = parameter(
-            stamped
-                .split_at(stamped.find(';').unwrap_or(stamped.len()))
-                .1,
-            "received",
-        );
-        if already.is_none() {
-            stamped.push_str(&format!(";received={}", source.ip()));
+        let parameters = stamped.find(';').map_or("", |at| &stamped[at..]);
+        if parameter(parameters, "received").is_none() {
+            // Writing to a string does not fail.
+            let _ = write!(stamped, ";received={}", source.ip());
         }
     }
     stamped + rest
@@ -110,12 +137,12 @@ pub(crate) fn stamp(value: &str, source: SocketAddr) -> String {
 
 /// Gives an empty `rport` its value; says whether there was one.
 fn stamp_rport(via: &mut String, port: u16) -> bool {
-    let lower = via.to_ascii_lowercase();
-    let Some(at) = lower.find(";rport") else {
+    let mut places = via.as_bytes().windows(RPORT.len());
+    let Some(at) = places.position(|place| place.eq_ignore_ascii_case(RPORT)) else {
         return false;
     };
-    let end = at + ";rport".len();
-    match lower[end..].trim_start().chars().next() {
+    let end = at + RPORT.len();
+    match via[end..].trim_start().chars().next() {
         None | Some(';') => {
             via.insert_str(end, &format!("={port}"));
             true
@@ -128,10 +155,8 @@ fn stamp_rport(via: &mut String, port: u16) -> bool {
 mod tests {
     use super::*;
 
-    fn top(value: &str) -> Option<Via> {
-        let mut headers = Headers::default();
-        headers.push("v", value);
-        Via::top(&headers)
+    fn top(value: &str) -> Option<Via<&str>> {
+        Via::read(value)
     }
 
     #[test]
@@ -140,7 +165,7 @@ mod tests {
             top("SIP/2.0/UDP icscf2_s.home2.net;branch=z9hG4bK871y12.1, SIP/2.0/UDP x;branch=y");
         let via = via.expect("via");
         assert_eq!(
-            (via.sent_by.as_str(), via.branch.as_str()),
+            (via.sent_by, via.branch),
             ("icscf2_s.home2.net", "z9hG4bK871y12.1")
         );
         assert!(via.has_cookie());
@@ -150,7 +175,7 @@ mod tests {
             "SIP / 2.0 / TCP [5555::1]:1357;comp=sigcomp;branch=z9hG4bKn SIP/2.0/UDP b;branch=z",
         );
         let via = via.expect("via");
-        assert_eq!((via.port, via.branch.as_str()), (Some(1357), "z9hG4bKn"));
+        assert_eq!((via.port, via.branch), (Some(1357), "z9hG4bKn"));
         assert_eq!(top("HTTP/1.1 a"), None);
     }
 

@@ -6,6 +6,8 @@
 )]
 
 use core::net::SocketAddr;
+use core::sync::atomic::{AtomicU64, Ordering};
+use sip::limits::ADMITTED_MAX;
 use sip::{Answer, Event, Invite, Method, SipAddr, Stack, StackConfig, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -229,4 +231,72 @@ async fn a_page_of_another_origin_is_told_so_and_kept_out() {
             assert_eq!(text, "pages of this origin may not connect\n");
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_taken_any_more_is_refused_at_once_and_counted() {
+    let mut stack = stack(&["udp:127.0.0.1:0"]).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("port");
+    socket
+        .connect(stack.addrs()[0].addr)
+        .await
+        .expect("its address");
+    let own = socket.local_addr().expect("addr");
+    let request = |method: &str, number: usize, tag: &str| {
+        format!(
+            "{method} sip:room@example.net SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {own};branch=z9hG4bK{number}\r\n\
+             From: <sip:a@b>;tag=1\r\nTo: <sip:room@example.net>{tag}\r\nCall-ID: c{number}\r\n\
+             CSeq: 1 {method}\r\nContact: <sip:a@{own}>\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let exchange = async |text: String| {
+        socket.send(text.as_bytes()).await.expect("sent");
+        let mut buffer = [0; 1500];
+        let count = socket.recv(&mut buffer).await.expect("an answer");
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    };
+    for number in 0..ADMITTED_MAX {
+        let answer = exchange(request("INVITE", number, "")).await;
+        assert!(answer.starts_with("SIP/2.0 100 "), "{number}: {answer}");
+    }
+    let refusal = exchange(request("INVITE", ADMITTED_MAX, "")).await;
+    assert!(
+        refusal.starts_with("SIP/2.0 503 Service Unavailable\r\n"),
+        "{refusal}"
+    );
+    assert!(refusal.contains("\r\nRetry-After: "), "{refusal}");
+    assert_eq!(exchange(request("INVITE", ADMITTED_MAX, "")).await, refusal);
+    // Its ACK is nothing to anybody; who waits is still known, and may leave.
+    let tag = refusal
+        .split(";tag=")
+        .nth(2)
+        .and_then(|rest| rest.lines().next());
+    let ack = request(
+        "ACK",
+        ADMITTED_MAX,
+        &format!(";tag={}", tag.expect("a tag")),
+    );
+    socket.send(ack.as_bytes()).await.expect("sent");
+    assert!(
+        exchange(request("INVITE", 7, ""))
+            .await
+            .starts_with("SIP/2.0 100 ")
+    );
+    let left = exchange(request("CANCEL", 7, "")).await;
+    assert!(left.starts_with("SIP/2.0 200 "), "{left}");
+    let counters = stack.counters();
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    assert_eq!(count(&counters.shed), 2);
+    assert_eq!(
+        (
+            count(&counters.shed_unanswered),
+            count(&counters.shed_again)
+        ),
+        (1, 1)
+    );
+    assert!(matches!(
+        stack.next_event().await,
+        Some(Event::Invite { .. })
+    ));
 }

@@ -7,10 +7,11 @@
 //! non-INVITE  Proceeding -final-> Completed -J-> gone
 //! ```
 
+use super::admission::Obstacle;
 use super::{Agent, Answer, Destination, DialogId, Flow, Output, Timer, TxnId};
 use crate::limits::{RETRY_AFTER_SECONDS, RETRY_AFTER_SPREAD, T1, T2, T4, TIMEOUT};
 use crate::message::{Headers, Method, Request, Writer, reason_phrase};
-use crate::parse::Malformed;
+use crate::parse::{Brief, Malformed};
 use crate::via::{Via, stamp};
 use clock::{Duration, Instant, TimerKey};
 use core::hash::{Hash, Hasher};
@@ -52,18 +53,31 @@ pub(super) struct ServerTxn {
     end: Option<TimerKey>,
 }
 
+/// Octets that a refusal has besides what it repeats.
+const REFUSAL_BYTES: usize = 160;
+
 /// What the tags of responses begin with that nothing is kept of; no other tag of ours does.
 pub(super) const STATELESS_TAG: char = 'r';
 
 impl ServerKey {
     /// The key where the branch is enough for it.
-    pub(super) fn of_branch(via: &Via, method: &Method) -> Option<Self> {
-        let key = || Self(format!("{}|{}|{method}", via.branch, via.sent_by));
-        via.has_cookie().then(key)
+    pub(super) fn of_branch<T: AsRef<str>>(via: &Via<T>, method: &Method) -> Option<Self> {
+        if !via.has_cookie() {
+            return None;
+        }
+        let (branch, sent_by) = (via.branch.as_ref(), via.sent_by.as_ref());
+        let method = method.as_str();
+        let mut key = String::with_capacity(branch.len() + sent_by.len() + method.len() + 2);
+        key.push_str(sent_by);
+        key.make_ascii_lowercase();
+        for part in ["|", branch, "|", method] {
+            key.push_str(part);
+        }
+        Some(Self(key))
     }
 
     /// The key of the transaction that `method` belongs to; `method` is INVITE for ACK and CANCEL.
-    pub(super) fn new(request: &Request, via: &Via, method: &Method) -> Self {
+    pub(super) fn new<T: AsRef<str>>(request: &Request, via: &Via<T>, method: &Method) -> Self {
         if let Some(key) = Self::of_branch(via, method) {
             return key;
         }
@@ -84,7 +98,7 @@ impl Agent {
         &mut self,
         now: Instant,
         request: &Request,
-        via: &Via,
+        via: &Via<String>,
         flow: Flow,
         merge: MergeKey,
     ) -> TxnId {
@@ -306,14 +320,51 @@ impl Agent {
         self.reply_stateless(flow, &malformed.headers, &answer);
     }
 
-    pub(super) fn reply_overload(&mut self, flow: Flow, headers: &Headers) {
-        self.counts.shed += 1;
-        let mut hasher = std::hash::DefaultHasher::new();
-        headers.call_id().hash(&mut hasher);
-        let more = hasher.finish() % u64::from(RETRY_AFTER_SPREAD);
-        let seconds = u64::from(RETRY_AFTER_SECONDS) + more;
+    pub(super) fn reply_overload(&mut self, flow: Flow, headers: &Headers, obstacle: Obstacle) {
+        self.count_refusal(obstacle);
+        let seconds = retry_after(headers.call_id().unwrap_or_default());
         let answer = Answer::new(503).with("Retry-After", seconds.to_string());
         self.reply_stateless(flow, headers, &answer);
+    }
+
+    /// The same for a request that was not read as a whole; `via` is its topmost one.
+    pub(super) fn refuse_briefly(
+        &mut self,
+        flow: Flow,
+        request: &Brief<'_>,
+        via: &Via<&str>,
+        obstacle: Obstacle,
+    ) {
+        self.count_refusal(obstacle);
+        let tag = stateless_tag(Some(request.call_id), via.branch, Some(request.from));
+        let mut out = Writer::new(request.octets() + REFUSAL_BYTES);
+        out.status(503, reason_phrase(503));
+        for (at, via) in request.vias().iter().enumerate() {
+            match at {
+                0 => out.field("Via", &stamp(via, flow.remote)),
+                _ => out.field("Via", via),
+            }
+        }
+        out.field("From", request.from);
+        out.field("To", &tagged(request.to, &tag));
+        out.field("Call-ID", request.call_id);
+        out.field("CSeq", request.cseq);
+        out.field("Retry-After", &retry_after(request.call_id).to_string());
+        let to = Destination::Flow {
+            flow,
+            addr: reply_addr(via, flow),
+        };
+        self.transmit(to, out.end(&[]), None);
+    }
+
+    fn count_refusal(&mut self, obstacle: Obstacle) {
+        self.counts.shed += 1;
+        *match obstacle {
+            Obstacle::Late => &mut self.counts.shed_late,
+            Obstacle::Unanswered => &mut self.counts.shed_unanswered,
+            Obstacle::Full => &mut self.counts.shed_full,
+            Obstacle::Again => &mut self.counts.shed_again,
+        } += 1;
     }
 
     /// Sends a response without keeping anything (RFC 3261 8.2.7); silent only without a Via.
@@ -321,10 +372,7 @@ impl Agent {
         let Some(via) = Via::top(headers) else {
             return;
         };
-        // The same tag for every repetition of the request.
-        let mut hasher = std::hash::DefaultHasher::new();
-        (headers.call_id(), &via.branch, headers.get("From")).hash(&mut hasher);
-        let tag = format!("{STATELESS_TAG}{:016x}", hasher.finish());
+        let tag = stateless_tag(headers.call_id(), via.branch, headers.get("From"));
         let bytes = build(&echo(headers, flow), &[], answer, Some(&tag));
         let to = Destination::Flow {
             flow,
@@ -369,7 +417,31 @@ impl ServerTxn {
     }
 }
 
-fn reply_addr(via: &Via, flow: Flow) -> SocketAddr {
+/// The same tag for every repetition of a request.
+fn stateless_tag(call_id: Option<&str>, branch: &str, from: Option<&str>) -> String {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (call_id, branch, from).hash(&mut hasher);
+    format!("{STATELESS_TAG}{:016x}", hasher.finish())
+}
+
+/// To with a tag, which it has not.
+fn tagged(to: &str, tag: &str) -> String {
+    let to = to.trim_end_matches([';', ' ']);
+    let mut tagged = String::with_capacity(to.len() + tag.len() + 5);
+    for part in [to, ";tag=", tag] {
+        tagged.push_str(part);
+    }
+    tagged
+}
+
+/// Seconds after which a refused caller may try again: not all at once, and each the same when it repeats itself.
+fn retry_after(call_id: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    call_id.hash(&mut hasher);
+    u64::from(RETRY_AFTER_SECONDS) + hasher.finish() % u64::from(RETRY_AFTER_SPREAD)
+}
+
+fn reply_addr<T: AsRef<str>>(via: &Via<T>, flow: Flow) -> SocketAddr {
     if flow.transport.is_reliable() {
         // Only used if the connection is gone (RFC 3261 18.2.2).
         let port = via.port.unwrap_or(flow.transport.default_port());
@@ -405,8 +477,7 @@ fn build(echo: &Headers, routes: &[String], answer: &Answer, tag: Option<&str>) 
     out.status(answer.code, reason.unwrap_or(reason_phrase(answer.code)));
     for (name, value) in echo.iter() {
         if name == "To" && answer.code > 100 && echo.to().is_none_or(|to| to.tag().is_none()) {
-            let value = value.trim_end_matches([';', ' ']);
-            out.field(name, &format!("{value};tag={}", tag.unwrap_or("0")));
+            out.field(name, &tagged(value, tag.unwrap_or("0")));
         } else {
             out.field(name, value);
         }

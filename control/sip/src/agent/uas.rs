@@ -1,19 +1,18 @@
 //! What happens to a request before the application sees it (RFC 3261 8.2, 9.2, 12.2.2).
 
 use super::dialog::{Dialog, DialogState};
-use super::server::{STATELESS_TAG, ServerKey, ServerState};
+use super::server::{ServerKey, ServerState};
 use super::{Agent, Answer, DialogId, Event, Flow, TxnId};
 use crate::digest::Verdict;
 use crate::limits::RETRY_AFTER_SECONDS;
-use crate::message::{Headers, Method, Request};
-use crate::parse::Brief;
+use crate::message::{Headers, Method, Request, goes_first};
 use crate::via::Via;
 use clock::Instant;
 use rand::Rng;
 
 /// What every request must carry, read once.
 struct Basics {
-    via: Via,
+    via: Via<String>,
     call_id: String,
     from_tag: String,
     to_tag: Option<String>,
@@ -38,7 +37,7 @@ impl Basics {
             return Err("CSeq Names Another Method");
         }
         Ok(Self {
-            via,
+            via: via.owned(),
             call_id: call_id.to_owned(),
             from_tag: from.tag().ok_or("From Tag Missing")?.to_owned(),
             to_tag: to.tag().map(str::to_owned),
@@ -74,8 +73,11 @@ impl Agent {
         let in_dialog = basics.to_tag.is_some();
         // Whatever ends something is served: it makes room.
         let ends = request.method == Method::Cancel && self.has_invite(&request, &basics);
-        if !in_dialog && !ends && !self.has_room(now, flow, &request.headers) {
-            return self.reply_overload(flow, &request.headers);
+        if !in_dialog
+            && !ends
+            && let Some(obstacle) = self.obstacle(flow, &request.headers)
+        {
+            return self.reply_overload(flow, &request.headers, obstacle);
         }
         if request.method == Method::Cancel {
             return self.handle_cancel(now, flow, &request, &basics);
@@ -99,40 +101,6 @@ impl Agent {
         } else {
             self.handle_outside(now, flow, request, txn);
         }
-    }
-
-    /// Refuses a datagram, if it is a request for a new dialog and there is no room, or forgets one that says that
-    /// such a refusal arrived; `false`: it is something else, to be taken in as usual. Costs a fraction of that.
-    pub fn sheds(&mut self, now: Instant, flow: Flow, datagram: &[u8]) -> bool {
-        if self.admission.limit().is_none() {
-            return false;
-        }
-        let Some(Brief { method, headers }) = Brief::read(datagram) else {
-            return false;
-        };
-        let Some(to) = headers.to() else {
-            return false;
-        };
-        if method == Method::Ack {
-            return to.tag().is_some_and(|tag| tag.starts_with(STATELESS_TAG));
-        }
-        let via = Via::top(&headers).filter(|via| !via.has_gap);
-        let key = via.and_then(|via| ServerKey::of_branch(&via, &method));
-        let is_new = key.is_some_and(|key| !self.server_keys.contains_key(&key));
-        let may_make_dialog = matches!(
-            method,
-            Method::Invite | Method::Subscribe | Method::Refer | Method::Options
-        );
-        let is_refused = is_new
-            && may_make_dialog
-            && to.tag().is_none()
-            && headers.from().is_some_and(|from| from.tag().is_some())
-            && headers.call_id().is_some()
-            && !self.has_room(now, flow, &headers);
-        if is_refused {
-            self.reply_overload(flow, &headers);
-        }
-        is_refused
     }
 
     /// Asks who sends a request that may make a dialog, or refuses who is not whom From names
@@ -455,23 +423,11 @@ impl Agent {
     }
 }
 
-/// Namespaces of Resource-Priority whose requests go first: authority-to-individual and among authorities in an
-/// emergency (RFC 7135, RFC 4412 10). Precedence within them is not told apart.
-const PRIORITY_NAMESPACES: [&str; 3] = ["esnet", "ets", "wps"];
-
-/// Whether it is not refused before others (RFC 7339 5.10.1). Anybody could write so: somebody inside the trust domain
-/// has to (RFC 4412 11).
+/// Whether it is not refused before others. Anybody could write so: somebody inside the trust domain has to
+/// (RFC 4412 11).
 pub(super) fn has_priority(flow: Flow, headers: &Headers) -> bool {
-    let is_first = |value: &str| {
-        let namespace = value.split('.').next().unwrap_or_default().trim();
-        PRIORITY_NAMESPACES
-            .iter()
-            .any(|known| namespace.eq_ignore_ascii_case(known))
-    };
-    let is_emergency = |value: &str| value.trim().eq_ignore_ascii_case("emergency");
-    flow.is_trusted
-        && (headers.list("Resource-Priority").any(is_first)
-            || headers.get("Priority").is_some_and(is_emergency))
+    let asks = |name: &str, is_list| headers.all(name).any(|value| goes_first(is_list, value));
+    flow.is_trusted && (asks("Resource-Priority", true) || asks("Priority", false))
 }
 
 /// Whether an answer may hold a session description: Accept names it, or is not there (RFC 3261 20.1).

@@ -1,64 +1,166 @@
-//! As much of a request as it takes to refuse it: most of what a refusal costs is to read the rest.
+//! As much of a request as it takes to refuse it, where it stands: most of what a refusal costs is to read the
+//! rest, and to copy.
 
 use super::trim_line_ends;
-use crate::message::{Headers, Method};
+use crate::limits::VIAS_MAX;
+use crate::message::{Method, goes_first};
+use crate::uri::{split_name_addr, tag};
+use crate::via::Via;
 
 /// What tells a transaction and is echoed, and what says that a request goes first.
-pub(crate) struct Brief {
+pub(crate) struct Brief<'a> {
+    /// One that may make a dialog, OPTIONS, or ACK.
     pub(crate) method: Method,
-    /// Via, From, To, Call-ID and CSeq, Resource-Priority and Priority.
-    pub(crate) headers: Headers,
+    vias: [&'a str; VIAS_MAX],
+    via_count: usize,
+    pub(crate) from: &'a str,
+    pub(crate) to: &'a str,
+    pub(crate) call_id: &'a str,
+    pub(crate) cseq: &'a str,
+    /// What it says of itself: anybody could.
+    pub(crate) goes_first: bool,
 }
 
-/// The wanted fields by their long and compact names, and whether there may be more than one.
-const WANTED: [(&str, &str, bool); 7] = [
-    ("Via", "v", true),
-    ("From", "f", false),
-    ("To", "t", false),
-    ("Call-ID", "i", false),
-    ("CSeq", "", false),
-    ("Resource-Priority", "", true),
-    ("Priority", "", false),
-];
+/// The fields that are wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Via,
+    From,
+    To,
+    CallId,
+    CSeq,
+    ResourcePriority,
+    Priority,
+}
 
-impl Brief {
-    /// Reads a datagram; `None`: it is no plain request, and has to be read as a whole.
-    pub(crate) fn read(datagram: &[u8]) -> Option<Self> {
-        let mut lines = trim_line_ends(datagram).split_inclusive(|&octet| octet == b'\n');
-        let start = core::str::from_utf8(lines.next()?).ok()?.trim_end();
-        let (method, rest) = start.split_once(' ')?;
-        rest.strip_suffix(" SIP/2.0")?;
-        let mut headers = Headers::default();
-        let mut is_whole = false;
-        for line in lines {
-            // A field that goes on.
-            if line.starts_with(b" ") || line.starts_with(b"\t") {
-                return None;
+impl<'a> Brief<'a> {
+    /// Reads a datagram; `None`: it is no plain request of such a method, and has to be read as a whole.
+    pub(crate) fn read(datagram: &'a [u8]) -> Option<Self> {
+        let mut rest = trim_line_ends(datagram);
+        let start = core::str::from_utf8(take_line(&mut rest)?).ok()?.trim_end();
+        let (method, after) = start.split_once(' ')?;
+        after.strip_suffix(" SIP/2.0")?;
+        let mut brief = Self {
+            method: brief_method(method)?,
+            vias: [""; VIAS_MAX],
+            via_count: 0,
+            from: "",
+            to: "",
+            call_id: "",
+            cseq: "",
+            goes_first: false,
+        };
+        loop {
+            let line = take_line(&mut rest)?;
+            match line.first()? {
+                // A field that goes on.
+                b' ' | b'\t' => return None,
+                b'\r' | b'\n' if matches!(line, b"\n" | b"\r\n") => break,
+                _ => {}
             }
-            is_whole = matches!(line, b"\n" | b"\r\n");
-            if is_whole {
-                break;
-            }
-            let colon = line.iter().position(|&octet| octet == b':')?;
-            let name = line[..colon].trim_ascii_end();
-            let is_it = |of: &str| name.eq_ignore_ascii_case(of.as_bytes());
-            let wanted = WANTED
-                .iter()
-                .find(|(long, short, _)| is_it(long) || is_it(short));
-            let Some((name, _, is_list)) = wanted else {
+            let colon = memchr::memchr(b':', line)?;
+            let Some(wanted) = wanted(line[..colon].trim_ascii_end()) else {
                 continue;
             };
-            if !is_list && headers.get(name).is_some() {
-                return None;
-            }
-            let value = core::str::from_utf8(&line[colon + 1..]).ok()?;
-            headers.push(name, value.trim());
+            let value = core::str::from_utf8(&line[colon + 1..]).ok()?.trim();
+            brief.put(wanted, value)?;
         }
-        let (_, named) = headers.cseq()?;
-        (is_whole && named.as_str() == method).then_some(Self {
-            method: named,
-            headers,
-        })
+        let (number, named) = brief.cseq.split_once([' ', '\t'])?;
+        let is_number = number.parse::<u32>().is_ok_and(|number| number < 1 << 31);
+        let is_whole = brief.via_count > 0
+            && !brief.call_id.is_empty()
+            && is_number
+            && named.trim() == method
+            && tag(split_name_addr(brief.from).ok()?.1).is_some()
+            && !brief.to.is_empty();
+        is_whole.then_some(brief)
+    }
+
+    /// Via fields, the topmost first.
+    pub(crate) fn vias(&self) -> &[&'a str] {
+        &self.vias[..self.via_count]
+    }
+
+    /// The topmost Via, as far as it can be answered by.
+    pub(crate) fn via(&self) -> Option<Via<&'a str>> {
+        Via::read(self.vias().first()?).filter(|via| !via.has_gap)
+    }
+
+    /// Whether it may make a dialog, or is refused as if it did (OPTIONS).
+    pub(crate) fn makes_dialog(&self) -> bool {
+        self.method != Method::Ack && self.to_tag().is_none()
+    }
+
+    /// Octets of what an answer repeats.
+    pub(crate) fn octets(&self) -> usize {
+        let vias: usize = self.vias().iter().map(|via| via.len() + 8).sum();
+        vias + self.from.len() + self.to.len() + self.call_id.len() + self.cseq.len()
+    }
+
+    /// The tag in To.
+    pub(crate) fn to_tag(&self) -> Option<&'a str> {
+        tag(split_name_addr(self.to).ok()?.1)
+    }
+
+    /// Keeps a value; `None`: there are more than there may be.
+    fn put(&mut self, wanted: Wanted, value: &'a str) -> Option<()> {
+        let place = match wanted {
+            Wanted::Via => {
+                self.via_count += 1;
+                self.vias.get_mut(self.via_count - 1)?
+            }
+            Wanted::From => &mut self.from,
+            Wanted::To => &mut self.to,
+            Wanted::CallId => &mut self.call_id,
+            Wanted::CSeq => &mut self.cseq,
+            Wanted::ResourcePriority | Wanted::Priority => {
+                let is_list = matches!(wanted, Wanted::ResourcePriority);
+                self.goes_first |= goes_first(is_list, value);
+                return Some(());
+            }
+        };
+        place.is_empty().then(|| *place = value)
+    }
+}
+
+/// Takes the first line, with its end.
+fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = memchr::memchr(b'\n', rest)? + 1;
+    let (line, after) = rest.split_at(end);
+    *rest = after;
+    Some(line)
+}
+
+/// The methods that are refused under overload, and that of the acknowledgement.
+fn brief_method(name: &str) -> Option<Method> {
+    Some(match name {
+        "INVITE" => Method::Invite,
+        "ACK" => Method::Ack,
+        "OPTIONS" => Method::Options,
+        "SUBSCRIBE" => Method::Subscribe,
+        "REFER" => Method::Refer,
+        _ => return None,
+    })
+}
+
+/// By the long and compact names of the fields.
+fn wanted(name: &[u8]) -> Option<Wanted> {
+    let is = |long: &[u8], wanted| name.eq_ignore_ascii_case(long).then_some(wanted);
+    match name.len() {
+        1 => match name[0].to_ascii_lowercase() {
+            b'v' => Some(Wanted::Via),
+            b'f' => Some(Wanted::From),
+            b't' => Some(Wanted::To),
+            b'i' => Some(Wanted::CallId),
+            _ => None,
+        },
+        2 => is(b"To", Wanted::To),
+        3 => is(b"Via", Wanted::Via),
+        4 => is(b"From", Wanted::From).or_else(|| is(b"CSeq", Wanted::CSeq)),
+        7 => is(b"Call-ID", Wanted::CallId),
+        8 => is(b"Priority", Wanted::Priority),
+        17 => is(b"Resource-Priority", Wanted::ResourcePriority),
+        _ => None,
     }
 }
 
@@ -79,11 +181,20 @@ mod tests {
             panic!("no request");
         };
         assert_eq!(brief.method, whole.method);
-        for (name, _, _) in WANTED {
-            let (brief, whole) = (brief.headers.all(name), whole.headers.all(name));
-            assert!(brief.eq(whole), "{name}");
+        assert!(brief.vias().iter().copied().eq(whole.headers.all("Via")));
+        for (name, value) in [
+            ("From", brief.from),
+            ("To", brief.to),
+            ("Call-ID", brief.call_id),
+            ("CSeq", brief.cseq),
+        ] {
+            assert_eq!(Some(value), whole.headers.get(name), "{name}");
         }
-        assert_eq!(brief.headers.count(), 7);
+        assert_eq!(brief.to_tag(), None);
+        assert!(brief.goes_first);
+        let tagged = INVITE.replace("t: <sip:a@b>", "t: \"<;tag=no>\" <sip:a@b;tag=no>;x;tag=2");
+        let tagged = Brief::read(tagged.as_bytes()).expect("a plain request");
+        assert_eq!(tagged.to_tag(), Some("2"));
     }
 
     #[test]
@@ -102,5 +213,10 @@ mod tests {
         check("SIP/2.0\r\nv", "SIP/3.0\r\nv");
         check("\r\n\r\nv=0\n", "\r\n");
         check("INVITE sip:a@b SIP/2.0", "SIP/2.0 200 OK");
+        check("INVITE", "BYE");
+        check(";tag=1", "");
+        check("i: 1@c\r\n", "");
+        let many = "v: SIP/2.0/UDP h\r\n".repeat(VIAS_MAX - 1);
+        check("Subject: x: y\r\n", &many);
     }
 }

@@ -7,6 +7,16 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub struct Counters {
     /// Requests for new dialogs refused with 503.
     pub shed: AtomicU64,
+    /// Of these: they would have waited for the core for too long.
+    pub shed_late: AtomicU64,
+    /// Of these: too many awaited the application's answer.
+    pub shed_unanswered: AtomicU64,
+    /// Of these: no transaction or dialog was left.
+    pub shed_full: AtomicU64,
+    /// Of these: the repetition of a refused one.
+    pub shed_again: AtomicU64,
+    /// Gauge: datagrams that wait for the core now.
+    pub waiting: AtomicU64,
     /// Requests that could not be read.
     pub malformed: AtomicU64,
     /// Requests from outside the trust domain that were asked who sends them.

@@ -1,6 +1,6 @@
-//! The queue from the sockets to the core, bounded in messages and in octets.
+//! The queue from connections to the core, bounded in messages and in octets.
 
-use super::io::{Input, Octets};
+use super::io::Input;
 use crate::agent::Flow;
 use crate::limits::{INPUT_BYTES_MAX, INPUTS_MAX};
 use crate::parse::Parsed;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-/// Where socket tasks put what they read.
+/// Where the tasks of connections put what they read.
 #[derive(Clone, Debug)]
 pub(super) struct Inbox {
     sender: mpsc::Sender<Input>,
@@ -33,26 +33,14 @@ impl Inbox {
 
     /// Hands a message to the core, once there is room; `false`: the core is gone.
     pub(super) async fn put_message(&self, flow: Flow, parsed: Parsed, bytes: Vec<u8>) -> bool {
-        let count = bytes.len();
-        let bytes = if self.keeps { bytes } else { Vec::new() };
-        self.put_octets(flow, Octets::Read(Box::new(parsed), bytes), count)
-            .await
-    }
-
-    /// Hands a datagram to the core, once there is room; `false`: the core is gone.
-    pub(super) async fn put_datagram(&self, flow: Flow, bytes: &[u8]) -> bool {
-        self.put_octets(flow, Octets::Datagram(bytes.to_vec()), bytes.len())
-            .await
-    }
-
-    async fn put_octets(&self, flow: Flow, octets: Octets, count: usize) -> bool {
         let received = Instant::now();
-        let Some(room) = self.room(count).await else {
+        let Some(room) = self.room(bytes.len()).await else {
             return false;
         };
         let input = Input::Message {
             flow,
-            octets,
+            parsed: Box::new(parsed),
+            bytes: if self.keeps { bytes } else { Vec::new() },
             received,
             room,
         };
@@ -104,9 +92,13 @@ mod tests {
             is_trusted: false,
         };
         for _ in 0..4 {
-            assert!(inbox.put_datagram(flow, &LONG).await);
+            assert!(
+                inbox
+                    .put_message(flow, Parsed::Garbage, LONG.to_vec())
+                    .await
+            );
         }
-        let mut fifth = by_hand(inbox.put_datagram(flow, &[1]));
+        let mut fifth = by_hand(inbox.put_message(flow, Parsed::Garbage, vec![1]));
         assert!(fifth().is_none(), "no room");
         assert!(inputs.try_recv().is_ok());
         assert_eq!(fifth(), Some(true));

@@ -1,27 +1,33 @@
 //! The core task: inputs to the agent, its outputs to sockets.
 
 mod connections;
+mod datagrams;
 mod readers;
 mod send;
+mod turn;
+
+pub(super) use datagrams::DatagramSocket;
 
 use super::connection::{Connection, Outgoing, PONG, Peer};
 use super::counters::{Counters, set};
 use super::inbox::Inbox;
 use super::{Command, Resolver, Tls, TlsFiles, Trace};
 use crate::addr::Transport;
-use crate::agent::{Agent, Event, Flow, Hop, Output, Target, TxnId};
-use crate::limits::{CLOSE_TIMEOUT, LOOKUPS_MAX, OVERLOAD_LOG_INTERVAL};
-use crate::parse::{Parsed, parse_datagram};
+use crate::agent::{Agent, Counts, Event, Flow, Hop, Output, Target, TxnId};
+use crate::limits::{CLOSE_TIMEOUT, LOOKUPS_MAX};
+use crate::parse::Parsed;
 use crate::trust::Trusted;
 use clock::Instant;
 use core::net::{IpAddr, SocketAddr};
-use readers::{DatagramReader, NearAddrs, accept};
+use datagrams::Datagrams;
+use readers::accept;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::debug;
 
 /// Events kept here while the application's queue is full, before inputs are left waiting.
 const PENDING_EVENTS_MAX: usize = 16;
@@ -31,7 +37,9 @@ const PENDING_EVENTS_MAX: usize = 16;
 pub(super) enum Input {
     Message {
         flow: Flow,
-        octets: Octets,
+        parsed: Box<Parsed>,
+        /// As it came, for a trace.
+        bytes: Vec<u8>,
         /// When it left its socket.
         received: tokio::time::Instant,
         /// What it takes of the queue's octets.
@@ -46,18 +54,9 @@ pub(super) enum Input {
     Resolved(TxnId, Vec<Hop>),
 }
 
-/// A message that waits for the core.
-#[derive(Debug)]
-pub(super) enum Octets {
-    /// As it came: to be read when it is known that it is worth that.
-    Datagram(Vec<u8>),
-    /// Cut out of a stream, which cannot be done without reading it; the octets are there for a trace.
-    Read(Box<Parsed>, Vec<u8>),
-}
-
 /// What the stack opened for its core.
 pub(super) struct Sockets {
-    pub(super) udp: Vec<Arc<UdpSocket>>,
+    pub(super) udp: Vec<DatagramSocket>,
     /// Listeners of all other transports.
     pub(super) streams: Vec<(Transport, TcpListener)>,
     /// Once something needs it.
@@ -71,6 +70,7 @@ pub(super) struct Sockets {
 
 pub(super) struct Core {
     agent: Agent,
+    datagrams: Datagrams,
     sockets: Sockets,
     inbox: Inbox,
     pending: VecDeque<Event>,
@@ -80,12 +80,14 @@ pub(super) struct Core {
     next_channel: u64,
     /// When it was logged last that new dialogs are refused.
     logged: Option<Instant>,
+    /// What was turned away until then.
+    told: Counts,
     /// Accepted connections of each address outside the trust domain.
     by_address: HashMap<IpAddr, usize>,
     /// Lookups going on.
     lookups: usize,
     epoch: tokio::time::Instant,
-    /// Readers of datagrams, acceptors, resolvers.
+    /// Acceptors, resolvers.
     tasks: JoinSet<()>,
     /// One a connection.
     streams: JoinSet<()>,
@@ -94,12 +96,14 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(
         agent: Agent,
-        sockets: Sockets,
+        mut sockets: Sockets,
         inbox: Inbox,
         trace: Option<mpsc::Sender<Trace>>,
     ) -> Self {
+        let udp = core::mem::take(&mut sockets.udp);
         Self {
             agent,
+            datagrams: Datagrams::new(udp, Arc::clone(&sockets.trusted)),
             sockets,
             inbox,
             pending: VecDeque::new(),
@@ -108,6 +112,7 @@ impl Core {
             by_peer: HashMap::new(),
             next_channel: 0,
             logged: None,
+            told: Counts::default(),
             by_address: HashMap::new(),
             lookups: 0,
             epoch: tokio::time::Instant::now(),
@@ -123,17 +128,23 @@ impl Core {
         events: mpsc::Sender<Event>,
         mut stopped: oneshot::Receiver<()>,
     ) {
-        self.spawn_readers();
+        self.spawn_acceptors();
         loop {
-            let deadline = self.drain().await;
-            let at = deadline.map(|at| self.epoch + at.since(Instant::ZERO));
-            let has_room = self.pending.len() < PENDING_EVENTS_MAX;
-            tokio::select! {
-                Some(command) = commands.recv() => self.handle_command(command),
-                Some(input) = inputs.recv(), if has_room => {
-                    let events = events.max_capacity() - events.capacity();
-                    self.handle_input(input, inputs.len() + events).await;
+            let at = self.turn(&mut inputs, &mut commands, &events).await;
+            let at = at.map(|at| self.epoch + at.since(Instant::ZERO));
+            let takes = self.takes();
+            if takes && self.agent.waiting_count() > 0 {
+                // Whoever answers what was taken has a turn, too, and the runtime looks at the sockets.
+                tokio::task::yield_now().await;
+                if stopped.try_recv() != Err(TryRecvError::Empty) {
+                    break;
                 }
+                continue;
+            }
+            tokio::select! {
+                () = self.datagrams.readable(), if self.agent.has_room_for_datagrams() => {}
+                Some(command) = commands.recv() => self.handle_command(command),
+                Some(input) = inputs.recv(), if takes => self.handle_input(input),
                 permit = events.reserve(), if !self.pending.is_empty() => {
                     let Ok(permit) = permit else { break };
                     if let Some(event) = self.pending.pop_front() {
@@ -167,19 +178,7 @@ impl Core {
         Instant::ZERO + self.epoch.elapsed()
     }
 
-    fn spawn_readers(&mut self) {
-        for (index, socket) in self.sockets.udp.iter().enumerate() {
-            let channel = u64::try_from(index).unwrap_or(u64::MAX);
-            let trusted = Arc::clone(&self.sockets.trusted);
-            let reader = DatagramReader {
-                socket: Arc::clone(socket),
-                channel,
-                trusted,
-                inbox: self.inbox.clone(),
-                near: NearAddrs::default(),
-            };
-            self.tasks.spawn(reader.run());
-        }
+    fn spawn_acceptors(&mut self) {
         for (transport, listener) in self.sockets.streams.drain(..) {
             let inbox = self.inbox.clone();
             self.tasks.spawn(accept(transport, listener, inbox));
@@ -189,10 +188,7 @@ impl Core {
     async fn drain(&mut self) -> Option<Instant> {
         loop {
             match self.agent.poll() {
-                Output::Wait(at) => {
-                    self.count();
-                    return at;
-                }
+                Output::Wait(at) => return at,
                 Output::Event(event) => self.pending.push_back(event),
                 Output::Resolve { txn, target } => self.resolve(txn, target),
                 Output::Transmit { to, bytes, txn } => self.transmit(to, bytes, txn).await,
@@ -203,10 +199,15 @@ impl Core {
     fn count(&self) {
         let (counters, counts) = (&self.sockets.counters, self.agent.counts());
         set(&counters.shed, counts.shed);
+        set(&counters.shed_late, counts.shed_late);
+        set(&counters.shed_unanswered, counts.shed_unanswered);
+        set(&counters.shed_full, counts.shed_full);
+        set(&counters.shed_again, counts.shed_again);
         set(&counters.malformed, counts.malformed);
         set(&counters.challenged, counts.challenged);
         set(&counters.forbidden, counts.forbidden);
         let size = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        set(&counters.waiting, size(self.agent.waiting_count()));
         set(&counters.dialogs, size(self.agent.dialog_count()));
         set(&counters.transactions, size(self.agent.transaction_count()));
     }
@@ -237,18 +238,23 @@ impl Core {
         }
     }
 
-    /// Takes in what sockets have to say; `waiting` more are behind it.
-    async fn handle_input(&mut self, input: Input, waiting: usize) {
+    /// Takes in what connections have to say.
+    fn handle_input(&mut self, input: Input) {
         match input {
             Input::Message {
                 flow,
-                octets,
+                parsed,
+                bytes,
                 received,
                 room,
             } => {
                 drop(room);
-                self.note_wait(received.elapsed(), waiting);
-                self.handle_message(flow, octets);
+                self.note(false, flow.remote, &bytes);
+                if let Parsed::Request(request) = &*parsed {
+                    self.learn_alias(flow, request);
+                }
+                let (now, waited) = (self.now(), received.elapsed());
+                self.agent.handle_waited(now, flow, *parsed, waited);
             }
             Input::Accepted(stream, remote, transport) => {
                 self.handle_accepted(stream, remote, transport);
@@ -276,49 +282,8 @@ impl Core {
         }
     }
 
-    fn handle_message(&mut self, flow: Flow, octets: Octets) {
-        let now = self.now();
-        let (parsed, bytes) = match octets {
-            Octets::Read(parsed, bytes) => (*parsed, bytes),
-            Octets::Datagram(bytes) if self.agent.sheds(now, flow, &bytes) => {
-                return self.note(false, flow.remote, &bytes);
-            }
-            Octets::Datagram(bytes) => (parse_datagram(&bytes), bytes),
-        };
-        self.note(false, flow.remote, &bytes);
-        if let Parsed::Request(request) = &parsed {
-            self.learn_alias(flow, request);
-        }
-        self.agent.handle_received(now, flow, parsed);
-    }
-
-    fn note_wait(&mut self, waited: core::time::Duration, waiting: usize) {
-        let (now, was_limited) = (self.now(), self.agent.admission_limit().is_some());
-        self.agent.note_wait(now, waited, waiting);
-        let Some(per_second) = self.agent.admission_limit().filter(|_| !was_limited) else {
-            return;
-        };
-        let is_news = self
-            .logged
-            .is_none_or(|last| now.since(last) >= OVERLOAD_LOG_INTERVAL);
-        if is_news {
-            self.logged = Some(now);
-            warn!(
-                ?waited,
-                waiting, per_second, "overloaded: further new dialogs get 503"
-            );
-        }
-    }
-
     fn note(&self, is_sent: bool, peer: SocketAddr, bytes: &[u8]) {
-        if let Some(trace) = &self.trace {
-            // An observer that does not keep up loses lines, not calls.
-            let _ = trace.try_send(Trace {
-                is_sent,
-                peer,
-                bytes: bytes.to_vec(),
-            });
-        }
+        note(self.trace.as_ref(), is_sent, peer, bytes);
     }
 
     fn resolve(&mut self, txn: TxnId, target: Target) {
@@ -338,6 +303,17 @@ impl Core {
         if let Some(txn) = txn {
             self.agent.handle_send_failed(self.now(), txn);
         }
+    }
+}
+
+fn note(trace: Option<&mpsc::Sender<Trace>>, is_sent: bool, peer: SocketAddr, bytes: &[u8]) {
+    if let Some(trace) = trace {
+        // An observer that does not keep up loses lines, not calls.
+        let _ = trace.try_send(Trace {
+            is_sent,
+            peer,
+            bytes: bytes.to_vec(),
+        });
     }
 }
 

@@ -183,7 +183,7 @@ impl Agent {
         };
         let (to, id) = (entry.to.clone(), entry.dialog);
         let request = derived(&entry.request, Method::Cancel, None);
-        let branch = Via::top(&request.headers).map(|via| via.branch);
+        let branch = Via::top(&request.headers).map(|via| via.branch.to_owned());
         if let (Some(to), Some(branch)) = (to, branch) {
             let txn = TxnId(self.next_id());
             self.begin_client(now, txn, id, request, Way::As(to, branch));

@@ -1,7 +1,7 @@
 //! More than the application can take.
 
 use super::*;
-use crate::limits::{ADMITTED_MAX, WAIT_TARGET};
+use crate::limits::{ADMITTED_MAX, WAIT_TARGET, WATCH_TIME};
 
 fn numbered(number: usize) -> String {
     SEED_INVITE
@@ -68,96 +68,190 @@ fn new_dialogs_are_refused_while_too_many_wait_and_everything_else_is_served() {
     assert!(bench.last().starts_with("SIP/2.0 100 "), "{}", bench.last());
 }
 
-/// An agent whose messages all wait for long, and that has answered nothing: it lets ten dialogs a second in.
+impl Bench {
+    fn arrive(&mut self, flow: Flow, text: &str) {
+        self.agent.arrive(self.now, flow, text.as_bytes(), 0);
+        self.drain();
+    }
+
+    fn work(&mut self) {
+        while self.agent.work(self.now) {
+            self.drain();
+        }
+    }
+}
+
+/// An agent with a datagram, the INVITE with number 0, that has waited for too long.
 fn late() -> Bench {
     let mut bench = Bench::new();
-    for _ in 0..3 {
-        bench.agent.note_wait(bench.now, WAIT_TARGET * 2, 0);
-        bench.now += Duration::from_millis(100);
-    }
-    assert_eq!(bench.agent.admission_limit(), Some(10.0));
+    bench.arrive(flow(Transport::Udp), &numbered(0));
+    bench.now += WAIT_TARGET + Duration::from_millis(1);
     bench
 }
 
 #[test]
-fn a_core_that_does_not_keep_up_lets_dialogs_in_at_a_limited_rate() {
+fn who_comes_while_others_wait_for_long_is_refused_at_once_and_again() {
     let mut bench = late();
-    let mut check = |number, expected: &str| {
-        bench.receive(&numbered(number));
-        assert_eq!(bench.take_sent(), [expected]);
-        bench.now += Duration::from_millis(55);
+    let udp = flow(Transport::Udp);
+    bench.arrive(udp, &numbered(1));
+    let refusal = bench.last().to_owned();
+    assert!(
+        refusal.starts_with("SIP/2.0 503 Service Unavailable\r\n"),
+        "{refusal}"
+    );
+    assert!(refusal.contains("\r\nRetry-After: "), "{refusal}");
+    // It is what the whole would have got.
+    let Parsed::Request(whole) = parse_datagram(numbered(1).as_bytes()) else {
+        panic!("no request");
     };
-    check(0, "SIP/2.0 100 Trying");
-    check(1, "SIP/2.0 503 Service Unavailable");
-    // The same one again, when there is credit.
-    check(1, "SIP/2.0 100 Trying");
-    check(2, "SIP/2.0 503 Service Unavailable");
-    // Repetitions are answered by what was answered before.
-    check(0, "SIP/2.0 100 Trying");
-    assert_eq!(bench.agent.counts().shed, 2);
+    bench
+        .agent
+        .reply_overload(udp, &whole.headers, Obstacle::Late);
+    bench.drain();
+    assert_eq!(bench.last(), refusal);
+    // Who waits is not refused, and not asked to wait twice.
+    bench.arrive(udp, &numbered(0));
+    assert_eq!(bench.sent.len(), 2);
+    assert_eq!(bench.agent.waiting_count(), 1);
+    bench.work();
+    assert_eq!(
+        bench.take_sent().last().map(String::as_str),
+        Some("SIP/2.0 100 Trying")
+    );
+    // Nobody waits any more; who was refused hears the same all the same, others are taken.
+    bench.arrive(udp, &numbered(1));
+    assert_eq!(bench.last(), refusal);
+    bench.take_sent();
+    bench.arrive(udp, &numbered(2));
+    bench.arrive(udp, &numbered(0));
+    bench.work();
+    assert_eq!(
+        bench.take_sent(),
+        ["SIP/2.0 100 Trying", "SIP/2.0 100 Trying"]
+    );
+    let counts = bench.agent.counts();
+    assert_eq!(
+        (counts.shed, counts.shed_late, counts.shed_again),
+        (3, 2, 1)
+    );
+    // Once it is over nothing is remembered.
+    bench.now += WATCH_TIME;
+    bench.arrive(udp, &numbered(1));
+    bench.work();
+    assert_eq!(bench.take_sent(), ["SIP/2.0 100 Trying"]);
+}
+
+#[test]
+fn what_belongs_to_a_call_waits_its_turn_whatever_is_refused() {
+    let mut bench = Bench::new();
+    let (_, tag) = bench.join();
+    bench.take_sent();
+    let udp = flow(Transport::Udp);
+    bench.arrive(udp, &numbered(0));
+    bench.now += WAIT_TARGET * 2;
+    bench.arrive(udp, &numbered(1));
+    let refusal = bench.last().to_owned();
+    let (_, refused) = refusal
+        .split_once("conference1@home2.net>;tag=")
+        .expect("a tag");
+    let refused = refused.lines().next().expect("a line");
+    let mut check = |text: &str, waits: usize| {
+        let (waiting, sent) = (bench.agent.waiting_count(), bench.sent.len());
+        bench.arrive(udp, text);
+        assert_eq!(bench.agent.waiting_count() - waiting, waits, "{text}");
+        assert_eq!(bench.sent.len(), sent, "{text}");
+    };
+    check(&in_dialog("ACK", refused, 127), 0);
+    for (text, waits) in [
+        (SEED_INVITE.to_owned(), 1),
+        (SEED_INVITE.replace("INVITE", "CANCEL"), 1),
+        (numbered(0).replace("INVITE", "CANCEL"), 1),
+        (numbered(0), 0),
+    ] {
+        check(&text, waits);
+    }
+    for method in ["ACK", "BYE", "INVITE", "OPTIONS", "NOTIFY"] {
+        check(&in_dialog(method, &tag, 128), 1);
+    }
+    check("SIP/2.0 200 OK\r\n\r\n", 1);
+    assert_eq!(bench.agent.counts().shed, 1);
+}
+
+#[test]
+fn what_cannot_be_judged_when_it_comes_is_judged_when_it_is_read() {
+    let udp = flow(Transport::Udp);
+    let mut bench = late();
+    let folded = numbered(1).replace("Max-Forwards: 67", "Max-Forwards:\r\n 67");
+    bench.arrive(udp, &folded);
+    assert_eq!(bench.take_sent(), <[&str; 0]>::default());
+    bench.work();
+    let answers = bench.take_sent();
+    assert_eq!(
+        answers,
+        ["SIP/2.0 100 Trying", "SIP/2.0 100 Trying"],
+        "there is no wait any more"
+    );
+    bench = late();
+    bench.arrive(udp, &folded);
+    bench.now += WAIT_TARGET * 2;
+    bench.work();
+    let answers = bench.take_sent();
+    assert_eq!(
+        answers,
+        ["SIP/2.0 100 Trying", "SIP/2.0 503 Service Unavailable"]
+    );
+}
+
+#[test]
+fn what_comes_in_a_stream_is_refused_when_it_has_waited_too_long() {
+    let mut bench = Bench::new();
+    let mut check = |number, waited, expected: &str| {
+        let parsed = parse_datagram(numbered(number).as_bytes());
+        let tcp = flow(Transport::Tcp);
+        bench.agent.handle_waited(bench.now, tcp, parsed, waited);
+        bench.drain();
+        assert_eq!(bench.take_sent(), [expected]);
+    };
+    check(0, WAIT_TARGET, "SIP/2.0 100 Trying");
+    check(1, WAIT_TARGET * 2, "SIP/2.0 503 Service Unavailable");
+    check(0, WAIT_TARGET * 2, "SIP/2.0 100 Trying");
+    check(1, Duration::ZERO, "SIP/2.0 100 Trying");
 }
 
 #[test]
 fn who_may_go_first_is_not_refused_before_others() {
     #[track_caller]
-    fn check(is_trusted: bool, field: &str, expected: &str) {
+    fn check(is_trusted: bool, field: &str, is_taken: bool) {
         let mut bench = late();
-        bench.receive(&numbered(0));
-        bench.take_sent();
         let urgent = numbered(1).replace("Max-Forwards", &format!("{field}\r\nMax-Forwards"));
-        let flow = Flow {
+        let by = |transport| Flow {
             is_trusted,
-            ..flow(Transport::Udp)
+            ..flow(transport)
         };
-        let parsed = parse_datagram(urgent.as_bytes());
-        bench.agent.handle_received(bench.now, flow, parsed);
-        bench.drain();
-        assert_eq!(bench.take_sent(), [expected], "{field}");
-    }
-    let (taken, refused) = ("SIP/2.0 100 Trying", "SIP/2.0 503 Service Unavailable");
-    check(true, "Resource-Priority: dsn.flash, ETS.0", taken);
-    check(true, "Resource-Priority: esnet.0", taken);
-    check(true, "Priority: emergency", taken);
-    check(true, "Priority: urgent", refused);
-    check(true, "Resource-Priority: q735.0", refused);
-    check(false, "Resource-Priority: ets.0", refused);
-    check(false, "Priority: emergency", refused);
-}
-
-#[test]
-fn what_is_refused_is_not_read_as_a_whole_and_what_is_not_is_left_alone() {
-    let mut bench = late();
-    let (_, tag) = bench.join();
-    bench.take_sent();
-    let mut sheds = |text: &str, expected: bool| {
-        let sent = bench.sent.len();
-        let did = bench
+        bench.arrive(by(Transport::Udp), &urgent);
+        assert_eq!(bench.agent.waiting_count() == 2, is_taken, "{field}");
+        let parsed = parse_datagram(
+            urgent
+                .replace("z9hG4bK", "z9hG4bKt")
+                .replace("call1", "call2")
+                .as_bytes(),
+        );
+        let waited = WAIT_TARGET * 2;
+        bench
             .agent
-            .sheds(bench.now, flow(Transport::Udp), text.as_bytes());
+            .handle_waited(bench.now, by(Transport::Tcp), parsed, waited);
         bench.drain();
-        assert_eq!(did, expected, "{text}");
-        bench.sent[sent..].first().map(|(_, text)| text.clone())
-    };
-    let refusal = sheds(&numbered(1), true).expect("a refusal");
-    assert!(refusal.starts_with("SIP/2.0 503 "), "{refusal}");
-    assert!(refusal.contains("\r\nRetry-After: "), "{refusal}");
-    let (_, refused) = refusal
-        .split_once("conference1@home2.net>;tag=")
-        .expect("a tag");
-    let refused = refused.lines().next().expect("a line");
-    assert_eq!(sheds(&in_dialog("ACK", refused, 127), true), None);
-    // Whose INVITE was taken sends it again, acknowledges the answer, leaves.
-    assert_eq!(sheds(SEED_INVITE, false), None);
-    for method in ["ACK", "BYE", "INVITE", "OPTIONS"] {
-        assert_eq!(sheds(&in_dialog(method, &tag, 128), false), None);
+        assert_eq!(
+            bench.last().starts_with("SIP/2.0 100 "),
+            is_taken,
+            "{field}"
+        );
     }
-    let cancel = SEED_INVITE.replace("INVITE", "CANCEL");
-    assert_eq!(sheds(&cancel, false), None);
-    // Who may come in is read.
-    bench.now += Duration::from_secs(1);
-    let did = bench
-        .agent
-        .sheds(bench.now, flow(Transport::Udp), numbered(2).as_bytes());
-    assert!(!did);
-    assert_eq!(bench.agent.counts().shed, 1);
+    check(true, "Resource-Priority: dsn.flash, ETS.0", true);
+    check(true, "Resource-Priority: esnet.0", true);
+    check(true, "Priority: emergency", true);
+    check(true, "Priority: urgent", false);
+    check(true, "Resource-Priority: q735.0", false);
+    check(false, "Resource-Priority: ets.0", false);
+    check(false, "Priority: emergency", false);
 }

@@ -1,13 +1,11 @@
 //! Where messages leave: by which socket or connection.
 
-use super::Core;
+use super::{Core, DatagramSocket};
 use crate::addr::{SipAddr, Transport};
 use crate::agent::{Destination, Flow, Hop, TxnId};
 use crate::limits::CONNECTIONS_MAX;
 use crate::stack::connection::{Origin, Outgoing, Peer};
 use core::net::SocketAddr;
-use std::sync::Arc;
-use tokio::net::UdpSocket;
 use tracing::debug;
 
 impl Core {
@@ -80,18 +78,16 @@ impl Core {
         bytes: &[u8],
         txn: Option<TxnId>,
     ) {
-        let all = &self.sockets.udp;
+        let all = &self.datagrams.sockets;
         let chosen = channel.and_then(|c| all.get(usize::try_from(c).ok()?));
-        let reaches = |socket: &Arc<UdpSocket>| {
-            let to = seen_from(socket.local_addr().ok()?, addr)?;
-            Some((Arc::clone(socket), to))
-        };
+        let reaches =
+            |socket| seen_from(DatagramSocket::bound(socket), addr).map(|to| (socket, to));
         let way = chosen
             .and_then(reaches)
             .or_else(|| all.iter().find_map(reaches));
         self.note(true, addr, bytes);
         let sent = match way {
-            Some((socket, to)) => socket.send_to(bytes, to).await.map(|_| ()),
+            Some((socket, to)) => socket.send(bytes, to).await,
             None => Err(std::io::ErrorKind::AddrNotAvailable.into()),
         };
         if let Err(error) = sent {
