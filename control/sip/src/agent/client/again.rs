@@ -78,6 +78,11 @@ impl Agent {
         if code == 408 {
             // Whoever is silent there is so on the same flow.
             entry.flow = None;
+            // What went there by TCP for its size came there: only where nobody listens UDP is left (RFC 3261
+            // 18.1.1).
+            if core::mem::take(&mut entry.is_udp_next) {
+                entry.hops.pop_front();
+            }
         }
         if entry.state != ClientState::Calling {
             return self.fail_client(now, txn, code);

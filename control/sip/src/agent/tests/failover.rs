@@ -190,6 +190,19 @@ fn what_is_too_large_for_a_datagram_goes_by_tcp_where_somebody_listens() {
 }
 
 #[test]
+fn what_came_by_tcp_and_was_not_answered_does_not_come_by_udp_too() {
+    let mut bench = Bench::new();
+    start(&mut bench, &["udp:192.0.2.1:5060"], &"x".repeat(1_300));
+    assert_eq!(sent(&mut bench), ["INVITE tcp:192.0.2.1:5060"]);
+    bench.pass(Duration::from_secs(33));
+    assert_eq!(sent(&mut bench), Vec::<String>::new());
+    assert!(
+        matches!(bench.events.last(), Some(Event::Response { response, is_synthetic: true, .. })
+        if response.code == 408)
+    );
+}
+
+#[test]
 fn a_call_given_up_while_its_hop_fails_is_over() {
     let mut bench = Bench::new();
     let dialog = start(
