@@ -111,8 +111,10 @@ pub const RETRY_AFTER_SECONDS: u32 = 5;
 pub const RETRY_AFTER_SPREAD: u32 = 6;
 /// How long a stack that closes waits for what is queued for its connections.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a connection attempt, or one handshake on an accepted connection, may take.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection of ours may take until it is open, its TLS handshake included, and how long each handshake
+/// on an accepted one: three segments may be lost on the way (1, 2 and 4 s), or the machine be busy. What waits for it
+/// goes to the next hop after that, and two of these have to fit into [`TIMEOUT`].
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a message may take from its first octet to its last, and the first one from the
 /// beginning of the connection.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -129,3 +131,4 @@ const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX > DATAGRAM_BYTES_MAX);
 const _: () = assert!(ADMITTED_MAX + ADMITTED_PRIORITY_MAX < EVENTS_MAX);
 const _: () = assert!(DATAGRAM_BYTES_MAX < DATAGRAMS_BYTES_MAX / 4);
 const _: () = assert!(HEAD_BYTES_MAX + OWN_BODY_BYTES_MAX < INPUT_BYTES_MAX);
+const _: () = assert!(CONNECT_TIMEOUT.as_secs() * 2 < TIMEOUT.as_secs());
