@@ -49,6 +49,8 @@ pub(super) struct ClientTxn {
     /// Other branches of this INVITE that accepted it: their tags, and the dialogs until they are ended.
     forks: Vec<(String, DialogId)>,
     cancel_wanted: bool,
+    /// A CANCEL went out: no answer is waited for longer than that takes.
+    is_cancelled: bool,
     /// Nobody asked for its answer: a CANCEL or a PRACK that was sent here; the INVITE's own tells.
     pub(super) is_silent: bool,
     /// The URI whose target was looked up.
@@ -73,6 +75,7 @@ impl ClientTxn {
             ack: None,
             forks: Vec::new(),
             cancel_wanted: false,
+            is_cancelled: false,
             is_silent: false,
             asked: None,
             is_udp_next: false,
@@ -81,6 +84,11 @@ impl ClientTxn {
 
     fn is_invite(&self) -> bool {
         self.request.method == Method::Invite
+    }
+
+    /// Nobody wants to have it accepted any more.
+    fn is_given_up(&self) -> bool {
+        self.cancel_wanted || self.is_cancelled
     }
 
     fn is_reliable(&self) -> bool {
@@ -218,7 +226,9 @@ impl Agent {
             if let Some(timer) = entry.repeat.take() {
                 self.timers.cancel(timer);
             }
-            self.rearm_client_end(now, txn, INVITE_TIMEOUT);
+            if !entry.is_cancelled {
+                self.rearm_client_end(now, txn, INVITE_TIMEOUT);
+            }
         }
         if cancel {
             self.send_cancel(now, txn);
@@ -278,10 +288,18 @@ impl Agent {
     /// A client transaction's last timer.
     pub(super) fn end_client(&mut self, now: Instant, txn: TxnId) {
         match self.clients.get(&txn).map(|e| e.state) {
+            // It counts as cancelled without an answer that says so (RFC 3261 9.1).
+            Some(ClientState::Proceeding) if self.is_cancelled(txn) => {
+                self.fail_client(now, txn, 487);
+            }
             Some(ClientState::Calling | ClientState::Proceeding) => self.fail_over(now, txn, 408),
             Some(ClientState::Accepted | ClientState::Completed) => self.forget_client(txn),
             None => {}
         }
+    }
+
+    fn is_cancelled(&self, txn: TxnId) -> bool {
+        self.clients.get(&txn).is_some_and(|e| e.is_cancelled)
     }
 
     /// Ends a transaction that got no final response, and tells the application.
@@ -293,7 +311,8 @@ impl Agent {
             return;
         }
         let (id, method) = (entry.dialog, entry.request.method.clone());
-        if method == Method::Invite && entry.state == ClientState::Proceeding {
+        let is_open = entry.state == ClientState::Proceeding && !entry.is_cancelled;
+        if method == Method::Invite && is_open {
             self.send_cancel(now, txn);
         }
         let response = Response {

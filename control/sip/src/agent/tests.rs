@@ -684,6 +684,9 @@ fn a_cancel_waits_for_the_first_response() {
     );
 }
 
+#[path = "tests/given_up.rs"]
+mod given_up;
+
 #[path = "tests/failover.rs"]
 mod failover;
 

@@ -103,7 +103,7 @@ impl Agent {
             // The same one by another transport.
             entry.hops.pop_front();
         }
-        if response.code != 503 || entry.hops.is_empty() || entry.cancel_wanted {
+        if response.code != 503 || entry.hops.is_empty() || entry.is_given_up() {
             return false;
         }
         self.leave(now, txn, response);
@@ -142,7 +142,7 @@ impl Agent {
             _ => return false,
         };
         let cnonce = self.token();
-        let Some(entry) = self.clients.get(&txn).filter(|e| !e.cancel_wanted) else {
+        let Some(entry) = self.clients.get(&txn).filter(|e| !e.is_given_up()) else {
             return false;
         };
         let (mut request, id) = (entry.request.clone(), entry.dialog);

@@ -3,7 +3,7 @@
 use super::{ClientState, by_flow, derived, seen};
 use crate::agent::dialog::{Dialog, DialogState, Way};
 use crate::agent::{Agent, Destination, DialogId, Flow, Hop, Invite, Output, TxnId};
-use crate::limits::FORKS_MAX;
+use crate::limits::{FORKS_MAX, TIMEOUT};
 use crate::message::{Method, Request, Response};
 use crate::uri::{NameAddr, Uri, UriError};
 use crate::via::Via;
@@ -162,7 +162,8 @@ impl Agent {
         self.transmit(to, bytes, None);
     }
 
-    /// Cancels our pending INVITE; before its first response the CANCEL waits (RFC 3261 9.1).
+    /// Cancels our pending INVITE; before its first response the CANCEL waits (RFC 3261 9.1). It is over when it
+    /// is answered, or 64 times T1 later.
     pub fn cancel(&mut self, now: Instant, id: DialogId) {
         let Some(txn) = self.dialogs.get(&id).and_then(|d| d.client_invite) else {
             return;
@@ -178,12 +179,16 @@ impl Agent {
     }
 
     pub(super) fn send_cancel(&mut self, now: Instant, txn: TxnId) {
-        let Some(entry) = self.clients.get(&txn) else {
+        let Some(entry) = self.clients.get_mut(&txn) else {
             return;
         };
+        if core::mem::replace(&mut entry.is_cancelled, true) {
+            return;
+        }
         let (to, id) = (entry.to.clone(), entry.dialog);
         let request = derived(&entry.request, Method::Cancel, None);
         let branch = Via::top(&request.headers).map(|via| via.branch.to_owned());
+        self.rearm_client_end(now, txn, TIMEOUT);
         if let (Some(to), Some(branch)) = (to, branch) {
             let txn = TxnId(self.next_id());
             self.begin_client(now, txn, id, request, Way::As(to, branch));
