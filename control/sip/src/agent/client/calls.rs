@@ -221,8 +221,8 @@ impl Agent {
         if *method == Method::Bye {
             return self.end_session(id);
         }
-        // It belongs to the INVITE, which decides.
-        if *method == Method::Prack {
+        // They belong to the INVITE, which decides.
+        if matches!(method, Method::Prack | Method::Cancel) {
             return;
         }
         if *method != Method::Invite {

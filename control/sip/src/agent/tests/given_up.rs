@@ -52,3 +52,26 @@ fn a_call_that_was_given_up_is_not_placed_again() {
         assert!(bench.take_sent().iter().all(|line| line.starts_with("ACK")));
     }
 }
+
+#[test]
+fn a_cancel_that_fails_leaves_the_call_to_its_answer() {
+    let mut bench = Bench::new();
+    let dialog = call(&mut bench);
+    let invite = bench.last().to_owned();
+    bench.receive(&answer_to(&invite, "180 Ringing", "1"));
+    let now = bench.now;
+    bench.agent.cancel(now, dialog);
+    bench.drain();
+    let cancel = bench.last().to_owned();
+    bench.receive(&answer_to(&cancel, "481 Call Does Not Exist", "1"));
+    bench.receive(&answer_to(&invite, "200 OK", "1"));
+    bench.take_sent();
+    bench.agent.ack(dialog, &[], Vec::new());
+    assert!(bench.agent.bye(now, dialog, Vec::new()));
+    bench.drain();
+    let sent: Vec<_> = bench.take_sent();
+    let [ack, bye] = sent.as_slice() else {
+        panic!("{sent:?}");
+    };
+    assert!(ack.starts_with("ACK ") && bye.starts_with("BYE "));
+}
