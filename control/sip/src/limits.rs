@@ -87,6 +87,8 @@ pub const COMMANDS_MAX: usize = 256;
 pub const EVENTS_MAX: usize = 4_096;
 /// Messages waiting for one connection; when full, the connection is closed.
 pub const SEND_QUEUE_MAX: usize = 256;
+/// How often a request that later ones overtook is sent again.
+pub const RESENDS_MAX: u32 = 4;
 /// Provisional responses kept for one outgoing INVITE.
 pub const PROVISIONALS_MAX: usize = 16;
 /// Branches of one outgoing INVITE whose reliable provisional responses and 2xx are acknowledged.

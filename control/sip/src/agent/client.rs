@@ -51,6 +51,8 @@ pub(super) struct ClientTxn {
     cancel_wanted: bool,
     /// A CANCEL went out: no answer is waited for longer than that takes.
     is_cancelled: bool,
+    /// How often it was overtaken by a later one, and sent again.
+    resends: u32,
     /// Nobody asked for its answer: a CANCEL or a PRACK that was sent here; the INVITE's own tells.
     pub(super) is_silent: bool,
     /// The URI whose target was looked up.
@@ -76,6 +78,7 @@ impl ClientTxn {
             forks: Vec::new(),
             cancel_wanted: false,
             is_cancelled: false,
+            resends: 0,
             is_silent: false,
             asked: None,
             is_udp_next: false,
@@ -84,6 +87,14 @@ impl ClientTxn {
 
     fn is_invite(&self) -> bool {
         self.request.method == Method::Invite
+    }
+
+    /// Whether it means the same behind a later one. Two SUBSCRIBEs do not.
+    fn may_be_late(&self) -> bool {
+        matches!(
+            self.request.method,
+            Method::Bye | Method::Notify | Method::Update
+        )
     }
 
     /// Nobody wants to have it accepted any more.
@@ -209,7 +220,9 @@ impl Agent {
             (ClientState::Completed, 300..) => self.repeat_ack(txn),
             (ClientState::Accepted | ClientState::Completed, _) => {}
             (_, ..200) => self.handle_provisional(now, txn, response),
-            _ if self.leave_busy(now, txn, response) || self.prove(now, txn, response) => {}
+            _ if self.leave_busy(now, txn, response)
+                || self.prove(now, txn, response)
+                || self.resend_overtaken(now, txn, response) => {}
             _ => self.handle_final(now, txn, response),
         }
     }

@@ -687,6 +687,9 @@ fn a_cancel_waits_for_the_first_response() {
 #[path = "tests/given_up.rs"]
 mod given_up;
 
+#[path = "tests/overtaken.rs"]
+mod overtaken;
+
 #[path = "tests/failover.rs"]
 mod failover;
 

@@ -5,7 +5,7 @@ use super::{ClientState, ClientTxn, by_flow, derived, seen};
 use crate::addr::Transport;
 use crate::agent::{Agent, Destination, Hop, TxnId};
 use crate::digest::{answer, is_stale};
-use crate::limits::{TIMEOUT, UDP_PAYLOAD_BYTES_MAX, UDP_REQUEST_BYTES_MAX};
+use crate::limits::{RESENDS_MAX, TIMEOUT, UDP_PAYLOAD_BYTES_MAX, UDP_REQUEST_BYTES_MAX};
 use crate::message::{Method, Response};
 use clock::Instant;
 
@@ -172,6 +172,41 @@ impl Agent {
         let branch = self.put_via(&mut request, transport, near);
         if let Some(entry) = self.clients.get_mut(&txn) {
             entry.request = request;
+        }
+        self.send_client(now, txn, to, &branch);
+        true
+    }
+
+    /// A 500 to a request that a later one of ours may have overtaken: whoever gets it out of order has to refuse
+    /// it (RFC 3261 12.2.2). It goes out again behind that, some times: two must not overtake each other for ever.
+    pub(super) fn resend_overtaken(
+        &mut self,
+        now: Instant,
+        txn: TxnId,
+        response: &Response,
+    ) -> bool {
+        let Some(entry) = self.clients.get(&txn) else {
+            return false;
+        };
+        let may_be = response.code == 500 && entry.resends < RESENDS_MAX && entry.may_be_late();
+        let cseq = entry.request.headers.cseq().map(|(number, _)| number);
+        let (Some(cseq), Some(to)) = (cseq.filter(|_| may_be), entry.to.clone()) else {
+            return false;
+        };
+        let mut request = entry.request.clone();
+        let Some(dialog) = self.dialogs.get_mut(&entry.dialog) else {
+            return false;
+        };
+        if dialog.local_seq <= cseq {
+            return false;
+        }
+        dialog.local_seq += 1;
+        let cseq = format!("{} {}", dialog.local_seq, request.method);
+        request.headers.put_first("CSeq", cseq);
+        let (transport, near) = seen(&to);
+        let branch = self.put_via(&mut request, transport, near);
+        if let Some(entry) = self.clients.get_mut(&txn) {
+            (entry.request, entry.resends) = (request, entry.resends + 1);
         }
         self.send_client(now, txn, to, &branch);
         true
