@@ -16,7 +16,9 @@ use h248::ast::{
 
 use crate::limits::ASSOCIATIONS_MAX;
 use crate::node::{Event, LostReason, NodeOutput, Registered};
-use crate::service_change::{of_root, request_peer, root_audit, root_reply, time_stamp};
+use crate::service_change::{
+    UNAUTHORIZED, of_root, request_peer, root_audit, root_reply, time_stamp,
+};
 use crate::{AssociationConfig, Endpoint, FailReason, Peer, Request, error};
 
 /// The gateways associated with a controller.
@@ -83,7 +85,7 @@ impl Associations {
             if self.gateways.contains_key(&request.mid) || self.config.accept_unregistered {
                 return Some(request);
             }
-            let error = error(504, "Command Received from unauthorized entity");
+            let error = error(UNAUTHORIZED, "Command Received from unauthorized entity");
             endpoint.refuse(request.key, error);
             return None;
         };

@@ -118,6 +118,9 @@ pub enum LostReason {
     /// The controller handed us to another one.
     #[error("handed off to another controller")]
     HandedOff,
+    /// The controller does not take us for a gateway of its own (504): it gave us up, or began anew.
+    #[error("the controller knows of no association")]
+    Disowned,
     /// The controller refused our message for its version: both sides must start over.
     #[error("protocol version refused")]
     VersionRefused,

@@ -7,7 +7,8 @@
 //!    +--(end of list)-+---------------------+--------------------+                   Departed
 //! ```
 //!
-//! Asked, with 461 as the answer, asks again without a profile.
+//! Asked, with 461 as the answer, asks again without a profile. Registered, a request of ours that is refused with
+//! 504 shows that the controller has forgotten us, and is a loss like any other.
 
 mod answer;
 mod redirect;
@@ -22,7 +23,7 @@ use h248::ast::{
 
 use crate::node::{Event, LostReason, NodeOutput, Registered};
 use crate::random::Random;
-use crate::service_change::{of_root, plain, root_reply, root_service_change};
+use crate::service_change::{UNAUTHORIZED, of_root, plain, root_reply, root_service_change};
 use crate::{
     AfterLoss, Departure, Endpoint, FailReason, Peer, RegistrationConfig, Request, TransportAddr,
     error,
@@ -214,6 +215,11 @@ impl Registration {
                 self.depart_now(now, endpoint);
                 true
             }
+            State::Registered(was) if was.mid == *mid && is_disowned(body) => {
+                let peer = was.peer;
+                self.lose(now, endpoint, peer, LostReason::Disowned);
+                self.take_ignored(id)
+            }
             State::Waiting { .. }
             | State::Resolving(..)
             | State::Connecting(_)
@@ -255,6 +261,9 @@ impl Registration {
             FailReason::TimedOut => self.lose(now, endpoint, peer, LostReason::Silent),
             FailReason::ErrorMessage(error) if error.code == 406 => {
                 self.lose(now, endpoint, peer, LostReason::VersionRefused);
+            }
+            FailReason::ErrorMessage(error) if error.code == UNAUTHORIZED => {
+                self.lose(now, endpoint, peer, LostReason::Disowned);
             }
             FailReason::TransportLost
             | FailReason::PendingLimit
@@ -321,9 +330,10 @@ impl Registration {
                             received";
                 Some(error(505, text))
             }
-            Some(registered) if registered.mid != *mid => {
-                Some(error(504, "Command Received from unauthorized entity"))
-            }
+            Some(registered) if registered.mid != *mid => Some(error(
+                UNAUTHORIZED,
+                "Command Received from unauthorized entity",
+            )),
             Some(_) => None,
         }
     }
@@ -468,4 +478,9 @@ impl Registration {
     fn event(&mut self, event: Event) {
         self.outputs.push_back(NodeOutput::Event(Box::new(event)));
     }
+}
+
+/// Whether a request was refused as a whole because the controller knows of no association with us.
+fn is_disowned(body: &ReplyBody) -> bool {
+    matches!(body, ReplyBody::Error(error) if error.code == UNAUTHORIZED)
 }

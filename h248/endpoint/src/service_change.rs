@@ -13,6 +13,9 @@ use crate::{Peer, Request, TransportAddr, TransportKind};
 pub(crate) const PORT_TEXT: u16 = 2944;
 
 /// `Context=-{command}`.
+/// Command received from an unauthorized entity: from no gateway, or no controller, of ours.
+pub(crate) const UNAUTHORIZED: u16 = 504;
+
 pub(crate) fn root_action(command: Command) -> ActionRequest {
     ActionRequest::new(ContextId::Null, [command])
 }

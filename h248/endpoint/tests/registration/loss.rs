@@ -207,3 +207,24 @@ fn the_lost_reason_of_a_refused_version_is_told() {
         "registered Disconnected 1 v1 \"mgc1.example\""
     );
 }
+
+#[test]
+fn a_gateway_that_its_controller_has_forgotten_registers_again() {
+    let mut net = Net::new();
+    net.controller(1, 2, AssociationConfig::default());
+    net.gateway(10, 2, towards(&[udp(1)]));
+    net.run(ms(10));
+    net.told(10);
+    // It begins anew, as after a crash: whoever is silent by UDP is not missed.
+    net.controller(1, 2, AssociationConfig::default());
+    let (now, peer) = (net.now, net.association(10).peer);
+    net.node(10).send_request(now, peer, audit()).expect("room");
+    net.run(ms(2_000));
+    let told = net.told(10);
+    let lost = format!("lost 1 {:?}", LostReason::Disowned);
+    assert!(told.contains(&lost), "{told:?}");
+    assert_eq!(
+        told.last().expect("told"),
+        "registered Disconnected 1 v2 \"mgc1.example\""
+    );
+}
