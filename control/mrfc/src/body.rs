@@ -28,13 +28,12 @@ pub(crate) struct Invited {
 }
 
 /// A session description, and beside it what the others of a list may be known by (RFC 5366 5): the media
-/// type and the body.
-pub(crate) fn with_history(sdp: &str, history: Option<&str>) -> (String, Vec<u8>) {
+/// type and the body. `number` is random: 64 such bits do not occur in either part.
+pub(crate) fn with_history(sdp: &str, history: Option<&str>, number: u64) -> (String, Vec<u8>) {
     let Some(history) = history else {
         return ("application/sdp".to_owned(), sdp.into());
     };
-    // 64 random bits do not occur in either part.
-    let boundary = format!("part-{:016x}", rand::random::<u64>());
+    let boundary = format!("part-{number:016x}");
     let body = format!(
         "--{boundary}\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n\
          --{boundary}\r\nContent-Type: {}\r\n\

@@ -14,9 +14,11 @@ mod leg;
 mod mixers;
 mod notices;
 mod offers;
+mod ports;
 mod refers;
 mod requests;
 mod rosters;
+mod run;
 mod sessions;
 mod terminations;
 mod watchers;
@@ -25,7 +27,7 @@ use crate::audit::Piece;
 use crate::cdr::Recorder;
 use crate::config::{ConferenceConfig, Config};
 use crate::identity::UserKey;
-use crate::limits::{LOOKUPS_MAX, MRFPS_MAX};
+use crate::limits::{LOOKUPS_MAX, MRFPS_MAX, TIMERS_A_TURN};
 use crate::status::{ConferenceStatus, Counters, add, set};
 use crate::terms::Terms;
 use crate::{Action, ActionError};
@@ -40,10 +42,13 @@ use core::hash::Hash;
 use h248::ast::{ActionRequest, MId, TerminationId, TransactionId};
 use h248_endpoint::{Peer, Shell};
 use leg::{Call, Leg, Placed};
+use ports::{Controller, Sip};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use refers::{Refer, ReferId};
 use rosters::Stale;
 use sip::{Answer, DialogId, Stack, TxnId, Uri};
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
@@ -60,6 +65,32 @@ pub(crate) enum Command {
     ),
     /// Refuse joins, end every conference, then answer.
     Drain(oneshot::Sender<()>),
+}
+
+/// What happened.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each is taken apart as soon as it is made"
+)]
+pub(crate) enum Input {
+    Sip(sip::Event),
+    H248(h248_endpoint::Event),
+    Lookup(Lookup),
+    Command(Command),
+    /// The time that was asked for has come.
+    Deadline,
+}
+
+/// What a focus works with.
+pub(crate) struct Around<S, H> {
+    pub(crate) sip: S,
+    pub(crate) h248: H,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) registered: watch::Sender<usize>,
+    pub(crate) recorder: Option<Recorder>,
+    /// Everything random comes from it.
+    pub(crate) seed: [u8; 32],
 }
 
 struct Room {
@@ -157,16 +188,17 @@ enum Task {
     Unwatched,
 }
 
-pub(crate) struct Focus {
+/// The SIP side is `S`, the H.248 side `H`.
+pub(crate) struct Focus<S = Stack, H = Shell> {
     config: Config,
     /// Of conferences that are not provisioned.
     terms: Arc<Terms>,
     policy: Policy,
     allow: String,
-    sip: Stack,
-    h248: Shell,
-    rooms: HashMap<String, Room>,
-    legs: HashMap<ParticipantId, Leg>,
+    sip: S,
+    h248: H,
+    rooms: BTreeMap<String, Room>,
+    legs: BTreeMap<ParticipantId, Leg>,
     by_dialog: HashMap<DialogId, ParticipantId>,
     refers: HashMap<ReferId, Refer>,
     watchers: HashMap<WatcherId, Watcher>,
@@ -176,10 +208,11 @@ pub(crate) struct Focus {
     by_user: HashMap<UserKey, BTreeSet<ParticipantId>>,
     by_termination: HashMap<(MId, TerminationId), ParticipantId>,
     /// Conferences whose roster changed and was not told yet.
-    changed: HashSet<String>,
+    changed: BTreeSet<String>,
     /// NOTIFYs that await their answer.
     notifies: HashMap<TxnId, Notified>,
-    lookups: mpsc::Receiver<Lookup>,
+    /// `None` once it is listened to.
+    lookups: Option<mpsc::Receiver<Lookup>>,
     lookup_sender: mpsc::Sender<Lookup>,
     mrfps: Vec<Mrfp>,
     /// MRFPs being compared with what is known of them.
@@ -189,7 +222,8 @@ pub(crate) struct Focus {
     tasks: HashMap<TransactionId, (Task, Instant)>,
     queue: VecDeque<(String, Event)>,
     timers: TimerTable<Timer>,
-    epoch: tokio::time::Instant,
+    now: Instant,
+    rng: StdRng,
     next_leg: u64,
     next_refer: u64,
     next_watcher: u64,
@@ -200,16 +234,16 @@ pub(crate) struct Focus {
     is_draining: bool,
 }
 
-impl Focus {
-    pub(crate) fn new(
-        config: Config,
-        allow: String,
-        sip: Stack,
-        h248: Shell,
-        counters: Arc<Counters>,
-        registered: watch::Sender<usize>,
-        recorder: Option<Recorder>,
-    ) -> Self {
+impl<S: Sip, H: Controller> Focus<S, H> {
+    pub(crate) fn new(config: Config, allow: String, around: Around<S, H>) -> Self {
+        let Around {
+            sip,
+            h248,
+            counters,
+            registered,
+            recorder,
+            seed,
+        } = around;
         let policy = Policy {
             domains: config.domains.clone(),
             names: config.conferences.iter().map(|c| c.name.clone()).collect(),
@@ -225,17 +259,17 @@ impl Focus {
             allow,
             sip,
             h248,
-            rooms: HashMap::new(),
-            legs: HashMap::new(),
+            rooms: BTreeMap::new(),
+            legs: BTreeMap::new(),
             by_dialog: HashMap::new(),
             refers: HashMap::new(),
             watchers: HashMap::new(),
             watched: HashMap::new(),
             by_user: HashMap::new(),
             by_termination: HashMap::new(),
-            changed: HashSet::new(),
+            changed: BTreeSet::new(),
             notifies: HashMap::new(),
-            lookups,
+            lookups: Some(lookups),
             lookup_sender,
             mrfps: Vec::new(),
             audits: HashMap::new(),
@@ -243,7 +277,8 @@ impl Focus {
             tasks: HashMap::new(),
             queue: VecDeque::new(),
             timers: TimerTable::default(),
-            epoch: tokio::time::Instant::now(),
+            now: Instant::ZERO,
+            rng: StdRng::from_seed(seed),
             next_leg: 0,
             next_refer: 0,
             next_watcher: 0,
@@ -262,42 +297,42 @@ impl Focus {
         for name in names {
             focus.open_room(&name, true);
         }
+        focus.update_gauges();
         focus
     }
 
-    /// Works until `commands` is closed, then closes the SIP side.
-    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        loop {
-            self.drain_queue().await;
-            self.publish().await;
-            self.update_gauges();
-            let at = self
-                .timers
-                .deadline()
-                .map(|at| self.epoch + at.since(Instant::ZERO));
-            tokio::select! {
-                event = self.sip.next_event() => match event {
-                    Some(event) => self.handle_sip(event).await,
-                    None => return warn!("the SIP stack stopped"),
-                },
-                event = self.h248.next() => self.handle_h248(event),
-                Some(lookup) = self.lookups.recv() => self.handle_lookup(lookup).await,
-                command = commands.recv() => match command {
-                    Some(command) => self.handle_command(command).await,
-                    None => break,
-                },
-                () = sleep_until(at) => self.handle_deadline().await,
-            }
+    /// Takes in one input, and everything that follows from it.
+    pub(crate) async fn handle(&mut self, now: Instant, input: Input) {
+        self.now = now;
+        match input {
+            Input::Sip(event) => self.handle_sip(event).await,
+            Input::H248(event) => self.handle_h248(event),
+            Input::Lookup(lookup) => self.handle_lookup(lookup).await,
+            Input::Command(command) => self.handle_command(command).await,
+            Input::Deadline => self.handle_deadline().await,
         }
-        self.sip.close().await;
+        self.drain_queue().await;
+        self.publish().await;
+        self.update_gauges();
     }
 
+    /// When [`Input::Deadline`] is due.
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        self.timers.deadline()
+    }
+
+    /// The time of this input.
     fn now(&self) -> Instant {
-        Instant::ZERO + self.epoch.elapsed()
+        self.now
     }
 
+    /// So many timers that others have their turn, too: some that are due when they are armed would come
+    /// again for ever.
     async fn handle_deadline(&mut self) {
-        while let Some(timer) = self.timers.expired(self.now()) {
+        for _ in 0..TIMERS_A_TURN {
+            let Some(timer) = self.timers.expired(self.now()) else {
+                return;
+            };
             match timer {
                 Timer::GraceOver(name) => {
                     info!(conference = %name, "the MRFP did not come back in time");
@@ -508,12 +543,5 @@ fn withdraw<K: Eq + Hash, V: Ord>(index: &mut HashMap<K, BTreeSet<V>>, key: &K, 
         if values.is_empty() {
             index.remove(key);
         }
-    }
-}
-
-async fn sleep_until(at: Option<tokio::time::Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => core::future::pending().await,
     }
 }

@@ -28,7 +28,7 @@ pub use terms::Profile;
 
 use clock::Duration;
 use core::sync::atomic::Ordering;
-use focus::{Command, Focus};
+use focus::{Around, Command, Focus};
 use h248::ast::MId;
 use h248_endpoint::TransportAddr;
 use h248_endpoint::{AssociationConfig, Role, Shell, mp_profile};
@@ -133,6 +133,12 @@ const METHODS: [Method; 9] = [
     Method::Subscribe,
 ];
 
+/// Body types that it reads.
+const ACCEPT: [&str; 2] = ["application/sdp", "multipart/mixed"];
+
+/// Extensions that it knows.
+const SUPPORTED: [&str; 4] = ["timer", "norefersub", "100rel", "recipient-list-invite"];
+
 /// Opens the listeners and starts the MRFC on the current tokio runtime.
 ///
 /// # Errors
@@ -156,12 +162,8 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
     let sip = Stack::bind(StackConfig {
         listen: config.sip.clone(),
         allow: METHODS.to_vec(),
-        accept: ["application/sdp", "multipart/mixed"]
-            .map(str::to_owned)
-            .to_vec(),
-        supported: ["timer", "norefersub", "100rel", "recipient-list-invite"]
-            .map(str::to_owned)
-            .to_vec(),
+        accept: ACCEPT.map(str::to_owned).to_vec(),
+        supported: SUPPORTED.map(str::to_owned).to_vec(),
         tls: config.tls.clone(),
         origins: config.origins.clone(),
         trusted: config.trusted.clone(),
@@ -184,15 +186,15 @@ pub async fn start(config: Config) -> Result<Mrfc, StartError> {
     let (sip_addrs, h248_addrs) = (sip.addrs().to_vec(), h248.bound().to_vec());
     let (tls, sip_counters) = (sip.tls().cloned(), sip.counters().clone());
     let allow = METHODS.map(|m| m.to_string()).join(", ");
-    let focus = Focus::new(
-        config,
-        allow,
+    let around = Around {
         sip,
         h248,
-        counters.clone(),
-        registered_sender,
+        counters: counters.clone(),
+        registered: registered_sender,
         recorder,
-    );
+        seed: rand::random(),
+    };
+    let focus = Focus::new(config, allow, around);
     let focus = tokio::spawn(focus.run(queue));
     Ok(Mrfc {
         sip_addrs,

@@ -29,6 +29,8 @@ pub(crate) const REQUESTS_MAX: usize = 1_024;
 pub(crate) const AUDITS_MAX: u32 = 3;
 /// Seconds between these times.
 pub(crate) const AUDIT_AGAIN_SECONDS: u64 = 10;
+/// Timers of the focus that fire before others have their turn.
+pub(crate) const TIMERS_A_TURN: usize = 64;
 /// Seconds a refused peer is told to wait.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;
 

@@ -1,7 +1,8 @@
 //! What operators ask for: conferences made and ended, participants called, muted and removed.
 
 use super::{
-    Command, ConferenceStatus, Event, Focus, Hangup, ParticipantId, Room, Terms, Uri, info,
+    Command, ConferenceStatus, Controller, Event, Focus, Hangup, ParticipantId, Room, Sip, Terms,
+    Uri, info,
 };
 use crate::commands::{mid_text, termination_text};
 use crate::config::ConferenceConfig;
@@ -12,7 +13,7 @@ use crate::{Action, ActionError};
 use conference::Participant;
 use std::sync::Arc;
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     pub(super) async fn handle_command(&mut self, command: Command) {
         match command {
             Command::Status(reply) => {

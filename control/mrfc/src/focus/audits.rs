@@ -2,8 +2,8 @@
 //! nothing there any more is told.
 
 use super::{
-    Event, Focus, Hangup, MId, ParticipantId, Task, TerminationId, Timer, TransactionId, add, info,
-    warn,
+    Controller, Event, Focus, Hangup, MId, ParticipantId, Sip, Task, TerminationId, Timer,
+    TransactionId, add, info, warn,
 };
 use crate::audit::{Audit, Piece, Verdict};
 use crate::commands::{audit, listed, mid_text, subtract_of, termination_text};
@@ -28,7 +28,7 @@ pub(super) struct UnderAudit {
     tries: u32,
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     /// Begins to compare; `tries` were in vain before.
     pub(super) fn start_audit(&mut self, mid: &MId, tries: u32) {
         let known = self.legs.values().filter_map(|leg| {

@@ -6,7 +6,7 @@
 //! given up meanwhile -> CANCEL; a 2xx that crossed it is acknowledged and ended
 //! ```
 
-use super::{Call, Event, Focus, Hangup, Leg, ParticipantId, add, info};
+use super::{Call, Controller, Event, Focus, Hangup, Leg, ParticipantId, Sip, add, info};
 use crate::answers::sips_not_allowed;
 use crate::body::with_history;
 use crate::headers::{Fields, Near, allows_update, of_call, wants_sips};
@@ -15,18 +15,20 @@ use crate::media::{Offer, Ours};
 use crate::session_timer::SessionTimer;
 use conference::info::Departure;
 use core::net::SocketAddr;
+use rand::RngExt;
 use sip::{
     Answer, DialogId, Flow, Hop, Invite, Request, Response, Target, Transport, Uri, reason_phrase,
 };
 use tracing::debug;
 
 /// Next hops that were looked up; none: the target leads nowhere.
-pub(super) struct Lookup {
-    leg: ParticipantId,
-    hops: Vec<Hop>,
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(super) leg: ParticipantId,
+    pub(super) hops: Vec<Hop>,
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     /// Makes the leg of a call; [`Event::DialOut`] starts it.
     pub(super) fn new_call(
         &mut self,
@@ -57,7 +59,7 @@ impl Focus {
                 early: None,
                 is_given_up: false,
             }),
-            ..Leg::new(name, identity)
+            ..Leg::new(name, identity, self.rng.random())
         };
         info!(conference = %name, leg = id.0, "calling");
         self.insert_leg(id, leg);
@@ -73,28 +75,22 @@ impl Focus {
         if target.scheme() == "tel" && self.config.next_hop.is_none() {
             return self.place(id, Vec::new()).await;
         }
-        let is_sips = target.scheme() == "sips";
         let target = match &self.config.next_hop {
             Some(hop) => hop.target(),
             None => Target::of(target),
         };
-        let (resolver, sender) = (
-            self.sip.handle().resolver().clone(),
-            self.lookup_sender.clone(),
-        );
-        tokio::spawn(async move {
-            let mut hops = resolver.hops(&target).await;
-            // Whom a sips: URI names is called by TLS or not at all (RFC 3261 26.2.2).
-            hops.retain(|hop| !is_sips || hop.addr.transport.is_secure());
-            // The focus is gone only when the process is stopping.
-            let _ = sender.send(Lookup { leg: id, hops }).await;
-        });
+        self.sip.look_up(id, target, &self.lookup_sender);
     }
 
     pub(super) async fn handle_lookup(&mut self, lookup: Lookup) {
-        let is_wanted = |leg: &Leg| leg.dialog.is_none() && !leg.is_sip_over;
-        if self.legs.get(&lookup.leg).is_some_and(is_wanted) {
-            self.place(lookup.leg, lookup.hops).await;
+        let Lookup { leg: id, mut hops } = lookup;
+        let leg = self.legs.get(&id);
+        let wanted = leg.filter(|leg| leg.dialog.is_none() && !leg.is_sip_over);
+        if let Some(call) = wanted.and_then(|leg| leg.call.as_ref()) {
+            // Whom a sips: URI names is called by TLS or not at all (RFC 3261 26.2.2).
+            let is_sips = call.target.scheme() == "sips";
+            hops.retain(|hop| !is_sips || hop.addr.transport.is_secure());
+            self.place(id, hops).await;
         }
     }
 
@@ -108,7 +104,7 @@ impl Focus {
             return;
         };
         add(&self.counters.calls, 1);
-        match self.sip.handle().invite(invite).await {
+        match self.sip.invite(invite).await {
             Some(Ok(dialog)) => {
                 if let Some(leg) = self.legs.get_mut(&id) {
                     leg.dialog = Some(dialog);
@@ -131,7 +127,7 @@ impl Focus {
         let (call, placed) = (leg.call.as_ref()?, leg.placed.as_ref()?);
         let room = self.rooms.get(&leg.conference)?;
         let conference = room.uri.clone()?;
-        let icid = format!("{:032x}", rand::random::<u128>());
+        let icid = format!("{:032x}", self.rng.random::<u128>());
         let mut headers = of_call(&self.config, &self.allow, &conference, seen, &icid);
         leg.fields.clone_from(&headers);
         headers.extend(route.map(|uri| ("Route".to_owned(), format!("<{uri}>"))));
@@ -143,7 +139,7 @@ impl Focus {
         leg.answer = placed
             .reserved
             .describe(&leg.side(), capabilities, leg.origin);
-        let (kind, body) = with_history(&leg.answer, history.as_deref());
+        let (kind, body) = with_history(&leg.answer, history.as_deref(), self.rng.random());
         headers.push(("Content-Type".to_owned(), kind));
         Some(Invite {
             uri,
@@ -254,7 +250,7 @@ impl Focus {
         dialog: DialogId,
         response: &Response,
     ) {
-        self.sip.handle().ack(dialog, Vec::new(), Vec::new()).await;
+        self.sip.ack(dialog).await;
         let own = self.config.session_expires;
         let conference = self.legs.get(&id).map(|leg| leg.conference.as_str());
         let terms = self.terms_of(conference.unwrap_or_default());
@@ -268,7 +264,7 @@ impl Focus {
         }
         if leg.call.as_ref().is_some_and(|call| call.is_given_up) {
             let reason = ("Reason".to_owned(), "SIP;cause=487".to_owned());
-            return self.sip.handle().bye(dialog, vec![reason]).await;
+            return self.sip.bye(dialog, vec![reason]).await;
         }
         leg.session = SessionTimer::answered(&response.headers, own);
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "accepted our call");

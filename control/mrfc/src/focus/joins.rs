@@ -2,7 +2,9 @@
 
 use super::offers::Later;
 use super::refers::Asked;
-use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, add, info};
+use super::{
+    Answer, Controller, Event, Focus, Hangup, Leg, ParticipantId, Refusal, Sip, add, info,
+};
 use crate::answers::{answer_with, bad_extension, busy, read_body, read_offer, refusal};
 use crate::body::{Body, Invited};
 use crate::headers::{LIST, allows_update, capabilities, contact, of_focus, wants_list};
@@ -12,6 +14,7 @@ use crate::media::Ours;
 use crate::session_timer::SessionTimer;
 use conference::UnknownConference;
 use conference::info::Departure;
+use rand::RngExt;
 use sip::{DialogId, Flow, Method, Request, Response, TxnId, Uri};
 use tracing::debug;
 
@@ -32,7 +35,7 @@ struct Called {
     is_new: bool,
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     pub(super) async fn handle_sip(&mut self, event: sip::Event) {
         match event {
             sip::Event::Invite {
@@ -215,14 +218,14 @@ impl Focus {
             allows_update: allows_update(headers),
             offer,
             session,
-            ..Leg::new(&called.name, identity)
+            ..Leg::new(&called.name, identity, self.rng.random())
         };
         info!(conference = %called.name, leg = id.0, call_id = %leg.call_id, "joining");
         let progress = leg.progress(request);
         self.insert_leg(id, leg);
         self.by_dialog.insert(dialog, id);
         if let Some(progress) = progress {
-            self.sip.handle().respond(txn, progress).await;
+            self.sip.respond(txn, progress).await;
         }
         self.open_room(&called.name, false);
         if let Some(room) = self.rooms.get_mut(&called.name) {
@@ -260,7 +263,7 @@ impl Focus {
     }
 
     /// The conference that an INVITE is for: the one its URI names, or a new one of the factory.
-    fn called(&self, uri: &Uri) -> Result<Called, Answer> {
+    fn called(&mut self, uri: &Uri) -> Result<Called, Answer> {
         let factory = self.config.factory.as_deref();
         if factory.is_none() || uri.user_unescaped().as_deref() != factory {
             return Ok(Called {
@@ -270,7 +273,7 @@ impl Focus {
             });
         }
         // Nobody guesses it: 64 random bits.
-        let name = format!("conf-{:016x}", rand::random::<u64>());
+        let name = format!("conf-{:016x}", self.rng.random::<u64>());
         match self.policy.make(uri.host(), self.rooms.len()) {
             Ok(()) => {}
             Err(UnknownConference::Full) => return Err(busy()),
@@ -311,7 +314,7 @@ impl Focus {
         add(&self.counters.refusals, 1);
         self.counters.outcomes().invites_in.count(answer.code);
         debug!(code = answer.code, "INVITE refused");
-        self.sip.handle().respond(txn, answer).await;
+        self.sip.respond(txn, answer).await;
     }
 
     /// OPTIONS outside a dialog: of the focus itself (no user part) or of a conference.
@@ -329,7 +332,7 @@ impl Focus {
             Ok(_) => answer_with(200, capabilities(&self.allow))
                 .with("Contact", contact(&self.config, &request.uri, seen)),
         };
-        self.sip.handle().respond(txn, answer).await;
+        self.sip.respond(txn, answer).await;
     }
 
     async fn handle_in_dialog(
@@ -342,7 +345,7 @@ impl Focus {
         let seen = self.seen_by(request, flow);
         let leg = self.by_dialog.get(&dialog).copied();
         let Some((id, leg)) = leg.and_then(|id| Some((id, self.legs.get_mut(&id)?))) else {
-            return self.sip.handle().respond(txn, Answer::new(481)).await;
+            return self.sip.respond(txn, Answer::new(481)).await;
         };
         // Without a body an UPDATE only refreshes (RFC 3311 5.1).
         let is_offer = request.method == Method::Invite || !request.body.is_empty();
@@ -370,7 +373,7 @@ impl Focus {
             | Method::Subscribe
             | Method::Other(_) => Answer::new(501).with("Allow", self.allow.clone()),
         };
-        self.sip.handle().respond(txn, answer).await;
+        self.sip.respond(txn, answer).await;
     }
 
     pub(super) async fn accept(&mut self, id: ParticipantId) {
@@ -392,7 +395,7 @@ impl Focus {
         let termination = crate::commands::termination_text(&placed.added.termination);
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, %termination, "joined");
         self.restart_session(id);
-        self.sip.handle().respond(txn, answer).await;
+        self.sip.respond(txn, answer).await;
     }
 
     pub(super) async fn refuse(&mut self, id: ParticipantId, why: Refusal) {
@@ -434,16 +437,16 @@ impl Focus {
             Hangup::Closing => "SIP;cause=410;text=\"Conference ended\"",
         };
         if let Some(txn) = leg.txn.take() {
-            self.sip.handle().respond(txn, Answer::new(487)).await;
+            self.sip.respond(txn, Answer::new(487)).await;
         }
         let is_ringing = leg.call.is_some() && !leg.is_connected;
         let headers = vec![("Reason".to_owned(), reason.to_owned())];
         match (leg.dialog, &mut leg.call) {
             (Some(dialog), Some(call)) if is_ringing => {
                 call.is_given_up = true;
-                self.sip.handle().cancel(dialog).await;
+                self.sip.cancel(dialog).await;
             }
-            (Some(dialog), _) => self.sip.handle().bye(dialog, headers).await,
+            (Some(dialog), _) => self.sip.bye(dialog, headers).await,
             // Its next hop is being looked up: nothing went out.
             (None, _) => {
                 self.fail_call(id, 487, sip::reason_phrase(487)).await;

@@ -86,8 +86,9 @@ pub(super) struct Placed {
 }
 
 impl Leg {
-    pub(super) fn new(conference: &str, identity: Identity) -> Self {
-        let origin = u64::from(rand::random::<u32>());
+    /// `origin` names its sessions in descriptions of ours.
+    pub(super) fn new(conference: &str, identity: Identity, origin: u32) -> Self {
+        let origin = u64::from(origin);
         Self {
             conference: conference.to_owned(),
             dialog: None,

@@ -1,8 +1,8 @@
 //! What MRFPs say: they come and go, answer, and tell what happens.
 
 use super::{
-    Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Placed, Task, TerminationId, Timer,
-    TransactionId, add, info, warn,
+    Controller, Event, Focus, Hangup, MId, MRFPS_MAX, Mrfp, ParticipantId, Placed, Sip, Task,
+    TerminationId, Timer, TransactionId, add, info, warn,
 };
 use crate::commands::{
     Added, Observed, REQUEST, added, check, mid_text, modified, observed, statistics, subtract,
@@ -21,7 +21,7 @@ use h248_endpoint::{Event as H248Event, Registered, Request, error, error_of, re
 /// The context or the termination is not there (any more), or not there together (H.248.8).
 const GONE: [u16; 3] = [411, 430, 435];
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     pub(super) fn handle_h248(&mut self, event: H248Event) {
         match event {
             H248Event::Registered(registered) => self.handle_registered(registered),

@@ -5,7 +5,7 @@
 //! roster changed -> Listener::poll -> Modify with mess/sm -> Notify mess/msrs -> Listener::answered
 //! ```
 
-use super::{Focus, Leg, ParticipantId, Room, Task, Timer, add, info};
+use super::{Controller, Focus, Leg, ParticipantId, Room, Sip, Task, Timer, add, info};
 use crate::commands::{Message, play};
 use crate::terms::Profile;
 use clock::TimerKey;
@@ -34,7 +34,7 @@ enum Form {
     Bare,
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     /// The roster of a conference changed.
     pub(super) fn tell_listeners(&mut self, name: &str) {
         let room = self.rooms.get_mut(name);

@@ -1,6 +1,6 @@
 //! Offers after the first: re-INVITE, UPDATE, PRACK and ACK.
 
-use super::{Answer, Event, Focus, Hangup, Leg, ParticipantId, Refusal, info};
+use super::{Answer, Controller, Event, Focus, Hangup, Leg, ParticipantId, Refusal, Sip, info};
 use crate::answers::{answer_with, bad_extension, not_acceptable, read_body, read_offer, refusal};
 use crate::headers::{LIST, wants_list};
 use crate::media::{Offer, Unusable};
@@ -41,7 +41,7 @@ impl Leg {
     }
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     /// A re-INVITE or UPDATE: the answer, or later, when the MRFP has been asked.
     pub(super) fn handle_offer(
         &mut self,
@@ -185,7 +185,7 @@ impl Focus {
             leg.answer = describe(leg).unwrap_or_default();
         }
         let answer = leg.ok_with_sdp();
-        self.sip.handle().respond(txn, answer).await;
+        self.sip.respond(txn, answer).await;
     }
 
     pub(super) async fn refuse_change(&mut self, id: ParticipantId, why: Refusal) {
@@ -196,7 +196,7 @@ impl Focus {
         match leg.txn.take() {
             Some(txn) => {
                 let answer = refusal(why, leg.fault.as_deref());
-                self.sip.handle().respond(txn, answer).await;
+                self.sip.respond(txn, answer).await;
             }
             // The answer to our offer cannot be brought into force.
             None => self.tell(id, Event::Expelled(id, Hangup::MediaFailed)),

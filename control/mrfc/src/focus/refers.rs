@@ -6,7 +6,9 @@
 //! one NOTIFY is under way at a time; what happens meanwhile is told by the next, the end always
 //! ```
 
-use super::{Answer, Event, Focus, Hangup, Notified, ParticipantId, Timer, add, info};
+use super::{
+    Answer, Controller, Event, Focus, Hangup, Notified, ParticipantId, Sip, Timer, add, info,
+};
 use crate::headers::contact;
 use crate::identity::{Identity, is_same_user};
 use crate::limits::{LEGS_MAX, REFER_SECONDS, REFERS_MAX};
@@ -42,7 +44,7 @@ pub(super) struct Refer {
     ends_at: clock::Instant,
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     pub(super) async fn handle_refer(&mut self, asked: Asked, request: &Request, flow: Flow) {
         match self.start_refer(&asked, request, flow).await {
             Ok(()) => {
@@ -53,7 +55,7 @@ impl Focus {
                 add(&self.counters.refers_refused, 1);
                 self.counters.outcomes().refers.count(answer.code);
                 debug!(code = answer.code, "REFER refused");
-                self.sip.handle().respond(asked.txn, answer).await;
+                self.sip.respond(asked.txn, answer).await;
             }
         }
     }
@@ -188,7 +190,7 @@ impl Focus {
             .is_some_and(|value| value.trim().eq_ignore_ascii_case("false"));
         if is_silent {
             let answer = answer.with("Refer-Sub", "false");
-            self.sip.handle().respond(asked.txn, answer).await;
+            self.sip.respond(asked.txn, answer).await;
             return None;
         }
         self.next_refer += 1;
@@ -205,8 +207,8 @@ impl Focus {
             ends_at,
         };
         self.refers.insert(id, refer);
-        self.sip.handle().hold(asked.dialog).await;
-        self.sip.handle().respond(asked.txn, answer).await;
+        self.sip.hold(asked.dialog).await;
+        self.sip.respond(asked.txn, answer).await;
         Some(id)
     }
 
@@ -283,8 +285,10 @@ impl Focus {
         ];
         let body = format!("SIP/2.0 {code} {reason}\r\n").into_bytes();
         let dialog = refer.dialog;
-        let handle = self.sip.handle().clone();
-        let sent = handle.request(dialog, Method::Notify, headers, body).await;
+        let sent = self
+            .sip
+            .request(dialog, Method::Notify, headers, body)
+            .await;
         match sent {
             Some(txn) if !is_last => {
                 if let Some(refer) = self.refers.get_mut(&id) {
@@ -336,7 +340,7 @@ impl Focus {
                 "Expires",
                 if is_over { 0 } else { REFER_SECONDS }.to_string(),
             );
-        self.sip.handle().respond(asked.txn, answer).await;
+        self.sip.respond(asked.txn, answer).await;
         if is_over {
             self.end_refer(id).await;
         } else {
@@ -360,7 +364,7 @@ impl Focus {
             if let Some(txn) = refer.in_flight {
                 self.notifies.remove(&txn);
             }
-            self.sip.handle().release(refer.dialog).await;
+            self.sip.release(refer.dialog).await;
         }
     }
 }

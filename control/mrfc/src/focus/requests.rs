@@ -1,7 +1,7 @@
 //! Requests to MRFPs: so many at once, the others in their turn. A conference that ends subtracts all its
 //! terminations in one moment, and none of these may be lost.
 
-use super::{ActionRequest, Focus, MId, Mrfp, Peer, Task, VecDeque, add, warn};
+use super::{ActionRequest, Controller, Focus, MId, Mrfp, Peer, Sip, Task, VecDeque, add, warn};
 use crate::commands::{mid_text, subtract_all};
 use crate::limits::REQUESTS_MAX;
 
@@ -26,7 +26,7 @@ impl Mrfp {
     }
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     /// Asks an MRFP, in its turn; `None`: nobody is asked.
     pub(super) fn send(&mut self, mrfp: &MId, action: ActionRequest, task: Task) -> Option<()> {
         let at = self.mrfps.iter().position(|m| m.mid == *mrfp)?;
@@ -41,7 +41,7 @@ impl Focus {
     /// Gives the task back if the request cannot be sent.
     fn send_now(&mut self, at: usize, action: ActionRequest, task: Task) -> Result<(), Task> {
         let mrfp = &mut self.mrfps[at];
-        match self.h248.send_request(mrfp.peer, vec![action]) {
+        match self.h248.send_request(mrfp.peer, action) {
             Ok(id) => {
                 mrfp.outstanding += 1;
                 self.tasks.insert(id, (task, self.now()));

@@ -1,6 +1,6 @@
 //! The rosters: what changed in which conference, for those who watch and those who are told in plain text.
 
-use super::{Focus, Leg, ParticipantId, Room};
+use super::{Controller, Focus, Leg, ParticipantId, Room, Sip};
 use crate::identity::is_same_user;
 use conference::info::{Departure, Endpoint, Joining, Status};
 use conference::roster::{Description, Entry};
@@ -28,7 +28,7 @@ impl Stale {
     }
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     /// Takes in that a participant, or more than one, or the conference itself stands otherwise than before.
     pub(super) fn note_change(&mut self, name: &str, seat: Option<ParticipantId>) {
         let Some(room) = self.rooms.get_mut(name) else {

@@ -1,15 +1,16 @@
 //! Session timers of legs: refreshing, being refreshed, ending what is silent.
 
 use super::joins::Heard;
-use super::{Event, Focus, Hangup, ParticipantId, Timer, info};
+use super::{Controller, Event, Focus, Hangup, ParticipantId, Sip, Timer, info};
 use clock::Duration;
+use rand::RngExt;
 use sip::Method;
 
 /// How long to wait after two requests crossed, milliseconds (RFC 3261 14.1: of the one who owns the
 /// Call-ID).
 const AGAIN_MS: core::ops::Range<u64> = 2_100..4_000;
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     /// Counts from now: the session was just made or refreshed.
     pub(super) fn restart_session(&mut self, id: ParticipantId) {
         let now = self.now();
@@ -49,8 +50,8 @@ impl Focus {
             (Method::Invite, leg.answer.clone().into_bytes())
         };
         leg.is_refreshing = method == Method::Invite;
-        let handle = self.sip.handle();
-        if handle.request(dialog, method, fields, body).await.is_none() {
+        let sent = self.sip.request(dialog, method, fields, body).await;
+        if sent.is_none() {
             // Another offer is under way.
             if let Some(leg) = self.legs.get_mut(&id) {
                 leg.is_refreshing = false;
@@ -80,7 +81,7 @@ impl Focus {
                 if *method == Method::Invite
                     && let Some(dialog) = dialog
                 {
-                    self.sip.handle().ack(dialog, Vec::new(), Vec::new()).await;
+                    self.sip.ack(dialog).await;
                     self.take_answer(id, &response.body);
                 }
             }
@@ -104,7 +105,8 @@ impl Focus {
 
     /// Not at once, so that two that ask each other do not do so again and again.
     fn refresh_soon(&mut self, id: ParticipantId) {
-        self.refresh_after(id, Duration::from_millis(rand::random_range(AGAIN_MS)));
+        let wait = Duration::from_millis(self.rng.random_range(AGAIN_MS));
+        self.refresh_after(id, wait);
     }
 
     fn refresh_after(&mut self, id: ParticipantId, wait: Duration) {

@@ -1,13 +1,13 @@
 //! What is asked of MRFPs: terminations are added, changed and subtracted.
 
-use super::{Event, Focus, ParticipantId, Task, add, warn};
+use super::{Controller, Event, Focus, ParticipantId, Sip, Task, add, warn};
 use crate::commands::{Connection, MSRS, NETFAIL, NICK, control, modify, modify_mode, subtract};
 use crate::media::{Offer, Reserved, Side, local};
 use crate::terms::Profile;
 use conference::MixerFailure;
 use h248::ast::{LocalControl, StreamMode};
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     pub(super) fn add_termination(&mut self, name: &str, id: ParticipantId, new_context: bool) {
         let chosen = if new_context {
             self.choose_mrfp()

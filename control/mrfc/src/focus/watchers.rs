@@ -1,7 +1,7 @@
 //! The conference event package (RFC 4575, RFC 6665, TS 24.147 5.3.3): who watches who takes part.
 
 use super::refers::Asked;
-use super::{Answer, Focus, ParticipantId, Timer, add, set, withdraw};
+use super::{Answer, Controller, Focus, ParticipantId, Sip, Timer, add, set, withdraw};
 use crate::headers::contact;
 use crate::identity::UserKey;
 use crate::limits::{
@@ -20,20 +20,20 @@ pub(super) struct WatcherId(u64);
 
 /// A subscription to the roster of a conference.
 pub(super) struct Watcher {
-    conference: String,
+    pub(super) conference: String,
     /// URI of the conference, which may be gone before the last notification.
     entity: String,
     dialog: DialogId,
     /// Who watches; when it leaves the conference it does not watch any more.
     uri: String,
     /// `conference`, or `conference;id=…`, as the SUBSCRIBE has it.
-    event: String,
+    pub(super) event: String,
     contact: String,
     /// The participant that watches in the dialog of its session, and what names that.
     itself: Option<(ParticipantId, DialogIds)>,
     subscription: Subscription,
-    in_flight: Option<TxnId>,
-    wake: Option<TimerKey>,
+    pub(super) in_flight: Option<TxnId>,
+    pub(super) wake: Option<TimerKey>,
 }
 
 /// Who watches a conference.
@@ -47,7 +47,7 @@ pub(super) struct Watched {
     by_dialog: HashMap<DialogId, BTreeSet<WatcherId>>,
 }
 
-impl Focus {
+impl<S: Sip, H: Controller> Focus<S, H> {
     pub(super) async fn handle_subscribe(&mut self, asked: Asked, request: &Request, flow: Flow) {
         let event = request.headers.get("Event").unwrap_or_default().to_owned();
         let package = event.split(';').next().unwrap_or_default().trim();
@@ -59,7 +59,7 @@ impl Focus {
         if let Err(answer) = answer {
             debug!(code = answer.code, "SUBSCRIBE refused");
             add(&self.counters.subscriptions_refused, 1);
-            self.sip.handle().respond(asked.txn, answer).await;
+            self.sip.respond(asked.txn, answer).await;
         }
     }
 
@@ -113,11 +113,11 @@ impl Focus {
                     wake: None,
                 };
                 self.insert_watcher(id, watcher);
-                self.sip.handle().hold(asked.dialog).await;
+                self.sip.hold(asked.dialog).await;
                 id
             }
         };
-        self.sip.handle().respond(asked.txn, answer).await;
+        self.sip.respond(asked.txn, answer).await;
         self.notify_watcher(id).await;
         Ok(())
     }
@@ -236,8 +236,10 @@ impl Focus {
         ];
         let (dialog, body) = (watcher.dialog, document.to_xml().into_bytes());
         add(&self.counters.notifies, 1);
-        let handle = self.sip.handle().clone();
-        let sent = handle.request(dialog, Method::Notify, headers, body).await;
+        let sent = self
+            .sip
+            .request(dialog, Method::Notify, headers, body)
+            .await;
         match sent.filter(|_| notice.state.is_ok()) {
             Some(txn) => {
                 if let Some(watcher) = self.watchers.get_mut(&id) {
@@ -295,7 +297,7 @@ impl Focus {
             if let Some(txn) = watcher.in_flight {
                 self.notifies.remove(&txn);
             }
-            self.sip.handle().release(watcher.dialog).await;
+            self.sip.release(watcher.dialog).await;
         }
     }
 
