@@ -18,7 +18,7 @@
 use crate::event::{
     Event, Hangup, Intent, MixerFailure, Participant, ParticipantId, Refusal, SeatState,
 };
-use crate::seats::Seats;
+use crate::seats::{Answered, Asked, Seats};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mixer {
@@ -74,6 +74,9 @@ impl Conference {
             Event::Reoffered(id) => self.handle_reoffered(id, &mut out),
             Event::Changed(id) => self.handle_changed(id, None, &mut out),
             Event::ChangeFailed(id, why) => self.handle_changed(id, Some(why), &mut out),
+            Event::ModeSet(id) => self.handle_mode(id, None, &mut out),
+            Event::ModeFailed(id, why) => self.handle_mode(id, Some(why), &mut out),
+            Event::ModeDue(id) => self.settle_mode(id, &mut out),
             Event::Hosted(id) => self.host = Some(id),
             Event::Muted(id, is_muted) => self.handle_muted(id, is_muted, &mut out),
             Event::Locked(is_locked) => self.handle_locked(is_locked, &mut out),
@@ -152,12 +155,11 @@ impl Conference {
         if self.mixer == Mixer::Opening {
             self.mixer = Mixer::Open;
         }
+        self.seats.answer(id, Answered::Done);
         if is_gone {
             self.set(id, SeatState::Leaving { is_sent: false });
         } else if seat.is_called {
             self.set(id, SeatState::Dialing);
-            // What is asked when it accepts says its mode.
-            self.seats.take_mode_due(id);
             out.extend([Intent::Dial(id), Intent::PublishSeat(id)]);
         } else {
             self.set(id, SeatState::Answered);
@@ -175,12 +177,7 @@ impl Conference {
     fn handle_accepted(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
         if self.state(id) == Some(SeatState::Dialing) {
             self.set(id, SeatState::Configuring);
-            out.push(match self.mixer {
-                Mixer::Open => self.modify(id),
-                Mixer::None | Mixer::Opening | Mixer::Closing | Mixer::Lost => {
-                    Intent::RefuseChange(id, Refusal::MixerUnavailable)
-                }
-            });
+            self.change(id, out);
         }
     }
 
@@ -191,15 +188,12 @@ impl Conference {
         {
             self.seats.mute(id, is_muted);
             match seat.state {
-                // What it waits for will say it.
-                SeatState::Waiting | SeatState::Dialing => {}
-                // Others do not see it yet.
-                SeatState::Adding { .. } => self.seats.owe_mode(id),
+                // Others do not see it yet, and what it waits for says it, or is followed by it.
+                SeatState::Waiting | SeatState::Adding { .. } | SeatState::Dialing => {}
                 SeatState::Answered
                 | SeatState::Configuring
                 | SeatState::Connected
                 | SeatState::Leaving { .. } => {
-                    self.seats.owe_mode(id);
                     self.settle_mode(id, out);
                     out.push(Intent::PublishSeat(id));
                 }
@@ -207,7 +201,7 @@ impl Conference {
         }
     }
 
-    /// Has the mixer told what a participant may do, once it has answered what was asked before: that may have
+    /// Has the mixer told what a participant may do, once it has answered what it was asked before: that may have
     /// been asked with another mode, and by UDP it may come later.
     fn settle_mode(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
         let is_there = matches!(
@@ -216,9 +210,10 @@ impl Conference {
         );
         if is_there
             && self.mixer != Mixer::Lost
-            && !self.seats.is_changing(id)
-            && self.seats.take_mode_due(id)
+            && self.seats.asked(id) == Asked::Nothing
+            && self.seats.is_mode_due(id)
         {
+            self.seats.ask(id, Asked::Mode);
             out.push(Intent::SetMode(id));
         }
     }
@@ -289,12 +284,42 @@ impl Conference {
     }
 
     fn handle_reoffered(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
-        let is_seated = self.state(id).as_ref().is_some_and(is_seated);
-        out.push(match (is_seated, self.mixer) {
-            (true, Mixer::Open) => self.modify(id),
-            (true, _) => Intent::RefuseChange(id, Refusal::MixerUnavailable),
-            (false, _) => Intent::RefuseChange(id, Refusal::Closing),
-        });
+        if self.state(id).as_ref().is_some_and(is_seated) {
+            self.change(id, out);
+        } else {
+            out.push(Intent::RefuseChange(id, Refusal::Closing));
+        }
+    }
+
+    /// Has a new offer brought into force, once the mixer has answered what it was asked before.
+    fn change(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
+        if self.mixer != Mixer::Open {
+            out.push(Intent::RefuseChange(id, Refusal::MixerUnavailable));
+            return;
+        }
+        let under_way = match self.seats.asked(id) {
+            Asked::Mode => return self.seats.owe_change(id),
+            Asked::Changes(count) => count,
+            Asked::Nothing => 0,
+        };
+        self.seats.ask(id, Asked::Changes(under_way + 1));
+        out.push(Intent::ModifyTermination(id));
+    }
+
+    /// The mixer has answered what the participant may do, or has not.
+    fn handle_mode(&mut self, id: ParticipantId, why: Option<MixerFailure>, out: &mut Vec<Intent>) {
+        let is_there = self.state(id).as_ref().is_some_and(is_seated);
+        if !is_there || self.seats.asked(id) != Asked::Mode {
+            return;
+        }
+        self.seats.answer(id, answered(why));
+        if self.seats.take_change_due(id) {
+            self.change(id, out);
+        } else if why.is_none() {
+            self.settle_mode(id, out);
+        } else if self.mixer != Mixer::Lost {
+            out.push(Intent::RetryMode(id));
+        }
     }
 
     fn handle_changed(
@@ -306,7 +331,7 @@ impl Conference {
         let Some(state) = self.state(id).filter(is_seated) else {
             return;
         };
-        self.seats.set_changing(id, false);
+        self.seats.answer(id, answered(why));
         out.push(match why {
             None => Intent::AnswerChange(id),
             Some(why) => Intent::RefuseChange(id, why.into()),
@@ -421,15 +446,11 @@ impl Conference {
 
     fn add(&mut self, participant: ParticipantId, new_context: bool, out: &mut Vec<Intent>) {
         self.set(participant, SeatState::Adding { is_gone: false });
+        self.seats.ask(participant, Asked::Nothing);
         out.push(Intent::AddTermination {
             participant,
             new_context,
         });
-    }
-
-    fn modify(&mut self, id: ParticipantId) -> Intent {
-        self.seats.set_changing(id, true);
-        Intent::ModifyTermination(id)
     }
 
     fn release(&mut self, id: ParticipantId, out: &mut Vec<Intent>) {
@@ -447,6 +468,14 @@ impl Conference {
 
     fn set(&mut self, id: ParticipantId, state: SeatState) {
         self.seats.set(id, state);
+    }
+}
+
+fn answered(why: Option<MixerFailure>) -> Answered {
+    match why {
+        None => Answered::Done,
+        Some(MixerFailure::Unavailable | MixerFailure::Unsupported) => Answered::Refused,
+        Some(MixerFailure::Silent) => Answered::Unknown,
     }
 }
 

@@ -33,6 +33,12 @@ pub enum Event {
     Changed(ParticipantId),
     /// Its termination could not be changed.
     ChangeFailed(ParticipantId, MixerFailure),
+    /// What it may do is in force at its termination.
+    ModeSet(ParticipantId),
+    /// That could not be brought into force.
+    ModeFailed(ParticipantId, MixerFailure),
+    /// The time has come to try again.
+    ModeDue(ParticipantId),
     /// The conference lasts only as long as it takes part (TS 24.147 5.3.2.7).
     Hosted(ParticipantId),
     /// A moderator lets it only listen, or speak again.
@@ -79,8 +85,11 @@ pub enum Intent {
     AnswerChange(ParticipantId),
     /// Refuse the new offer; the session stays as it was.
     RefuseChange(ParticipantId, Refusal),
-    /// Bring what the participant may do now into force at the termination; nobody waits for it.
+    /// Bring what the participant may do now into force at the termination; answer with [`Event::ModeSet`] or
+    /// [`Event::ModeFailed`].
     SetMode(ParticipantId),
+    /// Send [`Event::ModeDue`] after a while.
+    RetryMode(ParticipantId),
     /// Send BYE, or CANCEL to one that did not accept yet.
     HangUp(ParticipantId, Hangup),
     /// The media side of this leg is over; no event for it will matter any more.
@@ -113,8 +122,10 @@ pub enum Refusal {
 /// Why the mixer did not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MixerFailure {
-    /// No mixer, no resources, no answer.
+    /// No mixer, no resources.
     Unavailable,
+    /// No answer: it may have been done or not.
+    Silent,
     /// The description is not supported.
     Unsupported,
 }
@@ -122,7 +133,7 @@ pub enum MixerFailure {
 impl From<MixerFailure> for Refusal {
     fn from(failure: MixerFailure) -> Self {
         match failure {
-            MixerFailure::Unavailable => Self::MixerUnavailable,
+            MixerFailure::Unavailable | MixerFailure::Silent => Self::MixerUnavailable,
             MixerFailure::Unsupported => Self::MediaUnsupported,
         }
     }

@@ -9,10 +9,35 @@ struct Seat {
     state: SeatState,
     is_called: bool,
     is_muted: bool,
-    /// A Modify of its termination is under way.
-    is_changing: bool,
-    /// What it may do changed since the mixer was asked last.
-    is_mode_due: bool,
+    asked: Asked,
+    /// Whether it was muted when the mixer was asked last.
+    asked_muted: bool,
+    /// Whether the mixer has it muted, if that is known.
+    in_force: Option<bool>,
+    /// A new offer waits until the mixer has answered.
+    is_change_due: bool,
+    /// Two things that it was asked have crossed, perhaps.
+    is_crossed: bool,
+}
+
+/// What became of what the mixer was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    Done,
+    Refused,
+    /// Nobody knows whether it was done.
+    Unknown,
+}
+
+/// What the mixer is asked about a termination that is there. Of what the participant may do one thing at a time:
+/// by UDP a later request may be executed before an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Nothing,
+    /// To bring into force what the participant may do.
+    Mode,
+    /// To bring new offers into force: so many of them.
+    Changes(u32),
 }
 
 /// Who has a seat.
@@ -33,8 +58,11 @@ impl Seats {
             state: SeatState::Waiting,
             is_called,
             is_muted: false,
-            is_changing: false,
-            is_mode_due: false,
+            asked: Asked::Nothing,
+            asked_muted: false,
+            in_force: None,
+            is_change_due: false,
+            is_crossed: false,
         };
         self.all.insert(id, seat);
         self.enter(id, SeatState::Waiting);
@@ -60,28 +88,54 @@ impl Seats {
         }
     }
 
-    /// A Modify of its termination was sent, or answered.
-    pub(crate) fn set_changing(&mut self, id: ParticipantId, is_changing: bool) {
+    /// The mixer is asked; it is told what the participant may do, too.
+    pub(crate) fn ask(&mut self, id: ParticipantId, asked: Asked) {
         if let Some(seat) = self.all.get_mut(&id) {
-            seat.is_changing = is_changing;
+            seat.is_crossed |= matches!(asked, Asked::Changes(2..));
+            (seat.asked, seat.asked_muted) = (asked, seat.is_muted);
         }
     }
 
-    pub(crate) fn is_changing(&self, id: ParticipantId) -> bool {
-        self.all.get(&id).is_some_and(|seat| seat.is_changing)
+    /// The mixer has answered, one way or the other. Of several things that it was asked at once nobody knows
+    /// which was last.
+    pub(crate) fn answer(&mut self, id: ParticipantId, answer: Answered) {
+        let Some(seat) = self.all.get_mut(&id) else {
+            return;
+        };
+        let is_last = !matches!(seat.asked, Asked::Changes(2..));
+        seat.asked = match seat.asked {
+            Asked::Changes(count @ 2..) => Asked::Changes(count - 1),
+            Asked::Changes(_) | Asked::Mode | Asked::Nothing => Asked::Nothing,
+        };
+        seat.in_force = match answer {
+            Answered::Done if is_last && !seat.is_crossed => Some(seat.asked_muted),
+            Answered::Refused if is_last && !seat.is_crossed => seat.in_force,
+            Answered::Done | Answered::Refused | Answered::Unknown => None,
+        };
+        seat.is_crossed &= !is_last;
     }
 
-    /// What it may do is to be brought into force when the mixer has answered, or is back.
-    pub(crate) fn owe_mode(&mut self, id: ParticipantId) {
+    /// Whether what it may do is not in force, as far as is known.
+    pub(crate) fn is_mode_due(&self, id: ParticipantId) -> bool {
+        let seat = self.all.get(&id);
+        seat.is_some_and(|seat| seat.in_force != Some(seat.is_muted))
+    }
+
+    pub(crate) fn asked(&self, id: ParticipantId) -> Asked {
+        self.all.get(&id).map_or(Asked::Nothing, |seat| seat.asked)
+    }
+
+    /// A new offer is to be brought into force when the mixer has answered.
+    pub(crate) fn owe_change(&mut self, id: ParticipantId) {
         if let Some(seat) = self.all.get_mut(&id) {
-            seat.is_mode_due = true;
+            seat.is_change_due = true;
         }
     }
 
     /// Whether that is due; it is no more.
-    pub(crate) fn take_mode_due(&mut self, id: ParticipantId) -> bool {
+    pub(crate) fn take_change_due(&mut self, id: ParticipantId) -> bool {
         let seat = self.all.get_mut(&id);
-        seat.is_some_and(|seat| core::mem::take(&mut seat.is_mode_due))
+        seat.is_some_and(|seat| core::mem::take(&mut seat.is_change_due))
     }
 
     pub(crate) fn get(&self, id: ParticipantId) -> Option<Participant> {

@@ -93,10 +93,15 @@ impl Connection {
     }
 }
 
-/// `Modify`: another mode only.
-pub(crate) fn modify_mode(of: &Added, control: LocalControl) -> ActionRequest {
+/// `Modify`: another mode, and the Remote once more where it is not known which one is there.
+pub(crate) fn modify_mode(
+    of: &Added,
+    remote: Option<&str>,
+    control: LocalControl,
+) -> ActionRequest {
     let parms = StreamParms {
         local_control: Some(control),
+        remote: remote.map(|text| OctetString(text.as_bytes().to_vec())),
         ..StreamParms::default()
     };
     let command = Command::Modify(amm(of.termination.clone(), parms));

@@ -27,13 +27,13 @@ use crate::audit::Piece;
 use crate::cdr::Recorder;
 use crate::config::{ConferenceConfig, Config};
 use crate::identity::UserKey;
-use crate::limits::{LOOKUPS_MAX, MRFPS_MAX, TIMERS_A_TURN};
+use crate::limits::{LOOKUPS_MAX, MODE_AGAIN_SECONDS, MRFPS_MAX, TIMERS_A_TURN};
 use crate::status::{ConferenceStatus, Counters, add, set};
 use crate::terms::Terms;
 use crate::{Action, ActionError};
 use audits::UnderAudit;
 use calls::Lookup;
-use clock::{Instant, TimerKey, TimerTable};
+use clock::{Duration, Instant, TimerKey, TimerTable};
 use conference::info::Departure;
 use conference::roster::Roster;
 use conference::subscription::EndReason;
@@ -165,6 +165,8 @@ enum Timer {
     MediaOver(ParticipantId),
     /// Something is to be told to a watcher, or it did not refresh.
     WatcherDue(WatcherId),
+    /// What a participant may do is to be brought into force, again.
+    ModeDue(ParticipantId),
     /// An MRFP that could not be audited is to be asked again.
     AuditAgain(MId, u32),
     /// Something is to be told to a participant that knows no chat rooms, or it did not answer.
@@ -178,13 +180,15 @@ enum Task {
         mrfp: MId,
     },
     Modify(ParticipantId),
+    /// What it may do, and nothing new of its session.
+    Mode(ParticipantId),
     Subtract(ParticipantId),
     Notice(ParticipantId),
     /// One piece of an audit, which is named by its number.
     Audit(u64, Piece),
     /// All that an MRFP has is subtracted.
     Clear(MId),
-    /// Nobody waits for its outcome: a termination that nobody wants any more, another mode.
+    /// Nobody waits for its outcome: a termination that nobody wants any more.
     Unwatched,
 }
 
@@ -342,6 +346,7 @@ impl<S: Sip, H: Controller> Focus<S, H> {
                 Timer::ReferOver(id) => self.expire_refer(id).await,
                 Timer::MediaOver(id) => self.expel_unconnected(id),
                 Timer::WatcherDue(id) => self.notify_watcher(id).await,
+                Timer::ModeDue(id) => self.tell(id, Event::ModeDue(id)),
                 Timer::NoticeDue(id) => self.tell_listener(id),
                 Timer::AuditAgain(mid, tries) => self.audit_again(&mid, tries),
             }
@@ -409,6 +414,10 @@ impl<S: Sip, H: Controller> Focus<S, H> {
             Intent::Answer(id) => self.accept(id).await,
             Intent::Dial(id) => self.dial(id).await,
             Intent::SetMode(id) => self.set_mode(id),
+            Intent::RetryMode(id) => {
+                let at = self.now() + Duration::from_secs(MODE_AGAIN_SECONDS);
+                self.timers.arm(at, Timer::ModeDue(id));
+            }
             Intent::Refuse(id, why) => self.refuse(id, why).await,
             Intent::AnswerChange(id) => self.accept_change(id).await,
             Intent::RefuseChange(id, why) => self.refuse_change(id, why).await,

@@ -31,6 +31,8 @@ pub(crate) const AUDITS_MAX: u32 = 3;
 pub(crate) const AUDIT_AGAIN_SECONDS: u64 = 10;
 /// Timers of the focus that fire before others have their turn.
 pub(crate) const TIMERS_A_TURN: usize = 64;
+/// Seconds after which an MRFP that did not bring into force what a participant may do is asked again.
+pub(crate) const MODE_AGAIN_SECONDS: u64 = 10;
 /// Seconds a refused peer is told to wait.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;
 

@@ -358,6 +358,7 @@ fn a_moderator_mutes_and_locks() {
         (TerminationReady(A), vec![Answer(A)]),
         (Muted(A, true), vec![Intent::SetMode(A), PublishSeat(A)]),
         (Muted(A, true), vec![]),
+        (ModeSet(A), vec![]),
         (Locked(true), vec![PublishRoster]),
         (Invited(B), vec![Refuse(B, Refusal::Locked), Release(B)]),
         (DialOut(B), vec![further(B)]),
@@ -374,15 +375,18 @@ fn who_is_muted_while_the_mixer_works_is_muted_when_it_has_answered() {
         (Muted(A, true), vec![]),
         (TerminationReady(A), vec![Answer(A), SetMode(A)]),
         (Acked(A), vec![PublishSeat(A)]),
+        (ModeSet(A), vec![]),
         (Reoffered(A), vec![ModifyTermination(A)]),
         (Muted(A, false), vec![PublishSeat(A)]),
         (Changed(A), vec![AnswerChange(A), SetMode(A)]),
+        (ModeSet(A), vec![]),
         (Reoffered(A), vec![ModifyTermination(A)]),
         (Muted(A, true), vec![PublishSeat(A)]),
         (
             ChangeFailed(A, MixerFailure::Unavailable),
             vec![RefuseChange(A, Refusal::MixerUnavailable), SetMode(A)],
         ),
+        (ModeSet(A), vec![]),
         (Muted(A, false), vec![SetMode(A), PublishSeat(A)]),
     ]);
     // Of one that is called, what is asked when it accepts says the mode, too.
@@ -404,6 +408,46 @@ fn who_is_muted_while_the_mixer_works_is_muted_when_it_has_answered() {
         (MixerLost, vec![StartGrace]),
         (Muted(A, true), vec![PublishSeat(A)]),
         (MixerBack { kept: true }, vec![SetMode(A)]),
+    ]);
+}
+
+#[test]
+fn what_somebody_may_do_is_asked_for_until_it_is_in_force_and_nothing_else_meanwhile() {
+    use Intent::{AnswerChange, ModifyTermination, RefuseChange, RetryMode, SetMode};
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Acked(A), vec![PublishSeat(A)]),
+        (Muted(A, true), vec![SetMode(A), PublishSeat(A)]),
+        (Muted(A, false), vec![PublishSeat(A)]),
+        (ModeSet(A), vec![SetMode(A)]),
+        (ModeFailed(A, MixerFailure::Silent), vec![RetryMode(A)]),
+        (ModeDue(A), vec![SetMode(A)]),
+        (Reoffered(A), vec![]),
+        (ModeSet(A), vec![ModifyTermination(A)]),
+        // Nobody knows whether it was done.
+        (
+            ChangeFailed(A, MixerFailure::Silent),
+            vec![RefuseChange(A, Refusal::MixerUnavailable), SetMode(A)],
+        ),
+        (Reoffered(A), vec![]),
+        (
+            ModeFailed(A, MixerFailure::Silent),
+            vec![ModifyTermination(A)],
+        ),
+        (Changed(A), vec![AnswerChange(A)]),
+        (ModeDue(A), vec![]),
+    ]);
+    // What failed with the mixer is asked for when that is back.
+    check([
+        (Invited(A), vec![first(A)]),
+        (TerminationReady(A), vec![Answer(A)]),
+        (Muted(A, true), vec![SetMode(A), PublishSeat(A)]),
+        (MixerLost, vec![StartGrace]),
+        (ModeFailed(A, MixerFailure::Silent), vec![]),
+        (MixerBack { kept: true }, vec![SetMode(A)]),
+        (Left(A), vec![SubtractTermination(A)]),
+        (ModeFailed(A, MixerFailure::Silent), vec![]),
     ]);
 }
 
@@ -471,6 +515,8 @@ enum Step {
     Call,
     Answer { which: usize, ok: bool },
     Leave(usize),
+    Mute(usize, bool),
+    Offer(usize),
     Lose,
     Return { kept: bool },
 }
@@ -481,6 +527,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Call),
         6 => (0_usize..8, prop::bool::weighted(0.8)).prop_map(|(which, ok)| Step::Answer { which, ok }),
         4 => (0_usize..8).prop_map(Step::Leave),
+        3 => (0_usize..8, any::<bool>()).prop_map(|(which, is_muted)| Step::Mute(which, is_muted)),
+        2 => (0_usize..8).prop_map(Step::Offer),
         1 => Just(Step::Lose),
         1 => any::<bool>().prop_map(|kept| Step::Return { kept }),
     ]
@@ -489,7 +537,10 @@ fn step() -> impl Strategy<Value = Step> {
 /// The mixer's view: what exists there, and what was asked of it.
 #[derive(Default)]
 struct Model {
-    asked: Vec<Intent>,
+    /// With whether the participant was muted when that was asked.
+    asked: Vec<(Intent, bool)>,
+    /// Whom the mixer has muted.
+    muted: HashMap<ParticipantId, bool>,
     /// Ready terminations, with whether a subtract was asked for.
     terminations: HashMap<ParticipantId, bool>,
     legs: Vec<ParticipantId>,
@@ -498,32 +549,46 @@ struct Model {
 }
 
 impl Model {
-    fn note(&mut self, intents: Vec<Intent>) -> Result<(), TestCaseError> {
+    fn note(&mut self, intents: Vec<Intent>, conference: &Conference) -> Result<(), TestCaseError> {
         self.ended = false;
+        let is_muted = |id| conference.participant(id).is_some_and(|seat| seat.is_muted);
         for intent in intents {
             match intent {
-                Intent::AddTermination { new_context, .. } => {
+                Intent::AddTermination {
+                    new_context,
+                    participant,
+                } => {
                     let adds = self
                         .asked
                         .iter()
-                        .any(|i| matches!(i, Intent::AddTermination { .. }));
+                        .any(|(i, _)| matches!(i, Intent::AddTermination { .. }));
                     let used = self.terminations.values().any(|subtracting| !subtracting);
                     prop_assert!(
                         new_context || used,
                         "an Add into a context that may be gone"
                     );
                     prop_assert!(!new_context || !(adds || used), "a second context");
-                    self.asked.push(intent);
+                    self.asked.push((intent, is_muted(participant)));
                 }
                 Intent::SubtractTermination(id) => {
                     let subtracting = self.terminations.get_mut(&id);
                     let subtracting = subtracting.expect("a termination that exists");
                     prop_assert!(!*subtracting, "subtracted twice");
                     *subtracting = true;
-                    self.asked.push(intent);
+                    self.asked.push((intent, false));
                 }
-                Intent::Dial(_) | Intent::ModifyTermination(_) | Intent::RefuseChange(..) => {
-                    self.asked.push(intent);
+                Intent::ModifyTermination(id) | Intent::SetMode(id) => {
+                    let is_second = |asked: &Intent| match asked {
+                        Intent::SetMode(of) => *of == id,
+                        Intent::ModifyTermination(of) => *of == id && intent == Intent::SetMode(id),
+                        _ => false,
+                    };
+                    let is_asked = self.asked.iter().any(|(asked, _)| is_second(asked));
+                    prop_assert!(!is_asked, "a mode is under way with something else");
+                    self.asked.push((intent, is_muted(id)));
+                }
+                Intent::Dial(_) | Intent::RefuseChange(..) | Intent::RetryMode(_) => {
+                    self.asked.push((intent, false));
                 }
                 Intent::Refuse(id, _) | Intent::HangUp(id, _) => self.legs.retain(|leg| *leg != id),
                 Intent::Ended => self.ended = true,
@@ -537,9 +602,11 @@ impl Model {
         if self.asked.is_empty() {
             return None;
         }
-        match self.asked.remove(which % self.asked.len()) {
+        let (asked, was_muted) = self.asked.remove(which % self.asked.len());
+        match asked {
             Intent::AddTermination { participant, .. } if ok && !self.is_lost => {
                 self.terminations.insert(participant, false);
+                self.muted.insert(participant, was_muted);
                 Some(TerminationReady(participant))
             }
             Intent::AddTermination { participant, .. } => {
@@ -554,8 +621,21 @@ impl Model {
                 self.legs.retain(|leg| *leg != id);
                 Some(Left(id))
             }
-            Intent::ModifyTermination(id) if ok && !self.is_lost => Some(Changed(id)),
-            Intent::ModifyTermination(id) => Some(ChangeFailed(id, MixerFailure::Unavailable)),
+            // What fails may have been done.
+            Intent::ModifyTermination(id) => {
+                self.muted.insert(id, was_muted);
+                Some(if ok && !self.is_lost {
+                    Changed(id)
+                } else {
+                    ChangeFailed(id, MixerFailure::Silent)
+                })
+            }
+            Intent::SetMode(id) if ok && !self.is_lost => {
+                self.muted.insert(id, was_muted);
+                Some(ModeSet(id))
+            }
+            Intent::SetMode(id) => Some(ModeFailed(id, MixerFailure::Unavailable)),
+            Intent::RetryMode(id) => Some(ModeDue(id)),
             Intent::RefuseChange(id, _) => Some(Expelled(id, Hangup::MediaFailed)),
             _ => None,
         }
@@ -571,9 +651,11 @@ proptest! {
         let mut apply = |event: Option<Event>, model: &mut Model| match event {
             Some(event) => {
                 let intents = conference.apply(event);
-                model.note(intents).map(|()| conference.is_empty())
+                model.note(intents, &conference)?;
+                let seats: Vec<_> = conference.roster().collect();
+                Ok::<_, TestCaseError>((conference.is_empty(), seats))
             }
-            None => Ok(conference.is_empty()),
+            None => Ok((conference.is_empty(), Vec::new())),
         };
         for step in steps {
             let event = match step {
@@ -593,6 +675,17 @@ proptest! {
                     let at = which % model.legs.len();
                     Some(Left(model.legs.remove(at)))
                 }
+                Step::Mute(..) | Step::Offer(_) if model.legs.is_empty() => None,
+                Step::Mute(which, is_muted) => {
+                    Some(Muted(model.legs[which % model.legs.len()], is_muted))
+                }
+                Step::Offer(which) => {
+                    let id = model.legs[which % model.legs.len()];
+                    // An offer waits for the answer to the one before.
+                    let is_open = model.terminations.contains_key(&id)
+                        && !model.asked.iter().any(|(asked, _)| *asked == Intent::ModifyTermination(id));
+                    is_open.then_some(Reoffered(id))
+                }
                 Step::Lose => {
                     model.is_lost = true;
                     Some(MixerLost)
@@ -611,14 +704,26 @@ proptest! {
             };
             apply(event, &mut model)?;
         }
+        // Everything is answered, well: then the mixer has muted who is.
+        while let Some(event) = model.is_lost.then(|| model.answer(0, false)).flatten() {
+            apply(Some(event), &mut model)?;
+        }
         model.is_lost = false;
-        apply(Some(MixerBack { kept: true }), &mut model)?;
+        let (_, mut seats) = apply(Some(MixerBack { kept: true }), &mut model)?;
+        while let Some(event) = model.answer(0, true) {
+            seats = apply(Some(event), &mut model)?.1;
+        }
+        for seat in seats {
+            if matches!(seat.state, SeatState::Answered | SeatState::Connected) {
+                prop_assert_eq!(model.muted.get(&seat.id), Some(&seat.is_muted));
+            }
+        }
         while let Some(leg) = model.legs.pop() {
             apply(Some(Left(leg)), &mut model)?;
         }
-        let mut is_empty = apply(None, &mut model)?;
+        let (mut is_empty, _) = apply(None, &mut model)?;
         while let Some(event) = model.answer(0, true) {
-            is_empty = apply(Some(event), &mut model)?;
+            (is_empty, _) = apply(Some(event), &mut model)?;
         }
         prop_assert!(is_empty, "something is left");
         prop_assert!(model.terminations.is_empty(), "leaked: {:?}", model.terminations);

@@ -36,6 +36,8 @@ pub(super) struct Leg {
     pub(super) offer: Option<Offer>,
     /// The description that a Modify is to bring into force.
     pub(super) next_offer: Option<Offer>,
+    /// The MRFP may have another description than that in force: one that was refused.
+    pub(super) is_remote_due: bool,
     /// The Local descriptor as the MRFP was asked for it, and as it was asked anew.
     pub(super) local: String,
     pub(super) next_local: Option<String>,
@@ -102,6 +104,7 @@ impl Leg {
             fields: Fields::new(),
             offer: None,
             next_offer: None,
+            is_remote_due: false,
             local: String::new(),
             next_local: None,
             ours: Ours::default(),

@@ -174,6 +174,10 @@ impl<S: Sip, H: Controller> Focus<S, H> {
                     self.tell(leg, Event::Expelled(leg, Hangup::MediaFailed));
                 }
             }
+            Some(Task::Mode(leg)) if is_gone => {
+                self.tell(leg, Event::Expelled(leg, Hangup::MediaFailed));
+            }
+            Some(Task::Mode(leg)) => self.handle_mode(leg, outcome.err()),
             Some(Task::Subtract(leg)) => {
                 if let Some(gone) = self.legs.get_mut(&leg) {
                     gone.statistics = statistics(reply);
@@ -195,7 +199,11 @@ impl<S: Sip, H: Controller> Focus<S, H> {
     fn log_failure(&self, id: TransactionId, task: Option<&Task>, why: &dyn core::fmt::Display) {
         let about = match task {
             Some(
-                Task::Add { leg, .. } | Task::Modify(leg) | Task::Subtract(leg) | Task::Notice(leg),
+                Task::Add { leg, .. }
+                | Task::Modify(leg)
+                | Task::Mode(leg)
+                | Task::Subtract(leg)
+                | Task::Notice(leg),
             ) => Some(leg),
             Some(Task::Audit(..) | Task::Clear(_) | Task::Unwatched) | None => None,
         };
@@ -212,13 +220,14 @@ impl<S: Sip, H: Controller> Focus<S, H> {
     pub(super) fn handle_failed(&mut self, task: Option<Task>) {
         add(&self.counters.h248_failures, 1);
         add(&self.counters.h248_unanswered, 1);
-        let failure = MixerFailure::Unavailable;
+        let failure = MixerFailure::Silent;
         match task {
             None | Some(Task::Unwatched) => {}
             Some(Task::Audit(serial, _)) => self.fail_audit(serial),
             Some(Task::Clear(mid)) => self.end_clearing(&mid),
             Some(Task::Add { leg, .. }) => self.tell(leg, Event::TerminationFailed(leg, failure)),
             Some(Task::Modify(leg)) => self.tell(leg, Event::ChangeFailed(leg, failure)),
+            Some(Task::Mode(leg)) => self.handle_mode(leg, Some(failure)),
             Some(Task::Subtract(leg)) => self.tell(leg, Event::Subtracted(leg)),
             Some(Task::Notice(leg)) => self.notice_over(leg, Outcome::Lost),
         }

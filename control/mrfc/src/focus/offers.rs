@@ -193,6 +193,7 @@ impl<S: Sip, H: Controller> Focus<S, H> {
             return;
         };
         (leg.next_offer, leg.next_local) = (None, None);
+        leg.is_remote_due = true;
         match leg.txn.take() {
             Some(txn) => {
                 let answer = refusal(why, leg.fault.as_deref());

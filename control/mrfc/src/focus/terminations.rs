@@ -97,7 +97,7 @@ impl<S: Sip, H: Controller> Focus<S, H> {
         let reserved = local.and_then(Reserved::parse);
         let (Some(placed), Some(reserved)) = (leg.placed.as_mut(), reserved) else {
             warn!(leg = id.0, call_id = %leg.call_id, "no usable Local after a change");
-            return Event::ChangeFailed(id, MixerFailure::Unavailable);
+            return Event::ChangeFailed(id, MixerFailure::Silent);
         };
         (placed.reserved, leg.local) = (reserved, asked);
         Event::Changed(id)
@@ -132,12 +132,28 @@ impl<S: Sip, H: Controller> Focus<S, H> {
     pub(super) fn set_mode(&mut self, id: ParticipantId) {
         let request = self.legs.get(&id).and_then(|leg| {
             let placed = leg.placed.as_ref()?;
-            let control = self.control(id, leg.offer.as_ref());
-            Some((placed.mrfp.clone(), modify_mode(&placed.added, control)))
+            let offer = leg.offer.as_ref();
+            let control = self.control(id, offer);
+            let remote = offer.filter(|_| leg.is_remote_due).map(Offer::remote);
+            let action = modify_mode(&placed.added, remote, control);
+            Some((placed.mrfp.clone(), action))
         });
-        if let Some((mrfp, action)) = request {
-            self.send(&mrfp, action, Task::Unwatched);
+        let sent = request.and_then(|(mrfp, action)| self.send(&mrfp, action, Task::Mode(id)));
+        if sent.is_none() {
+            self.handle_mode(id, Some(MixerFailure::Unavailable));
         }
+    }
+
+    /// The MRFP answered what a participant may do, or could not.
+    pub(super) fn handle_mode(&mut self, id: ParticipantId, why: Option<MixerFailure>) {
+        let event = match why {
+            None => Event::ModeSet(id),
+            Some(why) => Event::ModeFailed(id, why),
+        };
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.is_remote_due &= why.is_some();
+        }
+        self.tell(id, event);
     }
 
     pub(super) fn subtract_termination(&mut self, id: ParticipantId) {
