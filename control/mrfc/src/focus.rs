@@ -470,7 +470,8 @@ impl<S: Sip, H: Controller> Focus<S, H> {
             return;
         };
         leg.is_sip_over = true;
-        leg.txn = None;
+        // Later answers than the first are dropped: an INVITE has its own already.
+        let waits = leg.txn.take();
         let wake = leg.told.take().and_then(|told| told.wake);
         for key in [leg.session_due.take(), leg.media_due.take(), wake] {
             key.map(|key| self.timers.cancel(key));
@@ -479,6 +480,9 @@ impl<S: Sip, H: Controller> Focus<S, H> {
             self.by_dialog.remove(&dialog);
         }
         let watchers = core::mem::take(&mut leg.watchers);
+        if let Some(txn) = waits {
+            self.sip.respond(txn, Answer::new(487)).await;
+        }
         self.end_watching_of(id).await;
         self.forget_if_over(id);
         for refer in watchers {
