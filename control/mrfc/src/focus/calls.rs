@@ -264,7 +264,7 @@ impl<S: Sip, H: Controller> Focus<S, H> {
         }
         if leg.call.as_ref().is_some_and(|call| call.is_given_up) {
             let reason = ("Reason".to_owned(), "SIP;cause=487".to_owned());
-            return self.sip.bye(dialog, vec![reason]).await;
+            return self.say_bye(id, dialog, vec![reason]).await;
         }
         leg.session = SessionTimer::answered(&response.headers, own);
         info!(conference = %leg.conference, leg = id.0, call_id = %leg.call_id, "accepted our call");

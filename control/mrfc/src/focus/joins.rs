@@ -7,7 +7,7 @@ use super::{
 };
 use crate::answers::{answer_with, bad_extension, busy, read_body, read_offer, refusal};
 use crate::body::{Body, Invited};
-use crate::headers::{LIST, allows_update, capabilities, contact, of_focus, wants_list};
+use crate::headers::{Fields, LIST, allows_update, capabilities, contact, of_focus, wants_list};
 use crate::identity::{Identity, is_same_user};
 use crate::limits::LEGS_MAX;
 use crate::media::Ours;
@@ -414,6 +414,13 @@ impl<S: Sip, H: Controller> Focus<S, H> {
         self.end_sip(id).await;
     }
 
+    /// Its answer ends the SIP side; where there is nothing to end that is over now.
+    pub(super) async fn say_bye(&mut self, id: ParticipantId, dialog: DialogId, headers: Fields) {
+        if !self.sip.bye(dialog, headers).await {
+            self.end_sip(id).await;
+        }
+    }
+
     pub(super) async fn hang_up(&mut self, id: ParticipantId, why: Hangup) {
         self.note_departure(id, Departure::Booted);
         let Some(leg) = self.legs.get_mut(&id) else {
@@ -446,7 +453,7 @@ impl<S: Sip, H: Controller> Focus<S, H> {
                 call.is_given_up = true;
                 self.sip.cancel(dialog).await;
             }
-            (Some(dialog), _) => self.sip.bye(dialog, headers).await,
+            (Some(dialog), _) => self.say_bye(id, dialog, headers).await,
             // Its next hop is being looked up: nothing went out.
             (None, _) => {
                 self.fail_call(id, 487, sip::reason_phrase(487)).await;

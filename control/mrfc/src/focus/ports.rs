@@ -12,7 +12,8 @@ pub(crate) trait Sip {
     /// The addresses bound.
     fn addrs(&self) -> &[SipAddr];
     async fn respond(&self, txn: TxnId, answer: Answer);
-    async fn bye(&self, dialog: DialogId, headers: Vec<(String, String)>);
+    /// Whether there is a session to end: otherwise nothing is told.
+    async fn bye(&self, dialog: DialogId, headers: Vec<(String, String)>) -> bool;
     /// `None` if there is no user agent any more.
     async fn invite(&self, invite: Invite) -> Option<Result<DialogId, UriError>>;
     async fn ack(&self, dialog: DialogId);
@@ -49,8 +50,8 @@ impl Sip for Stack {
         self.handle().respond(txn, answer).await;
     }
 
-    async fn bye(&self, dialog: DialogId, headers: Vec<(String, String)>) {
-        self.handle().bye(dialog, headers).await;
+    async fn bye(&self, dialog: DialogId, headers: Vec<(String, String)>) -> bool {
+        self.handle().end(dialog, headers).await
     }
 
     async fn invite(&self, invite: Invite) -> Option<Result<DialogId, UriError>> {
