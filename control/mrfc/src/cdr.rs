@@ -95,6 +95,17 @@ impl Recorder {
         })
     }
 
+    /// Hands the lines on, all of them, instead of writing them.
+    #[cfg(test)]
+    pub(crate) fn to_memory() -> (Self, Receiver<String>) {
+        let (sender, records) = sync_channel(RECORDS_MAX);
+        let recorder = Self {
+            records: Some(sender),
+            is_done: Mutex::new(sync_channel(0).1),
+        };
+        (recorder, records)
+    }
+
     pub(crate) fn put(&self, record: &Record) {
         let sent = self.records.as_ref().map(|r| r.try_send(record.to_line()));
         if let Some(Err(TrySendError::Full(_))) = sent {

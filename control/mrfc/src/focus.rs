@@ -20,6 +20,8 @@ mod requests;
 mod rosters;
 mod run;
 mod sessions;
+#[cfg(test)]
+mod sim;
 mod terminations;
 mod watchers;
 

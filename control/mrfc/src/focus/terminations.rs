@@ -104,7 +104,7 @@ impl<S: Sip, H: Controller> Focus<S, H> {
     }
 
     /// What the participant asked for, less what a moderator took from it.
-    fn mode(&self, id: ParticipantId, offer: Option<&Offer>) -> StreamMode {
+    pub(super) fn mode(&self, id: ParticipantId, offer: Option<&Offer>) -> StreamMode {
         let mode = offer.map_or(StreamMode::SendReceive, Offer::mode);
         let is_muted = self
             .legs
