@@ -44,17 +44,29 @@ impl<'a> Via<&'a str> {
         // A user part has no place here but has been seen (`conference1@mrfc1.home1.net`).
         let host_port = sent_by.rsplit('@').next().unwrap_or(sent_by);
         let (_, port) = split_authority(host_port).ok()?;
-        let branch = parameter(parameters, "branch").unwrap_or("");
-        Some(Self {
+        let mut via = Self {
             sent_by,
             port,
-            branch: branch.split_whitespace().next().unwrap_or(""),
-            wants_rport: parameter(parameters, "rport").is_some(),
-            has_alias: parameter(parameters, "alias").is_some(),
-            has_gap: split_outside_quotes(parameters, b';')
-                .skip(1)
-                .any(|part| part.trim().is_empty()),
-        })
+            branch: "",
+            wants_rport: false,
+            has_alias: false,
+            has_gap: false,
+        };
+        for part in split_outside_quotes(parameters, b';').skip(1) {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            match key.trim() {
+                "" => via.has_gap |= part.trim().is_empty(),
+                key if key.eq_ignore_ascii_case("rport") => via.wants_rport = true,
+                key if key.eq_ignore_ascii_case("alias") => via.has_alias = true,
+                // The first one counts.
+                key if via.branch.is_empty() && key.eq_ignore_ascii_case("branch") => {
+                    let value = value.trim().trim_matches('"');
+                    via.branch = value.split_whitespace().next().unwrap_or("");
+                }
+                _ => {}
+            }
+        }
+        Some(via)
     }
 
     /// The same on its own.
