@@ -42,15 +42,22 @@ pub(crate) fn bad_request(reason: &str) -> Answer {
 /// The final response that a decision of the conference becomes.
 pub(crate) fn refusal(why: Refusal, fault: Option<&str>) -> Answer {
     match why {
-        Refusal::Full => Answer::new(486),
-        Refusal::Locked => Answer::new(403),
+        Refusal::Full => warned(486, "The conference is full"),
+        Refusal::Locked => warned(403, "The conference is locked"),
         Refusal::Closing | Refusal::MixerUnavailable => busy(),
         Refusal::MediaUnsupported => {
             let fault = fault.unwrap_or_default().replace(['"', '\\'], "'");
-            let text = format!("The media resource refused the description: {fault}");
-            Answer::new(488).with("Warning", format!("399 {WARN_AGENT} \"{text}\""))
+            warned(
+                488,
+                &format!("The media resource refused the description: {fault}"),
+            )
         }
     }
+}
+
+/// A refusal that says why in words (RFC 3261 20.43), which hold no quotes.
+fn warned(code: u16, text: &str) -> Answer {
+    Answer::new(code).with("Warning", format!("399 {WARN_AGENT} \"{text}\""))
 }
 
 /// 480, since we cannot be reached by `sips:` (RFC 5630).

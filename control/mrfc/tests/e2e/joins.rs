@@ -276,7 +276,7 @@ async fn two_joins_at_once_share_a_context_and_the_third_finds_no_seat() {
     }
     let mut three = bench.client(0).await;
     let full = three.invite(&bench.call(0)).await.expect("placed");
-    check_refused(&full.response, 486, "", "");
+    check_refused(&full.response, 486, "Warning", "The conference is full");
     bench.mrfp.release().await;
     let first = one.outcome(first).await.expect("answered");
     let second = two.outcome(second).await.expect("answered");
