@@ -38,7 +38,6 @@ mod sending;
 
 pub use probe::Unavailable;
 
-use buffers::Shortage;
 use ring::{Reaped, Ring};
 use sending::{Lent, Owned};
 
@@ -569,11 +568,8 @@ impl Uring {
     /// Starts what stopped for want of buffers or descriptors.
     fn restart(&mut self, now: Instant) {
         if !self.is_held {
-            let short = Shortage {
-                sated: self.sated.len(),
-                starved: self.starved.len(),
-            };
-            self.ring.buffers().publish(short);
+            let starved = self.starved.len();
+            self.ring.buffers().publish(starved);
         }
         self.starved.append(&mut self.sated);
         for _ in 0..self.starved.len() {

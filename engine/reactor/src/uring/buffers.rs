@@ -22,10 +22,10 @@ use io_uring::{Submitter, types::BufRingEntry};
 use crate::limits::{PACKED_SLOT_BYTES, POOL_BYTES, TURN_BYTES_MAX, URING_SLOT_BYTES};
 use crate::pool::{self, Octets, Pool};
 
-/// Octets lent when somebody went short of them: what one connection may bring in a turn.
-const LENT_BYTES_SHORT: usize = TURN_BYTES_MAX;
+/// Octets lent at least: what one connection may bring in a turn, which a core's own cache holds.
+const LENT_BYTES_MIN: usize = TURN_BYTES_MAX;
 
-/// Further octets then for each connection that got nothing at all.
+/// Further octets for each connection that got nothing because there were no more.
 const LENT_BYTES_PER_STARVED: usize = 64 * 1024;
 
 /// What is lent shrinks by one in so many parts in a turn.
@@ -55,14 +55,6 @@ impl Filling {
         }
     }
 
-    /// Octets lent at least.
-    fn lent_bytes_min(self) -> usize {
-        match self {
-            Self::Packed => 2 * self.slot_bytes(),
-            Self::Single => LENT_BYTES_SHORT,
-        }
-    }
-
     /// `IOU_PBUF_RING_INC` or nothing.
     fn flags(self) -> u16 {
         match self {
@@ -78,15 +70,6 @@ pub(super) struct Used {
     pub(super) slot: u16,
     /// The kernel goes on filling it.
     pub(super) is_more: bool,
-}
-
-/// Connections for whom slots ran out since they were last topped up.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Shortage {
-    /// Those that had got some.
-    pub(super) sated: usize,
-    /// Those that had got nothing.
-    pub(super) starved: usize,
 }
 
 #[derive(Debug)]
@@ -119,7 +102,7 @@ impl Buffers {
             tail: 0,
             filled: vec![0; usize::from(slot_count)].into(),
             lent: 0,
-            wanted_bytes: filling.lent_bytes_min(),
+            wanted_bytes: LENT_BYTES_MIN,
         };
         let (address, flags) = (entries.as_ptr() as u64, filling.flags());
         // SAFETY:
@@ -127,7 +110,7 @@ impl Buffers {
         // - It outlives the registration: `Buffers` is dropped after the ring (`Ring::drop`), or
         //   leaked; the kernel also keeps the pages.
         unsafe { submitter.register_buf_ring_with_flags(address, slot_count, GROUP, flags) }?;
-        buffers.publish(Shortage::default());
+        buffers.publish(0);
         Ok(buffers)
     }
 
@@ -146,20 +129,14 @@ impl Buffers {
         self.lent > 0
     }
 
-    /// Tops up what the kernel may fill, after so many connections went short of it.
+    /// Tops up what the kernel may fill; `starved` connections got nothing since the last time.
     ///
     /// The kernel fills the ring's slots in turn, so that the whole pool in the ring would make every
     /// receive write memory that no cache holds. A few slots, those returned last, stay warm, and bound
     /// what one turn brings. Whoever goes short makes the number grow; it shrinks again slowly.
-    pub(super) fn publish(&mut self, short: Shortage) {
+    pub(super) fn publish(&mut self, starved: usize) {
         let decayed = self.wanted_bytes - self.wanted_bytes / WANTED_DECAY;
-        self.wanted_bytes = decayed.max(match short {
-            Shortage {
-                sated: 0,
-                starved: 0,
-            } => self.filling.lent_bytes_min(),
-            Shortage { starved, .. } => LENT_BYTES_SHORT + starved * LENT_BYTES_PER_STARVED,
-        });
+        self.wanted_bytes = decayed.max(LENT_BYTES_MIN + starved * LENT_BYTES_PER_STARVED);
         let wanted = self.wanted_bytes / self.filling.slot_bytes();
         if self.pool.returned_count() == 0 || self.lent >= wanted {
             return;

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use io_uring::{Submitter, opcode, register::Probe, types};
 
-use super::buffers::{Filling, GROUP, Shortage};
+use super::buffers::{Filling, GROUP};
 use super::ring::{Reaped, Ring};
 use crate::limits::PACKED_SLOT_BYTES;
 use crate::tag::Tag;
@@ -95,7 +95,7 @@ fn self_test(ring: &mut Ring) -> Result<(), Unavailable> {
     for size in [1, 2].into_iter().chain([ROUND_BYTES; ROUNDS]) {
         let round: Vec<u8> = octets.clone().cycle().take(size).collect();
         octets = octets.start() + 1..=u8::MAX;
-        ring.buffers().publish(Shortage::default());
+        ring.buffers().publish(0);
         far.write_all(&round).map_err(Unavailable::SelfTestIo)?;
         let mut rest = &round[..];
         while !rest.is_empty() {
