@@ -17,24 +17,33 @@ fn bounds(document: &str) -> impl Iterator<Item = [&str; 3]> {
     })
 }
 
-/// A value as people write it, in the unit that the source has: `16 MiB`, `30 s`, `1,024`.
+/// A value as people write it: `16 MiB`, `30 s`, `200 ms`, `1,024`; times in milliseconds.
 fn told(text: &str) -> u64 {
     let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
     let number: u64 = number.replace(',', "").parse().expect(text);
     number
         * match unit {
-            "" | "s" => 1,
+            "" | "ms" => 1,
+            "s" => 1000,
             "KiB" => 1024,
             "MiB" => 1024 * 1024,
             _ => panic!("{text}: an unknown unit"),
         }
 }
 
-/// A value as the source has it: a product of numbers, or a number of seconds.
+/// A value as the source has it: a product of numbers, or a time.
 fn written(text: &str) -> u64 {
     let text = text.trim_end_matches([';', ',']);
-    let seconds = text.strip_prefix("Duration::from_secs(");
-    let product = seconds.map_or(text, |rest| rest.trim_end_matches(')'));
+    let times = [
+        ("Duration::from_secs(", 1000),
+        ("Duration::from_millis(", 1),
+    ];
+    let time = times
+        .into_iter()
+        .find_map(|(name, millis)| Some((text.strip_prefix(name)?, millis)));
+    let (product, unit) = time.map_or((text, 1), |(rest, millis)| {
+        (rest.trim_end_matches(')'), millis)
+    });
     let factor = |part: &str| -> u64 {
         let part = part.trim().replace('_', "");
         match part.split_once("<<") {
@@ -44,7 +53,7 @@ fn written(text: &str) -> u64 {
             None => part.parse().expect(text),
         }
     };
-    product.split('*').map(factor).product()
+    unit * product.split('*').map(factor).product::<u64>()
 }
 
 /// The value of a constant, or of a field in a default.
