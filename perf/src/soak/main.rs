@@ -1,5 +1,5 @@
 //! Ten minutes at half of what the machine takes, with participants that come and go; appends what came of it to
-//! perf/record/DATE-soak.md. Fails when a message was lost, or when memory grew after the second minute.
+//! perf/record/DATE-soak.md. Fails when a message was lost, or when memory grew in the second half of the time.
 //!
 //! ```text
 //! saturation: `mrf load --rate max` until three runs in a row found the cores alike, near or far
@@ -31,7 +31,7 @@ use run::Program;
 use stand::{Distance, Looks, Stand};
 
 /// Loads a system of its own with half of what it takes, while participants come and go; appends to
-/// perf/record/DATE-soak.md. Exit code 1 when anything was lost, or memory grew by more than 5 % after the second minute.
+/// perf/record/DATE-soak.md. Exit code 1 when anything was lost, or memory grew by more than 5 % in the second half of the time.
 #[derive(Debug, Parser)]
 #[command(name = "perf/soak", version)]
 struct Arguments {
@@ -82,8 +82,8 @@ const CHURN: &str = "10";
 /// Runs whose median is the saturation.
 const SATURATION_RUNS: usize = 3;
 
-/// Where the cores move all the time there is none.
-const SATURATION_RUNS_MAX: usize = 24;
+/// Where the cores move all the time, the least of so many runs count: they hold however the cores stand.
+const SATURATION_RUNS_MAX: usize = 9;
 
 /// How often the soak is begun.
 const BEGINNINGS_MAX: usize = 5;
@@ -194,7 +194,7 @@ fn command(load: &[&str]) -> Vec<String> {
     words.map(|word| (*word).to_owned()).collect()
 }
 
-/// As many runs in a row that found the cores alike.
+/// As many runs in a row that found the cores alike, or the least of all.
 async fn saturation(
     arguments: &Arguments,
     program: &Program,
@@ -202,6 +202,7 @@ async fn saturation(
 ) -> anyhow::Result<Saturation> {
     let command = command(&["--duration", &arguments.saturation]);
     println!("mrf {}", command.join(" "));
+    let mut all = Vec::new();
     let mut alike: Vec<(Distance, Looks, load::Summary)> = Vec::new();
     for _ in 0..SATURATION_RUNS_MAX {
         let mut looks = Looks::default();
@@ -215,13 +216,17 @@ async fn saturation(
         let counts = ended.summary.counts;
         ensure!(counts.is_clean(), "faults at saturation: {counts:?}");
         let distance = looks.distance();
+        all.push((Distance::Far, looks.clone(), ended.summary.clone()));
         alike.retain(|(other, ..)| Some(*other) == distance);
         alike.extend(distance.map(|distance| (distance, looks, ended.summary)));
         if alike.len() == SATURATION_RUNS {
             return Saturation::of(&alike).context("no message was delivered at saturation");
         }
     }
-    bail!("the cores moved too often to measure saturation: {SATURATION_RUNS_MAX} runs")
+    let rate = |(.., summary): &(_, _, load::Summary)| summary.delivered_per_second;
+    all.sort_by(|one, other| rate(one).total_cmp(&rate(other)));
+    all.truncate(SATURATION_RUNS);
+    Saturation::of(&all).context("no message was delivered at saturation")
 }
 
 impl Saturation {

@@ -58,13 +58,15 @@ impl Looks {
         }
     }
 
-    /// How they stood all the time; `None` if they moved.
+    /// How they stood nearly all the time; `None` if they moved. A single look may be wrong: both cores are at
+    /// work, and whoever waits for one of them meanwhile takes part in the trip.
     pub(crate) fn distance(&self) -> Option<Distance> {
-        match (self.near_nanos.is_empty(), self.far_nanos.is_empty()) {
-            (true, true) => Some(Distance::Unknown),
-            (false, true) => Some(Distance::Near),
-            (true, false) => Some(Distance::Far),
-            (false, false) => None,
+        let (near, far) = (self.near_nanos.len(), self.far_nanos.len());
+        match (near, far) {
+            (0, 0) => Some(Distance::Unknown),
+            _ if near >= MOST * far => Some(Distance::Near),
+            _ if far >= MOST * near => Some(Distance::Far),
+            _ => None,
         }
     }
 
@@ -84,6 +86,9 @@ impl Looks {
         [&self.near_nanos, &self.far_nanos].map(|nanos| told(spread(nanos.iter().copied()), 0))
     }
 }
+
+/// Looks of one kind, to one of the other, that are nearly all.
+const MOST: usize = 4;
 
 /// So many seconds in a row the cores may be far where saturation was measured near: what queues meanwhile is soon gone.
 const APART_SECONDS_MAX: u32 = 5;
@@ -122,6 +127,23 @@ mod tests {
         let mut stand = Stand::new(measured);
         let mut moved = seconds.iter().map(|now| stand.has_moved_apart(*now));
         assert_eq!(moved.position(|has_moved| has_moved), moved_at);
+    }
+
+    #[test]
+    fn a_look_that_differs_from_most_is_a_wrong_one() {
+        for (near, far, expected) in [
+            (0, 0, Some(Unknown)),
+            (3, 0, Some(Near)),
+            (4, 1, Some(Near)),
+            (3, 1, None),
+            (1, 4, Some(Far)),
+            (2, 7, None),
+        ] {
+            let mut looks = Looks::default();
+            (0..near).for_each(|_| _ = looks.note((Some(Trip { nanos: 90.0 }), false)));
+            (0..far).for_each(|_| _ = looks.note((Some(Trip { nanos: 500.0 }), true)));
+            assert_eq!(looks.distance(), expected, "{near} near, {far} far");
+        }
     }
 
     #[test]

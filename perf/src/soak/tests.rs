@@ -151,7 +151,7 @@ fn cores_that_move_apart_have_all_begin_anew() {
             "| 90 / 500 |",
             "| 1, after 7 s |",
             "| 30.0 50.0 51.0 52.0 |",
-            "| +4.0 % |",
+            "| +4.0 % / +4.0 % |",
             "| outcome | good |",
         ],
     );
@@ -175,7 +175,7 @@ fn what_was_lost_before_it_began_anew_is_lost() {
 #[test]
 fn memory_that_grows_after_the_first_minute_and_losses_fail() {
     for (name, counts, minutes, words) in [
-        ("memory", NOTHING, [30, 40, 41, 43], "| +7.5 % |"),
+        ("memory", NOTHING, [30, 40, 41, 43], "| +7.5 % / +7.5 % |"),
         ("losses", LOST, [30; 4], "| lost | 3 |"),
     ] {
         let bench = Bench::new(name, &stopped(NOTHING), &soaked(counts, minutes));
@@ -225,4 +225,18 @@ fn what_cannot_be_soaked_is_refused_before_anything_is_measured() {
     ] {
         assert!(!is_taken(bad), "{bad:?}");
     }
+}
+
+#[test]
+fn where_the_cores_never_stand_still_the_least_that_was_measured_counts() {
+    let bench = Bench::new("least", &stopped(NOTHING), &soaked(NOTHING, [30; 4]));
+    std::fs::write(bench.dir().join("begun"), "").unwrap();
+    let run = ROWS + 2;
+    let halves = [(run / 2, NEAR), (run - run / 2, FAR)];
+    let mut looks = halves.repeat(SATURATION_RUNS_MAX);
+    looks.push((ROWS, NEAR));
+    let (is_good, page) = bench.soak(&looks, &["4m"]);
+    let less = format!("| 50 %; less in the {ROWS} s in which they were near |");
+    expect(&page, &["| 2000 |", &less]);
+    assert!(is_good);
 }
