@@ -8,7 +8,7 @@ use memchr::memmem::{self, Finder};
 use crate::deframe::Flag;
 use crate::limits::IDENT_BYTES_MAX;
 
-const HYPHENS: &[u8; 7] = b"-------";
+pub(crate) const HYPHENS: &[u8; 7] = b"-------";
 /// Built once: a searcher for each frame's own mark costs more than a short body's whole search.
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(HYPHENS));
 

@@ -14,13 +14,14 @@ use std::ops::Range;
 
 use crate::byte_range::ByteRange;
 use crate::deframe::Flag;
-use crate::head::{FailureReport, Head, Method, Start, StatusCode};
+use crate::end_mark::HYPHENS;
+use crate::head::{FailureReport, Head, Method, Start};
 use crate::ident::split_ident;
 use crate::limits::{HABIT_BYTES_MAX, Limits};
 use crate::start_line::MAGIC;
+use crate::usual_response;
 
 const BYTE_RANGE: &[u8] = b"Byte-Range: ";
-const HYPHENS: &[u8] = b"-------";
 const SEND: &[u8] = b" SEND";
 const OK: &[u8] = b" 200 OK";
 
@@ -57,7 +58,6 @@ struct Answer {
     text: Vec<u8>,
     to_path: Range<usize>,
     from_path: Range<usize>,
-    seen: u16,
 }
 
 impl Habit {
@@ -180,7 +180,6 @@ impl Answer {
         let before_at = head.text.len() - before.len();
         self.to_path = less(place(head.text, head.to_path)?, before_at)?;
         self.from_path = less(place(head.text, head.from_path)?, before_at)?;
-        self.seen = head.seen;
         before.starts_with(OK).then_some(())
     }
 
@@ -200,19 +199,13 @@ impl Answer {
         let head_bytes = text.len() - end.len() - HYPHENS.len();
         let end = end.strip_prefix(transaction_id)?;
         let end = end.strip_prefix(&[Flag::Complete.as_byte(), b'\r', b'\n'])?;
-        let head = Head {
-            transaction_id,
-            start: Start::Response {
-                status: StatusCode::OK,
-                comment: b"OK",
-            },
-            to_path: moved(text, &self.to_path, before_at),
-            from_path: moved(text, &self.from_path, before_at),
-            text: &text[..head_bytes],
-            start_line_bytes: before_at + OK.len() + 2,
-            seen: self.seen,
-            ..Head::EMPTY
-        };
+        let paths = (
+            moved(text, &self.to_path, before_at),
+            moved(text, &self.from_path, before_at),
+        );
+        let start_line_bytes = before_at + OK.len() + 2;
+        let head =
+            usual_response::head(transaction_id, paths, &text[..head_bytes], start_line_bytes);
         Some((head, text.len() - end.len()))
     }
 }
@@ -253,7 +246,6 @@ mod tests {
     use crate::deframe::{Deframer, Item};
     use crate::head_parse::{self, After};
     use crate::limits::Grammar;
-    use crate::usual_response;
 
     const USUAL: &str = "MSRP t1t1 SEND\r\nTo-Path: msrp://a:1/x;tcp\r\nFrom-Path: msrp://b:2/y;tcp\r\n\
         Message-ID: m1m1\r\nByte-Range: 1-5/5\r\nFailure-Report: no\r\nContent-Type: text/plain\r\n\r\n";

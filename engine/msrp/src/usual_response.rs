@@ -32,7 +32,24 @@ pub(crate) fn read<'a>(text: &'a [u8], limits: &Limits) -> Option<(Head<'a>, usi
     if !is_within || !is_ident(transaction_id) {
         return None;
     }
-    let head = Head {
+    let head = head(
+        transaction_id,
+        (to_path, from_path),
+        &text[..head_bytes],
+        start_line.len(),
+    );
+    Some((head, text.len() - end.len()))
+}
+
+/// The head of such a response.
+#[inline]
+pub(crate) fn head<'a>(
+    transaction_id: &'a [u8],
+    (to_path, from_path): (&'a [u8], &'a [u8]),
+    text: &'a [u8],
+    start_line_bytes: usize,
+) -> Head<'a> {
+    Head {
         transaction_id,
         start: Start::Response {
             status: StatusCode::OK,
@@ -40,12 +57,11 @@ pub(crate) fn read<'a>(text: &'a [u8], limits: &Limits) -> Option<(Head<'a>, usi
         },
         to_path,
         from_path,
-        text: &text[..head_bytes],
-        start_line_bytes: start_line.len(),
+        text,
+        start_line_bytes,
         seen: Known::ToPath.bit() | Known::FromPath.bit(),
         ..Head::EMPTY
-    };
-    Some((head, text.len() - end.len()))
+    }
 }
 
 /// A path of one URI at the front of `text`, and what follows its line.
