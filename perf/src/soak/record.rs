@@ -50,9 +50,7 @@ impl Soak {
         self.summary.counts.is_clean()
             && !self.summary.is_broken_off
             && given_up.all(|one| one.counts.is_clean())
-            && self
-                .growth(Self::middle)
-                .is_none_or(|growth| growth <= GROWTH_MAX)
+            && self.growth().is_none_or(|[_, late]| late <= GROWTH_MAX)
     }
 
     /// The highest resident memory of each whole minute, MB; of a shorter run that of all of it.
@@ -69,22 +67,14 @@ impl Soak {
         whole
     }
 
-    /// Of memory since a minute that `since` names among so many; `None` if there are less than three.
-    fn growth(&self, since: fn(usize) -> usize) -> Option<f64> {
+    /// Of memory since the second minute, and in the second half of the time; `None` if there was no third.
+    fn growth(&self) -> Option<[f64; 2]> {
         let minutes = self.minutes();
-        let [_, _, .., last] = minutes[..] else {
+        let [_, second, .., last] = minutes[..] else {
             return None;
         };
-        Some(last / minutes[since(minutes.len())] - 1.0)
-    }
-
-    /// The last minute of the first half.
-    fn middle(minutes: usize) -> usize {
-        (minutes - 1) / 2
-    }
-
-    fn second(_: usize) -> usize {
-        1
+        let middle = minutes[(minutes.len() - 1) / 2];
+        Some([second, middle].map(|before| last / before - 1.0))
     }
 
     fn share(&self) -> String {
@@ -138,7 +128,7 @@ impl fmt::Display for Soak {
              second half: {}",
             self.rate,
             self.share(),
-            grown(self.growth(Self::middle)),
+            grown(self.growth().map(|[_, late]| late)),
             if self.is_good() { "good" } else { "failed" }
         )
     }
@@ -247,8 +237,8 @@ fn section(page: &mut String, machine: &Machine, soak: &Soak) -> fmt::Result {
         "its growth since the second minute / in the second half of the time",
         format!(
             "{} / {}",
-            grown(soak.growth(Soak::second)),
-            grown(soak.growth(Soak::middle))
+            grown(soak.growth().map(|[all, _]| all)),
+            grown(soak.growth().map(|[_, late]| late))
         ),
     )?;
     row(
